@@ -1,0 +1,76 @@
+/**
+ * A bucket of tokens that fills on its own and by deposits, as arithmetic.
+ *
+ * Time is an argument, tokens are a fraction, and nothing ticks: what has flowed in since the last look is added when somebody looks.
+ */
+
+/**
+ * `capacity` in tokens, `perSecond` what flows in by itself.
+ *
+ * @since 0.1.0
+ */
+export interface TokenBucket {
+  readonly capacity: number
+  readonly perSecond: number
+}
+
+/**
+ * What is left, and when that was last true (monotonic milliseconds).
+ *
+ * @since 0.1.0
+ */
+export interface State {
+  readonly tokens: number
+  readonly atMillis: number
+}
+
+/** Ten deposits of a tenth make a token, although ten times 0.1 is a little less than 1 in binary. */
+const rounded = (tokens: number): number => Math.round(tokens * 1e9) / 1e9
+
+/**
+ * A full bucket.
+ *
+ * @since 0.1.0
+ */
+export const full = (bucket: TokenBucket, nowMillis: number): State => ({
+  tokens: bucket.capacity,
+  atMillis: nowMillis
+})
+
+/**
+ * The state at `nowMillis`. A time before the last one adds nothing. O(1).
+ *
+ * @since 0.1.0
+ */
+export const refill = (bucket: TokenBucket, state: State, nowMillis: number): State => {
+  const elapsed = Math.max(0, nowMillis - state.atMillis)
+  return {
+    tokens: Math.min(bucket.capacity, state.tokens + (elapsed / 1000) * bucket.perSecond),
+    atMillis: Math.max(state.atMillis, nowMillis)
+  }
+}
+
+/**
+ * Puts tokens in, up to the capacity. Needs no time: what flows in by itself is added later and meets the same capacity. O(1).
+ *
+ * @since 0.1.0
+ */
+export const deposit = (bucket: TokenBucket, state: State, amount: number): State => ({
+  tokens: Math.min(bucket.capacity, rounded(state.tokens + amount)),
+  atMillis: state.atMillis
+})
+
+/**
+ * Takes one whole token, or takes nothing and says so. O(1).
+ *
+ * @since 0.1.0
+ */
+export const withdraw = (
+  bucket: TokenBucket,
+  state: State,
+  nowMillis: number
+): readonly [granted: boolean, state: State] => {
+  const now = refill(bucket, state, nowMillis)
+  const left = rounded(now.tokens - 1)
+  return left >= 0 ? [true, { tokens: left, atMillis: now.atMillis }] : [false, now]
+}

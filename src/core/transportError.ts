@@ -1,0 +1,58 @@
+/**
+ * Whether a request that failed below HTTP had left this machine.
+ *
+ * Only the transport layer knows, and it says so with the `code` of a nested error. A code on the list proves that no byte of the request
+ * was sent; anything else proves nothing, and then the call counts as possibly executed.
+ */
+
+/** Failures before a connection exists: name resolution, connecting, the TLS handshake. */
+const beforeSending: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EAI_FAIL",
+  "EAI_NODATA",
+  "EHOSTUNREACH",
+  "EHOSTDOWN",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "EADDRNOTAVAIL",
+  "UND_ERR_CONNECT_TIMEOUT"
+])
+
+/** A certificate that does not hold today will not hold in a second. */
+const certificate = /^(CERT_|ERR_TLS_CERT|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA)/
+
+/**
+ * `sent` is `"no"` when no byte of the request was sent; `permanent` when another try cannot help; `code` is the system's own word.
+ *
+ * @since 0.1.0
+ */
+export interface TransportFailure {
+  readonly sent: "no" | "unknown"
+  readonly permanent: boolean
+  readonly code: string | undefined
+}
+
+const isRecord = (u: unknown): u is Readonly<Record<string, unknown>> => typeof u === "object" && u !== null
+
+/** The codes of the innermost errors: causes are followed, and every error of an aggregate counts. */
+const codes = (error: unknown, depth: number): ReadonlyArray<string> => {
+  if (!isRecord(error) || depth > 8) return []
+  const nested = Array.isArray(error.errors) ? error.errors.flatMap((inner) => codes(inner, depth + 1)) : []
+  const below = nested.length > 0 ? nested : codes(error.cause, depth + 1)
+  if (below.length > 0) return below
+  return typeof error.code === "string" ? [error.code] : []
+}
+
+/**
+ * Reads what a transport failure says about itself. O(nested errors), at most eight deep.
+ *
+ * @since 0.1.0
+ */
+export const read = (cause: unknown): TransportFailure => {
+  const found = codes(cause, 0)
+  const permanent = found.length > 0 && found.every((code) => certificate.test(code))
+  const unsent = found.length > 0 && found.every((code) => beforeSending.has(code))
+  return { sent: unsent || permanent ? "no" : "unknown", permanent, code: found[0] }
+}

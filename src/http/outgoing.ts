@@ -1,0 +1,154 @@
+/**
+ * What the client has to know about a request before it leaves: what kind of operation it is, under which template to file it, which secrets it
+ * carries, and whether it could be sent a second time.
+ */
+import type * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as UrlParams from "@effect/platform/UrlParams"
+import * as Stream from "effect/Stream"
+import * as Operation from "../Operation.js"
+import * as Redaction from "../Redaction.js"
+
+const isAbsolute = (url: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(url)
+
+/** The request at its full address, and whether that is on the API's own origin. An absolute URL stays as it is. */
+export const resolve = (
+  request: HttpClientRequest.HttpClientRequest,
+  baseUrl: string
+): { readonly request: HttpClientRequest.HttpClientRequest; readonly sameOrigin: boolean } => {
+  if (!isAbsolute(request.url)) {
+    const separator = request.url === "" || /^[/?#]/.test(request.url) || baseUrl.endsWith("/") ? "" : "/"
+    return { request: HttpClientRequest.prependUrl(request, baseUrl + separator), sameOrigin: true }
+  }
+  return { request, sameOrigin: URL.canParse(request.url) && new URL(request.url).origin === new URL(baseUrl).origin }
+}
+
+const identifier = /^(\d+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{16,})$/i
+
+/** The path with everything that looks like an id replaced, never the query. */
+export const endpointOf = (request: HttpClientRequest.HttpClientRequest): string => {
+  const path = URL.canParse(request.url) ? new URL(request.url).pathname : request.url.replace(/[?#].*$/s, "")
+  return path.split("/").map((segment) => identifier.test(segment) ? ":id" : segment).join("/")
+}
+
+const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
+
+export const isSafe = (method: string): boolean => safeMethods.has(method)
+
+/** What the method implies (RFC 9110 section 9.2); a key makes an unsafe call repeatable. */
+export const operationOf = (method: string, hasKey: boolean): Operation.Operation<unknown> => {
+  if (isSafe(method)) return Operation.read
+  if (method === "PUT" || method === "DELETE") return Operation.idempotent
+  return hasKey ? Operation.keyed : Operation.once
+}
+
+const headerNamed = (request: HttpClientRequest.HttpClientRequest, name: string): string | undefined =>
+  Object.keys(request.headers).find((header) => header.toLowerCase() === name.toLowerCase())
+
+/** The value of a header, whatever the letter case of its name. */
+export const headerOf = (request: HttpClientRequest.HttpClientRequest, name: string): string | undefined => {
+  const found = headerNamed(request, name)
+  return found === undefined ? undefined : request.headers[found]
+}
+
+/** The request without a header, whatever the letter case of its name. */
+export const withoutHeader = (
+  request: HttpClientRequest.HttpClientRequest,
+  name: string
+): HttpClientRequest.HttpClientRequest => {
+  const found = headerNamed(request, name)
+  if (found === undefined) return request
+  const { [found]: _, ...rest } = request.headers
+  return HttpClientRequest.modify(
+    HttpClientRequest.make(request.method)(request.url, { urlParams: request.urlParams, body: request.body }),
+    { headers: rest, ...(request.hash._tag === "Some" ? { hash: request.hash.value } : {}) }
+  )
+}
+
+const textOf = (body: HttpBody.HttpBody): string | undefined => {
+  if (body._tag === "Uint8Array") return new TextDecoder().decode(body.body)
+  return body._tag === "Raw" && typeof body.body === "string" ? body.body : undefined
+}
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return Object.fromEntries(new URLSearchParams(text))
+  }
+}
+
+const entriesOf = (body: HttpBody.HttpBody): unknown => {
+  if (body._tag === "FormData") {
+    return [...body.formData.entries()].map(([name, value]) => ({ [name]: typeof value === "string" ? value : "" }))
+  }
+  const text = textOf(body)
+  return text === undefined ? undefined : parsed(text)
+}
+
+/** A credential is sent with its scheme, a cookie with its name; each may come back without. */
+const partsOf = (header: string): ReadonlyArray<string> => {
+  const [scheme, credential] = header.split(/\s+(.*)/s)
+  const cookies = header.split(/;\s*/).flatMap((pair) => pair.includes("=") ? [pair.slice(pair.indexOf("=") + 1)] : [])
+  if (credential === undefined || credential === "") return [header, ...cookies]
+  return [header, credential, ...cookies, ...(/^basic$/i.test(scheme ?? "") ? basicParts(credential) : [])]
+}
+
+const basicParts = (credential: string): ReadonlyArray<string> => {
+  try {
+    const decoded = atob(credential)
+    return [decoded, decoded.slice(decoded.indexOf(":") + 1)]
+  } catch {
+    return []
+  }
+}
+
+/** Every value that this request carries under a secret name: in its headers, its query and its body. O(request). */
+export const secretsOf = (
+  request: HttpClientRequest.HttpClientRequest,
+  names: Redaction.Names
+): ReadonlyArray<string> => {
+  const query = URL.canParse(request.url) ? [...new URL(request.url).searchParams] : []
+  return [
+    ...Redaction.secretsIn(request.headers, names).flatMap(partsOf),
+    ...Redaction.secretsIn(
+      [...query, ...UrlParams.fromInput(request.urlParams)].map(([name, value]) => ({ [name]: value })),
+      names
+    ),
+    ...Redaction.secretsIn(entriesOf(request.body), names)
+  ]
+}
+
+/** The request as an error of the platform may carry it: method and address, without query, headers and body. */
+export const bare = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.make(request.method)(request.url.replace(/[?#].*$/s, ""))
+
+const isStreamLike = (body: unknown): boolean =>
+  typeof body === "object" && body !== null &&
+  (body instanceof ReadableStream || "pipe" in body || Symbol.asyncIterator in body)
+
+/**
+ * A body that is a stream can be read once. `consumed` says whether reading it has begun, and with it whether the request may be sent again.
+ */
+export const trackBody = (
+  request: HttpClientRequest.HttpClientRequest
+): { readonly request: HttpClientRequest.HttpClientRequest; readonly consumed: () => boolean } => {
+  const body = request.body
+  if (body._tag === "Raw" && isStreamLike(body.body)) {
+    const readable = body.body as { readonly locked?: boolean; readonly readableDidRead?: boolean }
+    return { request, consumed: () => readable.locked === true || readable.readableDidRead === true }
+  }
+  if (body._tag !== "Stream") return { request, consumed: () => false }
+  let begun = false
+  const tracked = Stream.suspend(() => {
+    begun = true
+    return body.stream
+  })
+  return {
+    request: HttpClientRequest.bodyStream(request, tracked, {
+      contentType: body.contentType,
+      contentLength: body.contentLength
+    }),
+    consumed: () => begun
+  }
+}

@@ -1,0 +1,470 @@
+/**
+ * A real HTTP server that plays an API on a bad day.
+ *
+ * A stubbed client cannot show what happens when the connection is reset after the server did the work, when the body
+ * stops half way, or when nobody listens for a moment: all of that lies below the level at which one stubs. Here an
+ * ordinary `HttpApp` is served on a loopback port, a script disturbs its answers on the wire, idempotency keys are
+ * honoured as a good API honours them, and the server keeps count of what it received and of what it executed. So a
+ * test can say what matters: however often the client had to ask, the work was done once.
+ *
+ * @since 0.1.0
+ */
+import * as Headers from "@effect/platform/Headers"
+import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
+import * as HttpServerError from "@effect/platform/HttpServerError"
+import { HttpServerRequest } from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Fiber from "effect/Fiber"
+import { constTrue, constVoid } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Http from "node:http"
+import * as Check from "../check.js"
+import * as HttpDate from "../core/httpDate.js"
+import * as IdempotencyKey from "../IdempotencyKey.js"
+import type { Arrival, Fault, Script } from "./faults.js"
+import { identity, none, responseOf } from "./faults.js"
+
+export type { Arrival, Fault, RetryAfter, Script, StatusOptions } from "./faults.js"
+export {
+  badGateway,
+  gatewayTimeout,
+  htmlPage,
+  malformed,
+  none,
+  rateLimited,
+  refused,
+  reset,
+  seeded,
+  sequence,
+  serverError,
+  slowBody,
+  slowHeaders,
+  status,
+  truncated,
+  unavailable
+} from "./faults.js"
+
+/**
+ * A request that arrived, and what the script had in store for it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Received extends Arrival {
+  readonly fault: Fault
+}
+
+/**
+ * One run of the handler that came to its end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Executed extends Pick<Arrival, "method" | "path" | "key"> {
+  /** What the handler answered, which is not always what the client was told. */
+  readonly status: number
+}
+
+/**
+ * A server that runs until the scope it was made in closes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FlakyApi {
+  /** `http://127.0.0.1:port`, without a slash at the end. */
+  readonly url: string
+  readonly port: number
+  /** Every request that arrived so far, in order. Those that found nobody listening did not arrive. */
+  readonly received: Effect.Effect<ReadonlyArray<Received>>
+  /** Every run of the handler so far, in order of completion. A replayed answer is not a run. */
+  readonly executed: Effect.Effect<ReadonlyArray<Executed>>
+  /**
+   * Stops listening: new connections are refused, idle ones are closed, requests in progress are still answered.
+   */
+  readonly stop: Effect.Effect<void>
+  /** Listens again, on the same port. */
+  readonly start: Effect.Effect<void>
+  /**
+   * Stops listening and returns; when the time is over the server listens again by itself. Of two outages at once the
+   * longer counts. The wait runs in the scope of the server.
+   */
+  readonly down: (duration: Duration.DurationInput) => Effect.Effect<void>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E, R> {
+  /** The API being played: it executes the calls. A failure becomes the response the platform has for it, or 500. */
+  readonly app: HttpApp.Default<E, R>
+  /**
+   * Which request meets which fault. A plain function; see `sequence` and `seeded`.
+   *
+   * @default no faults
+   */
+  readonly script?: Script | undefined
+  /** @default "Idempotency-Key" */
+  readonly idempotencyHeader?: string | undefined
+  /**
+   * 0 takes any free port.
+   *
+   * @default 0
+   */
+  readonly port?: number | undefined
+}
+
+const defaults = { script: (): Fault => none, idempotencyHeader: "Idempotency-Key", port: 0 }
+
+const host = "127.0.0.1"
+
+/** Headers of a recorded answer that a replay repeats; its body brings `content-type` along. */
+const replayedHeaders = ["content-type", "etag", "last-modified", "location"]
+
+const problem = (status: number, type: string, title: string, headers?: Headers.Input) =>
+  HttpServerResponse.text(
+    JSON.stringify({ type: `urn:effect-resilience:idempotency:${type}`, title, status }),
+    { status, headers, contentType: "application/problem+json" }
+  )
+
+const keyInvalid = problem(400, "key-invalid", "The idempotency key is not valid")
+
+const inFlight = problem(409, "in-flight", "The first request with this key is still running", { "retry-after": "1" })
+
+/** The response with its whole body in memory, so that it can be kept, and cut. */
+const collected = (response: HttpServerResponse.HttpServerResponse) => {
+  const { body } = response
+  const withBytes = (bytes: Uint8Array, contentType: string | null | undefined) =>
+    HttpServerResponse.setBody(response, HttpBody.uint8Array(bytes, contentType ?? undefined))
+  switch (body._tag) {
+    case "Empty":
+    case "Uint8Array":
+      return Effect.succeed(response)
+    case "Stream":
+      return Effect.map(
+        Stream.runCollect(body.stream),
+        (chunks) => withBytes(Buffer.concat(Chunk.toReadonlyArray(chunks)), response.headers["content-type"])
+      )
+    case "Raw":
+    case "FormData": {
+      const web = HttpServerResponse.toWeb(response)
+      return Effect.map(
+        Effect.promise(() => web.arrayBuffer()),
+        (bytes) => withBytes(new Uint8Array(bytes), web.headers.get("content-type"))
+      )
+    }
+  }
+}
+
+const bytesOf = ({ body }: HttpServerResponse.HttpServerResponse): Uint8Array =>
+  body._tag === "Uint8Array" ? body.body : new Uint8Array()
+
+/** A recorded answer, said again. */
+const replay = (recorded: HttpServerResponse.HttpServerResponse) =>
+  HttpServerResponse.empty({
+    status: recorded.status,
+    headers: {
+      ...Object.fromEntries(Object.entries(recorded.headers).filter(([name]) => replayedHeaders.includes(name))),
+      "idempotent-replayed": "true"
+    }
+  }).pipe((response) => recorded.body._tag === "Empty" ? response : HttpServerResponse.setBody(response, recorded.body))
+
+/**
+ * Ends the connection with an RST. Left to itself `resetAndDestroy` says goodbye first (a FIN, in `destroySoon`), and
+ * the client could take that for an orderly end. The response that is returned goes nowhere.
+ */
+const resetConnection = Effect.map(HttpServerRequest, (request) => {
+  const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
+  socket.destroySoon = () => void socket.destroy()
+  socket.resetAndDestroy()
+  return HttpServerResponse.empty()
+})
+
+/** The headers and half of the body, under a `content-length` that promises more; then what comes next. */
+const cutShort = (
+  response: HttpServerResponse.HttpServerResponse,
+  next: Effect.Effect<unknown, never, HttpServerRequest>
+) =>
+  Effect.map(HttpServerRequest, (request) => {
+    const bytes = bytesOf(response)
+    const half = bytes.length === 0 ? new Uint8Array([0x20]) : bytes.subarray(0, Math.ceil(bytes.length / 2))
+    const written = Effect.async<void>((resume) => {
+      NodeHttpServerRequest.toServerResponse(request).write(half, () => resume(Effect.void))
+    })
+    const body = Stream.execute(Effect.provideService(
+      Effect.zipRight(written, next),
+      HttpServerRequest,
+      request
+    ))
+    const contentType = response.headers["content-type"] ?? "application/json"
+    return HttpServerResponse.setBody(response, HttpBody.stream(body, contentType, Math.max(bytes.length, 1) + 1))
+  })
+
+const slowly = (response: HttpServerResponse.HttpServerResponse, delay: Duration.Duration) => {
+  const bytes = bytesOf(response)
+  if (bytes.length === 0) return response
+  const half = Math.ceil(bytes.length / 2)
+  const body = Stream.make(bytes.subarray(0, half)).pipe(
+    Stream.concat(Stream.execute(Effect.sleep(delay))),
+    Stream.concat(Stream.make(bytes.subarray(half)))
+  )
+  return HttpServerResponse.setBody(
+    response,
+    HttpBody.stream(body, response.headers["content-type"], bytes.length)
+  )
+}
+
+const notJson = HttpBody.text("{\"id\": \"", "application/json")
+
+/** What becomes of an answer on a bad day. Faults that strike before the execution leave the answer alone. */
+const play = (fault: Fault, answer: HttpApp.Default, down: FlakyApi["down"]): HttpApp.Default => {
+  switch (fault._tag) {
+    case "None":
+      return answer
+    case "Status":
+      return fault.when === "before" ? responseOf(fault) : Effect.zipRight(answer, responseOf(fault))
+    case "Reset":
+      if (fault.when === "before") return resetConnection
+      return fault.when === "after"
+        ? Effect.zipRight(answer, resetConnection)
+        : Effect.flatMap(answer, (response) => cutShort(response, resetConnection))
+    case "SlowHeaders":
+      return Effect.tap(answer, () => Effect.sleep(fault.delay))
+    case "SlowBody":
+      return Effect.map(answer, (response) => slowly(response, fault.delay))
+    case "Truncated":
+      return Effect.flatMap(
+        answer,
+        (response) => cutShort(HttpServerResponse.setHeader(response, "connection", "close"), Effect.void)
+      )
+    case "Malformed":
+      return Effect.map(answer, HttpServerResponse.setBody(notJson))
+    case "Refused":
+      return Effect.zipRight(down(fault.for), resetConnection)
+  }
+}
+
+/** A server whose listener can be taken away and brought back, and that ends with its scope, connections and all. */
+const listen = (wanted: number) =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const node = Http.createServer()
+    const platform = yield* Effect.orDie(NodeHttpServer.make(() => node, { host, port: wanted }))
+    yield* Effect.addFinalizer(() =>
+      Effect.async<void>((resume) => {
+        node.close(() => resume(Effect.void))
+        node.closeAllConnections()
+      })
+    )
+    const port = platform.address._tag === "TcpAddress" ? platform.address.port : wanted
+    const turn = yield* Effect.makeSemaphore(1)
+    let downUntil = 0
+
+    const close = Effect.sync(() => {
+      if (node.listening) node.close()
+    }).pipe(turn.withPermits(1))
+
+    const open = Effect.async<void, Error>((resume) => {
+      if (node.listening) return resume(Effect.void)
+      const done = (error?: Error) => {
+        node.off("error", done).off("listening", done)
+        resume(error === undefined ? Effect.void : Effect.fail(error))
+      }
+      node.on("error", done).on("listening", done).listen(port, host)
+    }).pipe(
+      Effect.uninterruptible,
+      // The port is nobody's while we are away: an outgoing connection may hold it for a moment.
+      Effect.retry(Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(500))),
+      Effect.orDie,
+      turn.withPermits(1)
+    )
+
+    const stop = Effect.suspend(() => {
+      downUntil = Infinity
+      return close
+    })
+    const start = Effect.suspend(() => {
+      downUntil = 0
+      return open
+    })
+    const down = (duration: Duration.DurationInput) => {
+      const wait = Check.finiteDuration("FlakyApi: down", duration)
+      return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const until = now + Duration.toMillis(wait)
+        if (until <= downUntil) return close
+        downUntil = until
+        const comeBack = Effect.delay(Effect.suspend(() => downUntil === until ? start : Effect.void), wait)
+        return Effect.zipRight(close, Effect.forkIn(Effect.interruptible(comeBack), scope))
+      }).pipe(Effect.asVoid, Effect.uninterruptible)
+    }
+    return { platform, port, isListening: () => node.listening, stop, start, down }
+  })
+
+/**
+ * Starts the server.
+ *
+ * **When to use**
+ *
+ * In tests of code that calls an API over HTTP, with the client that the code uses in production.
+ *
+ * **Details**
+ *
+ * The server listens on 127.0.0.1 and nowhere else. Closing the scope closes the listener and every connection at once
+ * and interrupts handlers that are still running. Time is the `Clock` of the caller, so under a `TestClock` the delays
+ * of faults pass when the test says so. Nothing is sent to a tracer.
+ *
+ * A request with an idempotency key (bare or quoted, both are the same key) belongs to the call of that method, path
+ * and key. When the call has been answered with 2xx, the answer is repeated: same status, same body, no cookies, and
+ * `Idempotent-Replayed: true`. While it is running: 409 of type `urn:effect-resilience:idempotency:in-flight` with
+ * `Retry-After: 1`. Any other answer is not recorded, and the next request is executed again. A key that is not valid:
+ * 400. A client that goes away does not stop the handler, as it would not stop a real server.
+ *
+ * Records and outcomes are kept until the scope closes. O(1) per request.
+ *
+ * **Gotchas**
+ *
+ * A port that is taken is a defect, and so is a script that throws. The headers in `received` are shown as they were
+ * sent: do not print those of requests with real credentials.
+ *
+ * **Example** (The server did the work, and the client cannot know)
+ *
+ * ```ts
+ * import { HttpServerResponse } from "@effect/platform"
+ * import { Effect } from "effect"
+ * import * as FlakyApi from "effect-resilience/testing/FlakyApi"
+ *
+ * const program = Effect.gen(function*() {
+ *   const api = yield* FlakyApi.make({
+ *     app: HttpServerResponse.json({ id: 1 }, { status: 201 }),
+ *     script: FlakyApi.sequence([FlakyApi.gatewayTimeout({ when: "after" })])
+ *   })
+ *   const post = Effect.promise(() => fetch(api.url, { method: "POST", headers: { "idempotency-key": "row-1" } }))
+ *   const first = yield* post
+ *   const second = yield* post
+ *   return {
+ *     answers: [first.status, second.status],
+ *     replayed: second.headers.get("idempotent-replayed"),
+ *     executed: (yield* api.executed).length
+ *   }
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program)) // => { answers: [504, 201], replayed: "true", executed: 1 }
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E, R>(
+  options: Options<E, R>
+): Effect.Effect<FlakyApi, never, Scope.Scope | Exclude<R, HttpServerRequest | Scope.Scope>> => {
+  const script = options.script ?? defaults.script
+  const header = (options.idempotencyHeader ?? defaults.idempotencyHeader).toLowerCase()
+  if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(header)) {
+    throw new RangeError(`FlakyApi: idempotencyHeader should be a header name, got ${JSON.stringify(header)}`)
+  }
+  const wanted = Check.integer("FlakyApi: port", options.port ?? defaults.port, 0)
+  if (wanted > 65_535) throw new RangeError(`FlakyApi: port should be at most 65535, got ${wanted}`)
+
+  return Effect.gen(function*() {
+    const received: Array<Received> = []
+    const executed: Array<Executed> = []
+    const attempts = new Map<string, number>()
+    const outcomes = new Map<string, "running" | HttpServerResponse.HttpServerResponse>()
+    // Older than the listener, so that it closes after it: a server that goes down does not apologise first.
+    const handlers = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.parallel))
+    const context = yield* Effect.context<Exclude<R, HttpServerRequest | Scope.Scope>>()
+    const { down, isListening, platform, port, start, stop } = yield* listen(wanted)
+
+    const arrive = (request: HttpServerRequest, key: Received["key"]): Received => {
+      const call = {
+        index: received.length,
+        method: request.method,
+        path: request.url.split("?", 1).join(),
+        key,
+        headers: Headers.remove(Headers.fromInput(request.headers), header)
+      }
+      const attempt = (attempts.get(identity(call)) ?? 0) + 1
+      attempts.set(identity(call), attempt)
+      const entry = { ...call, attempt, fault: script({ ...call, attempt }) }
+      received.push(entry)
+      return entry
+    }
+
+    // The handler runs in a fiber of its own: the client that asked for it may be gone before it ends.
+    const execute = (call: Received, settle: (response: HttpServerResponse.HttpServerResponse) => void) =>
+      options.app.pipe(
+        Effect.flatMap(collected),
+        Effect.scoped,
+        Effect.mapInputContext((request: Context.Context<HttpServerRequest>) =>
+          Context.merge(context, request) as Context.Context<Exclude<R | HttpServerRequest, Scope.Scope>>
+        ),
+        Effect.tapErrorCause((cause) => Effect.logDebug("FlakyApi: the handler failed", cause)),
+        Effect.catchAllCause((cause) => Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)),
+        Effect.tap((response) => {
+          executed.push({ method: call.method, path: call.path, key: call.key, status: response.status })
+          settle(response)
+        }),
+        Effect.interruptible,
+        Effect.forkIn(handlers),
+        Effect.flatMap((fiber) => Effect.interruptible(Fiber.join(fiber)))
+      )
+
+    // What a good API does with a call that carries a key.
+    const once = (call: Received) => {
+      const name = identity(call)
+      const outcome = outcomes.get(name)
+      if (outcome !== undefined) return Effect.succeed(outcome === "running" ? inFlight : replay(outcome))
+      outcomes.set(name, "running")
+      return execute(call, (response) => {
+        if (response.status >= 200 && response.status < 300) outcomes.set(name, response)
+        else outcomes.delete(name)
+      })
+    }
+
+    const app = Effect.gen(function*() {
+      const request = yield* HttpServerRequest
+      // A connection that outlived the listener.
+      if (!isListening()) return yield* resetConnection
+      const value = request.headers[header]
+      const key = value === undefined ? undefined : yield* Effect.option(IdempotencyKey.fromHeader(value))
+      const call = arrive(request, Option.map(Option.flatten(Option.fromNullable(key)), (key) => key.value))
+      const answer = Effect.suspend(() => {
+        if (key === undefined) return execute(call, constVoid)
+        return Option.isNone(key) ? Effect.succeed(keyInvalid) : once(call)
+      }).pipe(Effect.uninterruptible)
+      const response = yield* play(call.fault, answer, down)
+      const now = yield* Clock.currentTimeMillis
+      return HttpServerResponse.setHeaders(response, {
+        date: HttpDate.format(now),
+        ...(isListening() ? {} : { connection: "close" })
+      })
+    })
+
+    yield* platform.serve(Effect.interruptible(app)).pipe(
+      Effect.locally(HttpMiddleware.currentTracerDisabledWhen, constTrue)
+    )
+    return {
+      url: `http://${host}:${port}`,
+      port,
+      received: Effect.sync(() => received.slice()),
+      executed: Effect.sync(() => executed.slice()),
+      stop,
+      start,
+      down
+    }
+  })
+}

@@ -1,0 +1,329 @@
+import { FastCheck as fc } from "effect"
+import { describe, expect, it } from "vitest"
+import * as HttpDate from "../../src/core/httpDate.js"
+import * as RateLimitFields from "../../src/core/rateLimitFields.js"
+
+const runs = { numRuns: 1000 }
+const nowMillis = Date.parse("2026-10-21T07:00:00Z")
+const nowSeconds = nowMillis / 1000
+
+const fieldsOf = (headers: Record<string, string | undefined>) => RateLimitFields.parse(headers, { nowMillis })
+const resetOf = (headers: Record<string, string | undefined>, resetHeaders?: ReadonlyArray<string>) =>
+  RateLimitFields.parse(headers, { nowMillis, resetHeaders }).resetMillis
+
+const notWhole = ["", "-5", "-0", "1.5", "+5", "1e3", "0x10", "five", "NaN", "Infinity", "\"5\"", "5 5"]
+
+interface Quota {
+  readonly name: string
+  readonly r: number | undefined
+  readonly t: number | undefined
+}
+
+/** A name with the characters that a careless reader stumbles over, as a structured field writes it. */
+const quotedName = fc.string({ unit: fc.constantFrom(..."abc,;=\"\\ r0t1"), maxLength: 8 })
+  .map((name) => `"${name.replaceAll("\\", "\\\\").replaceAll("\"", "\\\"")}"`)
+
+const quota = fc.record<Quota>({
+  name: fc.oneof(quotedName, fc.constantFrom("burst", "daily", "*")),
+  r: fc.option(fc.oneof(fc.constant(0), fc.nat(1000)), { nil: undefined }),
+  t: fc.option(fc.nat(100_000), { nil: undefined })
+})
+
+const quotas = fc.uniqueArray(quota, { selector: ({ name }) => name, minLength: 1, maxLength: 5 })
+
+const render = (all: ReadonlyArray<Quota>, space: string): string =>
+  all.map(({ name, r, t }) =>
+    name + (r === undefined ? "" : `;${space}r=${r}`) + `;${space}x="t=1, r=0;"` + (t === undefined ? "" : `;t=${t}`)
+  ).join(`,${space}`)
+
+describe("rateLimitFields", () => {
+  it.each([
+    ["\"default\";r=50;t=30", { resetMillis: 30_000, remaining: 50 }],
+    ["\"burst\";r=0;t=5, \"daily\";r=100;t=3600", { resetMillis: 5000, remaining: 0 }],
+    ["\"daily\";r=100;t=3600, \"burst\";r=0;t=5", { resetMillis: 5000, remaining: 0 }],
+    ["\"burst\";r=0;t=5, \"daily\";r=0;t=3600", { resetMillis: 3_600_000, remaining: 0 }],
+    ["\"daily\";r=0;t=3600, \"burst\";r=0;t=5", { resetMillis: 3_600_000, remaining: 0 }],
+    ["\"burst\";r=9;t=5, \"daily\";r=100;t=3600", { resetMillis: 3_600_000, remaining: 100 }],
+    ["\"burst\";t=5", { resetMillis: 5000 }],
+    ["\"burst\";r=3", { remaining: 3 }],
+    ["\"burst\";r=0,\"burst\";r=0;t=0", { resetMillis: 0, remaining: 0 }],
+    ["  \"burst\" ; r=0 ; t=5  ", { resetMillis: 5000, remaining: 0 }],
+    ["burst;r=0;t=5", { resetMillis: 5000, remaining: 0 }],
+    ["\"a\";t=1;t=2", { resetMillis: 2000 }],
+    ["\"a\";pk=:YWJj=:;r=0;t=5", { resetMillis: 5000, remaining: 0 }],
+    ["limit=100, remaining=50, reset=5", { resetMillis: 5000, limit: 100, remaining: 50 }],
+    ["limit=100,remaining=0,reset=5", { resetMillis: 5000, limit: 100, remaining: 0 }],
+    ["reset=0", { resetMillis: 0 }],
+    ["remaining=7", { remaining: 7 }]
+  ])("E13: RateLimit %j is read", (ratelimit, fields) => {
+    expect(fieldsOf({ ratelimit })).toEqual(fields)
+  })
+
+  it.each([
+    ["\"a,b\";r=0;t=5", { resetMillis: 5000, remaining: 0 }],
+    ["\"a;t=9\";r=0;t=5", { resetMillis: 5000, remaining: 0 }],
+    ["\"a\\\", \\\"b\\\";t=9\";r=0;t=5", { resetMillis: 5000, remaining: 0 }],
+    ["\"a\\\\\";r=0;t=5", { resetMillis: 5000, remaining: 0 }],
+    ["\"reset=9, limit=1\";r=0;t=5", { resetMillis: 5000, remaining: 0 }],
+    ["\"\";r=0;t=5", { resetMillis: 5000, remaining: 0 }]
+  ])("E13: the quoted name in %j hides commas, semicolons and quotes", (ratelimit, fields) => {
+    expect(fieldsOf({ ratelimit })).toEqual(fields)
+  })
+
+  it.each([
+    [""],
+    ["garbage"],
+    ["\"never closed;r=0;t=5"],
+    ["\"a\";r=0;t=5, \"never closed"],
+    ["\"a\"b;r=0;t=5"],
+    [";r=0;t=5"],
+    ["?1;r=0;t=5"],
+    ["\"a\";r;t"],
+    ["\"a\";R=0;T=5"],
+    ["\"a\";r = 0;t = 5"]
+  ])("E13: RateLimit %j says nothing", (ratelimit) => {
+    expect(fieldsOf({ ratelimit })).toEqual({})
+  })
+
+  it.each(notWhole.map((value) => [value]))(
+    "E13: %j is no number of seconds, and the next source is tried",
+    (value) => {
+      const next = { "ratelimit-reset": "7" }
+      expect(resetOf({ ratelimit: `"a";r=0;t=${value}`, ...next })).toBe(7000)
+      expect(resetOf({ ratelimit: `limit=1, reset=${value}`, ...next })).toBe(7000)
+      expect(resetOf({ "ratelimit-reset": value, "x-ratelimit-reset": "9" }, ["x-ratelimit-reset"])).toBe(9000)
+    }
+  )
+
+  it("E13: a bad quota does not spoil a good one", () => {
+    expect(fieldsOf({ ratelimit: "\"a\";r=0;t=-5, \"b\";r=0;t=2" })).toEqual({ resetMillis: 2000, remaining: 0 })
+    expect(fieldsOf({ ratelimit: "?0, \"b\";r=0;t=2" })).toEqual({ resetMillis: 2000, remaining: 0 })
+  })
+
+  it("E13: an exhausted quota that does not say when it resets leaves the question to the next source", () => {
+    const ratelimit = "\"burst\";r=0, \"daily\";r=100;t=3600"
+    expect(resetOf({ ratelimit })).toBe(undefined)
+    expect(resetOf({ ratelimit, "ratelimit-reset": "4" })).toBe(4000)
+  })
+
+  it("E13: RateLimit comes first, then RateLimit-Reset, then the named headers in their order", () => {
+    const headers = {
+      ratelimit: "\"a\";r=0;t=1",
+      "ratelimit-reset": "2",
+      "x-ratelimit-reset": "3",
+      "x-rate-limit-reset": "4"
+    }
+    const names = ["x-ratelimit-reset", "x-rate-limit-reset"]
+    const { "ratelimit-reset": second, "x-ratelimit-reset": third, "x-rate-limit-reset": fourth } = headers
+    expect(resetOf(headers, names)).toBe(1000)
+    expect(resetOf({ ...headers, ratelimit: undefined }, names)).toBe(2000)
+    expect(resetOf({ "x-ratelimit-reset": third, "x-rate-limit-reset": fourth }, names)).toBe(3000)
+    expect(resetOf({ "x-ratelimit-reset": third, "x-rate-limit-reset": fourth }, [...names].reverse())).toBe(4000)
+    expect(resetOf({ "x-ratelimit-reset": "-1", "x-rate-limit-reset": fourth }, names)).toBe(4000)
+    expect(resetOf({ "ratelimit-reset": second, "x-ratelimit-reset": third }, names)).toBe(2000)
+  })
+
+  it("E13: a reset of 0 is an answer, not a missing one", () => {
+    expect(resetOf({ ratelimit: "\"a\";r=0;t=0", "ratelimit-reset": "2" })).toBe(0)
+    expect(resetOf({ "ratelimit-reset": "0", "x-ratelimit-reset": "3" }, ["x-ratelimit-reset"])).toBe(0)
+    expect(resetOf({ a: "0", b: "3" }, ["a", "b"])).toBe(0)
+  })
+
+  it("E13: X-RateLimit-Reset is not read unless it is named", () => {
+    expect(resetOf({ "x-ratelimit-reset": "3" })).toBe(undefined)
+    expect(resetOf({ "x-ratelimit-reset": "3" }, [])).toBe(undefined)
+  })
+
+  it("E13: the letter case of a named header does not matter", () => {
+    expect(resetOf({ "x-ratelimit-reset": "3" }, ["X-RateLimit-Reset"])).toBe(3000)
+  })
+
+  it.each([
+    ["0", 0],
+    ["1.5", 1500],
+    ["1.001", 1001],
+    ["16.1", 16_100],
+    [" 60 ", 60_000],
+    ["99999999", 99_999_999_000],
+    ["100000000", 0],
+    [String(nowSeconds + 60), 60_000],
+    [`${nowSeconds + 60}.25`, 60_250],
+    [String(nowSeconds - 60), 0],
+    ["99999999999", 99_999_999_999_000 - nowMillis],
+    ["100000000000", 0],
+    [String(nowMillis + 1234), 1234],
+    [String(nowMillis - 1), 0],
+    ["9".repeat(30), Number.MAX_SAFE_INTEGER]
+  ])("E13: the magnitude of %j tells seconds, epoch seconds and epoch milliseconds apart", (value, wait) => {
+    expect(resetOf({ "x-ratelimit-reset": value }, ["x-ratelimit-reset"])).toBe(wait)
+  })
+
+  it.each([[""], ["-5"], ["-1.5"], ["+5"], [".5"], ["5."], ["1.5.5"], ["1e3"], ["0x10"], ["6m0s"], ["5s"], ["1,5"]])(
+    "E13: %j in a named header is ignored",
+    (value) => {
+      expect(resetOf({ a: value }, ["a"])).toBe(undefined)
+      expect(resetOf({ a: value, b: "2" }, ["a", "b"])).toBe(2000)
+    }
+  )
+
+  it("E13: an epoch value counts from the response's own Date header when that can be read", () => {
+    const parse = (value: string, dateHeader: string) =>
+      RateLimitFields.parse({ a: value }, { nowMillis, dateHeader, resetHeaders: ["a"] }).resetMillis
+    const earlier = HttpDate.format(nowMillis - 3_600_000)
+    expect(parse(String(nowSeconds - 3600 + 60), earlier)).toBe(60_000)
+    expect(parse(String(nowMillis - 3_600_000 + 60), earlier)).toBe(60)
+    expect(parse("60", earlier)).toBe(60_000)
+    expect(parse(String(nowSeconds + 60), "yesterday")).toBe(60_000)
+  })
+
+  it("E11: of several joined fields the larger wait counts", () => {
+    expect(resetOf({ "ratelimit-reset": "5, 10" })).toBe(10_000)
+    expect(resetOf({ "ratelimit-reset": "5, -10" })).toBe(5000)
+    expect(resetOf({ a: `5, ${nowSeconds + 60}` }, ["a"])).toBe(60_000)
+  })
+
+  it("E13: a run of digits of any length is finite", () => {
+    const digits = "9".repeat(400)
+    const most = Number.MAX_SAFE_INTEGER
+    expect(fieldsOf({ ratelimit: `limit=${digits}, remaining=${digits}, reset=${digits}` }))
+      .toEqual({ resetMillis: most, limit: most, remaining: most })
+    expect(resetOf({ a: digits }, ["a"])).toBe(most)
+  })
+
+  it.each([
+    [{ ratelimit: "\"b\";r=0;t=5", "ratelimit-policy": "\"a\";q=10;w=1, \"b\";q=20;w=60" }, 20],
+    [{ ratelimit: "\"z\";r=0;t=5", "ratelimit-policy": "\"a\";q=10;w=1, \"b\";q=20;w=60" }, 10],
+    [
+      { ratelimit: "\"a\";r=5;t=9, \"b\";r=0;t=5", "ratelimit-policy": "\"a\";q=10;w=1, \"b\";q=20;w=60" },
+      20
+    ],
+    [{ ratelimit: "\"a,;\\\"\";r=0;t=5", "ratelimit-policy": "\"x\";q=1, \"a,;\\\"\";q=30" }, 30],
+    [{ "ratelimit-policy": "\"a\";q=10;w=1" }, 10],
+    [{ "ratelimit-policy": "100;w=60" }, 100],
+    [{ "ratelimit-policy": ";q=5, ?1;q=6, \"a\";q=10;w=1" }, 10],
+    [{ ratelimit: "limit=1, remaining=1, reset=1", "ratelimit-policy": "100;w=60" }, 1],
+    [{ "ratelimit-policy": "\"a\";q=10", "ratelimit-limit": "20" }, 10],
+    [{ "ratelimit-policy": "\"a\";q=-1", "ratelimit-limit": "20" }, 20],
+    [{ "ratelimit-policy": "\"never closed;q=10", "ratelimit-limit": "20" }, 20],
+    [{ "ratelimit-limit": "100, 100;w=60" }, 100],
+    [{ "ratelimit-limit": " 100;w=60" }, 100],
+    [{ "ratelimit-limit": "20", "x-ratelimit-limit": "30" }, 20],
+    [{ "ratelimit-limit": "many", "x-ratelimit-limit": " 30 " }, 30],
+    [{ "x-ratelimit-limit": "10, 10;w=1;name=\"foo\"" }, 10]
+  ])("E13: the limit of %j is found", (headers, limit) => {
+    expect(fieldsOf(headers).limit).toBe(limit)
+  })
+
+  it.each([
+    [{ ratelimit: "\"a\";r=1", "ratelimit-remaining": "2", "x-ratelimit-remaining": "3" }, 1],
+    [{ ratelimit: "\"a\";r=0", "ratelimit-remaining": "2" }, 0],
+    [{ ratelimit: "remaining=1", "ratelimit-remaining": "2" }, 1],
+    [{ ratelimit: "\"a\";r=-1", "ratelimit-remaining": "2" }, 2],
+    [{ "ratelimit-remaining": "2", "x-ratelimit-remaining": "3" }, 2],
+    [{ "ratelimit-remaining": "-2", "x-ratelimit-remaining": "3" }, 3],
+    [{ "x-ratelimit-remaining": "0" }, 0]
+  ])("E13: what remains by %j is found", (headers, remaining) => {
+    expect(fieldsOf(headers).remaining).toBe(remaining)
+  })
+
+  it.each(notWhole.map((value) => [value]))("E13: %j is neither a limit nor a remainder", (value) => {
+    const nothing = { resetMillis: undefined, limit: undefined, remaining: undefined }
+    expect(fieldsOf({ ratelimit: `limit=${value}, remaining=${value}` })).toEqual(nothing)
+    expect(fieldsOf({ "ratelimit-policy": `"a";q=${value}` })).toEqual(nothing)
+    expect(fieldsOf({ "ratelimit-limit": value, "ratelimit-remaining": value })).toEqual(nothing)
+    expect(fieldsOf({ "x-ratelimit-limit": value, "x-ratelimit-remaining": value })).toEqual(nothing)
+  })
+
+  it("E13: a number with a comma for its thousands is not one", () => {
+    expect(fieldsOf({ "ratelimit-reset": "1,000", "ratelimit-limit": "1,000", "x-ratelimit-remaining": "1,000" }))
+      .toEqual({})
+  })
+
+  it("E13: without any of the headers there is nothing", () => {
+    expect(fieldsOf({})).toEqual({})
+  })
+
+  it("E13: of any quotas the exhausted one that resets last counts, else the one that resets last", () => {
+    fc.assert(
+      fc.property(quotas, fc.constantFrom("", " "), (all, space) => {
+        const exhausted = all.filter(({ r }) => r === 0)
+        const candidates = exhausted.length > 0 ? exhausted : all
+        const latest = Math.max(...candidates.map(({ t }) => t ?? -1))
+        const fields = fieldsOf({ ratelimit: render(all, space) })
+        expect(fields.resetMillis).toBe(latest === -1 ? undefined : latest * 1000)
+        expect(fields.remaining).toBe(candidates.find(({ t }) => (t ?? -1) === latest)?.r)
+      }),
+      runs
+    )
+  })
+
+  it("E13: the limit is the quota of the policy with the same name, whatever the name", () => {
+    fc.assert(
+      fc.property(quotas, fc.nat(4), (all, index) => {
+        const chosen = all[index % all.length]
+        const policies = all.map(({ name }, position) => `${name};w=60;q=${position}`).join(", ")
+        const fields = fieldsOf({ ratelimit: `${chosen?.name};r=0;t=1`, "ratelimit-policy": policies })
+        expect(fields.limit).toBe(index % all.length)
+      }),
+      runs
+    )
+  })
+
+  it("E13: the older dictionary is read in any order of its members", () => {
+    const member = (name: string) => fc.option(fc.nat(), { nil: undefined }).map((value) => [name, value] as const)
+    const dictionary = fc.tuple(member("limit"), member("remaining"), member("reset"), member("other"))
+    fc.assert(
+      fc.property(dictionary.chain((all) => fc.shuffledSubarray([...all], { minLength: 4 })), (all) => {
+        const present = all.filter(([, value]) => value !== undefined)
+        const values = new Map(all)
+        const reset = values.get("reset")
+        expect(fieldsOf({ ratelimit: present.map(([name, value]) => `${name}=${value}`).join(", ") })).toEqual({
+          resetMillis: reset === undefined ? undefined : reset * 1000,
+          limit: values.get("limit"),
+          remaining: values.get("remaining")
+        })
+      }),
+      runs
+    )
+  })
+
+  it("E13: a named header gives the same wait in seconds, epoch seconds and epoch milliseconds", () => {
+    const server = fc.integer({ min: 1e8 + 1, max: 4e9 })
+    fc.assert(
+      fc.property(server, fc.integer({ min: 0, max: 99_999_999 }), (serverSeconds, wait) => {
+        const dateHeader = HttpDate.format(serverSeconds * 1000)
+        const values = [wait, serverSeconds + wait, Math.max(1e11, (serverSeconds + wait) * 1000)]
+        const waits = values.map((value) =>
+          RateLimitFields.parse({ a: String(value) }, { nowMillis, dateHeader, resetHeaders: ["a"] }).resetMillis
+        )
+        expect(waits).toEqual([wait * 1000, wait * 1000, wait * 1000])
+      }),
+      runs
+    )
+  })
+
+  it("E13: no text whatever yields a negative number, NaN or infinity", () => {
+    const text = fc.string({ unit: fc.constantFrom(..."\"\\,;=.-+ 019eabrtqw"), maxLength: 24 })
+    const start = fc.constantFrom("", "\"a\";r=", "reset=", "\"a\";t=")
+    const names = [
+      "ratelimit",
+      "ratelimit-policy",
+      "ratelimit-reset",
+      "ratelimit-limit",
+      "ratelimit-remaining",
+      "x-ratelimit-limit",
+      "x-ratelimit-remaining",
+      "x-ratelimit-reset"
+    ]
+    fc.assert(
+      fc.property(fc.constantFrom(...names), start, text, (name, start, text) => {
+        const headers = { [name]: start + text }
+        const fields = RateLimitFields.parse(headers, { nowMillis, resetHeaders: ["x-ratelimit-reset"] })
+        for (const value of [fields.resetMillis, fields.limit, fields.remaining]) {
+          expect(value === undefined || (value >= 0 && Number.isFinite(value))).toBe(true)
+        }
+      }),
+      { numRuns: 3000 }
+    )
+  })
+})
