@@ -117,6 +117,8 @@ const PrintableAscii = Schema.String.pipe(
   })
 )
 
+const MadeAt = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
+
 /**
  * A key from a string that the program already has: the id of an order, a stored key of an earlier run.
  *
@@ -134,7 +136,7 @@ export const fromString = (
 ): Effect.Effect<IdempotencyKey, ParseResult.ParseError> =>
   Effect.zipWith(
     Schema.decodeUnknown(Schema.Redacted(PrintableAscii))(key),
-    options?.madeAt === undefined ? Clock.currentTimeMillis : Effect.succeed(options.madeAt),
+    options?.madeAt === undefined ? Clock.currentTimeMillis : Schema.decodeUnknown(MadeAt)(options.madeAt),
     (value, madeAt) => ({ [TypeId]: TypeId, value, madeAt })
   )
 

@@ -54,6 +54,16 @@ export interface Stages {
  */
 export type Input<R, K extends keyof Stages> = { readonly operation: Operation.Operation<R> } & Pick<Stages, K>
 
+/**
+ * What may differ from call to call: `key` names what the call is about, for stages that keep a state for each key. None of today's does.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CallOptions {
+  readonly key?: string | undefined
+}
+
 /** What a built pipeline really is. */
 class Built<E, R> implements Pipeline<E, R> {
   readonly [TypeId] = { _E: (_: never): E => _, _R: (_: never): R => _ }
@@ -116,9 +126,14 @@ const policyOf = (pipeline: Pipeline<unknown, unknown>): Retry.Options<unknown, 
  */
 export const protect: {
   <E2, R2>(
-    pipeline: Pipeline<E2, R2>
+    pipeline: Pipeline<E2, R2>,
+    options?: CallOptions
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | E2, R | R2>
-  <A, E, R, E2, R2>(self: Effect.Effect<A, E, R>, pipeline: Pipeline<E2, R2>): Effect.Effect<A, E | E2, R | R2>
+  <A, E, R, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    pipeline: Pipeline<E2, R2>,
+    options?: CallOptions
+  ): Effect.Effect<A, E | E2, R | R2>
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R, E2, R2>(

@@ -22,6 +22,9 @@ export * as Operation from "./Operation.js"
 /** One value that says how a call is protected. */
 export * as Pipeline from "./Pipeline.js"
 
+/** Properties to run on policies of your own. */
+export * as Laws from "./testing/Laws.js"
+
 /** What a status means for one API, as data. */
 export * as Playbook from "./Playbook.js"
 
@@ -39,6 +42,9 @@ export * as RetryBudget from "./RetryBudget.js"
 
 /** Ready schedules and combinators of schedules. */
 export * as Schedules from "./Schedules.js"
+
+/** The Create Session API of a widget partner. */
+export * as WidgetSession from "./api/WidgetSession.js"
 
 /** What a failure means for the next step. */
 export * as Verdict from "./Verdict.js"

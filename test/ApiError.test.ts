@@ -12,7 +12,7 @@ import {
 } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Arbitrary, Cause, Duration, Effect, Exit, FastCheck as fc, Layer, Option, Schema } from "effect"
-import { ApiError } from "effect-resilience"
+import { ApiError, Playbook } from "effect-resilience"
 
 const tags = [
   "Auth",
@@ -84,7 +84,7 @@ const duration = fc.oneof(
   fc.bigInt({ min: 0n, max: 10n ** 15n }).map(Duration.nanos),
   fc.constantFrom(Duration.zero, Duration.infinity)
 )
-const context = {
+const context = fc.record({
   status: fc.integer({ min: 100, max: 599 }),
   code: text,
   requestId: text,
@@ -94,49 +94,32 @@ const context = {
   latency: duration,
   headers: fc.dictionary(fc.string().filter((name) => name !== "__proto__"), text),
   repeat: fc.constantFrom("never" as const, "transient" as const)
-}
-type Props<C extends abstract new(...args: any) => any> = ConstructorParameters<C>[0]
-const make = <A>(
-  required: Record<string, fc.Arbitrary<unknown>>,
-  optional: Record<string, fc.Arbitrary<unknown>>,
-  build: (props: any) => A
-): fc.Arbitrary<A> =>
-  fc.tuple(
-    fc.record({ message: text, ...required }),
-    fc.record({ ...context, ...optional }, { requiredKeys: [] })
-  ).map(([a, b]) => build({ ...b, ...a }))
+}, { requiredKeys: [] })
+const props = <Own>(own: fc.Arbitrary<Own>) =>
+  fc.tuple(context, own, text).map(([shared, extra, message]) => ({ ...shared, ...extra, message }))
+const nothing = props(fc.constant({}))
 
 const errors: fc.Arbitrary<ApiError.ApiError> = fc.oneof(
-  make({}, {}, (p: Props<typeof ApiError.Auth>) => new ApiError.Auth(p)),
-  make({}, {}, (p: Props<typeof ApiError.Policy>) => new ApiError.Policy(p)),
-  make(
-    {},
-    { issues: fc.array(fc.record({ path: text, message: text }), { maxLength: 4 }) },
-    (p: Props<typeof ApiError.Validation>) => new ApiError.Validation(p)
+  nothing.map((p) => new ApiError.Auth(p)),
+  nothing.map((p) => new ApiError.Policy(p)),
+  nothing.map((p) => new ApiError.NotFound(p)),
+  props(fc.record({ issues: fc.array(fc.record({ path: text, message: text }), { maxLength: 4 }) })).map(
+    (p) => new ApiError.Validation(p)
   ),
-  make({}, {}, (p: Props<typeof ApiError.NotFound>) => new ApiError.NotFound(p)),
-  make(
-    {},
-    { inFlight: fc.boolean(), retryAfter: duration },
-    (p: Props<typeof ApiError.Conflict>) => new ApiError.Conflict(p)
+  props(fc.record({ inFlight: fc.boolean(), retryAfter: duration }, { requiredKeys: [] })).map(
+    (p) => new ApiError.Conflict(p)
   ),
-  make({}, { retryAfter: duration }, (p: Props<typeof ApiError.Locked>) => new ApiError.Locked(p)),
-  make(
-    {},
-    { retryAfter: duration, limit: count, remaining: count },
-    (p: Props<typeof ApiError.RateLimit>) => new ApiError.RateLimit(p)
+  props(fc.record({ retryAfter: duration }, { requiredKeys: [] })).map((p) => new ApiError.Locked(p)),
+  props(fc.record({ retryAfter: duration, limit: count, remaining: count }, { requiredKeys: [] })).map(
+    (p) => new ApiError.RateLimit(p)
   ),
-  make(
-    {},
-    { retryAfter: duration, gateway: fc.boolean() },
-    (p: Props<typeof ApiError.Server>) => new ApiError.Server(p)
+  props(fc.record({ retryAfter: duration, gateway: fc.boolean() }, { requiredKeys: [] })).map(
+    (p) => new ApiError.Server(p)
   ),
-  make(
-    { deadline: fc.constantFrom("attempt", "total", "server") },
-    {},
-    (p: Props<typeof ApiError.Timeout>) => new ApiError.Timeout(p)
+  props(fc.record({ deadline: fc.constantFrom("attempt" as const, "total" as const, "server" as const) })).map(
+    (p) => new ApiError.Timeout(p)
   ),
-  make({ sent: fc.constantFrom("no", "unknown") }, {}, (p: Props<typeof ApiError.Network>) => new ApiError.Network(p))
+  props(fc.record({ sent: fc.constantFrom("no" as const, "unknown" as const) })).map((p) => new ApiError.Network(p))
 )
 
 const show = (error: unknown): string => {
@@ -335,6 +318,30 @@ describe("ApiError.verdict", () => {
     expect(show(new ApiError.Server({ message: "", status: 200, code: "unreadable_response" }))).toBe(
       "Transient ambiguous"
     )
+  })
+
+  it("E1, E2: the standard playbook and the verdict agree on every status E2 names", () => {
+    const statuses = [400, 401, 403, 404, 408, 409, 410, 412, 422, 423, 425, 429, 500, 501, 502, 503, 504, 505]
+    const make = {
+      Auth: (status: number) => new ApiError.Auth({ message: "", status }),
+      Policy: (status: number) => new ApiError.Policy({ message: "", status }),
+      Validation: (status: number) => new ApiError.Validation({ message: "", status }),
+      NotFound: (status: number) => new ApiError.NotFound({ message: "", status }),
+      Conflict: (status: number) => new ApiError.Conflict({ message: "", status }),
+      Locked: (status: number) => new ApiError.Locked({ message: "", status }),
+      RateLimit: (status: number) => new ApiError.RateLimit({ message: "", status }),
+      Server: (status: number) => new ApiError.Server({ message: "", status }),
+      Timeout: (status: number) => new ApiError.Timeout({ message: "", status, deadline: "server" }),
+      Network: () => new ApiError.Network({ message: "", sent: "unknown" })
+    }
+    const rows = statuses.map((status) => {
+      const entry = Playbook.lookup(Playbook.standard, status)
+      return `${status}: ${entry.repeat === "never" ? "Terminal" : "Transient"}`
+    })
+    expect(statuses.map((status) => {
+      const { tag } = Playbook.lookup(Playbook.standard, status)
+      return `${status}: ${ApiError.verdict(make[tag](status))._tag}`
+    })).toEqual(rows)
   })
 
   it("the playbook's word wins: never is terminal, transient is transient", () => {

@@ -23,7 +23,8 @@ const millis = (duration: Duration.Duration) => Duration.toMillis(duration)
 /** Multiply step by step, the way a person would, and stop where the cap is. */
 const slowExponential = (base: number, factor: number, cap: number, attempt: number) => {
   let value = base
-  for (let i = 0; i < attempt && value < cap && factor > 1; i++) value *= factor
+  const steps = factor > 1 ? attempt : 0
+  for (let i = 0; i < steps && value < cap; i++) value *= factor
   return Math.min(cap, value)
 }
 

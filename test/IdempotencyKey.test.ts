@@ -132,6 +132,14 @@ describe("IdempotencyKey.fromString", () => {
     }))
 })
 
+describe("IdempotencyKey.fromString refusals", () => {
+  it.effect("DESIGN 6, I4: a madeAt that is NaN is refused: such a key would never grow old", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Effect.suspend(() => IdempotencyKey.fromString("a", { madeAt: NaN })))
+      expect(exit._tag).toBe("Failure")
+    }))
+})
+
 describe("IdempotencyKey.derive", () => {
   const parentOf = (text: string) => IdempotencyKey.fromString(text, { madeAt: 42 })
 
@@ -268,7 +276,7 @@ describe("IdempotencyKey.provide", () => {
 describe("IdempotencyKey.kid", () => {
   const secret = (text: string) => Effect.provideService(IdempotencyKey.Secret, Redacted.make(text))
 
-  it.effect("I5, T3: two keys with the same value have the same fingerprint within the process, other keys another", () =>
+  it.effect("I5, T3: keys with the same value have the same fingerprint in this process, others another", () =>
     Effect.gen(function*() {
       const a = yield* IdempotencyKey.fromString("key-a")
       const again = yield* IdempotencyKey.fromString("key-a", { madeAt: 1 })

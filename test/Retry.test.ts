@@ -157,6 +157,24 @@ describe("Retry.retry calls", () => {
       expect([calls, seen, errorOf(exit).n]).toEqual([[0, 4000, 8000], [1, 2, 3], 3])
     }))
 
+  it.effect("a hundred thousand retries need no stack", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const action = Effect.suspend(() => {
+        calls++
+        return Effect.fail("down")
+      })
+      yield* Effect.exit(
+        Retry.retry(action, {
+          operation: Operation.read,
+          backoff: Backoff.constant(0),
+          retries: 100_000,
+          verdict: () => Verdict.transient()
+        })
+      )
+      expect(calls).toBe(100_001)
+    }))
+
   it.effect("without a verdict an error that is not ours is terminal", () =>
     Effect.gen(function*() {
       const { action, calls } = failing({ _tag: "RateLimit", status: 429 })
@@ -217,7 +235,7 @@ describe("Retry.retry delays", () => {
       expect(calls).toEqual([0, 5000, 6000, 7000])
     }))
 
-  it.effect("E12: a wait equal to the cap is honoured, one above it stops at once and the hint stays on the error", () =>
+  it.effect("E12: a wait equal to the cap is honoured, one above it stops and the hint stays on the error", () =>
     Effect.gen(function*() {
       const { action, calls } = failing(rateLimit("60 seconds"), rateLimit(60_001))
       const { at, exit } = yield* finish(Retry.retry(action, { ...secondly, retries: 9 }))
@@ -333,6 +351,15 @@ describe("Retry.retry deadline", () => {
       expect([exit, at]).toEqual([Exit.succeed("late"), 3_600_000])
     }))
 
+  it.effect("R13: within 0 leaves no time for any delay, but the first attempt is made", () =>
+    Effect.gen(function*() {
+      const a = failing(server())
+      const b = failing(server())
+      yield* finish(Retry.retry(a.action, { ...secondly, within: 0 }))
+      yield* finish(Retry.retry(b.action, { ...secondly, backoff: Backoff.constant(0), within: 0 }))
+      expect([a.calls.length, b.calls.length]).toEqual([1, 1])
+    }))
+
   it.effect("R13: it does not sleep into a deadline because of a Retry-After either", () =>
     Effect.gen(function*() {
       const { action, calls } = failing(rateLimit("10 seconds"))
@@ -417,7 +444,7 @@ describe("Retry.retry errors", () => {
       }
     }))
 
-  it.effect("E7: an unreadable response is tried again for read and idempotent, and is terminal for keyed and once", () =>
+  it.effect("E7: an unreadable response is transient for read and idempotent, terminal for keyed and once", () =>
     Effect.gen(function*() {
       const unreadable = new ApiError.Server({ message: "unreadable", status: 200, code: "unreadable_response" })
       const probes: Array<string> = []
@@ -568,6 +595,13 @@ describe("Retry.retry and rejections", () => {
       expect(calls).toEqual([0, 1000, 2000])
     }))
 
+  it.effect("R11, R15: a rejection that says now does not make a hot loop: the delay is the policy's", () =>
+    Effect.gen(function*() {
+      const { action, calls } = failing(rejection(Duration.zero))
+      yield* finish(Retry.retry(action, { ...secondly, waitForRejections: true }))
+      expect(calls).toEqual([0, 1000, 2000])
+    }))
+
   it.effect("R15: one with an infinite time stops, whatever beyondCap says", () =>
     Effect.gen(function*() {
       const a = failing(rejection(Duration.infinity))
@@ -639,7 +673,7 @@ describe("Retry.retry and keys", () => {
       expect([new Set(seen.slice(0, 3)).size, new Set(seen.slice(3)).size, new Set(seen).size]).toEqual([1, 1, 2])
     }))
 
-  it.effect("R18: a key minted inside the attempt of a keyed driver dies with a message that says where to put it", () =>
+  it.effect("R18: a key minted inside a keyed attempt dies with a message that says where to put it", () =>
     Effect.gen(function*() {
       let calls = 0
       const action = Effect.flatMap(IdempotencyKey.IdempotencyKey, () => {
@@ -727,7 +761,7 @@ describe("Retry.decide", () => {
     _tag: "Rejected",
     retryAfter: retryAfter === undefined ? Option.none() : Option.some(Duration.decode(retryAfter))
   })
-  const decide = (options: Partial<Retry.Base<any>>, input: Partial<Input>) => {
+  const decide = (options: Partial<Retry.Base<IdempotencyKey.IdempotencyKey>>, input: Partial<Input>) => {
     const decision = Retry.decide({ ...secondly, ...options }, { ...base, ...input })
     return decision._tag === "Stop" ? decision.reason : decision.delayMillis
   }
@@ -783,7 +817,7 @@ describe("Retry.decide", () => {
     expect(decide({ backoff: Backoff.constant("60 days") }, {})).toBe(maxTimer)
   })
 
-  const operations = fc.constantFrom<Operation.Operation<any>>(
+  const operations = fc.constantFrom<Operation.Operation<IdempotencyKey.IdempotencyKey>>(
     Operation.read,
     Operation.idempotent,
     Operation.keyed,

@@ -106,6 +106,32 @@ describe("RetryBudget tokens", () => {
       expect(taken).toEqual(Array.from({ length: 100 }, (_, i) => 10 * (i + 1)))
     }))
 
+  it.effect("R20: a hundred successes at p hundredths give exactly p tokens, for every p", () =>
+    Effect.gen(function*() {
+      const wrong: Array<string> = []
+      for (let p = 1; p <= 100; p++) {
+        const budget = yield* RetryBudget.make({ capacity: 200, ratio: p / 100, reservePerSecond: 0 })
+        yield* drain(budget)
+        yield* times(100, budget.deposit)
+        const taken = (yield* times(p + 1, budget.withdraw)).filter(Boolean).length
+        if (taken !== p) wrong.push(`${p / 100}: ${taken}`)
+      }
+      expect(wrong).toEqual([])
+    }))
+
+  it.effect("R20: a reserve below one per second adds up as well, also when it is looked at often", () =>
+    Effect.gen(function*() {
+      const budget = yield* RetryBudget.make({ capacity: 5, reservePerSecond: 0.1 })
+      yield* drain(budget)
+      const taken: Array<number> = []
+      for (let second = 1; second <= 30; second++) {
+        yield* TestClock.adjust("1 second")
+        yield* budget.available
+        if (yield* budget.withdraw) taken.push(second)
+      }
+      expect(taken).toEqual([10, 20, 30])
+    }))
+
   it.effect("R20: deposits fill up to the capacity and no further", () =>
     Effect.gen(function*() {
       const budget = yield* RetryBudget.make({ capacity: 2, ratio: 1, reservePerSecond: 0 })

@@ -91,7 +91,7 @@ const badNumbers = [NaN, -1, -Infinity]
 const second = Schedule.spaced("1 second")
 
 describe("Schedules.cappedJitter", () => {
-  it.effect("R2, R5: the delays lie in (0, min(cap, base * 2^n)) and spread over it, also once the cap is reached", () =>
+  it.effect("R2, R5: the delays spread over (0, min(cap, base * 2^n)), also once the cap is reached", () =>
     Effect.gen(function*() {
       const schedule = Schedules.cappedJitter({ base: 100, cap: 1000 })
       const runs = yield* Effect.replicateEffect(drive(schedule, many(undefined, 8)), 1000)

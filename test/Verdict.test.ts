@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Duration, Option } from "effect"
+import { Duration, Effect, Option } from "effect"
 import { ApiError, Verdict } from "effect-resilience"
 import { Busy, rejection } from "./support/rejection.js"
 
@@ -64,6 +64,15 @@ describe("Verdict", () => {
       expect([verdictOf({ _tag: "Busy" }), verdictOf({ _tag: "CircuitOpen", key: "a", retryAfter: Duration.zero })])
         .toEqual(["Terminal", "Terminal"])
     })
+
+    it.effect("DESIGN 5: it is a value to yield and to catch by tag", () =>
+      Effect.gen(function*() {
+        const failing = Effect.gen(function*() {
+          return yield* rejection(Duration.seconds(3))
+        })
+        const caught = yield* failing.pipe(Effect.catchTag("Busy", (busy) => Effect.succeed(busy.retryAfter)))
+        expect(caught).toEqual(Duration.seconds(3))
+      }))
 
     it("STYLE: a rejection is an error with its tag that carries no stack", () => {
       const busy = rejection(Duration.seconds(1))

@@ -126,12 +126,7 @@ export const decide = (policy: Policy, input: Input): Decision => {
   if (attempt >= policy.retries) return stop("retries")
   const floor = floorMillis(verdict, policy)
   if (floor === undefined) return stop("retryAfter")
-  const delayMillis = Math.min(
-    Backoff.maxTimerMillis,
-    verdict._tag === "Rejected" && verdict.retryAfterMillis !== undefined
-      ? floor
-      : Math.max(floor, Backoff.delayMillis(policy.backoff, input))
-  )
+  const delayMillis = Math.min(Backoff.maxTimerMillis, Math.max(floor, Backoff.delayMillis(policy.backoff, input)))
   if (elapsedMillis + delayMillis >= policy.withinMillis) return stop("deadline")
   if (!budgetLeft && verdict._tag === "Transient") return stop("budget")
   return { _tag: "Retry", delayMillis }

@@ -106,6 +106,8 @@ export interface FlakyApi {
 }
 
 /**
+ * What the server plays, and how badly.
+ *
  * @since 0.1.0
  * @category models
  */

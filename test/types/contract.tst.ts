@@ -267,11 +267,11 @@ describe("ApiError and Verdict", () => {
 
   test("what a value must say cannot be left out", () => {
     // @ts-expect-error Property 'message' is missing
-    new ApiError.Auth({ status: 401 })
+    void new ApiError.Auth({ status: 401 })
     // @ts-expect-error Property 'deadline' is missing
-    new ApiError.Timeout({ message: "slow" })
+    void new ApiError.Timeout({ message: "slow" })
     // @ts-expect-error Property 'sent' is missing
-    new ApiError.Network({ message: "reset" })
+    void new ApiError.Network({ message: "reset" })
   })
 
   test("isApiError narrows, verdict takes anything", () => {
@@ -332,7 +332,7 @@ describe("Pipeline", () => {
   test("a typo at any depth does not compile", () => {
     // @ts-expect-error 'retires' does not exist
     Pipeline.make({ operation: Operation.read, retry: { retries: 1, retires: 2 } })
-    // @ts-expect-error not a stage
+    // @ts-expect-error 'retrry' does not exist
     Pipeline.make({ operation: Operation.read, retrry: { retries: 1 } })
     // @ts-expect-error 'ration' does not exist
     Pipeline.make({ operation: Operation.read, budget: { ratio: 0.1, ration: 0.2 } })
@@ -343,28 +343,34 @@ describe("Pipeline", () => {
     Pipeline.make({ retry: { retries: 1 } })
   })
 
+  type Protected = Effect.Effect<
+    { id: string },
+    ApiError.Auth | ApiError.Validation | Busy,
+    IdempotencyKey.IdempotencyKey
+  >
+
   test("protect, both call styles: the errors and the needs are joined", () => {
-    type Protected = Effect.Effect<
-      { id: string },
-      ApiError.Auth | ApiError.Validation | Busy,
-      IdempotencyKey.IdempotencyKey
-    >
     expect(post.pipe(Pipeline.protect(pipeline))).type.toBe<Protected>()
-    expect(post.pipe(Pipeline.protect(pipeline, { key: "a" }))).type.toBe<Protected>()
     expect(Pipeline.protect(post, pipeline)).type.toBe<Protected>()
+  })
+
+  test("protect takes a key in both call styles", () => {
+    expect(post.pipe(Pipeline.protect(pipeline, { key: "a" }))).type.toBe<Protected>()
     expect(Pipeline.protect(post, pipeline, { key: "a" })).type.toBe<Protected>()
   })
 
   test("handled by tag, the tag is gone", () => {
     const handled = post.pipe(
-      Pipeline.protect(pipeline, { key: "a" }),
+      Pipeline.protect(pipeline),
       IdempotencyKey.provideNew,
       Effect.catchTags({
         Busy: () => Effect.succeed({ id: "later" }),
         Validation: () => Effect.succeed({ id: "" })
       })
     )
-    expect(handled).type.toBe<Effect.Effect<{ id: string }, ApiError.Auth>>()
+    expect(handled).type.toBeAssignableTo<Effect.Effect<{ id: string }, ApiError.Auth>>()
+    expect<Effect.Effect.Error<typeof handled>>().type.toBe<ApiError.Auth>()
+    expect<Effect.Effect.Context<typeof handled>>().type.toBe<never>()
   })
 
   test("keyed without a key does not run", () => {

@@ -1,0 +1,78 @@
+/**
+ * The Create Session API, played by a real HTTP server in a process of its own that fails in every way a real one does: rate limits, 5xx before and
+ * after it did the work, connections refused and reset, slow answers, broken bodies, HTML pages. It creates a session once for each idempotency key.
+ */
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Deferred, Effect, Either, Option, Redacted, Schema } from "effect"
+import { WidgetSession } from "effect-resilience"
+import * as FlakyApi from "effect-resilience/testing/FlakyApi"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { files, partnerId, secretKeys, whitelistedDomain } from "./settings.js"
+
+const refuse = (status: number, message: string) => HttpServerResponse.unsafeJson({ message }, { status })
+
+const createSession = Effect.gen(function*() {
+  const { partnerId: asked } = yield* HttpRouter.params
+  if (asked !== partnerId) return refuse(404, "Partner not found or inactive")
+  const request = yield* HttpServerRequest.HttpServerRequest
+  if (request.headers.origin !== whitelistedDomain) return refuse(403, "Domain not whitelisted")
+  const body = Schema.decodeUnknownEither(WidgetSession.Request)(yield* request.json)
+  if (Either.isLeft(body)) return refuse(422, "Validation failed")
+  const { signature, user } = body.right
+  const expected = WidgetSession.sign(secretKeys.production, WidgetSession.canonicalString(partnerId, user))
+  if (signature !== Redacted.value(expected)) return refuse(401, "Invalid signature")
+  return yield* HttpServerResponse.json({ session_id: `SES-${user.user_id}`, session_token: `token-${user.user_id}` })
+})
+
+const weather = FlakyApi.seeded({
+  seed: "sessions",
+  rate: 0.35,
+  maxPerKey: 2,
+  faults: [
+    FlakyApi.rateLimited({ retryAfter: 1 }),
+    FlakyApi.rateLimited({ retryAfter: { dateIn: "2 seconds" } }),
+    FlakyApi.serverError(),
+    FlakyApi.serverError({ when: "after" }),
+    FlakyApi.badGateway(),
+    FlakyApi.htmlPage(502),
+    FlakyApi.unavailable({ retryAfter: 1 }),
+    FlakyApi.gatewayTimeout({ when: "after" }),
+    FlakyApi.reset(),
+    FlakyApi.reset({ when: "after" }),
+    FlakyApi.reset({ when: "afterHeaders" }),
+    FlakyApi.slowHeaders("300 millis"),
+    FlakyApi.slowBody("300 millis"),
+    FlakyApi.truncated,
+    FlakyApi.malformed
+  ]
+})
+
+/** Once, while the job is busy, nobody is there at all. The server's own desk is never troubled. */
+const script: FlakyApi.Script = (call) => {
+  if (call.path.startsWith("/desk/")) return FlakyApi.none
+  return call.index === 120 ? FlakyApi.refused("300 millis") : weather(call)
+}
+
+const program = Effect.gen(function*() {
+  const closing = yield* Deferred.make<void>()
+  const count = Effect.suspend(() => api.executed).pipe(Effect.map((runs) => {
+    const keys = runs.flatMap(({ key, status }) => status < 300 ? Option.toArray(Option.map(key, Redacted.value)) : [])
+    return { sessions: new Set(keys).size, twice: keys.length - new Set(keys).size }
+  }))
+  const app = HttpRouter.empty.pipe(
+    HttpRouter.post("/v1/partners/:partnerId/sessions", createSession),
+    HttpRouter.get("/desk/count", Effect.flatMap(count, HttpServerResponse.json)),
+    HttpRouter.post("/desk/close", Effect.as(Deferred.succeed(closing, undefined), HttpServerResponse.empty()))
+  )
+  const api: FlakyApi.FlakyApi = yield* FlakyApi.make({ app, script })
+  fs.mkdirSync(path.dirname(files.address), { recursive: true })
+  fs.writeFileSync(files.address, JSON.stringify({ url: api.url }))
+  yield* Console.log(api.url)
+  // Nobody has to remember to stop a demonstration.
+  yield* Effect.timeoutOption(Deferred.await(closing), "5 minutes")
+  fs.rmSync(files.address, { force: true })
+})
+
+NodeRuntime.runMain(Effect.scoped(program))

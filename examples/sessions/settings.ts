@@ -1,0 +1,21 @@
+/** What the job and the server have agreed on. In a real program these come from configuration. */
+import { Redacted } from "effect"
+import { fileURLToPath } from "node:url"
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+export const partnerId = "partner-1024"
+
+export const whitelistedDomain = "https://app.example.com"
+
+export const secretKeys = {
+  production: Redacted.make("demo-production-secret"),
+  development: Redacted.make("demo-development-secret")
+}
+
+export const files = {
+  rows: here("../data/sessions.ndjson"),
+  server: here("./server.ts"),
+  /** Where a running server is written down, so that a second run finds it. */
+  address: here("../out/server.json")
+}

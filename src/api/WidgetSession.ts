@@ -1,0 +1,319 @@
+/**
+ * The Create Session API of a widget partner: its statuses, its signature, its retry strategy and its debug guide, as values.
+ *
+ * Its document says "max 3 attempts" and lists three intervals (about 500, 1000 and 2000 ms). We read it as three retries after the first call,
+ * since three attempts have only two intervals between them. It documents neither the path nor the body of a success, so both can be said.
+ *
+ * @since 0.1.0
+ */
+import { hmac } from "@noble/hashes/hmac"
+import { sha256 } from "@noble/hashes/sha2"
+import { bytesToHex } from "@noble/hashes/utils"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type * as ApiError from "../ApiError.js"
+import * as Backoff from "../Backoff.js"
+import * as ApiClient from "../http/ApiClient.js"
+import type * as Idempotency from "../Idempotency.js"
+import type * as IdempotencyKey from "../IdempotencyKey.js"
+import * as Operation from "../Operation.js"
+import * as Pipeline from "../Pipeline.js"
+import * as Playbook from "../Playbook.js"
+import type * as Retry from "../Retry.js"
+
+export { diagnose401, diagnose422 } from "./widgetSessionDiagnosis.js"
+export type { Finding, SignedRequest } from "./widgetSessionDiagnosis.js"
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// failures
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+const row = (status: number, changes: Partial<Playbook.Entry>): Playbook.Entry => ({
+  ...Playbook.lookup(Playbook.standard, status),
+  ...changes
+})
+
+/**
+ * The table of status codes. 401, 403, 404 and 422 are not retried; 429, 500, 502, 503 and 504 are.
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
+  name: "Widget Session",
+  byStatus: {
+    401: row(401, {
+      meaning: "Unauthorized: the signature is invalid",
+      action: "Do not retry. Walk through the debug checklist (diagnose401).",
+      userMessage: "The widget could not be opened. Our team has been told."
+    }),
+    403: row(403, {
+      meaning: "Forbidden: the domain is not whitelisted for tokenized widget access",
+      action: "Do not retry. Have the domain whitelisted.",
+      userMessage: "The widget is not available on this site."
+    }),
+    404: row(404, {
+      meaning: "Not found: the partner does not exist or is inactive",
+      action: "Do not retry. Check the partner id.",
+      userMessage: "The widget is not available at the moment."
+    }),
+    422: row(422, {
+      meaning: "Validation failed: the payload is invalid",
+      action: "Do not retry. Check required fields, email format, company and candidates (diagnose422)."
+    }),
+    429: row(429, { meaning: "Too many requests: the rate limit is exceeded" }),
+    500: row(500, { meaning: "Internal server error" }),
+    502: row(502, { meaning: "Bad gateway" }),
+    503: row(503, { meaning: "Service unavailable" }),
+    504: row(504, { meaning: "Gateway timeout" })
+  }
+})
+
+/**
+ * The retry strategy: three retries, delays of `min(500 * 2^n + random(0..300), 8000)` ms.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const retry: Omit<Retry.Base, "operation"> = {
+  retries: 3,
+  backoff: Backoff.exponential({ base: "500 millis", cap: "8 seconds", jitter: Backoff.additive("300 millis") })
+}
+
+/**
+ * How a session is created: with an idempotency key, and retried by the strategy above.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const pipeline: Effect.Effect<Pipeline.Pipeline<never, IdempotencyKey.IdempotencyKey>> = Pipeline.make({
+  operation: Operation.keyed,
+  retry
+})
+
+/**
+ * Names whose values are secret, beside the defaults.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const redactedNames: ReadonlyArray<string | RegExp> = ["secretKey", "signature", /session_?token/i]
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// requests
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+const Required = Schema.String.pipe(Schema.filter((text) => text.trim() !== "" || "is required"))
+
+const Email = Schema.String.pipe(
+  Schema.filter((text) => /^[^\s@|]+@[^\s@|]+\.[^\s@|]+$/.test(text) || "is not a valid email address")
+)
+
+/**
+ * For whom a session is created.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const User = Schema.Struct({
+  user_id: Required,
+  email: Email,
+  name: Required,
+  company: Schema.optional(Schema.Struct({ company_id: Required, name: Schema.optional(Schema.String) })),
+  candidates: Schema.optional(
+    Schema.Array(Schema.Struct({ candidate_id: Required, name: Schema.optional(Schema.String) }))
+  )
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type User = typeof User.Type
+
+/**
+ * A user as it may be sent, valid or not: the shape of `User` without its demands.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Draft = Schema.Struct({
+  user_id: Schema.optional(Schema.String),
+  email: Schema.optional(Schema.String),
+  name: Schema.optional(Schema.String),
+  company: Schema.optional(
+    Schema.Struct({ company_id: Schema.optional(Schema.String), name: Schema.optional(Schema.String) })
+  ),
+  candidates: Schema.optional(
+    Schema.Array(Schema.Struct({ candidate_id: Schema.optional(Schema.String), name: Schema.optional(Schema.String) }))
+  )
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Draft = typeof Draft.Type
+
+/**
+ * The body of the call: the user and the signature over it.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Request = Schema.Struct({ user: User, signature: Required })
+
+/**
+ * The body of the call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Request = typeof Request.Type
+
+/**
+ * The string that is signed: `partnerId|user_id|email|name|company_id|candidate_ids_csv`. Optional values that are absent stay as empty strings,
+ * candidates keep the order of the payload.
+ *
+ * **Example** (An absent company is an empty string, not a missing field)
+ *
+ * ```ts
+ * import { WidgetSession } from "effect-resilience"
+ *
+ * const user = { user_id: "USR-001", email: "john@example.com", name: "John Doe", candidates: [{ candidate_id: "CND-002" }, { candidate_id: "CND-001" }] }
+ *
+ * WidgetSession.canonicalString("partner-1", user) // => "partner-1|USR-001|john@example.com|John Doe||CND-002,CND-001"
+ * ```
+ *
+ * @since 0.1.0
+ * @category signing
+ */
+export const canonicalString = (partnerId: string, user: Draft): string =>
+  [
+    partnerId,
+    user.user_id ?? "",
+    user.email ?? "",
+    user.name ?? "",
+    user.company?.company_id ?? "",
+    (user.candidates ?? []).map(({ candidate_id }) => candidate_id ?? "").join(",")
+  ].join("|")
+
+/**
+ * HMAC-SHA-256 of a canonical string under the partner's secret, as hexadecimal digits (RFC 2104).
+ *
+ * @since 0.1.0
+ * @category signing
+ */
+export const sign = (secretKey: Redacted.Redacted<string>, canonical: string): Redacted.Redacted<string> => {
+  const encode = (text: string) => new TextEncoder().encode(text)
+  return Redacted.make(bytesToHex(hmac(sha256, encode(Redacted.value(secretKey)), encode(canonical))))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// the client
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What a success says. The document does not describe it; these are read when they are there.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Session = Schema.Struct({
+  session_id: Schema.optional(Schema.String),
+  session_token: Schema.optional(Schema.Redacted(Schema.String))
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Session = typeof Session.Type
+
+/**
+ * - `partnerId`, `secretKey`: of the same environment.
+ * - `path`: where sessions are created. Default `/v1/partners/{partnerId}/sessions`.
+ * - `domain`: sent as `Origin`, for tokenized widget access.
+ * - `pipeline`: how calls are protected. Default: `pipeline`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E> {
+  readonly baseUrl: string
+  readonly partnerId: string
+  readonly secretKey: Redacted.Redacted<string>
+  readonly path?: string | undefined
+  readonly domain?: string | undefined
+  readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
+}
+
+/**
+ * A created session, and whether the server had created it for an earlier attempt with the same key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Created {
+  readonly session: Session
+  readonly replayed: boolean
+}
+
+/**
+ * The API as its callers see it. A session is created under an idempotency key, so the environment must hold one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WidgetSession<E = never> {
+  readonly createSession: (
+    user: Draft
+  ) => Effect.Effect<Created, ApiError.ApiError | Idempotency.UnknownOutcome | E, IdempotencyKey.IdempotencyKey>
+}
+
+/**
+ * A client of the API. Signs each request, sends it with the key of the environment, retries what the document says may be retried.
+ *
+ * **Gotchas**
+ *
+ * It does not validate before sending: what is valid is the API's business. `Schema.decodeUnknown(WidgetSession.User)` does, for who wants it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E = never>(
+  options: Options<E>
+): Effect.Effect<WidgetSession<E>, never, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const client = yield* ApiClient.make<E>({
+      name: "widget-session",
+      baseUrl: options.baseUrl,
+      playbook,
+      pipeline: options.pipeline ?? (yield* pipeline),
+      redactedNames
+    })
+    const path = options.path ?? `/v1/partners/${encodeURIComponent(options.partnerId)}/sessions`
+    const read = ApiClient.json(Session)
+    return {
+      createSession: (user) => {
+        const signature = Redacted.value(sign(options.secretKey, canonicalString(options.partnerId, user)))
+        const request = HttpClientRequest.post(path).pipe(
+          HttpClientRequest.bodyUnsafeJson({ user, signature }),
+          options.domain === undefined ? (self) => self : HttpClientRequest.setHeader("origin", options.domain)
+        )
+        return client.execute(request).pipe(
+          Effect.flatMap((response) =>
+            Effect.map(read(response), (session) => ({
+              session,
+              replayed: response.headers["idempotent-replayed"] === "true"
+            }))
+          ),
+          ApiClient.withEndpoint("/v1/partners/:partnerId/sessions"),
+          ApiClient.withOperation(Operation.keyed)
+        )
+      }
+    }
+  })

@@ -1,0 +1,267 @@
+/**
+ * Properties that every policy should have, to run on policies of your own: one line in a test.
+ *
+ * A law that is broken fails with the smallest case that breaks it, in words.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Runtime from "effect/Runtime"
+import type * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as Intervals from "effect/ScheduleIntervals"
+import * as ApiError from "../ApiError.js"
+import * as Check from "../check.js"
+import { maxTimerMillis } from "../core/backoff.js"
+import * as Playbook from "../Playbook.js"
+
+/**
+ * A law that a policy breaks. The message is the smallest case, in words.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LawBroken extends Data.TaggedError("LawBroken")<{ readonly message: string }> {}
+
+/** Any schedule at all: its inputs are tried out, whatever it takes. */
+type AnySchedule<R> = Schedule.Schedule<unknown, never, R>
+
+/** A clock that stands still until somebody sleeps, and then has slept. */
+class VirtualClock implements Clock.Clock {
+  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
+  #millis = 0
+  readonly unsafeCurrentTimeMillis = () => this.#millis
+  readonly unsafeCurrentTimeNanos = () => BigInt(Math.round(this.#millis * 1e6))
+  readonly currentTimeMillis = Effect.sync(this.unsafeCurrentTimeMillis)
+  readonly currentTimeNanos = Effect.sync(this.unsafeCurrentTimeNanos)
+  readonly sleep = (duration: Duration.Duration) =>
+    Effect.sync(() => {
+      this.#millis += Duration.toMillis(duration)
+    })
+}
+
+/**
+ * The delays, in milliseconds, that a schedule answers to these inputs, in virtual time. Shorter than the inputs when the schedule ends.
+ *
+ * **Details**
+ *
+ * `seed` (default 0) fixes the randomness, so that the same call gives the same delays. O(inputs).
+ *
+ * **Example** (What a retry would wait)
+ *
+ * ```ts
+ * import { Backoff, Laws, Schedules } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const policy = Backoff.schedule(Backoff.exponential({ base: "1 second", jitter: Backoff.none })).pipe(Schedules.retries(3))
+ *
+ * await Effect.runPromise(Laws.delays(policy, ["a", "b", "c", "d"])) // => [1000, 2000, 4000]
+ * ```
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const delays = <R>(
+  schedule: AnySchedule<R>,
+  inputs: ReadonlyArray<unknown>,
+  options?: { readonly seed?: number | undefined }
+): Effect.Effect<ReadonlyArray<number>, never, R> =>
+  Effect.suspend(() => {
+    const clock = new VirtualClock()
+    return Effect.gen(function*() {
+      const found: Array<number> = []
+      let state: unknown = schedule.initial
+      for (const input of inputs) {
+        const now = clock.unsafeCurrentTimeMillis()
+        const [next, , decision] = yield* schedule.step(now, input as never, state)
+        if (ScheduleDecision.isDone(decision)) break
+        const delay = Math.max(0, Intervals.start(decision.intervals) - now)
+        found.push(delay)
+        state = next
+        yield* clock.sleep(Duration.millis(delay))
+      }
+      return found
+    }).pipe(Effect.withClock(clock), Effect.withRandom(Random.make(options?.seed ?? 0)))
+  })
+
+/** How an input is called in a message. */
+const named = (input: unknown): string => {
+  const wait = waitOf(input)
+  const name = typeof input === "object" && input !== null && "_tag" in input ? String(input._tag) : String(input)
+  return wait === undefined ? name : `${name} asking for ${wait} ms`
+}
+
+const waitOf = (input: unknown): number | undefined => {
+  const verdict = ApiError.verdict(input)
+  return verdict._tag === "Terminal"
+    ? undefined
+    : Option.getOrUndefined(Option.map(verdict.retryAfter, Duration.toMillis))
+}
+
+/** Rounding of a sum of millions of milliseconds, no more. */
+const slack = 1e-3
+
+/** What is wrong with one delay, in words. */
+const fault = (delay: number, input: unknown, capMillis: number): string | undefined => {
+  const wait = waitOf(input)
+  if (!Number.isFinite(delay) || delay > maxTimerMillis) return `waits ${delay} ms, which no timer can hold`
+  if (wait !== undefined && delay < Math.min(wait, maxTimerMillis) - slack) {
+    return `waits ${delay} ms although ${wait} ms were asked for`
+  }
+  if (delay > Math.max(capMillis, wait ?? 0) + slack) return `waits ${delay} ms, its cap is ${capMillis} ms`
+  return undefined
+}
+
+const after = (inputs: ReadonlyArray<unknown>): string =>
+  inputs.length === 1
+    ? `After ${named(inputs[0])}`
+    : `After ${inputs.length} failures (${inputs.map(named).join(", ")})`
+
+/** How many clients are watched for whether they keep in step. */
+const clients = 64
+
+/**
+ * The laws of a schedule of retries: every delay can be held by a timer, none is longer than `cap`, none is shorter than what the failed call
+ * asked for (`Retry-After`), and clients that are at the cap are not all in step there.
+ *
+ * **Details**
+ *
+ * `inputs` are the failures to try it with, in any order and number. `runs` (default 200) is how many sequences are tried. A wait that was asked
+ * for may exceed the cap. A schedule without jitter, and one with additive jitter, does stand still at its cap: leave `cap` out, or bound the
+ * retries so that it is never reached.
+ *
+ * **Example** (A schedule that ignores Retry-After)
+ *
+ * ```ts
+ * import { ApiError, Laws, Schedules } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const limited = new ApiError.RateLimit({ message: "slow down", status: 429, retryAfter: "30 seconds" })
+ *
+ * const law = Laws.schedule(Schedules.cappedJitter(), { inputs: [limited] })
+ * await Effect.runPromise(Effect.as(Effect.flip(law), "broken")) // => "broken"
+ *
+ * const mended = Laws.schedule(Schedules.cappedJitter().pipe(Schedules.honourRetryAfter()), { inputs: [limited] })
+ * await Effect.runPromise(Effect.as(mended, "kept")) // => "kept"
+ * ```
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const schedule = <R>(
+  schedule: AnySchedule<R>,
+  options: {
+    readonly inputs: ReadonlyArray<unknown>
+    readonly cap?: Duration.DurationInput | undefined
+    readonly runs?: number | undefined
+  }
+): Effect.Effect<void, Error, R> =>
+  Effect.gen(function*() {
+    const inputs = options.inputs
+    const capMillis = options.cap === undefined ? Infinity : Duration.toMillis(Check.duration("cap", options.cap))
+    const runs = Check.integer("runs", options.runs ?? 200, 1)
+    if (inputs.length === 0) return yield* Effect.dieMessage("Laws.schedule: inputs should hold at least one failure")
+    const run = Runtime.runPromise(yield* Effect.runtime<R>())
+    const failures = FastCheck.array(FastCheck.constantFrom(...inputs), { minLength: 1, maxLength: 24 })
+
+    const bounded = FastCheck.asyncProperty(failures, FastCheck.nat(), async (failures, seed) => {
+      const found = await run(delays(schedule, failures, { seed }))
+      found.forEach((delay, index) => {
+        const wrong = fault(delay, failures[index], capMillis)
+        if (wrong !== undefined) throw new LawBroken({ message: `${after(failures.slice(0, index + 1))} it ${wrong}` })
+      })
+    })
+    const spread = FastCheck.asyncProperty(failures, FastCheck.nat(), async (failures, seed) => {
+      const each = await run(
+        Effect.forEach(Array.from({ length: clients }, (_, client) => seed + client), (seed) =>
+          delays(schedule, failures, { seed }))
+      )
+      failures.forEach((input, index) => {
+        const here = each.flatMap((delays) =>
+          delays[index] ?? []
+        )
+        if (
+          here.length === clients && waitOf(input) === undefined && here.every((delay) => delay >= capMillis - slack)
+        ) {
+          throw new LawBroken({
+            message: `${
+              after(failures.slice(0, index + 1))
+            } all of ${clients} clients wait exactly the cap of ${capMillis} ms: it stands still`
+          })
+        }
+      })
+    })
+
+    yield* checked("Laws.schedule", bounded, runs)
+    if (capMillis !== Infinity) yield* checked("Laws.schedule", spread, Math.ceil(runs / 10))
+  })
+
+/** Runs a property and says of its smallest counterexample what it threw. */
+const checked = <T>(law: string, property: FastCheck.IAsyncProperty<T>, runs: number): Effect.Effect<void, LawBroken> =>
+  Effect.flatMap(Effect.promise(() => FastCheck.check(property, { numRuns: runs })), (details) => {
+    if (!details.failed) return Effect.void
+    const error = details.errorInstance
+    return error instanceof LawBroken ? new LawBroken({ message: `${law}: ${error.message}` }) : Effect.die(error)
+  })
+
+/** Tags whose failures stay failures however often the same request is sent. */
+const finalTags: ReadonlySet<string> = new Set(["Auth", "Policy", "Validation", "NotFound", "Conflict"])
+
+const rowFault = (row: Playbook.Entry): string | undefined => {
+  if (row.repeat === "transient" && finalTags.has(row.tag)) {
+    return `repeats ${row.tag}, which fails the same way every time`
+  }
+  const missing = (["meaning", "action", "userMessage"] as const).find((text) => row[text].trim() === "")
+  return missing === undefined ? undefined : `has no ${missing}`
+}
+
+/**
+ * The laws of a playbook: it has a row for every status, repeats nothing that fails the same way every time (a 401, a 422, a 501), and has
+ * something to say to the integrator and the user.
+ *
+ * **Details**
+ *
+ * Exhaustive over the statuses 100 to 599 and over every code: O(statuses * codes).
+ *
+ * **Example** (A playbook that repeats a 401)
+ *
+ * ```ts
+ * import { Laws, Playbook } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const wrong = Playbook.extend(Playbook.standard, {
+ *   byStatus: { 401: { ...Playbook.lookup(Playbook.standard, 401), repeat: "transient" } }
+ * })
+ *
+ * const message = Laws.playbook(wrong).pipe(Effect.flip, Effect.map((error) => error.message))
+ * await Effect.runPromise(message) // => "Laws.playbook: 401 repeats Auth, which fails the same way every time"
+ * ```
+ *
+ * @since 0.1.0
+ * @category playbooks
+ */
+export const playbook = (playbook: Playbook.Playbook): Effect.Effect<void, Error> =>
+  Effect.suspend(() => {
+    for (let status = 100; status <= 599; status++) {
+      const row = Playbook.lookup(playbook, status)
+      const wrong = rowFault(row) ??
+        ((status === 501 || status === 505) && row.repeat === "transient"
+          ? "is repeated, but the server will never do it"
+          : undefined)
+      if (wrong !== undefined) return new LawBroken({ message: `Laws.playbook: ${status} ${wrong}` })
+      for (const [code, changes] of Object.entries(playbook.byCode ?? {})) {
+        // A code that changes the tag and not `repeat` takes the answer of the status along, which is the fault most easily made.
+        const corrected = status >= 400 ? rowFault({ ...row, ...changes }) : undefined
+        if (corrected !== undefined) {
+          return new LawBroken({ message: `Laws.playbook: ${status} with code "${code}" ${corrected}` })
+        }
+      }
+    }
+    return Effect.void
+  })

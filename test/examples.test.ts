@@ -1,0 +1,65 @@
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { describe, expect, it } from "vitest"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** What an example prints, line by line. It fails when the example ends with another code than 0 or complains. */
+const run = async (name: string): Promise<ReadonlyArray<string>> => {
+  const file = `examples/${name}.ts`
+  const { stderr, stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file], { cwd: root })
+  expect(stderr).toBe("")
+  return stdout.trimEnd().split("\n")
+}
+
+describe("examples", () => {
+  it("first-call: handles failures by tag, and an order that was sent three times is created once", async () => {
+    expect(await run("first-call")).toEqual([
+      "tea: created ORD-1",
+      "sand: not valid: item is not sold here",
+      "tea: too busy, come back in 2m",
+      "the server received 5 requests and created 1 order"
+    ])
+  }, 60_000)
+
+  it("retry-anything: repeats what may be repeated, and shares a budget", async () => {
+    expect(await run("retry-anything")).toEqual([
+      "busy twice: stored, calls: 3",
+      "busy for ever: gave up, locked by backup, calls: 4",
+      "full: no space, calls: 1",
+      "lost, append once: unknown whether it was stored, calls: 1",
+      "lost, but twice is the same as once: stored, calls: 2",
+      "ten at once on a budget of four: stored 4, calls 14"
+    ])
+  }, 60_000)
+
+  it("schedules: prints a table of delays and draws a plot of them, the same in every run", async () => {
+    const svg = new URL("../examples/out/schedules.svg", import.meta.url)
+    const lines = await run("schedules")
+    const first = fs.readFileSync(svg, "utf8")
+
+    expect(lines[0]?.trim().split(/\s+/)).toEqual("delay in ms before retry 1 2 3 4 5 6 7 8".split(" "))
+    expect(lines[2]?.trim().split(/\s{2,}/)).toEqual(
+      ["exponential, jitter none", "500", "1000", "2000", "4000", "8000", "8000", "8000", "8000"]
+    )
+    expect(lines.slice(1, 8).map((line) => line.slice(0, 33).trim())).toEqual([
+      "linear",
+      "exponential, jitter none",
+      "exponential, jitter full",
+      "exponential, jitter equal",
+      "exponential, jitter additive 1 s",
+      "decorrelated",
+      "constant 2 s, jitter equal"
+    ])
+    expect(lines.at(-1)).toBe("plot: examples/out/schedules.svg")
+    expect(first).toMatch(/^<svg [^]*delay before the retry \(s\)[^]*<\/svg>\n$/)
+    expect(await run("schedules")).toEqual(lines)
+    expect(fs.readFileSync(svg, "utf8")).toBe(first)
+  }, 60_000)
+
+  it.each(["first-call", "retry-anything", "schedules"])("%s is under 80 lines", (name) => {
+    expect(fs.readFileSync(`${root}examples/${name}.ts`, "utf8").split("\n").length).toBeLessThan(80)
+  })
+})

@@ -1,0 +1,126 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Library from "effect-resilience"
+import * as fs from "node:fs"
+import ts from "typescript"
+
+interface Surface {
+  readonly file: string
+  readonly values: ReadonlyArray<string>
+  readonly types: ReadonlyArray<string>
+}
+
+/** What users rely on, module by module: the names of the contract, and the file behind each module. */
+const contract: Readonly<Record<string, Surface>> = {
+  ApiError: {
+    file: "ApiError",
+    values: [
+      "Auth",
+      "Policy",
+      "Validation",
+      "NotFound",
+      "Conflict",
+      "Locked",
+      "RateLimit",
+      "Server",
+      "Timeout",
+      "Network",
+      "ApiError",
+      "isApiError",
+      "verdict"
+    ],
+    types: ["ApiError"]
+  },
+  Verdict: { file: "Verdict", values: ["terminal", "transient"], types: ["Verdict"] },
+  Playbook: { file: "Playbook", values: ["standard", "extend", "lookup", "markdown"], types: ["Entry", "Playbook"] },
+  Operation: { file: "Operation", values: ["read", "idempotent", "keyed", "once"], types: ["Operation"] },
+  Backoff: {
+    file: "Backoff",
+    values: [
+      "none",
+      "full",
+      "equal",
+      "additive",
+      "constant",
+      "linear",
+      "exponential",
+      "decorrelated",
+      "Backoff",
+      "delayMillis",
+      "envelope",
+      "schedule"
+    ],
+    types: ["Jitter", "Backoff"]
+  },
+  Schedules: {
+    file: "Schedules",
+    values: ["cappedJitter", "honourRetryAfter", "whileTransient", "retries", "attempts", "within", "budgeted", "poll"],
+    types: ["Combinator"]
+  },
+  RetryBudget: { file: "RetryBudget", values: ["RetryBudget", "make", "layer"], types: ["RetryBudget", "Options"] },
+  Retry: { file: "Retry", values: ["retry", "decide"], types: ["Base", "Options", "Decision"] },
+  IdempotencyKey: {
+    file: "IdempotencyKey",
+    values: ["TypeId", "IdempotencyKey", "make", "fromString", "derive", "provide", "provideNew"],
+    types: ["IdempotencyKey"]
+  },
+  Idempotency: { file: "Idempotency", values: ["UnknownOutcome"], types: [] },
+  Pipeline: { file: "Pipeline", values: ["TypeId", "make", "protect"], types: ["Pipeline", "Stages", "Input"] },
+  ApiClient: {
+    file: "http/ApiClient",
+    values: ["make", "layer", "fromResponse", "fromClientError", "json", "withEndpoint", "withOperation"],
+    types: ["ErrorBody", "Options"]
+  },
+  Laws: { file: "testing/Laws", values: ["schedule", "delays", "playbook"], types: [] }
+}
+
+const modules = Object.entries(contract)
+const source = (file: string) => fs.readFileSync(new URL(`../src/${file}.ts`, import.meta.url), "utf8")
+
+/** The names of the types that a file exports, as it declares them. */
+const exportedTypes = (file: string): ReadonlyArray<string> =>
+  ts.createSourceFile(`${file}.ts`, source(file), ts.ScriptTarget.ES2022).statements.flatMap((statement) =>
+    (ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement) ||
+        ts.isClassDeclaration(statement)) &&
+      statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true &&
+      statement.name !== undefined
+      ? [statement.name.text]
+      : []
+  )
+
+describe("the contract", () => {
+  it("every module of it that exists is exported from the index", () => {
+    expect(modules.map(([name]) => name).filter((name) => !(name in Library))).toEqual([])
+  })
+
+  it.each(modules)("%s exports every value of it", (name, { values }) => {
+    const module = Library[name as keyof typeof Library] as Readonly<Record<string, unknown>>
+    expect(values.filter((value) => module[value] === undefined)).toEqual([])
+  })
+
+  it.each(modules)("%s exports every type of it", (_, { file, types }) => {
+    const exported = exportedTypes(file)
+    expect(types.filter((type) => !exported.includes(type))).toEqual([])
+  })
+})
+
+describe("the packaging", () => {
+  const packageJson = JSON.parse(fs.readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    readonly exports: Readonly<Record<string, { readonly types: string; readonly import: string }>>
+  }
+
+  it("every module of the index has an entry of its own in the package, under the path of its file", () => {
+    const files = [...source("index").matchAll(/^export \* as \w+ from "\.\/(.+)\.js"$/gm)].map(([, file]) => file)
+    expect(files.length).toBe(Object.keys(Library).length)
+    const missing = files.filter((file) => {
+      const entry = packageJson.exports[`./${file}`]
+      return entry?.import !== `./dist/${file}.js` || entry.types !== `./dist/${file}.d.ts`
+    })
+    expect(missing).toEqual([])
+  })
+
+  it("every entry of the package has a source file", () => {
+    const entries = Object.keys(packageJson.exports).filter((entry) => entry !== ".")
+    const missing = entries.filter((entry) => !fs.existsSync(new URL(`../src/${entry.slice(2)}.ts`, import.meta.url)))
+    expect(missing).toEqual([])
+  })
+})
