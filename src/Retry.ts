@@ -228,63 +228,63 @@ const failureOf = <E>(cause: Cause.Cause<E>): Option.Option<E> => {
 const elapsedMillis = (clock: Clock.Clock, startedAt: bigint): number =>
   Number(clock.unsafeCurrentTimeNanos() - startedAt) / 1e6
 
-const drive = <A, E, R>(
-  attempt: Effect.Effect<A, E, R>,
-  options: Options<E, unknown>,
-  policy: Core.Policy,
-  verdict: (error: E) => Verdict.Verdict,
-  startedAt: bigint | undefined
-): Effect.Effect<A, E, R> => {
-  const stop = (cause: Cause.Cause<E>, reason: StopReason, attempts: number) =>
-    Effect.zipRight(report(reason, attempts), Effect.failCause(Cause.map(cause, (error) => counted(error, attempts))))
-
-  const wait = (delayMillis: number) =>
-    Effect.zipRight(
-      Metric.increment(Metric.tagged(decisions, "decision", "retry")),
-      delayMillis > 0 ? Effect.sleep(Duration.millis(delayMillis)) : Effect.void
-    )
-
-  const run = (progress: Progress): Effect.Effect<A, E, R> =>
-    Effect.catchAllCause(attempt, (cause) => {
-      const failure = failureOf(cause)
-      if (Option.isNone(failure)) return Effect.failCause(cause)
-      const error = failure.value
-      const judged = judge(options.operation, verdict, error)
-      const attempts = progress.attempt + 1
-      return Effect.clockWith((clock) =>
-        Effect.flatMap(Random.next, (unit) => {
-          const decision = Core.decide(policy, {
-            ...progress,
-            verdict: judged,
-            unit,
-            elapsedMillis: startedAt === undefined ? 0 : elapsedMillis(clock, startedAt),
-            budgetLeft: true
-          })
-          if (decision._tag === "Stop") return stop(cause, decision.reason, attempts)
-          const again = Effect.zipRight(
-            wait(decision.delayMillis),
-            Effect.suspend(() => run({ attempt: attempts, previousMillis: decision.delayMillis }))
-          )
-          return options.budget === undefined || judged._tag === "Rejected"
-            ? again
-            : Effect.flatMap(
-              options.budget.withdraw,
-              (granted) => granted ? again : stop(cause, "budget", attempts)
-            )
-        })
-      )
-    })
-
-  return run(start)
+/** One retried call: what is run, and by which rules. Made once per effect; what happens to it is `Progress`. */
+interface Driver<A, E, R> {
+  readonly attempt: Effect.Effect<A, E, R>
+  readonly options: Options<E, unknown>
+  readonly policy: Core.Policy
+  readonly startedAt: bigint | undefined
 }
+
+const run = <A, E, R>(driver: Driver<A, E, R>, progress: Progress): Effect.Effect<A, E, R> =>
+  Effect.catchAllCause(driver.attempt, (cause) => onFailure(driver, progress, cause))
+
+const onFailure = <A, E, R>(
+  driver: Driver<A, E, R>,
+  progress: Progress,
+  cause: Cause.Cause<E>
+): Effect.Effect<A, E, R> => {
+  const failure = failureOf(cause)
+  if (Option.isNone(failure)) return Effect.failCause(cause)
+  const { options, policy, startedAt } = driver
+  const verdict = judge(options.operation, options.verdict ?? ApiError.verdict, failure.value)
+  const attempts = progress.attempt + 1
+  return Effect.clockWith((clock) =>
+    Effect.flatMap(Random.next, (unit) => {
+      const decision = Core.decide(policy, {
+        ...progress,
+        verdict,
+        unit,
+        elapsedMillis: startedAt === undefined ? 0 : elapsedMillis(clock, startedAt),
+        budgetLeft: true
+      })
+      if (decision._tag === "Stop") return stop(cause, decision.reason, attempts)
+      const again = Effect.zipRight(
+        wait(decision.delayMillis),
+        Effect.suspend(() => run(driver, { attempt: attempts, previousMillis: decision.delayMillis }))
+      )
+      return options.budget === undefined || verdict._tag === "Rejected"
+        ? again
+        : Effect.flatMap(options.budget.withdraw, (granted) => granted ? again : stop(cause, "budget", attempts))
+    })
+  )
+}
+
+const stop = <E>(cause: Cause.Cause<E>, reason: StopReason, attempts: number): Effect.Effect<never, E> =>
+  Effect.zipRight(report(reason, attempts), Effect.failCause(Cause.map(cause, (error) => counted(error, attempts))))
+
+const wait = (delayMillis: number): Effect.Effect<void> =>
+  Effect.zipRight(
+    Metric.increment(Metric.tagged(decisions, "decision", "retry")),
+    delayMillis > 0 ? Effect.sleep(Duration.millis(delayMillis)) : Effect.void
+  )
 
 const retryWith = <A, E, R, R2>(self: Effect.Effect<A, E, R>, options: Options<E, R2>): Effect.Effect<A, E, R | R2> => {
   const policy = policyFor(options)
-  const verdict = options.verdict ?? ApiError.verdict
   const attempt = options.operation._tag === "Keyed" ? IdempotencyKey.insideAttempt(self) : self
   const retried = policy.withinMillis === Infinity
-    ? drive(attempt, options, policy, verdict, undefined)
-    : Effect.clockWith((clock) => drive(attempt, options, policy, verdict, clock.unsafeCurrentTimeNanos()))
+    ? run({ attempt, options, policy, startedAt: undefined }, start)
+    : Effect.clockWith((clock) => run({ attempt, options, policy, startedAt: clock.unsafeCurrentTimeNanos() }, start))
   return options.budget === undefined ? retried : Effect.zipLeft(retried, options.budget.deposit)
 }
 

@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
+import { Playbook, WidgetSession } from "effect-resilience"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -62,4 +63,37 @@ describe("examples", () => {
   it.each(["first-call", "retry-anything", "schedules"])("%s is under 80 lines", (name) => {
     expect(fs.readFileSync(`${root}examples/${name}.ts`, "utf8").split("\n").length).toBeLessThan(80)
   })
+})
+
+describe("documents", () => {
+  it("docs/widget-session.md shows the rows that Playbook.markdown prints", () => {
+    const cells = (line: string) => line.split("|").map((cell) => cell.trim())
+    const document = fs.readFileSync(`${root}docs/widget-session.md`, "utf8").split("\n").map(cells)
+    const shown = document.filter(([, status]) => /^`\d{3}`$/.test(status ?? ""))
+    const printed = Playbook.markdown(WidgetSession.playbook).split("\n").map(cells)
+
+    expect(shown.map(([, status]) => status?.slice(1, -1)).join()).toBe("401,403,404,422,429,500,502,503,504")
+    expect(shown).toEqual(printed.filter(([, status]) => shown.some(([, other]) => other === status)))
+  })
+
+  it("README.md stays under 250 lines", () => {
+    expect(fs.readFileSync(`${root}README.md`, "utf8").split("\n").length).toBeLessThan(250)
+  })
+
+  it.each(["README.md", ...fs.readdirSync(`${root}docs`).map((name) => `docs/${name}`)])(
+    "the links of %s lead somewhere",
+    (file) => {
+      const text = fs.readFileSync(root + file, "utf8")
+      const broken = [...text.matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g)].flatMap(([link, path, anchor]) => {
+        const target = path === "" ? new URL(file, `file://${root}`) : new URL(path ?? "", `file://${root}${file}`)
+        if (!fs.existsSync(target)) return [link]
+        const headings = fs.readFileSync(target, "utf8").split("\n").filter((line) => line.startsWith("#"))
+        const anchors = headings.map((line) =>
+          line.replace(/^#+ /, "").toLowerCase().replace(/[^\w -]/g, "").replaceAll(" ", "-")
+        )
+        return anchor === "" || anchors.includes(anchor ?? "") ? [] : [link]
+      })
+      expect(broken).toEqual([])
+    }
+  )
 })

@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as WidgetSession from "./WidgetSession.js"
+import { type Draft, Request, sign } from "./widgetSessionRequest.js"
 
 /**
  * One item of a checklist that fails, and what to do about it. Never holds a secret or a signature.
@@ -35,7 +35,7 @@ export interface Finding {
  */
 export interface SignedRequest {
   readonly urlPartnerId: string
-  readonly user: WidgetSession.Draft
+  readonly user: Draft
   readonly signature: string | Redacted.Redacted<string>
   readonly secretKey: Redacted.Redacted<string>
   readonly otherSecrets?: Readonly<Record<string, Redacted.Redacted<string>>> | undefined
@@ -64,7 +64,7 @@ const cook = (recipe: Recipe): string => {
   return recipe.decorate(kept.join(recipe.delimiter), recipe.delimiter)
 }
 
-const rightly = (partnerId: string, user: WidgetSession.Draft): Recipe => ({
+const rightly = (partnerId: string, user: Draft): Recipe => ({
   fields: [partnerId, user.user_id ?? "", user.email ?? "", user.name ?? "", user.company?.company_id ?? ""],
   order: [0, 1, 2, 3, 4, 5],
   candidates: (user.candidates ?? []).map(({ candidate_id }) => candidate_id ?? ""),
@@ -186,7 +186,7 @@ const search = (recipe: Recipe, partnerIds: ReadonlyArray<string>, matches: (tex
   return undefined
 }
 
-const hidden = /[\u0000-\u001F\u007F\u00A0\u00AD\u200B-\u200F\u2028-\u202F\u2060\uFEFF]/gu
+const hidden = /[\p{Cc}\p{Cf}\u00A0\u2028\u2029\u202F]/gu
 
 /** The string as it would be without what should not be there, as far as the values themselves do not hold it. */
 const cleaned = (text: string, expected: string): string =>
@@ -253,7 +253,7 @@ export const diagnose401 = (request: SignedRequest): ReadonlyArray<Finding> => {
     ...Object.entries(request.otherSecrets ?? {})
   ]
   const signer = (text: string) =>
-    secrets.find(([, secret]) => Redacted.value(WidgetSession.sign(secret, text)) === sent.toLowerCase())
+    secrets.find(([, secret]) => Redacted.value(sign(secret, text)) === sent.toLowerCase())
   const recipe = rightly(request.urlPartnerId, request.user)
   const partnerIds = [
     request.urlPartnerId.toLowerCase(),
@@ -296,7 +296,7 @@ const noExplanation: Finding = {
  * @category diagnosis
  */
 export const diagnose422 = (body: unknown): ReadonlyArray<Finding> => {
-  const decoded = Schema.decodeUnknownEither(WidgetSession.Request, { errors: "all" })(body)
+  const decoded = Schema.decodeUnknownEither(Request, { errors: "all" })(body)
   if (Either.isRight(decoded)) return []
   const paths = ParseResult.ArrayFormatter.formatErrorSync(decoded.left).map(({ path }) => path.join("."))
   return [...new Set(paths)].map((item) => ({ item, message: expected(item) }))

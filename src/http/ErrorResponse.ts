@@ -11,48 +11,15 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ApiError from "../ApiError.js"
 import * as RateLimitFields from "../core/rateLimitFields.js"
 import * as RetryAfter from "../core/retryAfter.js"
 import * as Playbook from "../Playbook.js"
+import { decode, type Decoder, type ErrorBody } from "./errorBody.js"
 
-/**
- * What an error body can say. `type` is a coarser word beside `code`, where an API has both; it decides the tag before the status does.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ErrorBody {
-  readonly message?: string | undefined
-  readonly code?: string | undefined
-  readonly type?: string | undefined
-  readonly requestId?: string | undefined
-  readonly issues?: ReadonlyArray<Issue> | undefined
-  readonly retryAfter?: Duration.Duration | undefined
-}
-
-/**
- * One thing that is wrong with a request.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Issue {
-  readonly path: string
-  readonly message: string
-}
-
-/**
- * A schema that reads error bodies, whatever they look like in JSON.
- *
- * @since 0.1.0
- * @category models
- */
-export type Decoder = Schema.Schema<ErrorBody, any>
+export { anyErrorBody, decode } from "./errorBody.js"
+export type { Decoder, ErrorBody, Issue } from "./errorBody.js"
 
 /**
  * @since 0.1.0
@@ -91,161 +58,6 @@ export const keptHeaders: ReadonlyArray<string | RegExp> = [
 
 /** Where a request id is looked for when the body has none. */
 const requestIdHeaders = ["x-request-id", "request-id", "x-correlation-id", "traceparent"] as const
-
-// ---------------------------------------------------------------------------------------------------------------------------------------------
-// bodies
-// ---------------------------------------------------------------------------------------------------------------------------------------------
-
-/** A field that counts when it is what we hope for and is absent when it is not: one odd field must not cost the others. */
-const lenient = <A, I>(schema: Schema.Schema<A, I>) => {
-  const decode = Schema.decodeUnknownOption(schema)
-  return Schema.optionalWith(
-    Schema.transform(Schema.Unknown, Schema.UndefinedOr(Schema.typeSchema(schema)), {
-      strict: true,
-      decode: (input) => Option.getOrUndefined(decode(input)),
-      encode: identity
-    }),
-    { default: () => undefined }
-  )
-}
-
-const Text = Schema.String.pipe(Schema.filter((text) => text.trim() !== ""))
-const Code = Schema.Union(
-  Text,
-  Schema.transform(Schema.Number, Schema.String, { strict: true, decode: String, encode: Number })
-)
-const Seconds = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
-
-const RawIssue = Schema.Struct({
-  path: lenient(Schema.Union(Text, Schema.Array(Schema.Union(Schema.String, Schema.Number)))),
-  pointer: lenient(Text),
-  field: lenient(Text),
-  message: lenient(Text),
-  detail: lenient(Text)
-})
-
-/** `[{ path, message }]` in its many spellings, a list of sentences, or a map from field to sentences. */
-const RawIssues = Schema.Union(
-  Schema.Array(Schema.Union(Text, RawIssue)),
-  Schema.Record({ key: Schema.String, value: Schema.Union(Text, Schema.Array(Text)) })
-)
-
-const common = {
-  message: lenient(Schema.Union(Text, Schema.Array(Text))),
-  detail: lenient(Text),
-  title: lenient(Text),
-  code: lenient(Code),
-  type: lenient(Text),
-  request_id: lenient(Code),
-  requestId: lenient(Code),
-  issues: lenient(RawIssues),
-  errors: lenient(RawIssues),
-  retry_after: lenient(Seconds),
-  retryAfter: lenient(Seconds)
-}
-
-const RawBody = Schema.Struct({
-  ...common,
-  statusCode: lenient(Schema.Number),
-  error: lenient(Schema.Union(Text, Schema.Struct(common)))
-})
-
-const issueOf = (raw: string | typeof RawIssue.Type): Issue => {
-  if (typeof raw === "string") return { path: "", message: raw }
-  const path = raw.path ?? raw.pointer ?? raw.field ?? ""
-  return {
-    path: typeof path === "string" ? path : path.join("."),
-    message: raw.message ?? raw.detail ?? "is not valid"
-  }
-}
-
-const issuesOf = (raw: typeof RawIssues.Type | undefined): ReadonlyArray<Issue> | undefined => {
-  if (raw === undefined) return undefined
-  if (isList(raw)) return raw.map(issueOf)
-  return Object.entries(raw).flatMap(([path, messages]) =>
-    (typeof messages === "string" ? [messages] : messages).map((message) => ({ path, message }))
-  )
-}
-
-const isList = <A>(value: A): value is Extract<A, ReadonlyArray<unknown>> => Array.isArray(value)
-
-const toBody = (raw: typeof RawBody.Type): ErrorBody => {
-  const nested = typeof raw.error === "object" ? raw.error : undefined
-  const said = nested ?? raw
-  const sentences = said.message ?? (nested === undefined ? undefined : raw.message)
-  const sentence = typeof sentences === "string" ? sentences : sentences?.join("; ")
-  const problem = said.detail ?? said.title
-  // `error` is the name of the error where a message stands beside it, and the message itself where none does.
-  const name = typeof raw.error === "string" ? raw.error : undefined
-  const message = sentence ?? problem ?? name
-  const type = said.type === "about:blank" ? undefined : said.type
-  const seconds = said.retry_after ?? said.retryAfter ?? raw.retry_after ?? raw.retryAfter
-  return {
-    message,
-    code: said.code ?? (message === name ? undefined : name) ?? type,
-    type: nested === undefined ? undefined : type,
-    requestId: said.request_id ?? said.requestId ?? raw.request_id ?? raw.requestId,
-    issues: issuesOf(said.issues ?? said.errors ?? raw.issues ?? raw.errors) ??
-      (sentences !== undefined && typeof sentences !== "string" ? sentences.map(issueOf) : undefined),
-    retryAfter: seconds === undefined ? undefined : Duration.seconds(seconds)
-  }
-}
-
-/**
- * The default decoder of error bodies.
- *
- * **Details**
- *
- * Reads `{ error: { type, message, code } }`, `{ statusCode, error, message }`, `{ error: "..." }`, RFC 9457 problem details (`type` is the code,
- * `detail` or `title` the message) and their mixtures. A field of an unexpected type counts as absent. Decodes only: encoding fails.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const anyErrorBody: Schema.Schema<ErrorBody, unknown> = Schema.transformOrFail(
-  Schema.Unknown,
-  Schema.Unknown as Schema.Schema<ErrorBody, unknown>,
-  {
-    strict: true,
-    decode: (input) => ParseResult.map(ParseResult.decodeUnknown(RawBody)(input), toBody),
-    encode: (body, _, ast) => ParseResult.fail(new ParseResult.Forbidden(ast, body, "error bodies are only read"))
-  }
-)
-
-const charsetOf = (contentType: string | undefined): string =>
-  /charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? "")?.[1] ?? "utf-8"
-
-const textOf = (bytes: Uint8Array, contentType: string | undefined): string => {
-  try {
-    return new TextDecoder(charsetOf(contentType)).decode(bytes)
-  } catch {
-    return new TextDecoder().decode(bytes)
-  }
-}
-
-/**
- * What a body says, or nothing when it is empty, not JSON or does not fit. O(body).
- *
- * @since 0.1.0
- * @category decoding
- */
-export const decode = (
-  bytes: Uint8Array,
-  options: { readonly contentType?: string | undefined; readonly schema?: Decoder | undefined }
-): Effect.Effect<ErrorBody> =>
-  Effect.suspend(() => {
-    let json: unknown
-    try {
-      json = JSON.parse(textOf(bytes, options.contentType))
-    } catch {
-      return Effect.succeed({})
-    }
-    return Effect.orElseSucceed(Schema.decodeUnknown(options.schema ?? anyErrorBody)(json), () => ({}))
-  })
-
-// ---------------------------------------------------------------------------------------------------------------------------------------------
-// classification
-// ---------------------------------------------------------------------------------------------------------------------------------------------
 
 /**
  * Everything an error is made from. `scrub` removes secrets from texts that the API wrote; `headers` have lower-case names.
@@ -375,10 +187,6 @@ export const toApiError = (answer: Answer, playbook: Playbook.Playbook = Playboo
       return new ApiError[row.tag](context)
   }
 }
-
-// ---------------------------------------------------------------------------------------------------------------------------------------------
-// reading
-// ---------------------------------------------------------------------------------------------------------------------------------------------
 
 /** Bytes of the front of a body, and whether there was more. */
 interface Front {

@@ -140,9 +140,9 @@ const clients = 64
  *
  * ```ts
  * import { ApiError, Laws, Schedules } from "effect-resilience"
- * import { Effect } from "effect"
+ * import { Duration, Effect } from "effect"
  *
- * const limited = new ApiError.RateLimit({ message: "slow down", status: 429, retryAfter: "30 seconds" })
+ * const limited = new ApiError.RateLimit({ message: "slow down", status: 429, retryAfter: Duration.seconds(30) })
  *
  * const law = Laws.schedule(Schedules.cappedJitter(), { inputs: [limited] })
  * await Effect.runPromise(Effect.as(Effect.flip(law), "broken")) // => "broken"

@@ -726,6 +726,16 @@ describe("what an error knows", () => {
       expect([error, above.sent.length]).toMatchObject([{ retryAfter: Duration.seconds(61) }, 1])
     }))
 
+  it.effect("R12: interruption while waiting ends the call at that moment, without another request", () =>
+    Effect.gen(function*() {
+      const { client, sent } = yield* over([reply(503, "", { "retry-after": "30" })])
+      const fiber = yield* Effect.fork(client.get("/"))
+      yield* TestClock.adjust("10 seconds")
+      const exit = yield* Fiber.interrupt(fiber)
+      yield* TestClock.adjust("1 minute")
+      expect([Exit.isInterrupted(exit), sent.length]).toEqual([true, 1])
+    }))
+
   it.effect("E14: Retry-After on a 500 is not waited for", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* over([reply(500, "", { "retry-after": "30" })])
@@ -860,6 +870,12 @@ describe("what each method is", () => {
       expect(yield* Effect.forEach(methods, (name) => attempts(name, reply(503), someKey))).toEqual(
         [3, 3, 3, 3, 3, 3, 3, 3]
       )
+    }))
+
+  it.effect("E1: a HEAD has no body, and its status is enough", () =>
+    Effect.gen(function*() {
+      const { client, sent } = yield* over([reply(404)])
+      expect([(yield* failureOf(client.head("/v1/things")))._tag, sent.length]).toEqual(["NotFound", 1])
     }))
 
   it.effect("E21: a method nobody knows is not repeated on a 503", () =>
