@@ -334,10 +334,15 @@ export const verdict = (error: unknown): Verdict.Verdict => {
   return Verdict.terminal
 }
 
-const rawBodies = globalValue(
-  "effect-resilience/ApiError/rawBodies",
-  () => new WeakMap<ApiError, Uint8Array>()
-)
+/**
+ * Bodies are kept under a token that an error carries, not on the error: an inspection finds the empty token. And not under the error itself:
+ * Effect hands errors around in proxies, which are other objects.
+ */
+const rawBodies = globalValue("effect-resilience/ApiError/rawBodies", () => new WeakMap<object, Uint8Array>())
+
+const rawBodyToken: unique symbol = Symbol.for("effect-resilience/ApiError/rawBody")
+
+const tokenOf = (error: ApiError & { readonly [rawBodyToken]?: object }): object | undefined => error[rawBodyToken]
 
 /**
  * The first bytes of the body that the API answered with, as they came (at most the client's `maxErrorBodyBytes`, 64 KiB by default).
@@ -349,7 +354,8 @@ const rawBodies = globalValue(
  * @since 0.1.0
  * @category accessors
  */
-export const rawBody = (error: ApiError): Option.Option<Uint8Array> => Option.fromNullable(rawBodies.get(error))
+export const rawBody = (error: ApiError): Option.Option<Uint8Array> =>
+  Option.flatMapNullable(Option.fromNullable(tokenOf(error)), (token) => rawBodies.get(token))
 
 /**
  * Keeps the body that an error was made from, for `rawBody`.
@@ -358,8 +364,9 @@ export const rawBody = (error: ApiError): Option.Option<Uint8Array> => Option.fr
  * @category accessors
  */
 export const withRawBody = <E extends ApiError>(error: E, body: Uint8Array): E => {
-  rawBodies.set(error, body)
-  return error
+  const token = Object.freeze({})
+  rawBodies.set(token, body)
+  return Object.defineProperty(error, rawBodyToken, { value: token })
 }
 
 /**
@@ -383,6 +390,6 @@ export const annotate = <E extends ApiError>(
   if (error.stack !== undefined && fields.message === undefined) {
     Object.defineProperty(copy, "stack", { value: error.stack, configurable: true, writable: true, enumerable: false })
   }
-  const body = rawBodies.get(error)
-  return body === undefined ? copy : withRawBody(copy, body)
+  const token = tokenOf(error)
+  return token === undefined ? copy : Object.defineProperty(copy, rawBodyToken, { value: token })
 }

@@ -82,12 +82,9 @@ const isBudget = (budget: RetryBudget.RetryBudget | RetryBudget.Options): budget
 export const make = <R, K extends keyof Stages>(stages: Input<R, K>): Effect.Effect<Pipeline<never, R>> =>
   Effect.gen(function*() {
     const { budget, operation, retry }: Stages & { readonly operation: Operation.Operation<R> } = stages
+    const shared = budget === undefined || isBudget(budget) ? budget : yield* RetryBudget.make(budget)
     if (retry === undefined) return new Built<never, R>(undefined)
-    const policy: Retry.Options<unknown, R> = {
-      ...retry,
-      operation,
-      budget: budget === undefined || isBudget(budget) ? budget : yield* RetryBudget.make(budget)
-    }
+    const policy: Retry.Options<unknown, R> = { ...retry, operation, budget: shared }
     yield* Effect.sync(() => Retry.check(policy))
     return new Built<never, R>(policy)
   })

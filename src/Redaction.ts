@@ -54,32 +54,32 @@ export const isSecretName = (name: string, names: Names): boolean =>
     typeof secret === "string" ? secret.toLowerCase() === name.toLowerCase() : name.search(secret) !== -1
   )
 
-/** Every text and number below a value. */
-const leaves = (value: unknown): ReadonlyArray<string> => {
-  if (typeof value === "string") return [value]
-  if (typeof value === "number" || typeof value === "bigint") return [String(value)]
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(leaves) : []
-}
-
 /**
- * The values that stand under secret names anywhere in a JSON-like value. O(size).
+ * The values that stand under secret names anywhere in a JSON-like value, at any depth. O(size).
  *
  * @since 0.1.0
  * @category accessors
  */
 export const secretsIn = (value: unknown, names: Names): ReadonlyArray<string> => {
-  if (Array.isArray(value)) return value.flatMap((item) => secretsIn(item, names))
-  if (typeof value !== "object" || value === null) return []
-  return Object.entries(value).flatMap(([name, inner]) =>
-    isSecretName(name, names) ? leaves(inner) : secretsIn(inner, names)
-  )
+  const found: Array<string> = []
+  const open: Array<readonly [value: unknown, secret: boolean]> = [[value, false]]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [value, secret] = next
+    if (typeof value === "object" && value !== null) {
+      for (const [name, inner] of Object.entries(value)) open.push([inner, secret || isSecretName(name, names)])
+    } else if (secret && (typeof value === "string" || typeof value === "number" || typeof value === "bigint")) {
+      found.push(String(value))
+    }
+  }
+  return found
 }
 
-/** A secret may come back as it was, or written for JSON or for a URL. */
+/** A secret may come back as it was, or written for JSON, for a URL or for a form. */
 const spellings = (secret: string): ReadonlyArray<string> => [
   secret,
   JSON.stringify(secret).slice(1, -1),
-  encodeURIComponent(secret.toWellFormed())
+  encodeURIComponent(secret.toWellFormed()),
+  new URLSearchParams([["", secret]]).toString().slice(1)
 ]
 
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")

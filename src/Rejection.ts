@@ -57,8 +57,11 @@ export const Error = <const Tag extends string>(tag: Tag): new<A extends Record<
     constructor(fields: Record<string, unknown>) {
       const limit = globalThis.Error.stackTraceLimit
       globalThis.Error.stackTraceLimit = 0
-      super(fields)
-      globalThis.Error.stackTraceLimit = limit
+      try {
+        super(fields)
+      } finally {
+        globalThis.Error.stackTraceLimit = limit
+      }
     }
     override get message(): string {
       return `${tag}: the call was turned away before it ran`

@@ -1,6 +1,6 @@
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Clock, Duration, Effect, Exit, Fiber, Inspectable, TestClock } from "effect"
+import { Cause, Clock, type Duration, Effect, Exit, Fiber, Inspectable, TestClock } from "effect"
 import {
   ApiClient,
   ApiError,

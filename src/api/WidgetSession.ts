@@ -183,7 +183,8 @@ export const make = <E = never>(
       baseUrl: options.baseUrl,
       playbook,
       pipeline: options.pipeline ?? (yield* pipeline),
-      redactedNames
+      redactedNames,
+      secrets: [options.secretKey]
     })
     const path = options.path ?? `/v1/partners/${encodeURIComponent(options.partnerId)}/sessions`
     const read = ApiClient.json(Session)

@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { type Draft, Request, sign } from "./widgetSessionRequest.js"
+import { type Draft, Request, signer } from "./widgetSessionRequest.js"
 
 /**
  * One item of a checklist that fails, and what to do about it. Never holds a secret or a signature.
@@ -57,6 +57,18 @@ interface Mistake extends Finding {
   readonly make: (recipe: Recipe) => Recipe
 }
 
+/** A canonical string, and the mistakes that lead to it. */
+interface Explanation {
+  readonly text: string
+  readonly mistakes: ReadonlyArray<Finding>
+}
+
+/** What may be tried beside the values of the payload; the string itself, where it is known. */
+interface Known {
+  readonly text: string | undefined
+  readonly partnerIds: ReadonlyArray<string>
+}
+
 const cook = (recipe: Recipe): string => {
   const all = [...recipe.fields, recipe.candidates.join(recipe.candidateDelimiter)]
   const ordered = recipe.order.map((index) => all[index] ?? "")
@@ -81,11 +93,15 @@ const permutations = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A
       permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [item, ...rest])
     )
 
-/** Every order of a few candidates; of many only the ones that a program produces. */
-const candidateOrders = (candidates: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> =>
-  candidates.length <= 5
-    ? permutations(candidates).slice(1)
-    : [candidates.toReversed(), candidates.toSorted(), candidates.toSorted().reverse()]
+/** Every order of a few candidates; of many the ones that a program produces, and the one in which a known string has them. */
+const candidateOrders = (
+  candidates: ReadonlyArray<string>,
+  text: string | undefined
+): ReadonlyArray<ReadonlyArray<string>> => {
+  if (candidates.length <= 4) return permutations(candidates).slice(1)
+  const known = text === undefined ? [] : [candidates.toSorted((a, b) => text.indexOf(a) - text.indexOf(b))]
+  return [candidates.toReversed(), candidates.toSorted(), candidates.toSorted().reverse(), ...known]
+}
 
 const decorations: ReadonlyArray<Recipe["decorate"]> = [
   (text) => `${text}\n`,
@@ -114,7 +130,7 @@ const environment = (name: string | undefined): Finding => ({
 })
 
 /** The mistakes of each item of the checklist, by item: no two of one item are made together. */
-const checklist = (recipe: Recipe, partnerIds: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<Mistake>> => {
+const checklist = (recipe: Recipe, known: Known): ReadonlyArray<ReadonlyArray<Mistake>> => {
   const each = <A>(
     item: string,
     message: string,
@@ -127,7 +143,7 @@ const checklist = (recipe: Recipe, partnerIds: ReadonlyArray<string>): ReadonlyA
     each(
       "partnerId",
       "The partnerId in the canonical string is not exactly the one in the URL.",
-      partnerIds,
+      known.partnerIds,
       (recipe, partnerId) => ({ ...recipe, fields: [partnerId, ...recipe.fields.slice(1)] })
     ),
     each(
@@ -151,7 +167,7 @@ const checklist = (recipe: Recipe, partnerIds: ReadonlyArray<string>): ReadonlyA
     each(
       "candidateOrder",
       "The candidate ids are not in the order of the payload.",
-      candidateOrders(recipe.candidates),
+      candidateOrders(recipe.candidates, known.text),
       (recipe, candidates) => ({ ...recipe, candidates })
     ),
     decorations.map((decorate) => ({ ...whitespace, make: (recipe) => ({ ...recipe, decorate }) })),
@@ -165,59 +181,84 @@ const checklist = (recipe: Recipe, partnerIds: ReadonlyArray<string>): ReadonlyA
 }
 
 /** Every string with no mistake, then with one, then with two of different items. */
-function* variants(
-  recipe: Recipe,
-  partnerIds: ReadonlyArray<string>
-): Generator<readonly [string, ReadonlyArray<Mistake>]> {
-  const groups = checklist(recipe, partnerIds)
-  yield [cook(recipe), []]
-  for (const mistake of groups.flat()) yield [cook(mistake.make(recipe)), [mistake]]
+function* variants(recipe: Recipe, known: Known): Generator<Explanation> {
+  const groups = checklist(recipe, known)
+  yield { text: cook(recipe), mistakes: [] }
+  for (const mistake of groups.flat()) yield { text: cook(mistake.make(recipe)), mistakes: [mistake] }
   for (const [index, group] of groups.entries()) {
     for (const first of group) {
+      const once = first.make(recipe)
       for (const second of groups.slice(index + 1).flat()) {
-        yield [cook(second.make(first.make(recipe))), [first, second]]
+        yield { text: cook(second.make(once)), mistakes: [first, second] }
       }
     }
   }
 }
 
-const search = (recipe: Recipe, partnerIds: ReadonlyArray<string>, matches: (text: string) => boolean) => {
-  for (const [text, mistakes] of variants(recipe, partnerIds)) if (matches(text)) return mistakes
+const search = (recipe: Recipe, known: Known, matches: (text: string) => boolean): Explanation | undefined => {
+  for (const variant of variants(recipe, known)) if (matches(variant.text)) return variant
   return undefined
 }
 
-const hidden = /[\p{Cc}\p{Cf}\u00A0\u2028\u2029\u202F]/gu
+const stray = /[\s\p{Cc}\p{Cf}]/gu
 
-/** The string as it would be without what should not be there, as far as the values themselves do not hold it. */
-const cleaned = (text: string, expected: string): string =>
-  text
-    .replaceAll("\u00A0", expected.includes("\u00A0") ? "\u00A0" : " ")
-    .replaceAll(hidden, (character) => expected.includes(character) ? character : "")
-    .split("|")
-    .map((field) => expected.split("|").includes(field) ? field : field.trim())
-    .join("|")
+const bare = (text: string): string => text.replaceAll(stray, "")
+
+/** The string with each field that differs from a right one only in white space and hidden characters put right. */
+const cleaned = (text: string, recipe: Recipe): string => {
+  const right = new Map([...recipe.fields, recipe.candidates.join(",")].map((field) => [bare(field), field]))
+  const fields = text.split("|").map((field) => right.get(bare(field)) ?? field.replaceAll(stray, " ").trim())
+  return fields.join("|")
+}
+
+const delimiters = ["|", ",", ";", ":", "&", "-", "_", " ", "\t", "\n"]
+
+/** What stands in the string and is none of the values may be another partner's id, or this one's written otherwise. */
+const strangers = (text: string, recipe: Recipe): ReadonlyArray<string> => {
+  const values = new Set([...recipe.fields, ...recipe.candidates, recipe.candidates.join(",")].map(bare))
+  const found = delimiters.flatMap((delimiter) => {
+    const fields = text.split(delimiter)
+    return fields.length >= 4 ? fields : fields.slice(0, 1)
+  })
+  return ["", ...new Set(found.filter((field) => !values.has(bare(field)) && field !== text))]
+}
 
 const report = (mistakes: ReadonlyArray<Finding>): ReadonlyArray<Finding> =>
   mistakes.map(({ item, message }) => ({ item, message }))
+
+/** What is wrong with a string that is known: as it is, else with its white space put right. */
+const ofCanonical = (recipe: Recipe, canonical: string): ReadonlyArray<Finding> => {
+  const explained = (text: string) =>
+    search(recipe, { text, partnerIds: strangers(text, recipe) }, (variant) => variant === text)?.mistakes
+  const found = explained(canonical)
+  if (found !== undefined) return report(found)
+  const text = cleaned(canonical, recipe)
+  return text === canonical ? [unexplained] : [whitespace, ...report(explained(text) ?? [unexplained])]
+}
 
 const unexplained: Finding = {
   item: "canonicalString",
   message: "The canonical string does not hold the values of this payload."
 }
 
-/** What is wrong with a string that is known. */
-const ofCanonical = (request: SignedRequest, canonical: string): ReadonlyArray<Finding> => {
-  const recipe = rightly(request.urlPartnerId, request.user)
-  const expected = cook(recipe)
-  if (canonical === expected) return []
-  const text = cleaned(canonical, expected)
-  const stray = text === canonical ? [] : [whitespace]
-  const candidates = [...new Set([canonical, text].map((text) => text.split(/[|,;:&\s]/)[0] ?? ""))]
-  const partnerIds = candidates.filter((partnerId) => partnerId !== request.urlPartnerId)
-  const found = search(recipe, partnerIds, (variant) => variant === canonical)
-  if (found !== undefined) return report(found)
-  const foundInCleaned = search(recipe, partnerIds, (variant) => variant === text)
-  return foundInCleaned === undefined ? [...stray, unexplained] : [...stray, ...report(foundInCleaned)]
+const noExplanation: Finding = {
+  item: "signature",
+  message:
+    "The signature is not the hexadecimal HMAC-SHA256 of the canonical string under any secretKey that was given."
+}
+
+/** A partner id as it may have been written otherwise than in the URL. */
+const spellings = (partnerId: string): ReadonlyArray<string> => {
+  const attempt = (f: (text: string) => string): ReadonlyArray<string> => {
+    try {
+      return [f(partnerId)]
+    } catch {
+      return []
+    }
+  }
+  const all = [partnerId.toLowerCase(), partnerId.toUpperCase(), partnerId.trim()]
+  return [...new Set([...all, ...attempt(decodeURIComponent), ...attempt(encodeURIComponent)])]
+    .filter((spelling) => spelling !== partnerId)
 }
 
 /**
@@ -227,7 +268,7 @@ const ofCanonical = (request: SignedRequest, canonical: string): ReadonlyArray<F
  * **Details**
  *
  * With `canonical`, the string is compared; without it, the strings that one or two mistakes would give are signed until one has the signature that
- * was sent (some ten thousand HMACs at most: for a debugging session, not for a hot path). Never returns the secret or the signature.
+ * was sent (some forty thousand HMACs for each secret at most, a fraction of a second: for a debugging session, not for a hot path). Never returns the secret or the signature.
  *
  * **Example** (A company that was left out)
  *
@@ -247,36 +288,26 @@ const ofCanonical = (request: SignedRequest, canonical: string): ReadonlyArray<F
  * @category diagnosis
  */
 export const diagnose401 = (request: SignedRequest): ReadonlyArray<Finding> => {
-  const sent = Redacted.isRedacted(request.signature) ? Redacted.value(request.signature) : request.signature
-  const secrets: ReadonlyArray<readonly [string | undefined, Redacted.Redacted<string>]> = [
-    [undefined, request.secretKey],
-    ...Object.entries(request.otherSecrets ?? {})
+  const sent = (Redacted.isRedacted(request.signature) ? Redacted.value(request.signature) : request.signature)
+    .toLowerCase()
+  const environments: ReadonlyArray<readonly [name: string | undefined, sign: (text: string) => string]> = [
+    [undefined, signer(request.secretKey)],
+    ...Object.entries(request.otherSecrets ?? {}).map(([name, secret]) => [name, signer(secret)] as const)
   ]
-  const signer = (text: string) =>
-    secrets.find(([, secret]) => Redacted.value(sign(secret, text)) === sent.toLowerCase())
+  const signedIn = (text: string) => environments.find(([, sign]) => sign(text) === sent)
   const recipe = rightly(request.urlPartnerId, request.user)
-  const partnerIds = [
-    request.urlPartnerId.toLowerCase(),
-    request.urlPartnerId.toUpperCase(),
-    request.urlPartnerId.trim(),
-    decodeURIComponent(encodeURI(request.urlPartnerId))
-  ].filter((partnerId) => partnerId !== request.urlPartnerId)
-  const mistakes = request.canonical === undefined
-    ? search(recipe, partnerIds, (text) => signer(text) !== undefined)
-    : ofCanonical(request, request.canonical)
-  if (mistakes === undefined) return [noExplanation]
-  const signedText = request.canonical ??
-    cook(mistakes.reduce((recipe, mistake) => "make" in mistake ? (mistake as Mistake).make(recipe) : recipe, recipe))
-  const signedWith = signer(signedText)
-  if (signedWith === undefined) return [...report(mistakes), noExplanation]
-  const wrongEnvironment = signedWith[0] !== undefined || mistakes.length === 0
-  return [...report(mistakes), ...(wrongEnvironment ? [environment(signedWith[0])] : [])]
-}
-
-const noExplanation: Finding = {
-  item: "signature",
-  message:
-    "The signature is not the hexadecimal HMAC-SHA256 of the canonical string under any secretKey that was given."
+  const found: Explanation | undefined = request.canonical === undefined
+    ? search(
+      recipe,
+      { text: undefined, partnerIds: spellings(request.urlPartnerId) },
+      (text) => signedIn(text) !== undefined
+    )
+    : { text: request.canonical, mistakes: ofCanonical(recipe, request.canonical) }
+  if (found === undefined) return [noExplanation]
+  const signed = signedIn(found.text)
+  if (signed === undefined) return [...report(found.mistakes), noExplanation]
+  const [name] = signed
+  return [...report(found.mistakes), ...(name !== undefined || found.mistakes.length === 0 ? [environment(name)] : [])]
 }
 
 /**

@@ -108,7 +108,11 @@ export const canonicalString = (partnerId: string, user: Draft): string =>
  * @since 0.1.0
  * @category signing
  */
-export const sign = (secretKey: Redacted.Redacted<string>, canonical: string): Redacted.Redacted<string> => {
-  const encode = (text: string) => new TextEncoder().encode(text)
-  return Redacted.make(bytesToHex(hmac(sha256, encode(Redacted.value(secretKey)), encode(canonical))))
+export const sign = (secretKey: Redacted.Redacted<string>, canonical: string): Redacted.Redacted<string> =>
+  Redacted.make(signer(secretKey)(canonical))
+
+/** Signs many strings under one secret, whose part of the work is done once. */
+export const signer = (secretKey: Redacted.Redacted<string>): (canonical: string) => string => {
+  const keyed = hmac.create(sha256, new TextEncoder().encode(Redacted.value(secretKey)))
+  return (canonical) => bytesToHex(keyed.clone().update(new TextEncoder().encode(canonical)).digest())
 }

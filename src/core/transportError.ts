@@ -36,13 +36,15 @@ export interface TransportFailure {
 
 const isRecord = (u: unknown): u is Readonly<Record<string, unknown>> => typeof u === "object" && u !== null
 
-/** The codes of the innermost errors: causes are followed, and every error of an aggregate counts. */
-const codes = (error: unknown, depth: number): ReadonlyArray<string> => {
-  if (!isRecord(error) || depth > 8) return []
-  const nested = Array.isArray(error.errors) ? error.errors.flatMap((inner) => codes(inner, depth + 1)) : []
-  const below = nested.length > 0 ? nested : codes(error.cause, depth + 1)
-  if (below.length > 0) return below
-  return typeof error.code === "string" ? [error.code] : []
+/** What each of the innermost errors calls itself: causes are followed, and every error of an aggregate counts, also one that says nothing. */
+const codes = (error: unknown, depth: number): ReadonlyArray<string | undefined> => {
+  if (!isRecord(error) || depth > 8) return [undefined]
+  if (Array.isArray(error.errors) && error.errors.length > 0) {
+    return error.errors.flatMap((inner) => codes(inner, depth + 1))
+  }
+  const below = error.cause === undefined ? [undefined] : codes(error.cause, depth + 1)
+  const own = typeof error.code === "string" ? error.code : undefined
+  return below.some((code) => code !== undefined) ? below : [own]
 }
 
 /**
@@ -52,7 +54,7 @@ const codes = (error: unknown, depth: number): ReadonlyArray<string> => {
  */
 export const read = (cause: unknown): TransportFailure => {
   const found = codes(cause, 0)
-  const permanent = found.length > 0 && found.every((code) => certificate.test(code))
-  const unsent = found.length > 0 && found.every((code) => beforeSending.has(code))
-  return { sent: unsent || permanent ? "no" : "unknown", permanent, code: found[0] }
+  const permanent = found.every((code) => code !== undefined && certificate.test(code))
+  const unsent = found.every((code) => code !== undefined && beforeSending.has(code))
+  return { sent: unsent || permanent ? "no" : "unknown", permanent, code: found.find((code) => code !== undefined) }
 }

@@ -11,6 +11,7 @@ import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as ApiError from "../ApiError.js"
 import * as Check from "../check.js"
 import type * as Operation from "../Operation.js"
@@ -41,6 +42,7 @@ export type ErrorBody = ErrorResponse.ErrorBody
  * - `idempotencyHeader`: default `Idempotency-Key`. `idempotencyKeyFormat`: `bare` (default) or `quoted` (RFC 9651).
  * - `keyTimeToLive`: how long the API remembers a key. Default 24 h from its making.
  * - `redactedNames`: names of headers, query parameters and fields whose values are secret, beside `Redaction.defaultNames`.
+ * - `secrets`: values to keep out of everything that is printed although they are never sent, such as a key that requests are signed with.
  * - `maxErrorBodyBytes`: how much of an error body is read. Default 65536.
  *
  * @since 0.1.0
@@ -57,6 +59,7 @@ export interface Options<E = never> {
   readonly idempotencyKeyFormat?: "bare" | "quoted" | undefined
   readonly keyTimeToLive?: Duration.DurationInput | undefined
   readonly redactedNames?: Redaction.Names | undefined
+  readonly secrets?: ReadonlyArray<Redacted.Redacted<string>> | undefined
   readonly maxErrorBodyBytes?: number | undefined
 }
 
@@ -114,6 +117,7 @@ const configOf = (options: Options<unknown>): Call.Config => ({
     ...(options.idempotencyHeader === undefined ? [] : [options.idempotencyHeader]),
     ...(options.redactedNames ?? [])
   ],
+  secrets: (options.secrets ?? []).map(Redacted.value),
   maxErrorBodyBytes: Check.integer("maxErrorBodyBytes", options.maxErrorBodyBytes ?? defaults.maxErrorBodyBytes, 0)
 })
 
@@ -197,13 +201,13 @@ export const layer = <E = never>(
         Effect.flatMap((request) =>
           Effect.flatMap(Call.prepare(config, request), (call) =>
             Effect.catchAll(Call.run<E>(config, call, upstream, true), (error) =>
-              call.response === undefined || !ApiError.isApiError(error)
+              call.answer === undefined || !ApiError.isApiError(error)
                 ? new HttpClientError.RequestError({
                   request: Outgoing.bare(call.request),
                   reason: "Transport",
                   cause: error
                 })
-                : Effect.succeed(call.response)))
+                : Effect.succeed(call.answer.response)))
         ),
         Effect.succeed
       )

@@ -11,28 +11,16 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import * as Stream from "effect/Stream"
 import * as ApiError from "../ApiError.js"
 import * as RateLimitFields from "../core/rateLimitFields.js"
 import * as RetryAfter from "../core/retryAfter.js"
 import * as Playbook from "../Playbook.js"
-import { decode, type Decoder, type ErrorBody } from "./errorBody.js"
+import { decode, type Decoder, type ErrorBody, ofSeconds } from "./errorBody.js"
+import { readFront } from "./front.js"
 
 export { anyErrorBody, decode } from "./errorBody.js"
+export { defaults, readFront } from "./front.js"
 export type { Decoder, ErrorBody, Issue } from "./errorBody.js"
-
-/**
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  /** How much of an error body is read. */
-  maxBodyBytes: 65_536,
-  /** How much more is read and thrown away so that the connection can be used again; beyond it the body is cancelled. */
-  drainBytes: 65_536,
-  /** How long a body may take to arrive before the error is made without the rest. */
-  bodyTimeout: Duration.seconds(5)
-} as const
 
 /**
  * Response headers that an error keeps: what helps to understand it, nothing that could be a credential.
@@ -89,9 +77,13 @@ const rowOf = (playbook: Playbook.Playbook, { body, status }: Answer) => {
 }
 
 const waitInMessage = (playbook: Playbook.Playbook, message: string | undefined): Duration.Duration | undefined => {
-  const found = message === undefined ? null : message.match(playbook.retryAfterInMessage ?? /(?!)/)
-  const seconds = Number(found?.[1] ?? NaN)
-  return Number.isFinite(seconds) && seconds >= 0 ? Duration.seconds(seconds) : undefined
+  const pattern = playbook.retryAfterInMessage
+  if (message === undefined || pattern === undefined) return undefined
+  // A copy: a pattern with the flag g remembers where it stopped, and one call must not depend on the call before it.
+  const seconds = Number(
+    new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")).exec(message)?.[1] ?? Number.NaN
+  )
+  return Number.isFinite(seconds) && seconds >= 0 ? ofSeconds(seconds) : undefined
 }
 
 /** Retry-After, else the rate-limit fields (they speak of limits, so only where a limit was hit), else what the body says. */
@@ -111,6 +103,9 @@ const known = <A extends object>(fields: A): A =>
 const isKept = (name: string): boolean =>
   keptHeaders.some((kept) => typeof kept === "string" ? kept === name : name.search(kept) !== -1)
 
+/** The tags that carry nothing beside the common context. */
+const plain = { Auth: ApiError.Auth, Policy: ApiError.Policy, NotFound: ApiError.NotFound }
+
 /**
  * The error that an answer means, by a playbook. Total: any status and any body give one of the ten. O(body).
  *
@@ -122,7 +117,8 @@ export const toApiError = (answer: Answer, playbook: Playbook.Playbook = Playboo
   const scrub = answer.scrub ?? identity
   const scrubbed = (text: string | undefined) => text === undefined ? undefined : scrub(text)
   const { repeat, row } = rowOf(playbook, answer)
-  const requestId = body.requestId ?? requestIdHeaders.map((name) => headers[name]).find((value) => value !== undefined)
+  const requestId = body.requestId ??
+    requestIdHeaders.map((name) => headers[name]).find((value) => value !== undefined && value.trim() !== "")
   const context = known({
     message: scrubbed(body.message) ?? `${row.meaning} (HTTP ${status})`,
     status,
@@ -146,7 +142,8 @@ export const toApiError = (answer: Answer, playbook: Playbook.Playbook = Playboo
     }
     case "Conflict": {
       const codes = playbook.inFlightCodes ?? []
-      const inFlight = [body.code, body.type].some((code) => code !== undefined && codes.includes(code))
+      const inFlight = status === 409 &&
+        [body.code, body.type].some((code) => code !== undefined && codes.includes(code))
       const retryAfter = waitOf(playbook, answer, undefined)
       return new ApiError.Conflict(
         known({ ...context, repeat: inFlight ? "transient" as const : context.repeat, inFlight, retryAfter })
@@ -184,53 +181,8 @@ export const toApiError = (answer: Answer, playbook: Playbook.Playbook = Playboo
     case "Auth":
     case "Policy":
     case "NotFound":
-      return new ApiError[row.tag](context)
+      return new plain[row.tag](context)
   }
-}
-
-/** Bytes of the front of a body, and whether there was more. */
-interface Front {
-  readonly bytes: Uint8Array
-  readonly complete: boolean
-}
-
-/**
- * The first `maxBytes` of a body. A small rest is drained so that the connection can be used again; a large one is cancelled. A body that
- * breaks off or takes too long gives what had arrived.
- *
- * @since 0.1.0
- * @category reading
- */
-export const readFront = (
-  response: HttpClientResponse.HttpClientResponse,
-  maxBytes: number = defaults.maxBodyBytes
-): Effect.Effect<Front> =>
-  Effect.suspend(() => {
-    const chunks: Array<Uint8Array> = []
-    let size = 0
-    let ended = false
-    const read = Stream.runForEachWhile(response.stream, (chunk) =>
-      Effect.sync(() => {
-        if (size < maxBytes) chunks.push(chunk.subarray(0, maxBytes - size))
-        size += chunk.length
-        return size <= maxBytes + defaults.drainBytes
-      }))
-    return read.pipe(
-      Effect.tap(() => Effect.sync(() => void (ended = size <= maxBytes))),
-      Effect.timeoutOption(defaults.bodyTimeout),
-      Effect.ignore,
-      Effect.map(() => ({ bytes: concat(chunks), complete: ended }))
-    )
-  })
-
-const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const bytes = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0))
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.length
-  }
-  return bytes
 }
 
 /**
@@ -255,7 +207,7 @@ export const read = (
   response: HttpClientResponse.HttpClientResponse,
   options: ReadOptions = {}
 ): Effect.Effect<ApiError.ApiError> =>
-  Effect.flatMap(readFront(response, options.maxBodyBytes), ({ bytes }) => fromBytes(response, bytes, options))
+  Effect.flatMap(readFront(response, options.maxBodyBytes), (bytes) => fromBytes(response, bytes, options))
 
 /** The error of a response whose body has been read. */
 export const fromBytes = (

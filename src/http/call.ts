@@ -4,7 +4,7 @@
 import { RequestInit } from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -22,6 +22,7 @@ import type * as Playbook from "../Playbook.js"
 import * as Redaction from "../Redaction.js"
 import { fromClientError, isSuccess } from "./answer.js"
 import * as ErrorResponse from "./ErrorResponse.js"
+import * as Front from "./front.js"
 import * as Outgoing from "./outgoing.js"
 
 /** The template that the caller files requests under. */
@@ -48,6 +49,7 @@ export interface Config {
   readonly idempotencyKeyFormat: "bare" | "quoted"
   readonly keyTimeToLiveMillis: number
   readonly secretNames: Redaction.Names
+  readonly secrets: ReadonlyArray<string>
   readonly maxErrorBodyBytes: number
 }
 
@@ -64,7 +66,7 @@ export interface Call {
   refreshed: boolean
   lastEndNanos: bigint | undefined
   /** What a caller who wants responses gets: the last one that was not a success, its body still readable. */
-  response: HttpClientResponse.HttpClientResponse | undefined
+  answer: Front.Peeked | undefined
 }
 
 const keyInContext = Effect.map(
@@ -107,12 +109,15 @@ export const prepare = (config: Config, original: HttpClientRequest.HttpClientRe
       sent: 0,
       refreshed: false,
       lastEndNanos: undefined,
-      response: undefined
+      answer: undefined
     }
   })
 
 const scrubberOf = (config: Config, ...requests: ReadonlyArray<HttpClientRequest.HttpClientRequest>) =>
-  Redaction.scrubber(requests.flatMap((request) => Outgoing.secretsOf(request, config.secretNames)))
+  Redaction.scrubber([
+    ...config.secrets,
+    ...requests.flatMap((request) => Outgoing.secretsOf(request, config.secretNames))
+  ])
 
 /** Redirects are never followed below us, where nobody would look at what they carry along. */
 const withManualRedirects = Effect.mapInputContext((context: Context.Context<never>) =>
@@ -123,19 +128,6 @@ const withManualRedirects = Effect.mapInputContext((context: Context.Context<nev
 )
 
 const millisSince = (from: bigint, to: bigint): number => Number(to - from) / 1e6
-
-/** A response whose body has been read, in a form that can be read again. */
-const replayable = (
-  response: HttpClientResponse.HttpClientResponse,
-  bytes: Uint8Array<ArrayBuffer>,
-  call: Call
-): HttpClientResponse.HttpClientResponse =>
-  response.status < 200 || response.status > 599
-    ? response
-    : HttpClientResponse.fromWeb(
-      Outgoing.bare(call.request),
-      new Response(bytes.length === 0 ? null : bytes, { status: response.status, headers: { ...response.headers } })
-    )
 
 const classify = (
   config: Config,
@@ -155,9 +147,9 @@ const classify = (
     if (!keepsResponse) {
       return yield* ErrorResponse.read(response, { ...options, maxBodyBytes: config.maxErrorBodyBytes })
     }
-    const bytes = new Uint8Array(yield* Effect.orElseSucceed(response.arrayBuffer, () => new ArrayBuffer(0)))
-    call.response = replayable(response, bytes, call)
-    return yield* ErrorResponse.fromBytes(response, bytes.subarray(0, config.maxErrorBodyBytes), options)
+    const peeked = yield* Front.peek(response, config.maxErrorBodyBytes)
+    call.answer = peeked
+    return yield* ErrorResponse.fromBytes(response, peeked.bytes, options)
   })
 
 /** A body that was read cannot be sent again: what would have been repeated is final, and says why. */
@@ -170,6 +162,14 @@ const unrepeatable = (error: ApiError.ApiError): ApiError.ApiError =>
 const describe = (span: Tracer.Span, attributes: Readonly<Record<string, unknown>>): void => {
   for (const [name, value] of Object.entries(attributes)) if (value !== undefined) span.attribute(name, value)
 }
+
+/** Lets go of an answer that another attempt will replace. */
+const release = (call: Call): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { answer } = call
+    call.answer = undefined
+    return answer === undefined ? Effect.void : answer.release
+  })
 
 /** One request, and what its answer means. */
 const send = (
@@ -187,7 +187,7 @@ const send = (
         if (clock.unsafeCurrentTimeMillis() >= call.keyExpiresAt) return yield* new Idempotency.UnknownOutcome()
         const startNanos = clock.unsafeCurrentTimeNanos()
         call.sent += 1
-        call.response = undefined
+        yield* release(call)
         describe(span, {
           "resilience.attempt": call.sent,
           "resilience.delay_ms": call.lastEndNanos === undefined ? 0 : millisSince(call.lastEndNanos, startNanos),
@@ -272,6 +272,7 @@ export const run = <E>(
             "resilience.operation": call.operation._tag
           })
         )),
+        Effect.onInterrupt(() => release(call)),
         Effect.withParentSpan(span)
       )
   )

@@ -116,11 +116,15 @@ const issuesOf = (raw: typeof RawIssues.Type | undefined): ReadonlyArray<Issue> 
 
 const isList = <A>(value: A): value is Extract<A, ReadonlyArray<unknown>> => Array.isArray(value)
 
+/** Seconds as a duration that can be written down: an API may name more of them than a whole number of milliseconds can count. */
+export const ofSeconds = (seconds: number): Duration.Duration =>
+  Duration.millis(Math.min(seconds * 1000, Number.MAX_SAFE_INTEGER))
+
 const toBody = (raw: typeof RawBody.Type): ErrorBody => {
   const nested = typeof raw.error === "object" ? raw.error : undefined
   const said = nested ?? raw
   const sentences = said.message ?? (nested === undefined ? undefined : raw.message)
-  const sentence = typeof sentences === "string" ? sentences : sentences?.join("; ")
+  const sentence = typeof sentences === "string" ? sentences : sentences?.join("; ") || undefined
   const problem = said.detail ?? said.title
   // `error` is the name of the error where a message stands beside it, and the message itself where none does.
   const name = typeof raw.error === "string" ? raw.error : undefined
@@ -134,7 +138,7 @@ const toBody = (raw: typeof RawBody.Type): ErrorBody => {
     requestId: said.request_id ?? said.requestId ?? raw.request_id ?? raw.requestId,
     issues: issuesOf(said.issues ?? said.errors ?? raw.issues ?? raw.errors) ??
       (sentences !== undefined && typeof sentences !== "string" ? sentences.map(issueOf) : undefined),
-    retryAfter: seconds === undefined ? undefined : Duration.seconds(seconds)
+    retryAfter: seconds === undefined ? undefined : ofSeconds(seconds)
   }
 }
 
@@ -162,12 +166,16 @@ export const anyErrorBody: Schema.Schema<ErrorBody, unknown> = Schema.transformO
 const charsetOf = (contentType: string | undefined): string =>
   /charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? "")?.[1] ?? "utf-8"
 
+/** Fails on bytes that are not of the encoding they are said to be. An encoding that nobody knows is taken for UTF-8. */
 const textOf = (bytes: Uint8Array, contentType: string | undefined): string => {
+  const decoderOf = (charset: string) => new TextDecoder(charset, { fatal: true })
+  let decoder: TextDecoder
   try {
-    return new TextDecoder(charsetOf(contentType)).decode(bytes)
+    decoder = decoderOf(charsetOf(contentType))
   } catch {
-    return new TextDecoder().decode(bytes)
+    decoder = decoderOf("utf-8")
   }
+  return decoder.decode(bytes)
 }
 
 /**

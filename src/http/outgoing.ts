@@ -86,8 +86,10 @@ const entriesOf = (body: HttpBody.HttpBody): unknown => {
   return text === undefined ? undefined : parsed(text)
 }
 
-/** A credential is sent with its scheme, a cookie with its name; each may come back without. */
+/** A credential is sent with its scheme, a cookie with its name, a key in quotes; each may come back without. */
 const partsOf = (header: string): ReadonlyArray<string> => {
+  const bare = header.replaceAll(/^"|"$/g, "").replaceAll(/\\(.)/g, "$1")
+  if (bare !== header) return [header, header.slice(1, -1), bare]
   const [scheme, credential] = header.split(/\s+(.*)/s)
   const cookies = header.split(/;\s*/).flatMap((pair) => pair.includes("=") ? [pair.slice(pair.indexOf("=") + 1)] : [])
   if (credential === undefined || credential === "") return [header, ...cookies]
@@ -108,8 +110,10 @@ export const secretsOf = (
   request: HttpClientRequest.HttpClientRequest,
   names: Redaction.Names
 ): ReadonlyArray<string> => {
-  const query = URL.canParse(request.url) ? [...new URL(request.url).searchParams] : []
+  const url = URL.canParse(request.url) ? new URL(request.url) : undefined
+  const query = url === undefined ? [] : [...url.searchParams]
   return [
+    ...(url === undefined ? [] : [url.password, decoded(url.password)]),
     ...Redaction.secretsIn(request.headers, names).flatMap(partsOf),
     ...Redaction.secretsIn(
       [...query, ...UrlParams.fromInput(request.urlParams)].map(([name, value]) => ({ [name]: value })),
@@ -119,9 +123,20 @@ export const secretsOf = (
   ]
 }
 
-/** The request as an error of the platform may carry it: method and address, without query, headers and body. */
+/** Percent-encoding undone, where there is any that can be. */
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** The request as an error of the platform may carry it: method and address, without credentials, query, headers and body. */
 export const bare = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.make(request.method)(request.url.replace(/[?#].*$/s, ""))
+  HttpClientRequest.make(request.method)(
+    request.url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
+  )
 
 const isStreamLike = (body: unknown): boolean =>
   typeof body === "object" && body !== null &&

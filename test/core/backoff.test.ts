@@ -6,8 +6,9 @@ const hour = 3_600_000
 
 /** `base * factor^n` by repeated multiplication, cut as soon as it meets the cap. */
 const grown = (base: number, factor: number, cap: number, attempt: number): number => {
+  if (factor === 1) return Math.min(cap, base)
   let e = base
-  for (let i = 0; i < attempt && e < cap && factor > 1; i++) e *= factor
+  for (let i = 0; i < attempt && e < cap; i++) e *= factor
   return Math.min(cap, e)
 }
 

@@ -365,20 +365,52 @@ describe("ErrorResponse is total", () => {
   const known = (text: string) => types.some((type) => text.includes(type))
   const isApiError = Schema.is(ApiError.ApiError)
 
+  const runs = { numRuns: 1000 }
+
   it("E5: no JSON changes the tag of the status unless a known type is in it, and none breaks anything", () => {
     fc.assert(
       fc.property(json, status, headers, (value, status, headers) => {
         const text = JSON.stringify(value)
         const error = errorOf(status, text, headers)
-        expect(isApiError(error)).toBe(true)
-        expect(error.status).toBe(status)
-        expect(typeof error.message === "string" && error.message.length > 0).toBe(true)
+        expect([isApiError(error), error.status]).toEqual([true, status])
         if (!known(text)) expect(error._tag).toBe(tagOf(status))
         ApiError.verdict(error)
-        const again = Schema.decodeSync(ApiError.ApiError)(Schema.encodeSync(ApiError.ApiError)(error))
-        expect(said(again)).toEqual(said(error))
       }),
-      { numRuns: 1000 }
+      runs
+    )
+  })
+
+  it("E5: whatever the body, there is a message", () => {
+    fc.assert(
+      fc.property(json, status, (value, status) => {
+        expect(errorOf(status, JSON.stringify(value)).message.length).toBeGreaterThan(0)
+      }),
+      {
+        ...runs,
+        examples: [[{ message: [] }, 400], [{ message: "" }, 400], [{ error: "" }, 400], [{ detail: "" }, 400]]
+      }
+    )
+  })
+
+  it("DESIGN 3: whatever the body and the headers, the error goes through its Schema without loss", () => {
+    fc.assert(
+      fc.property(json, status, headers, (value, status, headers) => {
+        const error = errorOf(status, JSON.stringify(value), headers)
+        const again = Schema.decodeSync(ApiError.ApiError)(Schema.encodeSync(ApiError.ApiError)(error))
+        expect([...said(again), retryAfter(again)]).toEqual([...said(error), retryAfter(error)])
+      }),
+      {
+        ...runs,
+        examples: [
+          [{ retryAfter: 2 ** 53 / 1000 }, 429, {}],
+          [{ retryAfter: 1e300 }, 503, {}],
+          [{ retry_after: 0.0001 }, 429, {}],
+          [{ retryAfter: -1 }, 409, {}],
+          [{}, 429, { "retry-after": "9007199254740993" }],
+          [{}, 429, { "retry-after": "9".repeat(400) }],
+          [{}, 429, { "ratelimit-reset": "9007199254740993" }]
+        ]
+      }
     )
   })
 

@@ -494,6 +494,24 @@ describe("T1: on the wire", () => {
         expect(yield* given(error)).toEqual([])
       }).pipe(Effect.provide(layer)))
 
+    it.scopedLive(`T1, with ${name}: an error body that is cut short says nothing secret in the logs`, () =>
+      Effect.gen(function*() {
+        const lines: Array<string> = []
+        const logger = Logger.make<unknown, void>(({ cause, message }) =>
+          void lines.push(Util.inspect([message, cause], { depth: 10 }))
+        )
+        const wire = yield* serve((response) => {
+          response.writeHead(500, { "content-length": "50" })
+          response.write("{\"code\":", () => response.destroy())
+        })
+        const client = yield* ApiClient.make({ name: "test", baseUrl: wire.url, redactedNames })
+        const error = yield* failureOf(client.execute(request("Bearer"))).pipe(
+          Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+          Logger.withMinimumLogLevel(LogLevel.All)
+        )
+        expect([error._tag, leaks(lines.join("\n"))]).toEqual(["Server", []])
+      }).pipe(Effect.provide(layer)))
+
     it.scopedLive(`T1, with ${name}: a server that is not there`, () =>
       Effect.gen(function*() {
         const client = yield* ApiClient.make({ name: "test", baseUrl: yield* nobody, pipeline: yield* retrying() })

@@ -6,7 +6,7 @@ import {
   HttpClientResponse
 } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
-import { ApiClient, type ApiError, Backoff, type IdempotencyKey, Operation, Pipeline } from "effect-resilience"
+import { ApiClient, type ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
 import { Effect, Exit, Layer, Option, type Scope, Tracer } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
@@ -218,5 +218,3 @@ export const tagOf = (status: number): ApiError.ApiError["_tag"] => {
 }
 
 export const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
-
-export type Key = IdempotencyKey.IdempotencyKey
