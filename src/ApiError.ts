@@ -286,6 +286,10 @@ interface HttpClientErrorLike {
   readonly response?: { readonly status: number; readonly headers: Readonly<Record<string, string>> }
 }
 
+/** The tag that the status of a platform `ResponseError` means; none for anything else. */
+export const tagOfResponseError = (error: unknown): ApiError["_tag"] | undefined =>
+  isHttpClientError(error) && error.response !== undefined ? HttpStatus.tagOf(error.response.status) : undefined
+
 const ofHttpClientError = (error: HttpClientErrorLike): Verdict.Verdict => {
   switch (error.reason) {
     case "Transport": {

@@ -53,7 +53,6 @@ export const Error = <const Tag extends string>(tag: Tag): new<A extends Record<
   fields: Arguments<A>
 ) => Rejection & { readonly _tag: Tag } & Readonly<A> => {
   class Base extends Data.TaggedError(tag)<Record<string, unknown>> {
-    readonly [TypeId]: typeof TypeId = TypeId
     constructor(fields: Record<string, unknown>) {
       const limit = globalThis.Error.stackTraceLimit
       globalThis.Error.stackTraceLimit = 0
@@ -67,6 +66,8 @@ export const Error = <const Tag extends string>(tag: Tag): new<A extends Record<
       return `${tag}: the call was turned away before it ran`
     }
   }
+  // The brand sits on the prototype, where an inspection does not meet it.
+  Object.defineProperty(Base.prototype, TypeId, { value: TypeId })
   return Base as never
 }
 

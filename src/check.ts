@@ -54,6 +54,10 @@ export const number = (field: string, value: number, minimum: number, maximum = 
       value
     )
 
+/** A share: above zero and at most one. */
+export const rate = (field: string, value: number): number =>
+  value > 0 && value <= 1 ? value : refuse(field, "a number above 0 and at most 1", value)
+
 /** A text that passes a test. */
 export const text = (field: string, value: string, should: string, test: (value: string) => boolean): string =>
   test(value) ? value : refuse(field, should, value)

@@ -10,6 +10,9 @@ export * as Backoff from "./Backoff.js"
 /** From a response that is not a success to the right `ApiError`. */
 export * as ErrorResponse from "./http/ErrorResponse.js"
 
+/** Not calling what evidently does not work. */
+export * as CircuitBreaker from "./CircuitBreaker.js"
+
 /** What can be said about the outcome of a call that carries an idempotency key. */
 export * as Idempotency from "./Idempotency.js"
 

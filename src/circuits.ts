@@ -1,0 +1,153 @@
+/**
+ * The circuits of one breaker: one state for each key, read and changed in one turn of the event loop, so that no two calls can come between.
+ *
+ * Nothing ticks here. Time is read when somebody calls or looks, idle keys are dropped when others are used, and transitions are told only to
+ * those who listen.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as CircuitState from "./circuitState.js"
+import * as Circuit from "./core/circuit.js"
+import * as Rejection from "./Rejection.js"
+
+/**
+ * The circuit is open (or all of its trials are under way): the call did not run. `retryAfter` is how long it is certain that the next one would
+ * not run either; infinite while only an operator can end it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CircuitOpen extends Rejection.Error("CircuitOpen")<{
+  readonly key: string
+  readonly retryAfter: Duration.Duration
+}> {}
+
+/**
+ * One change of what callers see. `at` is epoch milliseconds, `retryAfter` how long calls will be rejected, where they will be.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transition {
+  readonly key: string
+  readonly from: Circuit.Visible
+  readonly to: Circuit.Visible
+  readonly at: number
+  readonly retryAfter?: Duration.Duration | undefined
+}
+
+/** One circuit and what is counted beside its window. */
+export interface Cell {
+  readonly key: string
+  state: Circuit.State
+  inFlight: number
+  rejected: number
+  touchedMillis: number
+}
+
+/** Monotonic: a wall clock that steps must neither prolong an opening nor break a window. */
+export const nowMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+
+export class Circuits {
+  readonly cells = new Map<string, Cell>()
+  readonly listeners = new Set<(transition: Transition) => void>()
+  #sweeper = this.cells.values()
+
+  constructor(readonly policy: Circuit.Policy, readonly idleMillis: number) {}
+
+  /** The circuit of a key as it is now, if there is one. */
+  find(key: string, clock: Clock.Clock, now: number): Cell | undefined {
+    const cell = this.cells.get(key)
+    if (cell === undefined) return undefined
+    this.settle(cell, clock, now)
+    if (!this.#isForgotten(cell, now)) return cell
+    this.cells.delete(key)
+    return undefined
+  }
+
+  /** The circuit of a key as it is now; a new one is closed. */
+  cell(key: string, clock: Clock.Clock, now: number): Cell {
+    const found = this.find(key, clock, now)
+    if (found !== undefined) return found
+    const cell = this.fresh(key, now)
+    this.cells.set(key, cell)
+    return cell
+  }
+
+  /** A circuit that nobody has called yet. */
+  fresh(key: string, now: number): Cell {
+    return { key, state: Circuit.make(this.policy, now), inFlight: 0, rejected: 0, touchedMillis: now }
+  }
+
+  /** A circuit that nobody would miss. */
+  #isForgotten(cell: Cell, now: number): boolean {
+    return cell.touchedMillis + this.idleMillis <= now && cell.inFlight === 0 && Circuit.isIdle(cell.state, now)
+  }
+
+  /** Looks at one other circuit at each admission, so that idle ones go although nothing ticks. */
+  #sweep(clock: Clock.Clock, now: number): void {
+    const { done, value: cell } = this.#sweeper.next()
+    if (done === true) {
+      this.#sweeper = this.cells.values()
+    } else {
+      this.find(cell.key, clock, now)
+    }
+  }
+
+  settle(cell: Cell, clock: Clock.Clock, now: number): void {
+    if (cell.state.phase._tag !== "Open") return
+    const [happened, state] = Circuit.settle(cell.state, now)
+    this.change(cell, state, clock, now, happened)
+  }
+
+  /** Puts a new state in place and tells who listens when callers will see a difference. */
+  change(cell: Cell, state: Circuit.State, clock: Clock.Clock, now: number, happened: number = now): void {
+    const before = cell.state
+    if (before === state) return
+    cell.state = state
+    if (this.listeners.size === 0 || before.generation === state.generation) return
+    const [from, to] = [Circuit.visible(before), Circuit.visible(state)]
+    if (from === to) return
+    const wait = Circuit.retryAfterMillis(this.policy, state, now)
+    const transition: Transition = {
+      key: cell.key,
+      from,
+      to,
+      at: clock.unsafeCurrentTimeMillis() - (now - happened),
+      ...(wait === undefined ? {} : { retryAfter: Duration.millis(wait) })
+    }
+    for (const listener of this.listeners) listener(transition)
+  }
+
+  /** Admits a call to a settled circuit, or says how long it is rejected for. */
+  admit(cell: Cell, clock: Clock.Clock, now: number): Circuit.Token | number {
+    if (this.cells.size > 1) this.#sweep(clock, now)
+    const [admission, state] = Circuit.admit(this.policy, cell.state, now)
+    cell.state = state
+    cell.touchedMillis = now
+    if (admission._tag === "Rejected") {
+      cell.rejected++
+      return admission.retryAfterMillis
+    }
+    cell.inFlight++
+    return admission.token
+  }
+
+  /** Takes down how an admitted call ended. */
+  record(cell: Cell, token: Circuit.Token, result: Circuit.Result, clock: Clock.Clock, now: number): void {
+    cell.inFlight--
+    cell.touchedMillis = now
+    this.settle(cell, clock, now)
+    this.change(cell, Circuit.record(this.policy, cell.state, token, result, now), clock, now)
+  }
+
+  /** Puts an exported circuit in the place of the one there is. Calls that are under way belong to what was before. */
+  restore(from: CircuitState.ExportedCircuit, passedMillis: number, clock: Clock.Clock, now: number): void {
+    const cell = this.cell(from.key, clock, now)
+    const fresh = { ...Circuit.make(this.policy, now), isolations: cell.state.isolations }
+    const restored = CircuitState.imported(fresh, from, passedMillis, now)
+    cell.touchedMillis = now
+    this.change(cell, { ...restored, generation: cell.state.generation + 1 }, clock, now)
+    this.settle(cell, clock, now)
+  }
+}

@@ -1,0 +1,380 @@
+/**
+ * The whole state machine of a circuit breaker: what is admitted, what an outcome changes, what an operator may say.
+ *
+ * Every event is `(policy, state, ..., now) -> [answer, state]`, without effect and in constant time (in HalfOpen: in the number of trials). What a
+ * caller sees (`visible`) is derived from the state, so a change of it is a transition, and the service, the property tests and the laws all
+ * speak of the same machine. Times are monotonic milliseconds.
+ *
+ *     Closed --(a rate reaches its threshold)--> Open --(time)--> HalfOpen --(trials succeed)--> Closed
+ *                                                 ^------------------+ (a trial fails)
+ *
+ * Every admission carries the generation in which it was made, and every change of phase or of control begins a new one: an outcome of an older
+ * generation changes nothing.
+ */
+import * as Backoff from "./backoff.js"
+import * as CountWindow from "./countWindow.js"
+import * as TimeWindow from "./timeWindow.js"
+
+/**
+ * The options of a circuit in plain numbers. `slow` is absent where slowness does not count. `open` is a fixed time, or a backoff over the number of
+ * consecutive openings.
+ *
+ * @since 0.1.0
+ */
+export interface Policy {
+  readonly window:
+    | { readonly _tag: "Count"; readonly size: number }
+    | { readonly _tag: "Time"; readonly durationMillis: number; readonly buckets: number }
+  readonly minimumCalls: number
+  readonly failureRate: number
+  readonly slow: { readonly overMillis: number; readonly rate: number } | undefined
+  readonly open: number | Backoff.Backoff
+  readonly maxOpenMillis: number
+  readonly halfOpen:
+    | { readonly _tag: "Consecutive"; readonly trials: number }
+    | { readonly _tag: "Rate"; readonly trials: number; readonly threshold: number }
+  /** How long a trial holds its slot; absent: as long as the circuit was open, at least ten seconds. */
+  readonly trialTimeoutMillis: number | undefined
+}
+
+/** A place in HalfOpen: of a trial that runs, or of one that was told to wait. It is free again at `untilMillis` whatever happens. */
+interface Slot {
+  readonly trial: number
+  readonly untilMillis: number
+}
+
+/**
+ * Where the circuit is when no operator has a hand on it.
+ *
+ * @since 0.1.0
+ */
+export type Phase =
+  | { readonly _tag: "Closed"; readonly sinceMillis: number }
+  | { readonly _tag: "Open"; readonly untilMillis: number }
+  | {
+    readonly _tag: "HalfOpen"
+    readonly good: number
+    readonly bad: number
+    readonly slots: ReadonlyArray<Slot>
+    readonly nextTrial: number
+  }
+
+/**
+ * What an operator has ordered, beside isolation.
+ *
+ * @since 0.1.0
+ */
+export type Order = "ForcedOpen" | "ForcedClosed" | "Disabled"
+
+/**
+ * @since 0.1.0
+ */
+export interface State {
+  readonly phase: Phase
+  readonly order: Order | undefined
+  readonly isolations: number
+  readonly generation: number
+  /** Consecutive openings, and how long the last of them was. */
+  readonly openings: number
+  readonly openMillis: number
+  readonly window: CountWindow.CountWindow | TimeWindow.TimeWindow
+}
+
+/**
+ * What callers see.
+ *
+ * @since 0.1.0
+ */
+export type Visible = Phase["_tag"] | Order | "Isolated"
+
+/**
+ * Proof of admission, to be shown with the outcome. `trial` is -1 where the call is not a trial.
+ *
+ * @since 0.1.0
+ */
+export interface Token {
+  readonly generation: number
+  readonly trial: number
+}
+
+/**
+ * How a call ended. `retryAfterMillis` is what the server asked for.
+ *
+ * @since 0.1.0
+ */
+export interface Result {
+  readonly _tag: "Success" | "Failure" | "Ignored"
+  readonly retryAfterMillis?: number | undefined
+  readonly durationMillis: number
+  /** A draw from [0, 1), for an open time with jitter. */
+  readonly unit: number
+}
+
+/**
+ * Whether a call may run. A rejection says for how long it is certain that the next one would be rejected too.
+ *
+ * @since 0.1.0
+ */
+export type Admission =
+  | { readonly _tag: "Admitted"; readonly token: Token }
+  | { readonly _tag: "Rejected"; readonly retryAfterMillis: number }
+
+/**
+ * A new circuit: closed and empty.
+ *
+ * @since 0.1.0
+ */
+export const make = (policy: Policy, nowMillis: number): State => ({
+  phase: { _tag: "Closed", sinceMillis: nowMillis },
+  order: undefined,
+  isolations: 0,
+  generation: 0,
+  openings: 0,
+  openMillis: 0,
+  window: policy.window._tag === "Count"
+    ? CountWindow.make(policy.window.size)
+    : TimeWindow.make(policy.window.durationMillis, policy.window.buckets)
+})
+
+/**
+ * What callers see: isolation outranks an order, an order outranks the phase.
+ *
+ * @since 0.1.0
+ */
+export const visible = (state: State): Visible => state.isolations > 0 ? "Isolated" : state.order ?? state.phase._tag
+
+/** A state with something changed, in a generation of its own. */
+const next = (state: State, changes: Partial<State>): State => ({
+  ...state,
+  ...changes,
+  generation: state.generation + 1
+})
+
+const clear = (window: State["window"]): void =>
+  window._tag === "Count" ? CountWindow.clear(window) : TimeWindow.clear(window)
+
+const halfOpen: Phase = { _tag: "HalfOpen", good: 0, bad: 0, slots: [], nextTrial: 0 }
+
+/**
+ * Lets time pass: an open circuit whose time is over is half-open. The answer is when that happened. O(1).
+ *
+ * @since 0.1.0
+ */
+export const settle = (state: State, nowMillis: number): readonly [happenedMillis: number, state: State] =>
+  state.phase._tag === "Open" && state.phase.untilMillis <= nowMillis
+    ? [state.phase.untilMillis, next(state, { phase: halfOpen })]
+    : [nowMillis, state]
+
+/** Consecutive openings: forgotten when the circuit has stayed closed for as long as it was last open. */
+const openingsAt = (state: State, nowMillis: number): number =>
+  state.phase._tag === "Closed" && nowMillis - state.phase.sinceMillis >= state.openMillis ? 0 : state.openings
+
+/** How long this opening lasts: what the policy says, or longer where the server asked for it. */
+const openingMillis = (policy: Policy, openings: number, previousMillis: number, result: Result): number => {
+  const hint = Math.min(policy.maxOpenMillis, result.retryAfterMillis ?? 0)
+  if (typeof policy.open === "number") return Math.max(policy.open, hint)
+  const grown = Backoff.delayMillis(policy.open, { attempt: openings, previousMillis, unit: result.unit })
+  return Math.max(Math.min(policy.maxOpenMillis, grown), hint)
+}
+
+const trip = (policy: Policy, state: State, result: Result, nowMillis: number): State => {
+  const openings = openingsAt(state, nowMillis)
+  const openMillis = openingMillis(policy, openings, state.openMillis, result)
+  clear(state.window)
+  return next(state, {
+    phase: { _tag: "Open", untilMillis: nowMillis + openMillis },
+    openings: openings + 1,
+    openMillis
+  })
+}
+
+const close = (state: State, nowMillis: number): State => {
+  clear(state.window)
+  return next(state, { phase: { _tag: "Closed", sinceMillis: nowMillis } })
+}
+
+/** How many bad trials reopen. */
+const badLimit = ({ halfOpen }: Policy): number =>
+  halfOpen._tag === "Consecutive" ? 1 : Math.max(1, Math.ceil(halfOpen.threshold * halfOpen.trials - 1e-9))
+
+const trialMillis = (policy: Policy, state: State): number =>
+  policy.trialTimeoutMillis ?? Math.max(state.openMillis, 10_000)
+
+const heldSlots = (slots: ReadonlyArray<Slot>, nowMillis: number): ReadonlyArray<Slot> =>
+  slots.filter(({ untilMillis }) => untilMillis > nowMillis)
+
+const admitTrial = (
+  policy: Policy,
+  state: State,
+  phase: Extract<Phase, { _tag: "HalfOpen" }>,
+  nowMillis: number
+): readonly [Admission, State] => {
+  const slots = heldSlots(phase.slots, nowMillis)
+  if (phase.good + phase.bad + slots.length >= policy.halfOpen.trials) {
+    const free = Math.min(...slots.map(({ untilMillis }) => untilMillis))
+    return [{ _tag: "Rejected", retryAfterMillis: free - nowMillis }, state]
+  }
+  const trial = phase.nextTrial
+  const slot = { trial, untilMillis: nowMillis + trialMillis(policy, state) }
+  return [
+    { _tag: "Admitted", token: { generation: state.generation, trial } },
+    { ...state, phase: { ...phase, slots: [...slots, slot], nextTrial: trial + 1 } }
+  ]
+}
+
+/**
+ * Whether a call may run now. The state has to be settled. O(1); in HalfOpen, O(trials).
+ *
+ * @since 0.1.0
+ */
+export const admit = (policy: Policy, state: State, nowMillis: number): readonly [Admission, State] => {
+  const { generation, phase } = state
+  switch (visible(state)) {
+    case "Isolated":
+    case "ForcedOpen":
+      return [{ _tag: "Rejected", retryAfterMillis: Infinity }, state]
+    case "ForcedClosed":
+    case "Disabled":
+      return [{ _tag: "Admitted", token: { generation, trial: -1 } }, state]
+    default:
+      if (phase._tag === "Closed") return [{ _tag: "Admitted", token: { generation, trial: -1 } }, state]
+      return phase._tag === "HalfOpen"
+        ? admitTrial(policy, state, phase, nowMillis)
+        : [{ _tag: "Rejected", retryAfterMillis: phase.untilMillis - nowMillis }, state]
+  }
+}
+
+const isSlow = ({ slow }: Policy, result: Result): boolean =>
+  slow !== undefined && result.durationMillis > slow.overMillis
+
+/**
+ * Whether the window says that the circuit should open. O(1).
+ *
+ * @since 0.1.0
+ */
+export const exceeds = (policy: Policy, { calls, failures, slow }: CountWindow.Counts): boolean =>
+  calls >= policy.minimumCalls &&
+  (failures >= policy.failureRate * calls - 1e-9 ||
+    (policy.slow !== undefined && slow >= policy.slow.rate * calls - 1e-9))
+
+const remember = (window: State["window"], outcome: CountWindow.Outcome, nowMillis: number): void =>
+  window._tag === "Count"
+    ? CountWindow.record(window, outcome)
+    : TimeWindow.record(window, outcome, nowMillis)
+
+const recordClosed = (policy: Policy, state: State, result: Result, nowMillis: number): State => {
+  const slow = isSlow(policy, result)
+  const failed = result._tag === "Failure"
+  if (result._tag === "Ignored" || state.order === "Disabled") return state
+  remember(state.window, { failed, slow }, nowMillis)
+  return state.order === undefined && exceeds(policy, state.window) ? trip(policy, state, result, nowMillis) : state
+}
+
+const recordTrial = (
+  policy: Policy,
+  state: State,
+  phase: Extract<Phase, { _tag: "HalfOpen" }>,
+  trial: number,
+  result: Result,
+  nowMillis: number
+): State => {
+  const held = heldSlots(phase.slots, nowMillis)
+  const slots = held.filter((slot) => slot.trial !== trial)
+  // It has lost its slot: what it says now is too late, whether or not another has the slot.
+  if (slots.length === held.length) return state
+  if (result._tag === "Ignored") {
+    const wait = Math.min(policy.maxOpenMillis, result.retryAfterMillis ?? 0)
+    const waiting = wait > 0 ? [{ trial: -1, untilMillis: nowMillis + wait }] : []
+    return { ...state, phase: { ...phase, slots: [...slots, ...waiting] } }
+  }
+  const isBad = result._tag === "Failure" || isSlow(policy, result)
+  const bad = phase.bad + (isBad ? 1 : 0)
+  const good = phase.good + (isBad ? 0 : 1)
+  if (bad >= badLimit(policy)) return trip(policy, state, result, nowMillis)
+  // Closed as soon as all trials that are left could fail and would not reopen it.
+  if (good > policy.halfOpen.trials - badLimit(policy)) return close(state, nowMillis)
+  return { ...state, phase: { ...phase, good, bad, slots } }
+}
+
+/**
+ * What an outcome changes. The state has to be settled. O(1); in HalfOpen, O(trials).
+ *
+ * @since 0.1.0
+ */
+export const record = (policy: Policy, state: State, token: Token, result: Result, nowMillis: number): State => {
+  if (token.generation !== state.generation) return state
+  return state.phase._tag === "HalfOpen" && state.order === undefined
+    ? recordTrial(policy, state, state.phase, token.trial, result, nowMillis)
+    : recordClosed(policy, state, result, nowMillis)
+}
+
+/** Trials that run are of the generation that ends with an order, so their slots end with it. */
+const withoutTrials = (phase: Phase): Phase => phase._tag === "HalfOpen" ? { ...phase, slots: [] } : phase
+
+/**
+ * One more, or one fewer, who wants the circuit isolated. O(1).
+ *
+ * @since 0.1.0
+ */
+export const isolate = (state: State, by: 1 | -1): State => {
+  const isolations = Math.max(0, state.isolations + by)
+  return (isolations > 0) === (state.isolations > 0)
+    ? { ...state, isolations }
+    : next(state, { isolations, phase: withoutTrials(state.phase) })
+}
+
+/**
+ * Forces the circuit open or closed, or disables it; the last order counts. O(1).
+ *
+ * @since 0.1.0
+ */
+export const order = (state: State, order: Order): State =>
+  state.order === order ? state : next(state, { order, phase: withoutTrials(state.phase) })
+
+/**
+ * Back to closed and empty, whatever was ordered. Isolation stays until its handles are gone. O(window).
+ *
+ * @since 0.1.0
+ */
+export const reset = (state: State, nowMillis: number): State => {
+  clear(state.window)
+  return next(state, {
+    phase: { _tag: "Closed", sinceMillis: nowMillis },
+    order: undefined,
+    openings: 0,
+    openMillis: 0
+  })
+}
+
+/**
+ * What the window counts now. O(1), beside what a time window forgets.
+ *
+ * @since 0.1.0
+ */
+export const counts = (state: State, nowMillis: number): CountWindow.Counts => {
+  const { window } = state
+  if (window._tag === "Time") TimeWindow.advance(window, nowMillis)
+  return { calls: window.calls, failures: window.failures, slow: window.slow }
+}
+
+/**
+ * How long until a call could be admitted: nothing where one could be now, infinite where only an operator can say. O(trials).
+ *
+ * @since 0.1.0
+ */
+export const retryAfterMillis = (policy: Policy, state: State, nowMillis: number): number | undefined => {
+  const [admission] = admit(policy, state, nowMillis)
+  return admission._tag === "Rejected" ? admission.retryAfterMillis : undefined
+}
+
+/**
+ * Whether nothing would be lost with this circuit but its window: closed, under nobody's control. O(1).
+ *
+ * @since 0.1.0
+ */
+export const isIdle = (state: State, nowMillis: number): boolean =>
+  state.isolations === 0 && state.order === undefined &&
+  (state.phase._tag === "Closed" ||
+    (state.phase._tag === "HalfOpen" && heldSlots(state.phase.slots, nowMillis).length === 0))
+
+export { openingsAt as openings }
