@@ -6,7 +6,7 @@
  */
 import { Effect, Schedule } from "effect"
 import { Operation, Retry } from "effect-resilience"
-import { measure } from "./measure.js"
+import { effect, measure } from "./measure.js"
 
 /** At most this share of what `Effect.retry` adds may be added. */
 const gate = 1 / 10
@@ -19,12 +19,12 @@ const bare = Effect.sync(() => ++calls)
 
 export const run = async (): Promise<boolean> => {
   const nanos = await measure({
-    bare,
-    effect: Effect.retry(bare, schedule),
-    ours: Retry.retry(bare, options),
-    effectPerCall: Effect.suspend(() => Effect.retry(bare, schedule)),
-    oursPerCall: Effect.suspend(() => Retry.retry(bare, options)),
-    suspended: Effect.suspend(() => bare)
+    bare: effect(bare),
+    effect: effect(Effect.retry(bare, schedule)),
+    ours: effect(Retry.retry(bare, options)),
+    effectPerCall: effect(Effect.suspend(() => Effect.retry(bare, schedule))),
+    oursPerCall: effect(Effect.suspend(() => Retry.retry(bare, options))),
+    suspended: effect(Effect.suspend(() => bare))
   }, { calls: 100_000, rounds: 5 })
 
   const added = {

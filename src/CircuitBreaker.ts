@@ -9,7 +9,6 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -23,166 +22,18 @@ import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as ApiError from "./ApiError.js"
-import * as Backoff from "./Backoff.js"
-import * as Check from "./check.js"
 import * as CircuitState from "./circuitState.js"
 import * as Circuit from "./core/circuit.js"
-import * as Idempotency from "./Idempotency.js"
-import * as Rejection from "./Rejection.js"
+import { defaults, type Options, policyOf, positiveMillis } from "./circuitOptions.js"
+import { classify, ignored, type Outcome, resultOf } from "./circuitOutcome.js"
 import { type Cell, CircuitOpen, Circuits, nowMillis, type Transition } from "./circuits.js"
 
+export { consecutive, count, defaults, policyOf, rate, time } from "./circuitOptions.js"
+export type { HalfOpen, Options, Window } from "./circuitOptions.js"
+export { classify, failure, ignored, success } from "./circuitOutcome.js"
+export type { Outcome } from "./circuitOutcome.js"
 export { CircuitOpen } from "./circuits.js"
 export type { Transition } from "./circuits.js"
-
-/**
- * Which outcomes count: the last `size` of them, or those of the last `duration`.
- *
- * @since 0.1.0
- * @category models
- */
-export type Window =
-  | { readonly _tag: "Count"; readonly size: number }
-  | { readonly _tag: "Time"; readonly duration: Duration.Duration; readonly buckets: number }
-
-/**
- * How trials decide: `n` successes in a row, or the share of bad ones among `n`.
- *
- * @since 0.1.0
- * @category models
- */
-export type HalfOpen =
-  | { readonly _tag: "Consecutive"; readonly trials: number }
-  | { readonly _tag: "Rate"; readonly trials: number; readonly threshold: number }
-
-/**
- * What an ended call says about the upstream. `Ignored` says nothing. `retryAfter` is what the server asked for.
- *
- * @since 0.1.0
- * @category models
- */
-export type Outcome =
-  | { readonly _tag: "Success" }
-  | { readonly _tag: "Failure"; readonly retryAfter?: Duration.Duration | undefined }
-  | { readonly _tag: "Ignored"; readonly retryAfter?: Duration.Duration | undefined }
-
-/**
- * A window of the last `size` outcomes. Takes a byte for each.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const count = (size: number): Window => ({ _tag: "Count", size: Check.integer("size", size, 1) })
-
-/**
- * A window of the outcomes of the last `duration`, cut into `buckets` (default 10).
- *
- * @since 0.1.0
- * @category constructors
- */
-export const time = (
-  duration: Duration.DurationInput,
-  options?: { readonly buckets?: number | undefined }
-): Window => ({
-  _tag: "Time",
-  duration: Check.finiteDuration("duration", Check.positiveDuration("duration", duration)),
-  buckets: Check.integer("buckets", options?.buckets ?? 10, 1)
-})
-
-/**
- * Closes after `trials` successes in a row; one failed or slow trial opens again.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const consecutive = (trials: number): HalfOpen => ({
-  _tag: "Consecutive",
-  trials: Check.integer("trials", trials, 1)
-})
-
-/**
- * Opens again when at least `threshold` of the `trials` failed or were slow, closes otherwise, each as soon as it is certain.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const rate = (options: { readonly trials: number; readonly threshold: number }): HalfOpen => ({
-  _tag: "Rate",
-  trials: Check.integer("trials", options.trials, 1),
-  threshold: Check.rate("threshold", options.threshold)
-})
-
-/**
- * The upstream works.
- *
- * @since 0.1.0
- * @category outcomes
- */
-export const success: Outcome = { _tag: "Success" }
-
-/**
- * The upstream does not work. Where it said how long it will not, and this failure opens the circuit, it stays open at least that long.
- *
- * @since 0.1.0
- * @category outcomes
- */
-export const failure = (options?: { readonly retryAfter?: Duration.DurationInput | undefined }): Outcome =>
-  options?.retryAfter === undefined
-    ? { _tag: "Failure" }
-    : { _tag: "Failure", retryAfter: Check.duration("retryAfter", options.retryAfter) }
-
-/**
- * Says nothing about the upstream.
- *
- * @since 0.1.0
- * @category outcomes
- */
-export const ignored: Outcome = { _tag: "Ignored" }
-
-/**
- * - `window`: which outcomes count. Default: the last 20.
- * - `minimumCalls`: how many of them there must be. Default 10, or the size of a smaller window.
- * - `failureRate`: opens at this share of failures. Default 0.5.
- * - `slowCall`: opens when at least `rate` of the calls took longer than `duration`. Default 0.6 above 3 s; `false`: slowness does not count.
- * - `openDuration`: how long it stays open. Default 30 s. A `Backoff` grows it with each consecutive opening.
- * - `maxOpenDuration`: the most that growth and a server's own wish can make of it. Default 5 min.
- * - `halfOpen`: how trials decide. Default: 3 successes in a row.
- * - `trialTimeout`: when a trial that has not ended loses its slot. Default: the time it was open, at least 10 s.
- * - `idleTimeToLive`: when an unused key is forgotten. Default 1 h.
- * - `classify`: what an exit says. Default `classify`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  readonly window?: Window | undefined
-  readonly minimumCalls?: number | undefined
-  readonly failureRate?: number | undefined
-  readonly slowCall?: { readonly duration: Duration.DurationInput; readonly rate: number } | false | undefined
-  readonly openDuration?: Duration.DurationInput | Backoff.Backoff | undefined
-  readonly maxOpenDuration?: Duration.DurationInput | undefined
-  readonly halfOpen?: HalfOpen | undefined
-  readonly trialTimeout?: Duration.DurationInput | undefined
-  readonly idleTimeToLive?: Duration.DurationInput | undefined
-  readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
-}
-
-/**
- * The values that the Widget Session API recommends to its callers.
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  window: count(20),
-  minimumCalls: 10,
-  failureRate: 0.5,
-  slowCall: { duration: Duration.seconds(3), rate: 0.6 },
-  openDuration: Duration.seconds(30),
-  maxOpenDuration: Duration.minutes(5),
-  halfOpen: consecutive(3),
-  idleTimeToLive: Duration.hours(1)
-} as const
 
 /**
  * What callers see. `Isolated`, `ForcedOpen`, `ForcedClosed` and `Disabled` are an operator's.
@@ -277,124 +128,14 @@ export interface CircuitBreaker {
 
 const defaultKey = "default"
 
-const windowOf = (window: Window): Circuit.Policy["window"] =>
-  window._tag === "Count"
-    ? { _tag: "Count", size: Check.integer("window.size", window.size, 1) }
-    : {
-      _tag: "Time",
-      durationMillis: Duration.toMillis(Check.positiveDuration("window.duration", window.duration)),
-      buckets: Check.integer("window.buckets", window.buckets, 1)
-    }
-
-const minimumOf = (minimumCalls: number | undefined, window: Circuit.Policy["window"]): number => {
-  const size = window._tag === "Count" ? window.size : Infinity
-  const minimum = Check.integer("minimumCalls", minimumCalls ?? Math.min(defaults.minimumCalls, size), 1)
-  if (minimum > size) {
-    throw new RangeError(`minimumCalls should be at most the window's size of ${size}, got ${minimum}`)
-  }
-  return minimum
-}
-
-const halfOpenOf = (halfOpen: HalfOpen): HalfOpen => {
-  Check.integer("halfOpen.trials", halfOpen.trials, 1)
-  if (halfOpen._tag === "Rate") Check.rate("halfOpen.threshold", halfOpen.threshold)
-  return halfOpen
-}
-
-const isBackoff = (open: Duration.DurationInput | Backoff.Backoff): open is Backoff.Backoff =>
-  typeof open === "object" && "_tag" in open
-
-const positiveMillis = (field: string, input: Duration.DurationInput): number =>
-  Duration.toMillis(Check.finiteDuration(field, Check.positiveDuration(field, input)))
-
-/** The options in plain numbers. Throws a `RangeError` that names field and value. */
-export const policyOf = (options: Options): Circuit.Policy => {
-  const window = windowOf(options.window ?? defaults.window)
-  const slowCall = options.slowCall ?? defaults.slowCall
-  const open = options.openDuration ?? defaults.openDuration
-  return {
-    window,
-    minimumCalls: minimumOf(options.minimumCalls, window),
-    failureRate: Check.rate("failureRate", options.failureRate ?? defaults.failureRate),
-    slow: slowCall === false ? undefined : {
-      overMillis: Duration.toMillis(Check.positiveDuration("slowCall.duration", slowCall.duration)),
-      rate: Check.rate("slowCall.rate", slowCall.rate)
-    },
-    open: isBackoff(open) ? Backoff.toCore(open) : positiveMillis("openDuration", open),
-    maxOpenMillis: positiveMillis("maxOpenDuration", options.maxOpenDuration ?? defaults.maxOpenDuration),
-    halfOpen: halfOpenOf(options.halfOpen ?? defaults.halfOpen),
-    trialTimeoutMillis: options.trialTimeout === undefined
-      ? undefined
-      : positiveMillis("trialTimeout", options.trialTimeout)
-  }
-}
-
-/** A wait that a server asked for, kept in an outcome. */
-const waiting = (_tag: "Failure" | "Ignored", retryAfter: Duration.Duration | undefined): Outcome =>
-  retryAfter === undefined ? { _tag } : { _tag, retryAfter }
-
-const classifyError = (error: unknown): Outcome => {
-  if (Rejection.isRejection(error) || error instanceof Idempotency.UnknownOutcome) return ignored
-  const tag = ApiError.isApiError(error) ? error._tag : ApiError.tagOfResponseError(error)
-  switch (tag) {
-    case "Auth":
-    case "Policy":
-    case "Validation":
-    case "NotFound":
-    case "Conflict":
-    case "Locked":
-      return success
-    default: {
-      const verdict = ApiError.verdict(error)
-      const retryAfter = verdict._tag === "Terminal" ? undefined : Option.getOrUndefined(verdict.retryAfter)
-      return waiting(tag === "RateLimit" ? "Ignored" : "Failure", retryAfter)
-    }
-  }
-}
-
-/**
- * What an exit says about the upstream.
- *
- * **Details**
- *
- * - Success: a success, and so are `Auth`, `Policy`, `Validation`, `NotFound`, `Conflict` and `Locked`: the server evidently works.
- * - `Server`, `Timeout`, `Network`, defects and errors that are not ours: failures.
- * - `RateLimit`, interruption and the rejections of our own guards: ignored.
- * - A `ResponseError` of the platform's client goes by its status.
- *
- * @since 0.1.0
- * @category outcomes
- */
-export const classify = (exit: Exit.Exit<unknown, unknown>): Outcome => {
-  if (Exit.isSuccess(exit)) return success
-  if (Cause.isInterruptedOnly(exit.cause)) return ignored
-  const error = Cause.failureOption(exit.cause)
-  return Option.isNone(error) || Option.isSome(Cause.dieOption(exit.cause)) ? failure() : classifyError(error.value)
-}
-
-/** What is taken down of an exit. An interrupted call that was already too slow was slow: else a server that never answers would go unnoticed. */
-const resultOf = (
-  policy: Circuit.Policy,
-  exit: Exit.Exit<unknown, unknown>,
-  outcome: Outcome,
-  durationMillis: number,
-  unit: number
-): Circuit.Result => {
-  const retryAfterMillis = outcome._tag === "Success" || outcome.retryAfter === undefined
-    ? undefined
-    : Duration.toMillis(outcome.retryAfter)
-  const isSlowInterruption = outcome._tag === "Ignored" && policy.slow !== undefined &&
-    durationMillis > policy.slow.overMillis && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
-  return { _tag: isSlowInterruption ? "Success" : outcome._tag, retryAfterMillis, durationMillis, unit }
-}
-
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 
 const openFor = (key: string, millis: number): CircuitOpen =>
   new CircuitOpen({ key, retryAfter: millis === Infinity ? Duration.infinity : Duration.millis(millis) })
 
 /**
- * The one place that guards a call. From admission to taking down the outcome nothing can interrupt, but the call itself.
+ * The one place that guards a call. A call that is rejected is rejected at once; from admission to taking down the outcome nothing can interrupt but
+ * the call itself.
  */
 const guard = <A, E, R>(
   circuits: Circuits,
@@ -402,31 +143,64 @@ const guard = <A, E, R>(
   key: string,
   classify: Classify<A, E>
 ): Effect.Effect<A, E | CircuitOpen, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.clockWith((clock): Effect.Effect<A, E | CircuitOpen, R> => {
-      const started = nowMillis(clock)
-      const cell = circuits.cell(key, clock, started)
-      const token = circuits.admit(cell, clock, started)
-      if (typeof token === "number") return Effect.fail(openFor(key, token))
-      const leave = (exit: Exit.Exit<A, E>, unit: number): Exit.Exit<A, E> => {
-        const now = nowMillis(clock)
-        let outcome: Outcome = ignored
-        try {
-          outcome = classify(exit)
-        } finally {
-          circuits.record(cell, token, resultOf(circuits.policy, exit, outcome, now - started, unit), clock, now)
-        }
-        return exit
-      }
-      const done = typeof circuits.policy.open === "number"
-        ? (exit: Exit.Exit<A, E>) => leave(exit, 0)
-        : (exit: Exit.Exit<A, E>) => Effect.flatMap(Random.next, (unit) => leave(exit, unit))
-      return Effect.matchCauseEffect(restore(self), {
-        onFailure: (cause) => done(Exit.failCause(cause)),
-        onSuccess: (value) => done(Exit.succeed(value))
-      })
-    })
-  )
+  Effect.clockWith((clock): Effect.Effect<A, E | CircuitOpen, R> => {
+    const started = nowMillis(clock)
+    const cell = circuits.cell(key, clock, started)
+    const wait = circuits.rejects(cell, started)
+    return wait === undefined
+      ? Effect.uninterruptibleMask((restore) => admitted(circuits, restore(self), cell, classify, clock, started))
+      : Effect.fail(openFor(key, wait))
+  })
+
+const admitted = <A, E, R>(
+  circuits: Circuits,
+  call: Effect.Effect<A, E, R>,
+  cell: Cell,
+  classify: Classify<A, E>,
+  clock: Clock.Clock,
+  started: number
+): Effect.Effect<A, E | CircuitOpen, R> => {
+  const token = circuits.admit(cell, clock, started)
+  // Others may have come between.
+  if (typeof token === "number") return Effect.fail(openFor(cell.key, token))
+  const admission: Admission<A, E> = { circuits, cell, token, classify, clock, started }
+  return Effect.matchCauseEffect(call, {
+    onFailure: (cause) => ended(admission, Exit.failCause(cause)),
+    onSuccess: (value) => ended(admission, Exit.succeed(value))
+  })
+}
+
+/** A call that was let in, until it has ended. */
+interface Admission<A, E> {
+  readonly circuits: Circuits
+  readonly cell: Cell
+  readonly token: Circuit.Token
+  readonly classify: Classify<A, E>
+  readonly clock: Clock.Clock
+  readonly started: number
+}
+
+/** A draw is needed only where the open time has jitter. */
+const ended = <A, E>(admission: Admission<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
+  typeof admission.circuits.policy.open === "number"
+    ? takeDown(admission, exit, 0)
+    : Effect.flatMap(Random.next, (unit) => takeDown(admission, exit, unit))
+
+/** Takes down the outcome. A `classify` that throws ignores the call, frees its place and is the defect that it is. */
+const takeDown = <A, E>(
+  { cell, circuits, classify, clock, started, token }: Admission<A, E>,
+  exit: Exit.Exit<A, E>,
+  unit: number
+): Exit.Exit<A, E> => {
+  const now = nowMillis(clock)
+  let outcome: Outcome = ignored
+  try {
+    outcome = classify(exit)
+  } finally {
+    circuits.record(cell, token, resultOf(circuits.policy, exit, outcome, now - started, unit), clock, now)
+  }
+  return exit
+}
 
 const protectOf = (circuits: Circuits, byDefault: Classify<unknown, unknown>): Protect => {
   const run = <A, E, R>(self: Effect.Effect<A, E, R>, options?: ProtectOptions<A, E>) =>

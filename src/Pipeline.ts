@@ -2,12 +2,13 @@
  * One value that says how a call is protected.
  *
  * A pipeline is built once, because budgets are state, and applied to any number of calls. Its stages always apply in the same order, outermost
- * first: retry (paid for by the budget), then the call.
+ * first: retry (paid for by the budget), circuit breaker, then the call. So the breaker sees every attempt, and a retry meets an open circuit at once.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as CircuitBreaker from "./CircuitBreaker.js"
 import type * as Operation from "./Operation.js"
 import * as Retry from "./Retry.js"
 import * as RetryBudget from "./RetryBudget.js"
@@ -36,6 +37,7 @@ export interface Pipeline<out E = never, out R = never> {
  * - `operation`: what running the call twice would mean.
  * - `retry`: how to try again; see `Retry.Base`. Absent: one attempt.
  * - `budget`: pays for the retries of all calls through this pipeline. An instance is shared with whoever else has it, options make a new one.
+ * - `circuitBreaker`: rejects attempts with `CircuitOpen` while the upstream evidently does not work. An instance is shared, options make a new one.
  *
  * @since 0.1.0
  * @category models
@@ -44,6 +46,17 @@ export interface Stages {
   readonly operation: Operation.Operation<unknown>
   readonly retry?: Omit<Retry.Options<unknown>, "operation" | "budget"> | undefined
   readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
+  readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options | undefined
+}
+
+/**
+ * What each stage can reject a call with. A stage that is absent adds nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Rejects {
+  readonly circuitBreaker: CircuitBreaker.CircuitOpen
 }
 
 /**
@@ -55,7 +68,7 @@ export interface Stages {
 export type Input<R, K extends keyof Stages> = { readonly operation: Operation.Operation<R> } & Pick<Stages, K>
 
 /**
- * What may differ from call to call: `key` names what the call is about, for stages that keep a state for each key. None of today's does.
+ * What may differ from call to call: `key` names the circuit that the call belongs to (default `"default"`).
  *
  * @since 0.1.0
  * @category models
@@ -67,11 +80,18 @@ export interface CallOptions {
 /** What a built pipeline really is. */
 class Built<E, R> implements Pipeline<E, R> {
   readonly [TypeId] = { _E: (_: never): E => _, _R: (_: never): R => _ }
-  constructor(readonly policy: Retry.Options<unknown, R> | undefined) {}
+  constructor(
+    readonly retry: Retry.Options<unknown, unknown> | undefined,
+    readonly circuitBreaker: CircuitBreaker.CircuitBreaker | undefined
+  ) {}
 }
 
 const isBudget = (budget: RetryBudget.RetryBudget | RetryBudget.Options): budget is RetryBudget.RetryBudget =>
   "withdraw" in budget
+
+const isBreaker = (
+  breaker: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options
+): breaker is CircuitBreaker.CircuitBreaker => "protect" in breaker
 
 /**
  * Builds a pipeline. Dies with a `RangeError` that names field and value when an option is nonsense.
@@ -79,18 +99,22 @@ const isBudget = (budget: RetryBudget.RetryBudget | RetryBudget.Options): budget
  * @since 0.1.0
  * @category constructors
  */
-export const make = <R, K extends keyof Stages>(stages: Input<R, K>): Effect.Effect<Pipeline<never, R>> =>
+export const make = <R, K extends keyof Stages>(
+  stages: Input<R, K>
+): Effect.Effect<Pipeline<Rejects[K & keyof Rejects], R>> =>
   Effect.gen(function*() {
-    const { budget, operation, retry }: Stages & { readonly operation: Operation.Operation<R> } = stages
+    const { budget, circuitBreaker, operation, retry }: Stages = stages
     const shared = budget === undefined || isBudget(budget) ? budget : yield* RetryBudget.make(budget)
-    if (retry === undefined) return new Built<never, R>(undefined)
-    const policy: Retry.Options<unknown, R> = { ...retry, operation, budget: shared }
-    yield* Effect.sync(() => Retry.check(policy))
-    return new Built<never, R>(policy)
+    const breaker = circuitBreaker === undefined || isBreaker(circuitBreaker)
+      ? circuitBreaker
+      : yield* CircuitBreaker.make(circuitBreaker)
+    const policy = retry === undefined ? undefined : { ...retry, operation, budget: shared }
+    if (policy !== undefined) yield* Effect.sync(() => Retry.check(policy))
+    return new Built<Rejects[K & keyof Rejects], R>(policy, breaker)
   })
 
-const policyOf = (pipeline: Pipeline<unknown, unknown>): Retry.Options<unknown, unknown> | undefined =>
-  (pipeline as Built<unknown, unknown>).policy
+/** Every pipeline was made here. */
+const built = <E, R>(pipeline: Pipeline<E, R>): Built<E, R> => pipeline as Built<E, R>
 
 /**
  * Runs a call through a pipeline.
@@ -135,10 +159,13 @@ export const protect: {
   (args) => Effect.isEffect(args[0]),
   <A, E, R, E2, R2>(
     self: Effect.Effect<A, E, R>,
-    pipeline: Pipeline<E2, R2>
+    pipeline: Pipeline<E2, R2>,
+    options?: CallOptions
   ): Effect.Effect<A, E | E2, R | R2> => {
-    const policy = policyOf(pipeline)
-    return policy === undefined ? self : Retry.retry(self, policy as Retry.Options<E, R2>)
+    const { circuitBreaker, retry } = built(pipeline)
+    const attempt = circuitBreaker === undefined ? self : circuitBreaker.protect(self, { key: options?.key })
+    // What the stages can fail with and need is what the pipeline's own type says.
+    return (retry === undefined ? attempt : Retry.retry(attempt, retry)) as Effect.Effect<A, E | E2, R | R2>
   }
 )
 
@@ -147,8 +174,6 @@ export const forOperation = <E>(
   pipeline: Pipeline<E, unknown>,
   operation: Operation.Operation<unknown>
 ): Pipeline<E> => {
-  const policy = policyOf(pipeline)
-  return new Built<E, never>(
-    policy === undefined ? undefined : { ...policy, operation: operation as Operation.Operation }
-  )
+  const { circuitBreaker, retry } = built(pipeline)
+  return new Built<E, never>(retry === undefined ? undefined : { ...retry, operation }, circuitBreaker)
 }

@@ -119,6 +119,17 @@ export class Circuits {
     for (const listener of this.listeners) listener(transition)
   }
 
+  /** How long a settled circuit rejects calls for, when it does; the rejection is counted. */
+  rejects(cell: Cell, now: number): number | undefined {
+    if (cell.state.phase._tag === "Closed" && Circuit.visible(cell.state) === "Closed") return undefined
+    const wait = Circuit.retryAfterMillis(this.policy, cell.state, now)
+    if (wait !== undefined) {
+      cell.rejected++
+      cell.touchedMillis = now
+    }
+    return wait
+  }
+
   /** Admits a call to a settled circuit, or says how long it is rejected for. */
   admit(cell: Cell, clock: Clock.Clock, now: number): Circuit.Token | number {
     if (this.cells.size > 1) this.#sweep(clock, now)

@@ -38,6 +38,8 @@ export type ErrorBody = ErrorResponse.ErrorBody
  * - `playbook`: what its statuses mean. Default `Playbook.standard`.
  * - `errorBody`: reads its error bodies. Default `ErrorResponse.anyErrorBody`.
  * - `pipeline`: how calls are protected. Default: one attempt. Its operation is replaced by what each request is.
+ * - `circuitKey`: what has a circuit of its own, where the pipeline has a breaker: the whole `origin` (default) or each `endpoint` (origin, method
+ *   and template).
  * - `refresh`: run once per call on a 401, followed by one more attempt (of a client below this one that adds the credential).
  * - `idempotencyHeader`: default `Idempotency-Key`. `idempotencyKeyFormat`: `bare` (default) or `quoted` (RFC 9651).
  * - `keyTimeToLive`: how long the API remembers a key. Default 24 h from its making.
@@ -54,6 +56,7 @@ export interface Options<E = never> {
   readonly playbook?: Playbook.Playbook | undefined
   readonly errorBody?: ErrorResponse.Decoder | undefined
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
+  readonly circuitKey?: "origin" | "endpoint" | undefined
   readonly refresh?: Effect.Effect<void, ApiError.ApiError> | undefined
   readonly idempotencyHeader?: string | undefined
   readonly idempotencyKeyFormat?: "bare" | "quoted" | undefined
@@ -69,6 +72,7 @@ export interface Options<E = never> {
  */
 export const defaults = {
   playbook: Playbook.standard,
+  circuitKey: "origin",
   idempotencyHeader: "Idempotency-Key",
   idempotencyKeyFormat: "bare",
   keyTimeToLive: Duration.hours(24),
@@ -101,6 +105,7 @@ const configOf = (options: Options<unknown>): Call.Config => ({
   playbook: options.playbook ?? defaults.playbook,
   errorBody: options.errorBody,
   pipeline: options.pipeline,
+  circuitKey: options.circuitKey ?? defaults.circuitKey,
   refresh: options.refresh,
   idempotencyHeader: Check.text(
     "idempotencyHeader",

@@ -44,6 +44,7 @@ export interface Config {
   readonly playbook: Playbook.Playbook
   readonly errorBody: ErrorResponse.Decoder | undefined
   readonly pipeline: Pipeline.Pipeline<unknown, unknown> | undefined
+  readonly circuitKey: "origin" | "endpoint"
   readonly refresh: Effect.Effect<void, ApiError.ApiError> | undefined
   readonly idempotencyHeader: string
   readonly idempotencyKeyFormat: "bare" | "quoted"
@@ -241,6 +242,11 @@ const attempt = (config: Config, call: Call, upstream: HttpClient.HttpClient, ke
   )
 }
 
+const circuitKeyOf = ({ circuitKey }: Config, { endpoint, request }: Call): string => {
+  const origin = URL.canParse(request.url) ? new URL(request.url).origin : request.url
+  return circuitKey === "origin" ? origin : `${origin} ${request.method} ${endpoint}`
+}
+
 /** Everything a call can end with. */
 export type Failure<E> = ApiError.ApiError | Idempotency.UnknownOutcome | E
 
@@ -254,7 +260,9 @@ export const run = <E>(
   const once = attempt(config, call, upstream, keepsResponse)
   const protectedCall = config.pipeline === undefined
     ? once
-    : Pipeline.protect(once, Pipeline.forOperation(config.pipeline as Pipeline.Pipeline<E, unknown>, call.operation))
+    : Pipeline.protect(once, Pipeline.forOperation(config.pipeline as Pipeline.Pipeline<E, unknown>, call.operation), {
+      key: circuitKeyOf(config, call)
+    })
   return Effect.useSpan(
     `${config.name} ${call.request.method} ${call.endpoint}`,
     { captureStackTrace: false },
