@@ -12,6 +12,7 @@ import {
 } from "effect"
 import { FastCheck as fc, ParseResult } from "effect"
 import { Backoff } from "effect-resilience"
+import { badDurations, refusal } from "./support/refusal.js"
 
 const hour = 3_600_000
 const maxTimer = 2 ** 31 - 1
@@ -30,25 +31,6 @@ const slowExponential = (base: number, factor: number, cap: number, attempt: num
 
 const delay = (backoff: Backoff.Backoff, attempt: number, unit: number, previousMillis = 0) =>
   Backoff.delayMillis(backoff, { attempt, previousMillis, unit })
-
-const refusal = (thunk: () => unknown): string => {
-  try {
-    thunk()
-  } catch (error) {
-    expect(error).toBeInstanceOf(RangeError)
-    return (error as RangeError).message
-  }
-  return "accepted"
-}
-
-const badDurations: ReadonlyArray<readonly [Duration.DurationInput, string]> = [
-  [NaN, "NaN"],
-  [-1, "-1"],
-  [-Infinity, "-Infinity"],
-  ["-5 millis", "-5"],
-  [-5n, "-5"],
-  [[-1, 0], "-1"]
-]
 
 /** Delays of the first steps of a schedule, driven by hand: the time moves only by what the schedule asks for. */
 const drive = (schedule: Schedule.Schedule<unknown, unknown>, steps: number) =>

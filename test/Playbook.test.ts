@@ -1,37 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { Playbook } from "effect-resilience"
+import { tagOf } from "./support/statuses.js"
 
 const statuses = Array.from({ length: 500 }, (_, i) => 100 + i)
 const status = fc.integer({ min: 100, max: 599 })
-
-/** E1, word by word. */
-const tagOf = (s: number): string => {
-  switch (s) {
-    case 401:
-    case 407:
-      return "Auth"
-    case 402:
-    case 403:
-    case 451:
-      return "Policy"
-    case 404:
-    case 410:
-      return "NotFound"
-    case 409:
-    case 412:
-      return "Conflict"
-    case 423:
-      return "Locked"
-    case 429:
-      return "RateLimit"
-    case 408:
-      return "Timeout"
-    case 425:
-      return "Server"
-  }
-  return s >= 400 && s < 500 ? "Validation" : "Server"
-}
 
 const isSuccess = (s: number) => s >= 200 && s < 300
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Cause, Clock, Duration, Effect, Exit, FastCheck as fc, Fiber, Option, Random, TestClock } from "effect"
 import { ApiError, Backoff, IdempotencyKey, Operation, Retry, RetryBudget, Verdict } from "effect-resilience"
 import { rejection } from "./support/rejection.js"
+import { badDurations, refusal } from "./support/refusal.js"
 
 const maxTimer = 2 ** 31 - 1
 
@@ -40,24 +41,6 @@ const errorOf = <A, E>(exit: Exit.Exit<A, E>): E => {
 }
 
 const many = <A>(n: number, value: A): ReadonlyArray<A> => Array.from({ length: n }, () => value)
-
-const refusal = (build: () => unknown): string => {
-  try {
-    build()
-  } catch (error) {
-    expect(error).toBeInstanceOf(RangeError)
-    return (error as RangeError).message
-  }
-  return "accepted"
-}
-
-const badDurations: ReadonlyArray<readonly [Duration.DurationInput, string]> = [
-  [NaN, "NaN"],
-  [-1, "-1"],
-  [-Infinity, "-Infinity"],
-  ["-5 millis", "-5"],
-  [-5n, "-5"]
-]
 
 describe("Retry.retry calls", () => {
   it.effect("R10: two further attempts by default, and attempts on the last error says three", () =>

@@ -15,6 +15,7 @@ import {
 } from "effect"
 import { ApiError, Backoff, IdempotencyKey, Operation, RetryBudget, Schedules } from "effect-resilience"
 import { rejection } from "./support/rejection.js"
+import { badDurations, refusal } from "./support/refusal.js"
 
 const maxTimer = 2 ** 31 - 1
 
@@ -69,23 +70,6 @@ const timeline = <E, R>(errors: ReadonlyArray<E>, schedule: Schedule.Schedule<un
     return { calls: probes.map((at) => at - start), exit }
   })
 
-const refusal = (build: () => unknown): string => {
-  try {
-    build()
-  } catch (error) {
-    expect(error).toBeInstanceOf(RangeError)
-    return (error as RangeError).message
-  }
-  return "accepted"
-}
-
-const badDurations: ReadonlyArray<readonly [Duration.DurationInput, string]> = [
-  [NaN, "NaN"],
-  [-1, "-1"],
-  [-Infinity, "-Infinity"],
-  ["-5 millis", "-5"],
-  [-5n, "-5"]
-]
 const badNumbers = [NaN, -1, -Infinity]
 
 const second = Schedule.spaced("1 second")

@@ -6,7 +6,7 @@ import {
   HttpClientResponse
 } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
-import { ApiClient, type ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
+import { ApiClient, Backoff, Operation, Pipeline } from "effect-resilience"
 import { Effect, Exit, Layer, Option, type Scope, Tracer } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
@@ -189,32 +189,6 @@ export const recorder = () => {
   return { tracer, spans }
 }
 
-/** E1, word by word. */
-export const tagOf = (status: number): ApiError.ApiError["_tag"] => {
-  switch (status) {
-    case 401:
-    case 407:
-      return "Auth"
-    case 402:
-    case 403:
-    case 451:
-      return "Policy"
-    case 404:
-    case 410:
-      return "NotFound"
-    case 409:
-    case 412:
-      return "Conflict"
-    case 423:
-      return "Locked"
-    case 429:
-      return "RateLimit"
-    case 408:
-      return "Timeout"
-    case 425:
-      return "Server"
-  }
-  return status >= 400 && status < 500 ? "Validation" : "Server"
-}
-
 export const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+
+export { tagOf } from "../support/statuses.js"
