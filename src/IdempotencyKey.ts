@@ -117,7 +117,7 @@ const PrintableAscii = Schema.String.pipe(
   })
 )
 
-const MadeAt = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
+const MadeAt = Schema.Number.pipe(Schema.finite())
 
 /**
  * A key from a string that the program already has: the id of an order, a stored key of an earlier run.
