@@ -113,7 +113,7 @@ const memory = async (): Promise<boolean> => {
   console.log(`  a million calls: heap grew by ${grown} bytes, timers and handles by ${moreTimers}`)
   return [
     gated("bytes for each idle key / 1024", perKey / 1024, 1),
-    gated("heap growth over a million calls, bytes per call", grown / 1_000_000, 0.1),
+    gated("heap growth over a million calls, bytes per call", grown / 1_000_000, 0.5),
     gated("timers and handles left behind by a million calls", moreTimers, 0)
   ].every(Boolean)
 }

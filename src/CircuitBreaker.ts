@@ -23,6 +23,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as CircuitState from "./circuitState.js"
+import { maxTimerMillis } from "./core/backoff.js"
 import * as Circuit from "./core/circuit.js"
 import { defaults, type Options, policyOf, positiveMillis } from "./circuitOptions.js"
 import { classify, ignored, type Outcome, resultOf } from "./circuitOutcome.js"
@@ -238,23 +239,29 @@ const transitionsOf = (circuits: Circuits): Stream.Stream<Transition> =>
       const scope = yield* Effect.scope
       const clock = yield* Effect.clock
       const fork = Runtime.runFork(yield* Effect.runtime<never>())
-      const look = (key: string) => Effect.sync(() => circuits.find(key, clock, nowMillis(clock)))
-      const lookAfter = (key: string, wait: Duration.Duration) =>
-        Duration.isFinite(wait) ? void fork(Effect.delay(look(key), wait), { scope }) : undefined
+      const look = (key: string): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          const now = nowMillis(clock)
+          const phase = circuits.find(key, clock, now)?.state.phase
+          // A timer may fire a little early: then the circuit is still open, and there is a little left to wait.
+          return phase?._tag === "Open" ? lookAfter(key, phase.untilMillis - now) : Effect.void
+        })
+      const lookAfter = (key: string, millis: number): Effect.Effect<void> =>
+        Effect.delay(look(key), Duration.millis(Math.min(Math.max(1, millis), maxTimerMillis)))
+      const watch = (cell: Cell): void => {
+        const { phase } = cell.state
+        if (phase._tag === "Open") fork(lookAfter(cell.key, phase.untilMillis - nowMillis(clock)), { scope })
+      }
       const listener = (transition: Transition) => {
         emit.single(transition)
-        if (transition.to === "Open" && transition.retryAfter !== undefined) {
-          lookAfter(transition.key, transition.retryAfter)
-        }
+        const cell = circuits.cells.get(transition.key)
+        if (transition.to === "Open" && cell !== undefined) watch(cell)
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => circuits.listeners.add(listener)),
         () => Effect.sync(() => circuits.listeners.delete(listener))
       )
-      const now = nowMillis(clock)
-      for (const { key, state } of circuits.cells.values()) {
-        if (state.phase._tag === "Open") lookAfter(key, Duration.millis(Math.max(0, state.phase.untilMillis - now)))
-      }
+      for (const cell of circuits.cells.values()) watch(cell)
     }), { bufferSize: "unbounded" })
 
 /**

@@ -276,8 +276,18 @@ const stop = <E>(cause: Cause.Cause<E>, reason: StopReason, attempts: number): E
 const wait = (delayMillis: number): Effect.Effect<void> =>
   Effect.zipRight(
     Metric.increment(Metric.tagged(decisions, "decision", "retry")),
-    delayMillis > 0 ? Effect.sleep(Duration.millis(delayMillis)) : Effect.void
+    delayMillis > 0 ? sleepAtLeast(delayMillis) : Effect.void
   )
+
+/** A timer may fire up to a millisecond early, and then whoever asked for the wait is not ready yet. */
+const sleepAtLeast = (millis: number): Effect.Effect<void> =>
+  Effect.clockWith((clock) => {
+    const startedAt = clock.unsafeCurrentTimeNanos()
+    return Effect.flatMap(clock.sleep(Duration.millis(millis)), () => {
+      const left = millis - elapsedMillis(clock, startedAt)
+      return left > 1e-3 ? clock.sleep(Duration.millis(Math.ceil(left))) : Effect.void
+    })
+  })
 
 const retryWith = <A, E, R, R2>(self: Effect.Effect<A, E, R>, options: Options<E, R2>): Effect.Effect<A, E, R | R2> => {
   const policy = policyFor(options)

@@ -11,8 +11,8 @@ import * as Circuit from "./core/circuit.js"
 import * as Rejection from "./Rejection.js"
 
 /**
- * The circuit is open (or all of its trials are under way): the call did not run. `retryAfter` is how long it is certain that the next one would
- * not run either; infinite while only an operator can end it.
+ * The circuit is open (or all of its trials are under way): the call did not run. `retryAfter` is exactly what is left of an opening; while trials
+ * run, it is when one of their places is free at the latest; infinite where only an operator can end it.
  *
  * @since 0.1.0
  * @category errors
@@ -62,6 +62,8 @@ export class Circuits {
     this.settle(cell, clock, now)
     if (!this.#isForgotten(cell, now)) return cell
     this.cells.delete(key)
+    // Who comes next finds a closed circuit.
+    this.change(cell, Circuit.reset(cell.state, now), clock, now)
     return undefined
   }
 
@@ -97,6 +99,9 @@ export class Circuits {
   settle(cell: Cell, clock: Clock.Clock, now: number): void {
     if (cell.state.phase._tag !== "Open") return
     const [happened, state] = Circuit.settle(cell.state, now)
+    if (state === cell.state) return
+    // It is not idle while it is open: what it waits for after that begins now.
+    cell.touchedMillis = Math.max(cell.touchedMillis, happened)
     this.change(cell, state, clock, now, happened)
   }
 

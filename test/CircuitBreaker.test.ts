@@ -889,6 +889,20 @@ describe("half-open", () => {
       ])
     }))
 
+  it.effect("B8, B10: that time is capped by maxOpenDuration like every hint, so that it never wedges the circuit", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      for (const hint of [Duration.hours(1), Duration.infinity]) {
+        const breaker = yield* halfOpen()
+        yield* call(breaker, Effect.fail(limited(hint)))
+        yield* TestClock.adjust(299_999)
+        const before = (yield* call(breaker)).split(" ")[0]
+        yield* TestClock.adjust(1)
+        seen.push([before, yield* call(breaker), yield* breaker.state()])
+      }
+      expect(seen).toEqual(many(2, ["CircuitOpen", "ok", "Closed"]))
+    }))
+
   it.effect("B8: the other slots stay free meanwhile, and their successes close", () =>
     Effect.gen(function*() {
       const breaker = yield* halfOpen({ halfOpen: CircuitBreaker.consecutive(2) })
@@ -1107,7 +1121,7 @@ describe("how long it stays open", () => {
   it.effect("B10: a hint on the failure that opens lengthens, never shortens, and is capped", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
-      for (const hint of ["10 seconds", "30 seconds", "1 minute", "5 minutes", "1 hour"] as const) {
+      for (const hint of ["10 seconds", "30 seconds", "1 minute", "5 minutes", "1 hour", Duration.infinity] as const) {
         const breaker = yield* CircuitBreaker.make(brittle)
         seen.push(...yield* openings(breaker, 1, Effect.fail(server(hint))))
       }
@@ -1115,7 +1129,16 @@ describe("how long it stays open", () => {
       const beyond = yield* CircuitBreaker.make({ ...brittle, openDuration: "10 minutes" })
       seen.push(...yield* openings(capped, 1, Effect.fail(server("1 minute"))))
       seen.push(...yield* openings(beyond, 1, Effect.fail(server("1 hour"))))
-      expect(seen).toEqual(["1: 30000", "1: 30000", "1: 60000", "1: 300000", "1: 300000", "1: 45000", "1: 600000"])
+      expect(seen).toEqual([
+        "1: 30000",
+        "1: 30000",
+        "1: 60000",
+        "1: 300000",
+        "1: 300000",
+        "1: 300000",
+        "1: 45000",
+        "1: 600000"
+      ])
     }))
 
   it.effect("B10: so does a hint on a failed trial, for this opening only", () =>
@@ -1412,6 +1435,40 @@ describe("operators", () => {
       )
     }))
 
+  it.effect("B12, B6: under an isolation the open time runs on", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      for (const millis of [10_000, 30_000]) {
+        const breaker = yield* tripped()
+        yield* Effect.scoped(Effect.zipRight(breaker.isolate(), TestClock.adjust(millis)))
+        seen.push([yield* breaker.state(), yield* call(breaker)])
+      }
+      expect(seen).toEqual([["Open", "CircuitOpen 20000"], ["HalfOpen", "ok"]])
+    }))
+
+  it.effect("B12, B9: what began under a command does not count after the reset", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      for (const command of ["forceClosed", "disable"] as const) {
+        const breaker = yield* CircuitBreaker.make(brittle)
+        yield* breaker[command]()
+        const held = yield* hold(breaker)
+        yield* breaker.reset()
+        yield* held.end(down)
+        seen.push(yield* numbers(breaker))
+      }
+      expect(seen).toEqual(many(2, "Closed: 0 calls, 0 failed, 0 slow, 0 in flight"))
+    }))
+
+  it.effect("B12: while disabled, calls from before count nothing either", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make()
+      const held = yield* hold(breaker)
+      yield* breaker.disable()
+      yield* held.end(down)
+      expect(yield* numbers(breaker)).toBe("Disabled: 0 calls, 0 failed, 0 slow, 0 in flight")
+    }))
+
   it.effect("B12: an interrupted holder of an isolation gives it back", () =>
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make()
@@ -1573,6 +1630,21 @@ describe("export and import", () => {
       expect([throughJson(state), yield* second.exportState]).toEqual([state, state])
     }))
 
+  it.effect("B13, B14: calls in flight over an import stay in flight, and their outcomes change nothing", () =>
+    Effect.gen(function*() {
+      const other = yield* CircuitBreaker.make(brittle)
+      yield* call(other)
+      const breaker = yield* CircuitBreaker.make(brittle)
+      const held = yield* hold(breaker)
+      yield* breaker.importState(throughJson(yield* other.exportState))
+      const during = yield* numbers(breaker)
+      yield* held.end(down)
+      expect([during, yield* numbers(breaker)]).toEqual([
+        "Closed: 1 calls, 0 failed, 0 slow, 1 in flight",
+        "Closed: 1 calls, 0 failed, 0 slow, 0 in flight"
+      ])
+    }))
+
   it.effect("B13: a foreign or newer state is a ParseError and changes nothing", () =>
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make()
@@ -1598,6 +1670,7 @@ describe("export and import", () => {
         { ...good, [version]: "1" },
         { ...good, [version]: undefined },
         ...Object.keys(good).map((name) => ({ ...good, [name]: null })),
+        ...Object.keys(good).filter((name) => typeof good[name] === "string").map((name) => ({ ...good, [name]: "x" })),
         ...Object.keys(good).map((name) =>
           Object.fromEntries(Object.entries(good).filter(([other]) => other !== name))
         ),
@@ -1678,6 +1751,26 @@ describe("concurrency", () => {
       ])
     }))
 
+  it.effect("B14: a classification that throws releases its call, and its slot", () =>
+    Effect.gen(function*() {
+      const classify = (): CircuitBreaker.Outcome => {
+        throw new Error("bug")
+      }
+      const closed = yield* CircuitBreaker.make(brittle)
+      const half = yield* halfOpen()
+      const words = yield* Effect.forEach(
+        [closed, half],
+        (breaker) => Effect.map(Effect.exit(breaker.protect(ok, { classify })), told)
+      )
+      expect([words, (yield* closed.snapshot()).inFlight, (yield* half.snapshot()).inFlight]).toEqual([
+        ["defect", "defect"],
+        0,
+        0
+      ])
+      yield* TestClock.adjust("1 minute")
+      expect(yield* call(half)).toBe("ok")
+    }))
+
   it.effect("B14: a call inside a call is two calls", () =>
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make()
@@ -1735,27 +1828,55 @@ describe("observation", () => {
       expect(yield* call(breaker)).toBe("ok")
     }))
 
+  it.effect("B6, B15: a listener hears of HalfOpen when it is due, although nobody calls or asks", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make(brittle)
+      const seen = yield* watch(breaker)
+      yield* call(breaker, down, "a")
+      yield* TestClock.adjust("10 seconds")
+      yield* call(breaker, down, "b")
+      yield* TestClock.adjust("1 hour")
+      expect(yield* seen).toEqual([
+        "0 a: Closed > Open",
+        "10000 b: Closed > Open",
+        "30000 a: Open > HalfOpen",
+        "40000 b: Open > HalfOpen"
+      ])
+    }))
+
   it.effect("B15: no fiber and no timer at rest, in any state", () =>
     Effect.gen(function*() {
       const supervisor = yield* Supervisor.track
-      const breaker = yield* Effect.supervised(
-        Effect.gen(function*() {
-          const breaker = yield* CircuitBreaker.make(brittle)
-          yield* calls(breaker, [ok, down, ok])
-          yield* call(breaker, ok, "a")
-          yield* breaker.forceOpen("b")
-          yield* Stream.runHead(Stream.merge(breaker.transitions, Stream.make(0)))
-          yield* breaker.state()
-          return breaker
-        }),
-        supervisor
+      const rest = Effect.map(
+        Effect.zip(Effect.zipRight(settle, supervisor.value), TestClock.sleeps()),
+        ([fibers, sleeps]) => `${fibers.length} fibers, ${Chunk.size(sleeps)} timers`
       )
-      yield* settle
-      const atRest = [(yield* supervisor.value).length, Chunk.size(yield* TestClock.sleeps)]
+      const supervised = Effect.supervised(supervisor)
+      const breaker = yield* supervised(CircuitBreaker.make(brittle))
+      yield* supervised(calls(breaker, [ok, down, ok]))
+      yield* supervised(call(breaker, ok, "a"))
+      yield* supervised(breaker.forceOpen("b"))
+      yield* supervised(breaker.state())
+      const open = yield* rest
       yield* TestClock.adjust(30_000)
-      yield* Effect.supervised(call(breaker, Effect.fail(limited("1 minute"))), supervisor)
-      expect([atRest, yield* breaker.state(), (yield* supervisor.value).length, Chunk.size(yield* TestClock.sleeps)])
-        .toEqual([[0, 0], "HalfOpen", 0, 0])
+      yield* supervised(call(breaker, Effect.fail(limited("1 minute"))))
+      const half = yield* rest
+      yield* TestClock.adjust("1 minute")
+      yield* supervised(call(breaker))
+      expect([open, half, yield* rest, yield* breaker.state()]).toEqual([...many(3, "0 fibers, 0 timers"), "Closed"])
+    }))
+
+  it.effect("B15: a listener that has left leaves no fiber behind", () =>
+    Effect.gen(function*() {
+      const supervisor = yield* Supervisor.track
+      const breaker = yield* tripped()
+      const fiber = yield* Effect.fork(Effect.supervised(Stream.runDrain(breaker.transitions), supervisor))
+      yield* settle
+      yield* call(breaker, down, "a")
+      yield* Fiber.interrupt(fiber)
+      yield* call(breaker, down, "b")
+      yield* settle
+      expect((yield* supervisor.value).length).toBe(0)
     }))
 
   it("B15, B16: a synchronous effect stays synchronous", () => {
@@ -1968,7 +2089,7 @@ describe("in a pipeline", () => {
       expect([word, yield* Fiber.join(fiber)]).toEqual(["CircuitOpen 30000", ["ok", 30_000]])
     }))
 
-  it.effect("R15: a rejection costs no budget", () =>
+  it.effect("R15: waiting for the circuit costs no budget", () =>
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({
         operation: Operation.read,
@@ -1976,11 +2097,12 @@ describe("in a pipeline", () => {
         budget: { capacity: 1, ratio: 0.1, reservePerSecond: 0 },
         circuitBreaker: brittle
       })
-      const once = Effect.suspend(() => Effect.map(Effect.exit(Pipeline.protect(ok, pipeline)), told))
-      yield* Effect.exit(Pipeline.protect(Effect.fail(new ApiError.Auth({ message: "no" })), pipeline))
-      const fiber = yield* Effect.fork(Pipeline.protect(down, pipeline).pipe(Effect.exit, Effect.map(told)))
+      const ran: Array<number> = []
+      const effect = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.zipRight(Effect.sync(() => ran.push(now)), down))
+      const fiber = yield* Effect.fork(Effect.exit(Pipeline.protect(effect, pipeline)))
       yield* TestClock.adjust("2 minutes")
-      expect([(yield* Fiber.join(fiber)).split(" ")[0], yield* once]).toEqual(["Server", "CircuitOpen 30000"])
+      expect([told(yield* Fiber.join(fiber)), ran]).toEqual(["Server", [0, 30_000]])
     }))
 
   it.effect("a keyed pipeline still wants its key", () =>

@@ -60,7 +60,56 @@ describe("examples", () => {
     expect(fs.readFileSync(svg, "utf8")).toBe(first)
   }, 60_000)
 
-  it.each(["first-call", "retry-anything", "schedules"])("%s is under 80 lines", (name) => {
+  it(
+    "circuit-breaker: works, fails, opens, fails fast, tries once too early, and closes when the server is back",
+    async () => {
+      expect(await run("circuit-breaker")).toEqual([
+        "call 1: answered with 200",
+        "call 2: answered with 200",
+        "call 3: answered with 200",
+        "--- the server goes away",
+        "call 4: no connection",
+        "call 5: no connection",
+        "call 6: no connection",
+        "    the circuit: Closed -> Open",
+        "call 7: not sent, the circuit is open",
+        "--- time passes, but the server is still away",
+        "    the circuit: Open -> HalfOpen",
+        "call 8: no connection",
+        "    the circuit: HalfOpen -> Open",
+        "call 9: not sent, the circuit is open",
+        "--- the server is back, which the circuit cannot know yet",
+        "call 10: not sent, the circuit is open",
+        "call 11: not sent, the circuit is open",
+        "    requests that reached the server: 3",
+        "--- time passes",
+        "    the circuit: Open -> HalfOpen",
+        "call 12: answered with 200",
+        "call 13: answered with 200",
+        "    the circuit: HalfOpen -> Closed",
+        "call 14: answered with 200",
+        "    requests that reached the server: 6"
+      ])
+    },
+    60_000
+  )
+
+  it("two-breakers: one upstream is down and is left alone, the other is unaffected", async () => {
+    expect(await run("two-breakers")).toEqual([
+      "page 1: found (200), no balance (503)",
+      "page 2: found (200), no balance (503)",
+      "page 3: found (200), no balance (503)",
+      "page 4: found (200), no balance, not asked",
+      "page 5: found (200), no balance, not asked",
+      "another call to payments: CircuitOpen",
+      "payments: Open",
+      "search: Closed",
+      "payments received 3 requests, search 5"
+    ])
+  }, 60_000)
+
+  const short = ["first-call", "retry-anything", "schedules", "circuit-breaker", "two-breakers"]
+  it.each(short)("%s is under 80 lines", (name) => {
     expect(fs.readFileSync(`${root}examples/${name}.ts`, "utf8").split("\n").length).toBeLessThan(80)
   })
 })

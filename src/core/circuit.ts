@@ -111,7 +111,7 @@ export interface Result {
 }
 
 /**
- * Whether a call may run. A rejection says for how long it is certain that the next one would be rejected too.
+ * Whether a call may run. A rejection says when one can at the latest: exactly, where the circuit is open.
  *
  * @since 0.1.0
  */
@@ -368,7 +368,8 @@ export const retryAfterMillis = (policy: Policy, state: State, nowMillis: number
 }
 
 /**
- * Whether nothing would be lost with this circuit but its window: closed, under nobody's control. O(1).
+ * Whether nothing would be lost with this circuit but its window: closed for so long that earlier openings are forgotten, or half-open without a
+ * trial; under nobody's control. O(trials).
  *
  * @since 0.1.0
  */

@@ -207,11 +207,14 @@ export const layer = <E = never>(
           Effect.flatMap(Call.prepare(config, request), (call) =>
             Effect.catchAll(Call.run<E>(config, call, upstream, true), (error) =>
               call.answer === undefined || !ApiError.isApiError(error)
-                ? new HttpClientError.RequestError({
-                  request: Outgoing.bare(call.request),
-                  reason: "Transport",
-                  cause: error
-                })
+                ? Effect.zipRight(
+                  Call.release(call),
+                  new HttpClientError.RequestError({
+                    request: Outgoing.bare(call.request),
+                    reason: "Transport",
+                    cause: error
+                  })
+                )
                 : Effect.succeed(call.answer.response)))
         ),
         Effect.succeed

@@ -165,7 +165,7 @@ const describe = (span: Tracer.Span, attributes: Readonly<Record<string, unknown
 }
 
 /** Lets go of an answer that another attempt will replace. */
-const release = (call: Call): Effect.Effect<void> =>
+export const release = (call: Call): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { answer } = call
     call.answer = undefined

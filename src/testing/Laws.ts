@@ -279,3 +279,5 @@ export const playbook = (playbook: Playbook.Playbook): Effect.Effect<void, Error
     }
     return Effect.void
   })
+
+export { breaker } from "./breakerLaw.js"
