@@ -4,6 +4,7 @@ import { ApiError, Backoff, CircuitBreaker, IdempotencyKey, Operation, Pipeline 
 import { Rejection, Retry, Verdict } from "effect-resilience"
 import { Cause, Chunk, Clock, Deferred, Duration, Effect, Exit, Fiber, FiberId, Layer, Option } from "effect"
 import { Predicate, Scope, Stream, Supervisor, TestClock } from "effect"
+import { earlyClock } from "./support/earlyClock.js"
 import { rejection } from "./support/rejection.js"
 
 type Breaker = CircuitBreaker.CircuitBreaker
@@ -2204,5 +2205,68 @@ describe("bad input", () => {
       expect(yield* Effect.forEach(within, (options) => death(CircuitBreaker.make(options)))).toEqual(
         within.map(() => "accepted")
       )
+    }))
+})
+
+describe("timers that fire early", () => {
+  it.effect("R15: a retry that waits for an open circuit does not come while it is still open", () =>
+    Effect.gen(function*() {
+      const { clock, slept } = earlyClock()
+      const found = yield* Effect.gen(function*() {
+        const breaker = yield* tripped({ openDuration: "30 millis" })
+        return yield* Retry.retry(breaker.protect(ok), {
+          operation: Operation.read,
+          retries: 1,
+          backoff: Backoff.constant(0),
+          waitForRejections: true
+        })
+      }).pipe(Effect.withClock(clock))
+      expect([found, slept]).toEqual(["ok", [30, 1]])
+    }))
+
+  it.effect("B6, B15: the end of an opening is told although the timer fired before it", () =>
+    Effect.gen(function*() {
+      const { clock } = earlyClock()
+      const seen = yield* Effect.gen(function*() {
+        const breaker = yield* tripped({ openDuration: "30 millis" })
+        return yield* Effect.map(Stream.runHead(breaker.transitions), Option.map(({ from, to }) => `${from} > ${to}`))
+      }).pipe(Effect.withClock(clock))
+      expect(seen).toEqual(Option.some("Open > HalfOpen"))
+    }))
+})
+
+describe("keys that are idle for a shorter time than they are open", () => {
+  const short = { openDuration: "60 millis", idleTimeToLive: "30 millis" } as const
+
+  it.effect("B6, B11: are half-open when the opening is over, and not forgotten for having been open", () =>
+    Effect.gen(function*() {
+      const breaker = yield* tripped(short)
+      yield* TestClock.adjust(60)
+      const after = yield* breaker.state()
+      yield* TestClock.adjust(29)
+      const later = yield* breaker.state()
+      yield* TestClock.adjust(1)
+      expect([after, later, yield* breaker.state()]).toEqual(["HalfOpen", "HalfOpen", "Closed"])
+    }))
+
+  it.effect("B15: a half-open circuit that is forgotten is told as closed", () =>
+    Effect.gen(function*() {
+      const breaker = yield* tripped(short)
+      const seen = yield* watch(breaker)
+      yield* TestClock.adjust(60)
+      yield* TestClock.adjust(30)
+      yield* breaker.state()
+      expect(yield* seen).toEqual(["60 default: Open > HalfOpen", "90 default: HalfOpen > Closed"])
+    }))
+
+  it.effect("B10, B11: a closed circuit is remembered for as long as it was last open", () =>
+    Effect.gen(function*() {
+      const breaker = yield* tripped(short)
+      yield* TestClock.adjust(60)
+      yield* call(breaker)
+      yield* TestClock.adjust(59)
+      const before = (yield* breaker.snapshot()).openings
+      yield* TestClock.adjust(1)
+      expect([before, (yield* breaker.snapshot()).openings]).toEqual([1, 0])
     }))
 })

@@ -375,7 +375,7 @@ export const retryAfterMillis = (policy: Policy, state: State, nowMillis: number
  */
 export const isIdle = (state: State, nowMillis: number): boolean =>
   state.isolations === 0 && state.order === undefined &&
-  (state.phase._tag === "Closed" ||
+  ((state.phase._tag === "Closed" && openingsAt(state, nowMillis) === 0) ||
     (state.phase._tag === "HalfOpen" && heldSlots(state.phase.slots, nowMillis).length === 0))
 
 export { openingsAt as openings }

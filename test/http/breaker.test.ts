@@ -1,4 +1,4 @@
-import { HttpClient, HttpClientError } from "@effect/platform"
+import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { ApiClient, ApiError, Backoff, CircuitBreaker, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
 import { Clock, Duration, Effect, Exit, Fiber, Option, Predicate, TestClock } from "effect"
@@ -272,5 +272,31 @@ describe("the client as a layer", () => {
         1,
         { _tag: "Rejected", retryAfter: Option.some(Duration.seconds(30)) }
       ])
+    }))
+})
+
+describe("a kept answer", () => {
+  it.effect("E24, E26: the layer lets go of it when a later attempt is rejected", () =>
+    Effect.gen(function*() {
+      let cancelled = 0
+      const endless = () =>
+        new ReadableStream<Uint8Array>({
+          pull: (controller) => controller.enqueue(new Uint8Array(16_384)),
+          cancel: () => void cancelled++
+        })
+      const upstream = HttpClient.make((request) =>
+        Effect.succeed(HttpClientResponse.fromWeb(request, new Response(endless(), { status: 503 })))
+      )
+      const pipeline = yield* Pipeline.make({
+        operation: Operation.read,
+        retry: { retries: 1, backoff: Backoff.constant(0) },
+        circuitBreaker: brittle
+      })
+      const error = yield* HttpClient.get("/v1/things").pipe(
+        Effect.flip,
+        Effect.provide(ApiClient.layer({ name: "test", baseUrl, pipeline })),
+        Effect.provideService(HttpClient.HttpClient, upstream)
+      )
+      expect([error._tag, cancelled]).toEqual(["RequestError", 1])
     }))
 })
