@@ -14,6 +14,7 @@
 import * as Backoff from "./backoff.js"
 import * as CountWindow from "./countWindow.js"
 import * as TimeWindow from "./timeWindow.js"
+import * as Trials from "./trials.js"
 
 /**
  * The options of a circuit in plain numbers. `slow` is absent where slowness does not count. `open` is a fixed time, or a backoff over the number of
@@ -30,17 +31,9 @@ export interface Policy {
   readonly slow: { readonly overMillis: number; readonly rate: number } | undefined
   readonly open: number | Backoff.Backoff
   readonly maxOpenMillis: number
-  readonly halfOpen:
-    | { readonly _tag: "Consecutive"; readonly trials: number }
-    | { readonly _tag: "Rate"; readonly trials: number; readonly threshold: number }
+  readonly halfOpen: Trials.Rules
   /** How long a trial holds its slot; absent: as long as the circuit was open, at least ten seconds. */
   readonly trialTimeoutMillis: number | undefined
-}
-
-/** A place in HalfOpen: of a trial that runs, or of one that was told to wait. It is free again at `untilMillis` whatever happens. */
-interface Slot {
-  readonly trial: number
-  readonly untilMillis: number
 }
 
 /**
@@ -51,13 +44,7 @@ interface Slot {
 export type Phase =
   | { readonly _tag: "Closed"; readonly sinceMillis: number }
   | { readonly _tag: "Open"; readonly untilMillis: number }
-  | {
-    readonly _tag: "HalfOpen"
-    readonly good: number
-    readonly bad: number
-    readonly slots: ReadonlyArray<Slot>
-    readonly nextTrial: number
-  }
+  | { readonly _tag: "HalfOpen"; readonly trials: Trials.Trials }
 
 /**
  * What an operator has ordered, beside isolation.
@@ -153,17 +140,19 @@ const next = (state: State, changes: Partial<State>): State => ({
 const clear = (window: State["window"]): void =>
   window._tag === "Count" ? CountWindow.clear(window) : TimeWindow.clear(window)
 
-const halfOpen: Phase = { _tag: "HalfOpen", good: 0, bad: 0, slots: [], nextTrial: 0 }
+const halfOpen: Phase = { _tag: "HalfOpen", trials: Trials.none }
 
 /**
  * Lets time pass: an open circuit whose time is over is half-open. The answer is when that happened. O(1).
  *
  * @since 0.1.0
  */
-export const settle = (state: State, nowMillis: number): readonly [happenedMillis: number, state: State] =>
-  state.phase._tag === "Open" && state.phase.untilMillis <= nowMillis
-    ? [state.phase.untilMillis, next(state, { phase: halfOpen })]
-    : [nowMillis, state]
+export const settle = (state: State, nowMillis: number): readonly [happenedMillis: number, state: State] => {
+  if (state.phase._tag !== "Open" || state.phase.untilMillis > nowMillis) return [nowMillis, state]
+  // Under an operator's hand nobody sees it, and the calls that run go on to count.
+  const settled = visible(state) === "Open" ? next(state, { phase: halfOpen }) : { ...state, phase: halfOpen }
+  return [state.phase.untilMillis, settled]
+}
 
 /** Consecutive openings: forgotten when the circuit has stayed closed for as long as it was last open. */
 const openingsAt = (state: State, nowMillis: number): number =>
@@ -193,33 +182,22 @@ const close = (state: State, nowMillis: number): State => {
   return next(state, { phase: { _tag: "Closed", sinceMillis: nowMillis } })
 }
 
-/** How many bad trials reopen. */
-const badLimit = ({ halfOpen }: Policy): number =>
-  halfOpen._tag === "Consecutive" ? 1 : Math.max(1, Math.ceil(halfOpen.threshold * halfOpen.trials - 1e-9))
-
 const trialMillis = (policy: Policy, state: State): number =>
   policy.trialTimeoutMillis ?? Math.max(state.openMillis, 10_000)
-
-const heldSlots = (slots: ReadonlyArray<Slot>, nowMillis: number): ReadonlyArray<Slot> =>
-  slots.filter(({ untilMillis }) => untilMillis > nowMillis)
 
 const admitTrial = (
   policy: Policy,
   state: State,
-  phase: Extract<Phase, { _tag: "HalfOpen" }>,
+  { trials }: Extract<Phase, { _tag: "HalfOpen" }>,
   nowMillis: number
 ): readonly [Admission, State] => {
-  const slots = heldSlots(phase.slots, nowMillis)
-  if (phase.good + phase.bad + slots.length >= policy.halfOpen.trials) {
-    const free = Math.min(...slots.map(({ untilMillis }) => untilMillis))
-    return [{ _tag: "Rejected", retryAfterMillis: free - nowMillis }, state]
-  }
-  const trial = phase.nextTrial
-  const slot = { trial, untilMillis: nowMillis + trialMillis(policy, state) }
-  return [
-    { _tag: "Admitted", token: { generation: state.generation, trial } },
-    { ...state, phase: { ...phase, slots: [...slots, slot], nextTrial: trial + 1 } }
-  ]
+  const taken = Trials.take(policy.halfOpen, trials, nowMillis + trialMillis(policy, state), nowMillis)
+  return "freeInMillis" in taken
+    ? [{ _tag: "Rejected", retryAfterMillis: taken.freeInMillis }, state]
+    : [
+      { _tag: "Admitted", token: { generation: state.generation, trial: taken.trial } },
+      { ...state, phase: { _tag: "HalfOpen", trials: taken.trials } }
+    ]
 }
 
 /**
@@ -247,6 +225,9 @@ export const admit = (policy: Policy, state: State, nowMillis: number): readonly
 const isSlow = ({ slow }: Policy, result: Result): boolean =>
   slow !== undefined && result.durationMillis > slow.overMillis
 
+/** Whether a part is at least this share of the whole. Nothing is a share of nothing, and 0.1 * 30 is not exact. */
+const reaches = (part: number, whole: number, share: number): boolean => part > 0 && part >= share * whole - 1e-9
+
 /**
  * Whether the window says that the circuit should open. O(1).
  *
@@ -254,8 +235,8 @@ const isSlow = ({ slow }: Policy, result: Result): boolean =>
  */
 export const exceeds = (policy: Policy, { calls, failures, slow }: CountWindow.Counts): boolean =>
   calls >= policy.minimumCalls &&
-  (failures >= policy.failureRate * calls - 1e-9 ||
-    (policy.slow !== undefined && slow >= policy.slow.rate * calls - 1e-9))
+  (reaches(failures, calls, policy.failureRate) ||
+    (policy.slow !== undefined && reaches(slow, calls, policy.slow.rate)))
 
 const remember = (window: State["window"], outcome: CountWindow.Outcome, nowMillis: number): void =>
   window._tag === "Count"
@@ -270,30 +251,23 @@ const recordClosed = (policy: Policy, state: State, result: Result, nowMillis: n
   return state.order === undefined && exceeds(policy, state.window) ? trip(policy, state, result, nowMillis) : state
 }
 
+const findingOf = (policy: Policy, result: Result): Trials.Finding => {
+  if (result._tag === "Ignored") return { waitMillis: Math.min(policy.maxOpenMillis, result.retryAfterMillis ?? 0) }
+  return result._tag === "Failure" || isSlow(policy, result) ? "bad" : "good"
+}
+
 const recordTrial = (
   policy: Policy,
   state: State,
-  phase: Extract<Phase, { _tag: "HalfOpen" }>,
+  { trials }: Extract<Phase, { _tag: "HalfOpen" }>,
   trial: number,
   result: Result,
   nowMillis: number
 ): State => {
-  const held = heldSlots(phase.slots, nowMillis)
-  const slots = held.filter((slot) => slot.trial !== trial)
-  // It has lost its slot: what it says now is too late, whether or not another has the slot.
-  if (slots.length === held.length) return state
-  if (result._tag === "Ignored") {
-    const wait = Math.min(policy.maxOpenMillis, result.retryAfterMillis ?? 0)
-    const waiting = wait > 0 ? [{ trial: -1, untilMillis: nowMillis + wait }] : []
-    return { ...state, phase: { ...phase, slots: [...slots, ...waiting] } }
-  }
-  const isBad = result._tag === "Failure" || isSlow(policy, result)
-  const bad = phase.bad + (isBad ? 1 : 0)
-  const good = phase.good + (isBad ? 0 : 1)
-  if (bad >= badLimit(policy)) return trip(policy, state, result, nowMillis)
-  // Closed as soon as all trials that are left could fail and would not reopen it.
-  if (good > policy.halfOpen.trials - badLimit(policy)) return close(state, nowMillis)
-  return { ...state, phase: { ...phase, good, bad, slots } }
+  const ended = Trials.end(policy.halfOpen, trials, trial, findingOf(policy, result), nowMillis)
+  if (ended === "open") return trip(policy, state, result, nowMillis)
+  if (ended === "close") return close(state, nowMillis)
+  return ended === trials ? state : { ...state, phase: { _tag: "HalfOpen", trials: ended } }
 }
 
 /**
@@ -309,7 +283,8 @@ export const record = (policy: Policy, state: State, token: Token, result: Resul
 }
 
 /** Trials that run are of the generation that ends with an order, so their slots end with it. */
-const withoutTrials = (phase: Phase): Phase => phase._tag === "HalfOpen" ? { ...phase, slots: [] } : phase
+const withoutTrials = (phase: Phase): Phase =>
+  phase._tag === "HalfOpen" ? { _tag: "HalfOpen", trials: Trials.abandoned(phase.trials) } : phase
 
 /**
  * One more, or one fewer, who wants the circuit isolated. O(1).
@@ -376,6 +351,6 @@ export const retryAfterMillis = (policy: Policy, state: State, nowMillis: number
 export const isIdle = (state: State, nowMillis: number): boolean =>
   state.isolations === 0 && state.order === undefined &&
   ((state.phase._tag === "Closed" && openingsAt(state, nowMillis) === 0) ||
-    (state.phase._tag === "HalfOpen" && heldSlots(state.phase.slots, nowMillis).length === 0))
+    (state.phase._tag === "HalfOpen" && !Trials.areHeld(state.phase.trials, nowMillis)))
 
 export { openingsAt as openings }

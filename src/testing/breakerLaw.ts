@@ -81,7 +81,8 @@ const millisOf = ({ nanos }: Time): number => Number(nanos) / 1e6
 /** Shares such as 0.1 * 3 are not exact. */
 const rounding = 1e-9
 
-const reaches = (part: number, all: number, share: number): boolean => part >= share * all - rounding
+/** However small the share, nothing is no part of it. */
+const reaches = (part: number, all: number, share: number): boolean => part > 0 && part >= share * all - rounding
 
 /** The breaker as the rules have it, without a thought of cost. */
 export class Model {
@@ -158,7 +159,12 @@ export class Model {
 
   /** Time has passed. B6: the end of an opening needs nobody to notice it; B8: nor does the end of a trial's place. */
   settle(): void {
-    if (this.phase === "Open" && this.openUntilMillis <= this.now) this.#enter("HalfOpen")
+    if (this.phase === "Open" && this.openUntilMillis <= this.now) {
+      const { era, state } = this
+      this.#enter("HalfOpen")
+      // Under an operator's hand nobody sees it, and the calls that run go on to count.
+      if (state !== "Open") this.era = era
+    }
     this.held = this.held.filter(({ untilMillis }) => untilMillis > this.now)
   }
 
@@ -273,7 +279,7 @@ export class Model {
   /** B9, B12: an operator's word ends the generation, and with it the trials that run. */
   #interfere(): void {
     this.era++
-    this.held = []
+    this.held = this.held.filter(({ call }) => call === undefined)
   }
 
   /** B1: at least `minimumCalls`, and one of the rates at its threshold. */
@@ -290,7 +296,7 @@ export class Model {
   #judgeTrials(hint: number, unit: number): void {
     const { halfOpen } = this.policy
     const reopens = (bad: number) =>
-      bad > 0 && (halfOpen._tag === "Consecutive" || reaches(bad, halfOpen.trials, halfOpen.threshold))
+      halfOpen._tag === "Consecutive" ? bad > 0 : reaches(bad, halfOpen.trials, halfOpen.threshold)
     if (reopens(this.bad)) this.#open(hint, unit)
     else if (!reopens(halfOpen.trials - this.good)) this.#enter("Closed")
   }
@@ -599,7 +605,7 @@ const operations: Readonly<Record<Operation, string>> = {
   Disabled: "it is disabled"
 }
 
-/** What a call does that ends so; with `s` where it is one call. */
+/** What a call does that ends so, or what several do. */
 const ended = ({ _tag, retryAfterMillis }: Ending, isOne: boolean): string => {
   const wish = retryAfterMillis === undefined ? "" : ` asking for ${retryAfterMillis} ms`
   const are = isOne ? "is" : "are"
@@ -715,7 +721,7 @@ class Rehearsal {
   #burst({ calls, ending, isSlow }: Extract<Command, { _tag: "Burst" }>): string | undefined {
     const first = this.#calls + 1
     const before = new Set(this.model.running.keys())
-    this.steps.push(`${calls} calls start`)
+    this.steps.push(calls === 1 ? `call ${first} starts` : `${calls} calls start`)
     for (let call = first; call < first + calls; call++) {
       const wrong = this.#start()
       if (wrong !== undefined) return wrong

@@ -204,10 +204,11 @@ describe("planted faults", () => {
         record: (policy, state, token, result, now) => {
           const { phase } = state
           if (phase._tag !== "HalfOpen") return Circuit.record(policy, state, token, result, now)
-          const slots = phase.slots.map((slot) =>
+          const slots = phase.trials.slots.map((slot) =>
             slot.trial === token.trial ? { ...slot, untilMillis: Infinity } : slot
           )
-          return Circuit.record(policy, { ...state, phase: { ...phase, slots } }, token, result, now)
+          const trials = { ...phase.trials, slots }
+          return Circuit.record(policy, { ...state, phase: { _tag: "HalfOpen", trials } }, token, result, now)
         }
       })
       expect(message).toMatch(/^Laws\.breaker: After /)
@@ -332,7 +333,7 @@ describe("in words", () => {
   })
 })
 
-describe("where the machine keeps to another reading of the rules", () => {
+describe("what the law brought to light", () => {
   const end = (state: Circuit.State, token: Circuit.Token, result: Partial<Circuit.Result>, now: number) =>
     Circuit.record(policy, state, token, { _tag: "Failure", durationMillis: 0, unit: 0, ...result }, now)
   const admitted = (state: Circuit.State, now: number): readonly [Circuit.Token, Circuit.State] => {
@@ -345,6 +346,14 @@ describe("where the machine keeps to another reading of the rules", () => {
     const [second, two] = admitted(end(one, first, {}, 0), 0)
     return end(two, second, {}, 0)
   }
+
+  it("B1: however low the rates, calls that neither failed nor were slow do not open it", () => {
+    const counts = { calls: 10, failures: 0, slow: 0 }
+    expect([
+      Circuit.exceeds(policyOf({ failureRate: 1e-12 }), counts),
+      Circuit.exceeds(policyOf({ slowCall: { duration: "1 second", rate: 1e-12 } }), counts)
+    ]).toEqual([false, false])
+  })
 
   it("B2, B6: a call of a circuit that is forced closed counts, though the opening underneath ends meanwhile", () => {
     const [token, running] = admitted(Circuit.order(opened(), "ForcedClosed"), 500)
