@@ -5,7 +5,12 @@ import base from "./vitest.config.js"
 export default defineConfig({
   ...mergeConfig(base, {}),
   test: {
-    include: ["test/core/circuit.test.ts", "test/core/countWindow.test.ts", "test/core/timeWindow.test.ts"],
+    include: [
+      "test/core/circuit.test.ts",
+      "test/core/countWindow.test.ts",
+      "test/core/timeWindow.test.ts",
+      "test/core/trials.test.ts"
+    ],
     silent: "passed-only"
   }
 })

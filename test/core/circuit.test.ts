@@ -3,7 +3,10 @@ import { Duration, FastCheck as fc } from "effect"
 import { Backoff, CircuitBreaker } from "effect-resilience"
 import * as Circuit from "../../src/core/circuit.js"
 import { policyOf } from "../../src/CircuitBreaker.js"
-import { broken, commandsOf, ofMachine, type Seen, type Subject, type Time } from "../../src/testing/breakerLaw.js"
+import { commandsOf } from "../../src/testing/breakerCommands.js"
+import { broken } from "../../src/testing/breakerLaw.js"
+import type { Seen, Subject, Time } from "../../src/testing/breakerModel.js"
+import { ofMachine } from "../../src/testing/breakerSubjects.js"
 
 type Ending = Partial<Circuit.Result> | Circuit.Result["_tag"]
 
@@ -250,6 +253,15 @@ describe("B1: when it opens", () => {
       Circuit.exceeds(policy, { calls: 10, failures: 0, slow: 6 }),
       Circuit.exceeds(policyOf({ slowCall: false }), { calls: 10, failures: 0, slow: 10 })
     ]).toEqual([false, false, true, true, false])
+  })
+
+  it("however low the rates, calls that neither failed nor were slow do not open it", () => {
+    const counts = { calls: 10, failures: 0, slow: 0 }
+    expect([
+      Circuit.exceeds(policyOf({ failureRate: 1e-12 }), counts),
+      Circuit.exceeds(policyOf({ slowCall: { duration: "1 second", rate: 1e-12 } }), counts),
+      Circuit.exceeds(policyOf({ failureRate: 1e-12 }), { ...counts, failures: 1 })
+    ]).toEqual([false, false, true])
   })
 
   it("the window empties when it opens, and is still empty in HalfOpen", () => {
@@ -785,6 +797,12 @@ describe("B12: operators", () => {
     expect([bench.visible, bench.counts]).toEqual(["ForcedClosed", { calls: 1, failures: 1, slow: 0 }])
   })
 
+  it("B8: a trial that was told to wait holds its slot until then, though the circuit is isolated meanwhile", () => {
+    const bench = halfOpened({ halfOpen: CircuitBreaker.consecutive(1) })
+    bench.calls({ _tag: "Ignored", retryAfterMillis: 5000 }).isolate(1).isolate(-1)
+    expect([bench.visible, bench.start()]).toEqual(["HalfOpen", 5000])
+  })
+
   it("an order ends the trials that run", () => {
     const bench = halfOpened()
     bench.start()
@@ -855,6 +873,17 @@ describe("looking", () => {
   it("to ask how long to wait admits nobody", () => {
     const bench = halfOpened({ halfOpen: CircuitBreaker.consecutive(1) })
     expect([bench.wait, bench.wait, typeof bench.start()]).toEqual([undefined, undefined, "object"])
+  })
+
+  it("B11: it is not idle while its openings are remembered, nor while it is open, however it came to that", () => {
+    const closed = halfOpened({ halfOpen: CircuitBreaker.consecutive(1) }).calls("Success")
+    const idle = ({ now, state }: Bench) => Circuit.isIdle(state, now)
+    expect([
+      idle(closed),
+      idle(closed.pass(999)),
+      idle(closed.pass(1)),
+      Circuit.isIdle({ ...opened().state, openings: 0 }, 0)
+    ]).toEqual([false, false, true, false])
   })
 
   it("B11: idle is closed or half-open without a slot, under nobody's control", () => {

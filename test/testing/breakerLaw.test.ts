@@ -4,17 +4,9 @@ import { Backoff, CircuitBreaker, Laws } from "effect-resilience"
 import { policyOf } from "../../src/CircuitBreaker.js"
 import * as Circuit from "../../src/core/circuit.js"
 import type { CountWindow } from "../../src/core/countWindow.js"
-import {
-  broken,
-  checked,
-  type Command,
-  type Ending,
-  type Machine,
-  ofMachine,
-  ofService,
-  type Subject,
-  type Time
-} from "../../src/testing/breakerLaw.js"
+import { broken, checked } from "../../src/testing/breakerLaw.js"
+import type { Command, Ending, Subject, Time } from "../../src/testing/breakerModel.js"
+import { type Machine, ofMachine, ofService } from "../../src/testing/breakerSubjects.js"
 
 const verdict = (law: Effect.Effect<void, Error>) =>
   Effect.match(law, { onSuccess: () => "kept", onFailure: (error) => error.message })
