@@ -6,7 +6,6 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
@@ -20,14 +19,10 @@ import * as ApiError from "../ApiError.js"
 import * as Check from "../check.js"
 import { maxTimerMillis } from "../core/backoff.js"
 import * as Playbook from "../Playbook.js"
+import { LawBroken } from "./lawBroken.js"
 
-/**
- * A law that a policy breaks. The message is the smallest case, in words.
- *
- * @since 0.1.0
- * @category errors
- */
-export class LawBroken extends Data.TaggedError("LawBroken")<{ readonly message: string }> {}
+export { breaker } from "./breakerLaw.js"
+export { LawBroken } from "./lawBroken.js"
 
 /** Any schedule at all: its inputs are tried out, whatever it takes. */
 type AnySchedule<R> = Schedule.Schedule<unknown, never, R>
@@ -279,5 +274,3 @@ export const playbook = (playbook: Playbook.Playbook): Effect.Effect<void, Error
     }
     return Effect.void
   })
-
-export { breaker } from "./breakerLaw.js"

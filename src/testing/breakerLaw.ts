@@ -1,7 +1,6 @@
 /**
  * What every circuit breaker should do, whatever its options: agree with a slow and obvious model after every one of a sequence of commands.
  */
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Check from "../check.js"
@@ -10,9 +9,7 @@ import type * as Circuit from "../core/circuit.js"
 import { commandsOf, ended, justMillis, operations } from "./breakerCommands.js"
 import { type Command, type Ending, Model, type Seen, type Subject, type Time } from "./breakerModel.js"
 import { ofService } from "./breakerSubjects.js"
-
-/** A law that a breaker breaks. The message is the smallest sequence of commands, in words. */
-class LawBroken extends Data.TaggedError("LawBroken")<{ readonly message: string }> {}
+import { LawBroken } from "./lawBroken.js"
 
 /** What may become of a state without an operator. */
 const edges = {
