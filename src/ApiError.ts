@@ -164,7 +164,10 @@ export class Network extends Schema.TaggedError<Network>("effect-resilience/Netw
   sent: Schema.Literal("no", "unknown")
 }, respondsWith(502)) {}
 
-const classes = { Auth, Policy, Validation, NotFound, Conflict, Locked, RateLimit, Server, Timeout, Network }
+/** Whoever makes one by its tag alone gives fields that fit the tag, and says so. */
+const classes: Readonly<
+  Record<ApiError["_tag"], new(fields: never, options: { readonly disableValidation: true }) => ApiError>
+> = { Auth, Policy, Validation, NotFound, Conflict, Locked, RateLimit, Server, Timeout, Network }
 
 // The brand sits on the prototypes, where neither a copy nor an inspection meets it.
 for (const Class of Object.values(classes)) Object.defineProperty(Class.prototype, TypeId, { value: TypeId })
@@ -389,8 +392,11 @@ export const annotate = <E extends ApiError>(
     >
   >
 ): E => {
-  const Class = classes[error._tag] as unknown as new(props: object, options: { disableValidation: true }) => E
-  const copy = new Class({ ...error, message: error.message, ...fields }, { disableValidation: true })
+  // The same class with the same fields makes the same kind of error.
+  const copy = new classes[error._tag](
+    { ...error, message: error.message, ...fields } as never,
+    { disableValidation: true }
+  ) as E
   if (error.stack !== undefined && fields.message === undefined) {
     Object.defineProperty(copy, "stack", { value: error.stack, configurable: true, writable: true, enumerable: false })
   }

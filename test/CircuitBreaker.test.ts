@@ -5,6 +5,7 @@ import { Rejection, Retry, Verdict } from "effect-resilience"
 import { Cause, Chunk, Clock, Deferred, Duration, Effect, Exit, Fiber, FiberId, Layer, Option } from "effect"
 import { Predicate, Scope, Stream, Supervisor, TestClock } from "effect"
 import { earlyClock } from "./support/earlyClock.js"
+import { refusal } from "./support/refusal.js"
 import { rejection } from "./support/rejection.js"
 
 type Breaker = CircuitBreaker.CircuitBreaker
@@ -114,16 +115,6 @@ const tripped = (options: CircuitBreaker.Options = {}) =>
 
 /** Open and over: the next call is a trial. */
 const halfOpen = (options: CircuitBreaker.Options = {}) => Effect.tap(tripped(options), () => TestClock.adjust(30_000))
-
-const refusal = (build: () => unknown): string => {
-  try {
-    build()
-  } catch (error) {
-    expect(error).toBeInstanceOf(RangeError)
-    return (error as RangeError).message
-  }
-  return "accepted"
-}
 
 const death = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<string> =>
   Effect.map(Effect.exit(self), (exit) => {

@@ -18,7 +18,6 @@ import { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -36,6 +35,7 @@ import * as HttpDate from "../core/httpDate.js"
 import * as IdempotencyKey from "../IdempotencyKey.js"
 import type { Arrival, Fault, Script } from "./faults.js"
 import { identity, none, responseOf } from "./faults.js"
+import { bytesOf, collected, replay } from "./recorded.js"
 
 export type { Arrival, Fault, RetryAfter, Script, StatusOptions } from "./faults.js"
 export {
@@ -134,9 +134,6 @@ const defaults = { script: (): Fault => none, idempotencyHeader: "Idempotency-Ke
 
 const host = "127.0.0.1"
 
-/** Headers of a recorded answer that a replay repeats; its body brings `content-type` along. */
-const replayedHeaders = ["content-type", "etag", "last-modified", "location"]
-
 const problem = (status: number, type: string, title: string, headers?: Headers.Input) =>
   HttpServerResponse.text(
     JSON.stringify({ type: `urn:effect-resilience:idempotency:${type}`, title, status }),
@@ -146,44 +143,6 @@ const problem = (status: number, type: string, title: string, headers?: Headers.
 const keyInvalid = problem(400, "key-invalid", "The idempotency key is not valid")
 
 const inFlight = problem(409, "in-flight", "The first request with this key is still running", { "retry-after": "1" })
-
-/** The response with its whole body in memory, so that it can be kept, and cut. */
-const collected = (response: HttpServerResponse.HttpServerResponse) => {
-  const { body } = response
-  const withBytes = (bytes: Uint8Array, contentType: string | null | undefined) =>
-    HttpServerResponse.setBody(response, HttpBody.uint8Array(bytes, contentType ?? undefined))
-  switch (body._tag) {
-    case "Empty":
-    case "Uint8Array":
-      return Effect.succeed(response)
-    case "Stream":
-      return Effect.map(
-        Stream.runCollect(body.stream),
-        (chunks) => withBytes(Buffer.concat(Chunk.toReadonlyArray(chunks)), response.headers["content-type"])
-      )
-    case "Raw":
-    case "FormData": {
-      const web = HttpServerResponse.toWeb(response)
-      return Effect.map(
-        Effect.promise(() => web.arrayBuffer()),
-        (bytes) => withBytes(new Uint8Array(bytes), web.headers.get("content-type"))
-      )
-    }
-  }
-}
-
-const bytesOf = ({ body }: HttpServerResponse.HttpServerResponse): Uint8Array =>
-  body._tag === "Uint8Array" ? body.body : new Uint8Array()
-
-/** A recorded answer, said again. */
-const replay = (recorded: HttpServerResponse.HttpServerResponse) =>
-  HttpServerResponse.empty({
-    status: recorded.status,
-    headers: {
-      ...Object.fromEntries(Object.entries(recorded.headers).filter(([name]) => replayedHeaders.includes(name))),
-      "idempotent-replayed": "true"
-    }
-  }).pipe((response) => recorded.body._tag === "Empty" ? response : HttpServerResponse.setBody(response, recorded.body))
 
 /**
  * Ends the connection with an RST. Left to itself `resetAndDestroy` says goodbye first (a FIN, in `destroySoon`), and
