@@ -132,7 +132,7 @@ const defaultKey = "default"
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 
 const openFor = (key: string, millis: number): CircuitOpen =>
-  new CircuitOpen({ key, retryAfter: millis === Infinity ? Duration.infinity : Duration.millis(millis) })
+  new CircuitOpen({ key, retryAfter: Duration.millis(millis) })
 
 /**
  * The one place that guards a call. A call that is rejected is rejected at once; from admission to taking down the outcome nothing can interrupt but
@@ -225,7 +225,7 @@ const snapshotOf = (circuits: Circuits, cell: Cell, now: number): Snapshot => {
     inFlight,
     rejected,
     openings: Circuit.openings(state, now),
-    retryAfter: wait === undefined ? Option.none() : Option.some(openFor(key, wait).retryAfter)
+    retryAfter: wait === undefined ? Option.none() : Option.some(Duration.millis(wait))
   }
 }
 
