@@ -93,6 +93,7 @@ export const peek = (
     const front = Effect.promise(() => rest.next()).pipe(
       Effect.repeat({
         until: (chunk) => {
+          rest.taken()
           if (chunk === undefined) return true
           chunks.push(chunk)
           size += chunk.length
@@ -107,7 +108,7 @@ export const peek = (
         const unread = [...chunks]
         const body = new ReadableStream<Uint8Array>({
           pull: async (controller) => {
-            const chunk = unread.shift() ?? (await rest.next())
+            const chunk = unread.shift() ?? (await rest.take())
             if (chunk !== undefined) return controller.enqueue(chunk)
             return rest.failure === undefined ? controller.close() : controller.error(rest.failure)
           },
@@ -119,19 +120,27 @@ export const peek = (
     )
   })
 
-/** What has not been read of a body. A read that was begun and not awaited to its end is the next one, whoever asks. */
+/** What has not been read of a body. A chunk that came when nobody waited for it any more is the next one, whoever asks. */
 class Rest {
   ended = false
   failure: unknown
-  #pending: Promise<Uint8Array | undefined> | undefined
+  #coming: Promise<Uint8Array | undefined> | undefined
 
   constructor(readonly reader: ReadableStreamDefaultReader<Uint8Array>) {}
 
+  /** The next chunk, which stays the next one until it is taken. */
   next(): Promise<Uint8Array | undefined> {
-    const pending = this.#pending ??= this.#read()
-    return pending.finally(() => {
-      this.#pending = undefined
-    })
+    return this.#coming ??= this.#read()
+  }
+
+  taken(): void {
+    this.#coming = undefined
+  }
+
+  async take(): Promise<Uint8Array | undefined> {
+    const chunk = await this.next()
+    this.taken()
+    return chunk
   }
 
   async #read(): Promise<Uint8Array | undefined> {
