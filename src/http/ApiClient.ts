@@ -87,7 +87,7 @@ export const defaults = {
  * @category combinators
  */
 export const withEndpoint = (template: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.locally(self, Call.currentEndpoint, template)
+  Effect.locally(self, Outgoing.currentEndpoint, template)
 
 /**
  * Says what the requests of an effect are, where the method says less: a POST that closes a session is `Operation.idempotent`.

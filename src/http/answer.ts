@@ -4,6 +4,7 @@
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
@@ -40,14 +41,15 @@ export const fromResponse = (
 
 const unreadable = (
   response: HttpClientResponse.HttpClientResponse,
-  where: string
+  where: string,
+  endpoint = Outgoing.endpointOf(response.request)
 ): ApiError.Server =>
   new ApiError.Server({
     message: `The API answered ${response.status}, but its body could not be read: ${where}`,
     status: response.status,
     code: "unreadable_response",
     method: response.request.method,
-    endpoint: Outgoing.endpointOf(response.request)
+    endpoint
   })
 
 /** Where a value did not fit, without the value. */
@@ -71,13 +73,16 @@ export const json = <A, I, R>(schema: Schema.Schema<A, I, R>) => {
   const decode = Schema.decodeUnknown(schema)
   return (response: HttpClientResponse.HttpClientResponse): Effect.Effect<A, ApiError.ApiError, R> =>
     response.text.pipe(
-      Effect.mapError((error) => unreadable(response, error.reason === "EmptyBody" ? "it is empty" : "it broke off")),
+      Effect.mapError((error) => error.reason === "EmptyBody" ? "it is empty" : "it broke off"),
       Effect.flatMap((text) =>
         text.trim() === ""
           ? Effect.succeed(undefined)
-          : Effect.try({ try: (): unknown => JSON.parse(text), catch: () => unreadable(response, "it is not JSON") })
+          : Effect.try({ try: (): unknown => JSON.parse(text), catch: () => "it is not JSON" })
       ),
-      Effect.flatMap((body) => Effect.mapError(decode(body), (error) => unreadable(response, paths(error))))
+      Effect.flatMap((body) => Effect.mapError(decode(body), paths)),
+      Effect.catchAll((where) =>
+        Effect.flatMap(FiberRef.get(Outgoing.currentEndpoint), (endpoint) => unreadable(response, where, endpoint))
+      )
     )
 }
 

@@ -25,12 +25,6 @@ import * as ErrorResponse from "./ErrorResponse.js"
 import * as Front from "./front.js"
 import * as Outgoing from "./outgoing.js"
 
-/** The template that the caller files requests under. */
-export const currentEndpoint = globalValue(
-  "effect-resilience/ApiClient/currentEndpoint",
-  () => FiberRef.unsafeMake<string | undefined>(undefined)
-)
-
 /** What the caller says that requests are. */
 export const currentOperation = globalValue(
   "effect-resilience/ApiClient/currentOperation",
@@ -104,7 +98,7 @@ export const prepare = (config: Config, original: HttpClientRequest.HttpClientRe
       request,
       consumed,
       operation: operationOf(yield* FiberRef.get(currentOperation), request.method, hasKey),
-      endpoint: (yield* FiberRef.get(currentEndpoint)) ?? scrubberOf(config, request)(Outgoing.endpointOf(request)),
+      endpoint: (yield* FiberRef.get(Outgoing.currentEndpoint)) ?? pathOf(config, request),
       keyExpiresAt: stamped === undefined ? Infinity : stamped.madeAt + config.keyTimeToLiveMillis,
       kid: key === undefined ? undefined : yield* IdempotencyKey.kid(key),
       sent: 0,
@@ -113,6 +107,12 @@ export const prepare = (config: Config, original: HttpClientRequest.HttpClientRe
       answer: undefined
     }
   })
+
+/** An address may hold what is also sent as a secret. The body is not searched for one on every call. */
+const pathOf = (config: Config, request: HttpClientRequest.HttpClientRequest): string =>
+  Redaction.scrubber([...config.secrets, ...Outgoing.headSecretsOf(request, config.secretNames)])(
+    Outgoing.endpointOf(request)
+  )
 
 const scrubberOf = (config: Config, ...requests: ReadonlyArray<HttpClientRequest.HttpClientRequest>) =>
   Redaction.scrubber([

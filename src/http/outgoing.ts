@@ -5,9 +5,17 @@
 import type * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as UrlParams from "@effect/platform/UrlParams"
+import * as FiberRef from "effect/FiberRef"
+import { globalValue } from "effect/GlobalValue"
 import * as Stream from "effect/Stream"
 import * as Operation from "../Operation.js"
 import * as Redaction from "../Redaction.js"
+
+/** The template that the caller files requests under. */
+export const currentEndpoint = globalValue(
+  "effect-resilience/ApiClient/currentEndpoint",
+  () => FiberRef.unsafeMake<string | undefined>(undefined)
+)
 
 const isAbsolute = (url: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(url)
 
@@ -65,31 +73,38 @@ export const withoutHeader = (
   )
 }
 
+/** Only what could be fields: an image has none. */
 const textOf = (body: HttpBody.HttpBody): string | undefined => {
-  if (body._tag === "Uint8Array") return new TextDecoder().decode(body.body)
+  if (body._tag === "Uint8Array" && /json|urlencoded|text/i.test(body.contentType)) {
+    return new TextDecoder().decode(body.body)
+  }
   return body._tag === "Raw" && typeof body.body === "string" ? body.body : undefined
 }
+
+/** One record for each field: a name may come twice. */
+const fieldsOf = (entries: Iterable<readonly [string, unknown]>): ReadonlyArray<Readonly<Record<string, unknown>>> =>
+  Array.from(entries, ([name, value]) => ({ [name]: value }))
 
 const parsed = (text: string): unknown => {
   try {
     return JSON.parse(text)
   } catch {
-    return Object.fromEntries(new URLSearchParams(text))
+    return fieldsOf(new URLSearchParams(text))
   }
 }
 
 const entriesOf = (body: HttpBody.HttpBody): unknown => {
-  if (body._tag === "FormData") {
-    return [...body.formData.entries()].map(([name, value]) => ({ [name]: typeof value === "string" ? value : "" }))
-  }
+  if (body._tag === "FormData") return fieldsOf([...body.formData].filter(([, value]) => typeof value === "string"))
   const text = textOf(body)
   return text === undefined ? undefined : parsed(text)
 }
 
 /** A credential is sent with its scheme, a cookie with its name, a key in quotes; each may come back without. */
 const partsOf = (header: string): ReadonlyArray<string> => {
-  const bare = header.replaceAll(/^"|"$/g, "").replaceAll(/\\(.)/g, "$1")
-  if (bare !== header) return [header, header.slice(1, -1), bare]
+  if (/^".*"$/s.test(header)) {
+    const bare = header.slice(1, -1)
+    return [header, bare, bare.replaceAll(/\\(.)/g, "$1")]
+  }
   const [scheme, credential] = header.split(/\s+(.*)/s)
   const cookies = header.split(/;\s*/).flatMap((pair) => pair.includes("=") ? [pair.slice(pair.indexOf("=") + 1)] : [])
   if (credential === undefined || credential === "") return [header, ...cookies]
@@ -105,23 +120,25 @@ const basicParts = (credential: string): ReadonlyArray<string> => {
   }
 }
 
-/** Every value that this request carries under a secret name: in its headers, its query and its body. O(request). */
-export const secretsOf = (
+/** Every value that this request carries under a secret name in its address and its headers. O(head). */
+export const headSecretsOf = (
   request: HttpClientRequest.HttpClientRequest,
   names: Redaction.Names
 ): ReadonlyArray<string> => {
   const url = URL.canParse(request.url) ? new URL(request.url) : undefined
-  const query = url === undefined ? [] : [...url.searchParams]
+  const query = [...(url?.searchParams ?? []), ...UrlParams.fromInput(request.urlParams)]
   return [
     ...(url === undefined ? [] : [url.password, decoded(url.password)]),
     ...Redaction.secretsIn(request.headers, names).flatMap(partsOf),
-    ...Redaction.secretsIn(
-      [...query, ...UrlParams.fromInput(request.urlParams)].map(([name, value]) => ({ [name]: value })),
-      names
-    ),
-    ...Redaction.secretsIn(entriesOf(request.body), names)
+    ...Redaction.secretsIn(fieldsOf(query), names)
   ]
 }
+
+/** Every value that this request carries under a secret name, in its body too. O(request): for when something went wrong. */
+export const secretsOf = (
+  request: HttpClientRequest.HttpClientRequest,
+  names: Redaction.Names
+): ReadonlyArray<string> => [...headSecretsOf(request, names), ...Redaction.secretsIn(entriesOf(request.body), names)]
 
 /** Percent-encoding undone, where there is any that can be. */
 const decoded = (text: string): string => {
@@ -151,7 +168,8 @@ export const trackBody = (
   const body = request.body
   if (body._tag === "Raw" && isStreamLike(body.body)) {
     const readable = body.body as { readonly locked?: boolean; readonly readableDidRead?: boolean }
-    return { request, consumed: () => readable.locked === true || readable.readableDidRead === true }
+    // What does not say whether it has been read has to be taken for read.
+    return { request, consumed: () => readable.locked ?? readable.readableDidRead ?? true }
   }
   if (body._tag !== "Stream") return { request, consumed: () => false }
   let begun = false
