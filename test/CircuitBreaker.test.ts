@@ -6,6 +6,7 @@ import { Cause, Chunk, Clock, Deferred, Duration, Effect, Exit, Fiber, FiberId, 
 import { Predicate, Scope, Stream, Supervisor, TestClock } from "effect"
 import { earlyClock } from "./support/earlyClock.js"
 import { refusal } from "./support/refusal.js"
+import { brittle } from "./support/brittle.js"
 import { rejection } from "./support/rejection.js"
 
 type Breaker = CircuitBreaker.CircuitBreaker
@@ -90,15 +91,6 @@ const watch = (breaker: Breaker) =>
     yield* settle
     return Effect.map(settle, () => [...seen])
   })
-
-/** Opens at the first failure, closes at the first success. */
-const brittle = {
-  window: CircuitBreaker.count(1),
-  minimumCalls: 1,
-  failureRate: 1,
-  slowCall: false,
-  halfOpen: CircuitBreaker.consecutive(1)
-} as const
 
 const defaultsTripped = Effect.gen(function*() {
   const breaker = yield* CircuitBreaker.make()

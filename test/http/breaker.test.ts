@@ -2,16 +2,8 @@ import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platfor
 import { describe, expect, it } from "@effect/vitest"
 import { ApiClient, ApiError, Backoff, CircuitBreaker, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
 import { Clock, Duration, Effect, Exit, Fiber, Option, Predicate, TestClock } from "effect"
+import { brittle } from "../support/brittle.js"
 import { baseUrl, broken, failed, failureOf, type Reply, reply, transport } from "./support.js"
-
-/** Opens at the first failure, closes at the first success. */
-const brittle = {
-  window: CircuitBreaker.count(1),
-  minimumCalls: 1,
-  failureRate: 1,
-  slowCall: false,
-  halfOpen: CircuitBreaker.consecutive(1)
-} as const
 
 /** A client with a breaker over replies in memory; the last one is repeated. */
 const over = (
