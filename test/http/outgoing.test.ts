@@ -1,4 +1,4 @@
-import type { HttpClientRequest} from "@effect/platform";
+import type { HttpClientRequest } from "@effect/platform"
 import { HttpBody, HttpClient, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, TestClock } from "effect"
