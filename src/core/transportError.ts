@@ -36,24 +36,30 @@ export interface TransportFailure {
 
 const isRecord = (u: unknown): u is Readonly<Record<string, unknown>> => typeof u === "object" && u !== null
 
-/** What each of the innermost errors calls itself: causes are followed, and every error of an aggregate counts, also one that says nothing. */
-const codes = (error: unknown, depth: number): ReadonlyArray<string | undefined> => {
-  if (!isRecord(error) || depth > 8) return [undefined]
+/**
+ * What each of the innermost errors calls itself: causes are followed, and every error of an aggregate counts, also one that says nothing. An error
+ * that has been met already adds nothing.
+ */
+const codes = (error: unknown, met: Set<unknown>): ReadonlyArray<string | undefined> => {
+  if (!isRecord(error) || met.size >= 1000) return [undefined]
+  if (met.has(error)) return []
+  met.add(error)
   if (Array.isArray(error.errors) && error.errors.length > 0) {
-    return error.errors.flatMap((inner) => codes(inner, depth + 1))
+    const found = error.errors.flatMap((inner) => codes(inner, met))
+    return found.length > 0 ? found : [undefined]
   }
-  const below = error.cause === undefined ? [undefined] : codes(error.cause, depth + 1)
+  const below = error.cause === undefined ? [] : codes(error.cause, met)
   const own = typeof error.code === "string" ? error.code : undefined
   return below.some((code) => code !== undefined) ? below : [own]
 }
 
 /**
- * Reads what a transport failure says about itself. O(nested errors), at most eight deep.
+ * Reads what a transport failure says about itself. O(nested errors), of which a thousand are read.
  *
  * @since 0.1.0
  */
 export const read = (cause: unknown): TransportFailure => {
-  const found = codes(cause, 0)
+  const found = codes(cause, new Set())
   const permanent = found.every((code) => code !== undefined && certificate.test(code))
   const unsent = found.every((code) => code !== undefined && beforeSending.has(code))
   return { sent: unsent || permanent ? "no" : "unknown", permanent, code: found.find((code) => code !== undefined) }
