@@ -8,7 +8,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as ParseResult from "effect/ParseResult"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
@@ -16,6 +15,7 @@ import * as Interval from "effect/ScheduleInterval"
 import * as Schema from "effect/Schema"
 import * as Core from "./core/backoff.js"
 import * as Check from "./check.js"
+import * as DurationSchema from "./durationSchema.js"
 
 /**
  * How a delay is spread. See `none`, `full`, `equal` and `additive`.
@@ -191,41 +191,22 @@ export const decorrelated = (options: {
  */
 export const standard: Backoff = exponential({ base: defaults.base })
 
-/** In JSON a duration is written as in code: `"500 millis"`, or a number of milliseconds. */
-const readDuration = (field: string, read: typeof Check.duration) =>
-  Schema.transformOrFail(
-    Schema.Union(Schema.String, Schema.Number, Schema.DurationFromSelf),
-    Schema.DurationFromSelf,
-    {
-      strict: true,
-      decode: (input, _, ast) =>
-        ParseResult.try({
-          try: () => input === "Infinity" ? Duration.infinity : read(field, input as Duration.DurationInput),
-          catch: (error) => new ParseResult.Type(ast, input, error instanceof RangeError ? error.message : undefined)
-        }),
-      encode: (duration) => ParseResult.succeed(write(duration))
-    }
-  )
-
-const write = (duration: Duration.Duration): string => {
-  if (!Duration.isFinite(duration)) return "Infinity"
-  const nanos = Duration.unsafeToNanos(duration)
-  return nanos % 1_000_000n === 0n ? `${nanos / 1_000_000n} millis` : `${nanos} nanos`
-}
-
 const jitterOr = (fallback: Jitter) =>
   Schema.optionalWith(
     Schema.Union(
       Schema.TaggedStruct("None", {}),
       Schema.TaggedStruct("Full", {}),
       Schema.TaggedStruct("Equal", {}),
-      Schema.TaggedStruct("Additive", { max: readDuration("max", Check.finiteDuration) })
+      Schema.TaggedStruct("Additive", { max: DurationSchema.read("max", Check.finiteDuration) })
     ),
     { default: () => fallback }
   )
 
-const base = readDuration("base", (field, input) => Check.finiteDuration(field, Check.positiveDuration(field, input)))
-const cap = readDuration("cap", Check.positiveDuration)
+const base = DurationSchema.read(
+  "base",
+  (field, input) => Check.finiteDuration(field, Check.positiveDuration(field, input))
+)
+const cap = DurationSchema.read("cap", Check.positiveDuration)
 const capOrDefault = Schema.optionalWith(cap, { default: () => defaults.cap })
 
 const aboveCap = ({ base, cap }: Range): string =>
@@ -246,7 +227,10 @@ const baseWithinCap = (range: Range) =>
  * @category schemas
  */
 export const Backoff = Schema.Union(
-  Schema.TaggedStruct("Constant", { delay: readDuration("delay", Check.finiteDuration), jitter: jitterOr(none) }),
+  Schema.TaggedStruct("Constant", {
+    delay: DurationSchema.read("delay", Check.finiteDuration),
+    jitter: jitterOr(none)
+  }),
   Schema.TaggedStruct("Linear", { base, cap: capOrDefault, jitter: jitterOr(none) }).pipe(Schema.filter(baseWithinCap)),
   Schema.TaggedStruct("Exponential", {
     base,
