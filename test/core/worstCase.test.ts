@@ -66,7 +66,7 @@ const jitter = FastCheck.oneof(
   FastCheck.constantFrom<Backoff.Jitter>({ _tag: "None" }, { _tag: "Full" }, { _tag: "Equal" }),
   FastCheck.record({ _tag: FastCheck.constant("Additive" as const), maxMillis: millis })
 )
-const backoff = FastCheck.oneof<ReadonlyArray<FastCheck.Arbitrary<Backoff.Backoff>>>(
+const backoff = FastCheck.oneof<Array<FastCheck.Arbitrary<Backoff.Backoff>>>(
   FastCheck.record({ _tag: FastCheck.constant("Constant" as const), delayMillis: millis, jitter }),
   FastCheck.record({
     _tag: FastCheck.constant("Exponential" as const),
