@@ -1,0 +1,171 @@
+/**
+ * How many calls may run at once, learned from how they end.
+ *
+ * Two ways to learn. AIMD asks only whether calls are dropped: a little more after each success, a good part less after a drop. The gradient also
+ * asks how long they take: as soon as they take longer than they used to, calls are waiting somewhere, and fewer of them serve as many.
+ *
+ * Drops come in bursts, since all that run meet the same overload. Of the calls that were let in before a decrease, none decreases again: one
+ * decrease for one overload. And a limit that is not used proves nothing, so it does not grow while less than half of it is.
+ */
+
+/**
+ * What both have: bounds, and what a drop leaves of the limit.
+ *
+ * @since 0.1.0
+ */
+interface Bounds {
+  readonly initial: number
+  readonly min: number
+  readonly max: number
+  readonly backoffRatio: number
+}
+
+/**
+ * A success that took longer than `timeoutMillis` is a drop.
+ *
+ * @since 0.1.0
+ */
+export interface Aimd extends Bounds {
+  readonly _tag: "Aimd"
+  readonly timeoutMillis: number
+}
+
+/**
+ * - `smoothing`: how far each success moves the limit to where it should be
+ * - `tolerance`: how many times the usual latency is not yet a queue
+ * - `headroom`: how many calls above what is needed are let in, to find out whether there is more room
+ * - `longWindow`, `shortWindow`: over how many calls the usual and the present latency are averaged
+ *
+ * @since 0.1.0
+ */
+export interface Gradient extends Bounds {
+  readonly _tag: "Gradient"
+  readonly smoothing: number
+  readonly tolerance: number
+  readonly headroom: number
+  readonly longWindow: number
+  readonly shortWindow: number
+}
+
+/**
+ * @since 0.1.0
+ */
+export type Policy = Aimd | Gradient
+
+/**
+ * `round` counts the decreases. The averages are milliseconds over `samples` calls.
+ *
+ * @since 0.1.0
+ */
+export interface State {
+  readonly limit: number
+  readonly running: number
+  readonly round: number
+  readonly samples: number
+  readonly longMillis: number
+  readonly shortMillis: number
+}
+
+/**
+ * What a call that runs has to give back: the round in which it was let in.
+ *
+ * @since 0.1.0
+ */
+export interface Token {
+  readonly round: number
+}
+
+/**
+ * How a call ended. `Ignored` only gives its place back.
+ *
+ * @since 0.1.0
+ */
+export type Ending = { readonly _tag: "Success"; readonly latencyMillis: number } | {
+  readonly _tag: "Drop" | "Ignored"
+}
+
+/**
+ * @since 0.1.0
+ */
+export const make = ({ initial }: Policy): State => ({
+  limit: initial,
+  running: 0,
+  round: 0,
+  samples: 0,
+  longMillis: 0,
+  shortMillis: 0
+})
+
+/**
+ * How many may run: the limit, of which fractions are kept but not used. O(1).
+ *
+ * @since 0.1.0
+ */
+export const allowed = (state: State): number => Math.floor(state.limit)
+
+/**
+ * Lets a call in, or says that it must not run. O(1).
+ *
+ * @since 0.1.0
+ */
+export const admit = (state: State): readonly [Token | undefined, State] =>
+  state.running < allowed(state)
+    ? [{ round: state.round }, { ...state, running: state.running + 1 }]
+    : [undefined, state]
+
+const within = ({ max, min }: Bounds, limit: number): number => Math.min(max, Math.max(min, limit))
+
+const decreased = (policy: Policy, state: State, token: Token): State =>
+  token.round === state.round
+    ? { ...state, limit: within(policy, state.limit * policy.backoffRatio), round: state.round + 1 }
+    : state
+
+/** Over the first few calls the plain mean, then one that forgets: a single outlier at the beginning must not stay. */
+const averaged = (mean: number, value: number, samples: number, window: number): number =>
+  mean + (value - mean) * Math.max(1 / samples, 2 / (window + 1))
+
+/** After a long overload, what has come to be usual is no measure: it comes down faster than it went up. */
+const measured = (policy: Gradient, state: State, latencyMillis: number): State => {
+  const samples = state.samples + 1
+  const longMillis = averaged(state.longMillis, latencyMillis, samples, policy.longWindow)
+  const shortMillis = averaged(state.shortMillis, latencyMillis, samples, policy.shortWindow)
+  return { ...state, samples, shortMillis, longMillis: longMillis > 2 * shortMillis ? longMillis * 0.95 : longMillis }
+}
+
+/** Where the limit should be at these latencies; at worst half of what it is, so that one bad moment does not end everything. */
+const target = ({ headroom, tolerance }: Gradient, { limit, longMillis, shortMillis }: State): number => {
+  const gradient = shortMillis > 0 ? Math.min(1, Math.max(0.5, tolerance * longMillis / shortMillis)) : 1
+  return limit * gradient + headroom
+}
+
+const succeeded = (policy: Policy, state: State, token: Token, latencyMillis: number): State => {
+  const isUsed = state.running * 2 >= state.limit
+  if (policy._tag === "Aimd") {
+    if (latencyMillis > policy.timeoutMillis) return decreased(policy, state, token)
+    return isUsed ? { ...state, limit: within(policy, state.limit + 1 / state.limit) } : state
+  }
+  const next = measured(policy, state, latencyMillis)
+  if (!isUsed) return next
+  return { ...next, limit: within(policy, next.limit + policy.smoothing * (target(policy, next) - next.limit)) }
+}
+
+const learned = (policy: Policy, state: State, token: Token, ending: Ending): State => {
+  switch (ending._tag) {
+    case "Success":
+      return succeeded(policy, state, token, ending.latencyMillis)
+    case "Drop":
+      return decreased(policy, state, token)
+    default:
+      return state
+  }
+}
+
+/**
+ * Takes down how a call ended, and gives its place back. While it is judged, the call still counts as running. O(1).
+ *
+ * @since 0.1.0
+ */
+export const end = (policy: Policy, state: State, token: Token, ending: Ending): State => {
+  const next = learned(policy, state, token, ending)
+  return { ...next, running: next.running - 1 }
+}
