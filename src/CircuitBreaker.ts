@@ -9,11 +9,12 @@
  *
  * @since 0.1.0
  */
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -28,6 +29,8 @@ import * as Circuit from "./core/circuit.js"
 import { defaults, type Options, policyOf, positiveMillis } from "./circuitOptions.js"
 import { classify, ignored, type Outcome, resultOf } from "./circuitOutcome.js"
 import { type Cell, CircuitOpen, Circuits, nowMillis, type Transition } from "./circuits.js"
+import { remember } from "./instances.js"
+import * as Waited from "./waited.js"
 
 export { consecutive, count, defaults, policyOf, rate, time } from "./circuitOptions.js"
 export type { HalfOpen, Options, Window } from "./circuitOptions.js"
@@ -134,6 +137,9 @@ type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 const openFor = (key: string, millis: number): CircuitOpen =>
   new CircuitOpen({ key, retryAfter: Duration.millis(millis) })
 
+const clockOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Clock.Clock =>
+  Context.get(fiber.currentDefaultServices, Clock.Clock)
+
 /**
  * The one place that guards a call. A call that is rejected is rejected at once; from admission to taking down the outcome nothing can interrupt but
  * the call itself.
@@ -144,12 +150,13 @@ const guard = <A, E, R>(
   key: string,
   classify: Classify<A, E>
 ): Effect.Effect<A, E | CircuitOpen, R> =>
-  Effect.clockWith((clock): Effect.Effect<A, E | CircuitOpen, R> => {
+  Effect.withFiberRuntime<A, E | CircuitOpen, R>((fiber) => {
+    const clock = clockOf(fiber)
     const started = nowMillis(clock)
     const cell = circuits.cell(key, clock, started)
     const wait = circuits.rejects(cell, started)
     return wait === undefined
-      ? Effect.uninterruptibleMask((restore) => admitted(circuits, restore(self), cell, classify, clock, started))
+      ? Effect.uninterruptibleMask((restore) => admitted(circuits, restore(self), cell, classify, fiber, started))
       : Effect.fail(openFor(key, wait))
   })
 
@@ -158,13 +165,15 @@ const admitted = <A, E, R>(
   call: Effect.Effect<A, E, R>,
   cell: Cell,
   classify: Classify<A, E>,
-  clock: Clock.Clock,
+  fiber: Fiber.RuntimeFiber<unknown, unknown>,
   started: number
 ): Effect.Effect<A, E | CircuitOpen, R> => {
+  const clock = clockOf(fiber)
   const token = circuits.admit(cell, clock, started)
   // Others may have come between.
   if (typeof token === "number") return Effect.fail(openFor(cell.key, token))
-  const admission: Admission<A, E> = { circuits, cell, token, classify, clock, started }
+  const waited = Waited.millisOf(fiber)
+  const admission: Admission<A, E> = { circuits, cell, token, classify, fiber, clock, started, waited }
   return Effect.matchCauseEffect(call, {
     onFailure: (cause) => ended(admission, Exit.failCause(cause)),
     onSuccess: (value) => ended(admission, Exit.succeed(value))
@@ -177,8 +186,10 @@ interface Admission<A, E> {
   readonly cell: Cell
   readonly token: Circuit.Token
   readonly classify: Classify<A, E>
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
   readonly clock: Clock.Clock
   readonly started: number
+  readonly waited: number
 }
 
 /** A draw is needed only where the open time has jitter. */
@@ -189,16 +200,18 @@ const ended = <A, E>(admission: Admission<A, E>, exit: Exit.Exit<A, E>): Effect.
 
 /** Takes down the outcome. A `classify` that throws ignores the call, frees its place and is the defect that it is. */
 const takeDown = <A, E>(
-  { cell, circuits, classify, clock, started, token }: Admission<A, E>,
+  { cell, circuits, classify, clock, fiber, started, token, waited }: Admission<A, E>,
   exit: Exit.Exit<A, E>,
   unit: number
 ): Exit.Exit<A, E> => {
   const now = nowMillis(clock)
+  // What it stood in front of a limiter or a bulkhead is not the upstream's.
+  const duration = now - started - (Waited.millisOf(fiber) - waited)
   let outcome: Outcome = ignored
   try {
     outcome = classify(exit)
   } finally {
-    circuits.record(cell, token, resultOf(circuits.policy, exit, outcome, now - started, unit), clock, now)
+    circuits.record(cell, token, resultOf(circuits.policy, exit, outcome, duration, unit), clock, now)
   }
   return exit
 }
@@ -304,7 +317,7 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
       })
     const order = (order: Circuit.Order) => (key = defaultKey) => change(key, (state) => Circuit.order(state, order))
 
-    return {
+    return remember<CircuitBreaker>({
       protect: protectOf(circuits, options.classify ?? classify),
       state: (key = defaultKey) => look(key, ({ state }) => Circuit.visible(state)),
       snapshot: (key = defaultKey) => look(key, (cell, now) => snapshotOf(circuits, cell, now)),
@@ -329,7 +342,7 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
             const passed = Math.max(0, clock.unsafeCurrentTimeMillis() - exportedAt)
             for (const circuit of imported) circuits.restore(circuit, passed, clock, now)
           }))
-    }
+    }, options)
   })
 
 /**

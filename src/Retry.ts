@@ -8,7 +8,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -22,6 +21,7 @@ import * as Core from "./core/retryDecision.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
 import type * as Operation from "./Operation.js"
 import type * as RetryBudget from "./RetryBudget.js"
+import { elapsedMillis, sleepAtLeast } from "./sleep.js"
 import type * as Verdict from "./Verdict.js"
 
 /**
@@ -225,9 +225,6 @@ const failureOf = <E>(cause: Cause.Cause<E>): Option.Option<E> => {
   return Cause.isInterrupted(news) || Option.isSome(Cause.dieOption(news)) ? Option.none() : Cause.failureOption(news)
 }
 
-const elapsedMillis = (clock: Clock.Clock, startedAt: bigint): number =>
-  Number(clock.unsafeCurrentTimeNanos() - startedAt) / 1e6
-
 /** One retried call: what is run, and by which rules. Made once per effect; what happens to it is `Progress`. */
 interface Driver<A, E, R> {
   readonly attempt: Effect.Effect<A, E, R>
@@ -261,7 +258,12 @@ const onFailure = <A, E, R>(
       if (decision._tag === "Stop") return stop(cause, decision.reason, attempts)
       const again = Effect.zipRight(
         wait(decision.delayMillis),
-        Effect.suspend(() => run(driver, { attempt: attempts, previousMillis: decision.delayMillis }))
+        Effect.suspend(() =>
+          // A timer may come late, and then the deadline has passed.
+          startedAt !== undefined && elapsedMillis(clock, startedAt) >= policy.withinMillis
+            ? stop(cause, "deadline", attempts)
+            : run(driver, { attempt: attempts, previousMillis: decision.delayMillis })
+        )
       )
       return options.budget === undefined || verdict._tag === "Rejected"
         ? again
@@ -279,24 +281,21 @@ const wait = (delayMillis: number): Effect.Effect<void> =>
     delayMillis > 0 ? sleepAtLeast(delayMillis) : Effect.void
   )
 
-/** A timer may fire up to a millisecond early, and then whoever asked for the wait is not ready yet. */
-const sleepAtLeast = (millis: number): Effect.Effect<void> =>
-  Effect.clockWith((clock) => {
-    const startedAt = clock.unsafeCurrentTimeNanos()
-    return Effect.flatMap(clock.sleep(Duration.millis(millis)), () => {
-      const left = millis - elapsedMillis(clock, startedAt)
-      return left > 1e-3 ? clock.sleep(Duration.millis(Math.ceil(left))) : Effect.void
-    })
-  })
-
-const retryWith = <A, E, R, R2>(self: Effect.Effect<A, E, R>, options: Options<E, R2>): Effect.Effect<A, E, R | R2> => {
+/** Retries a call whose beginning is known, in monotonic nanoseconds: `within` counts from then. */
+export const retryFrom = <A, E, R>(
+  attempt: Effect.Effect<A, E, R>,
+  options: Options<E, unknown>,
+  from: bigint | undefined
+): Effect.Effect<A, E, R> => {
   const policy = policyFor(options)
-  const attempt = options.operation._tag === "Keyed" ? IdempotencyKey.insideAttempt(self) : self
-  const retried = policy.withinMillis === Infinity
-    ? run({ attempt, options, policy, startedAt: undefined }, start)
+  const retried = from !== undefined || policy.withinMillis === Infinity
+    ? run({ attempt, options, policy, startedAt: from }, start)
     : Effect.clockWith((clock) => run({ attempt, options, policy, startedAt: clock.unsafeCurrentTimeNanos() }, start))
   return options.budget === undefined ? retried : Effect.zipLeft(retried, options.budget.deposit)
 }
+
+const retryWith = <A, E, R, R2>(self: Effect.Effect<A, E, R>, options: Options<E, R2>): Effect.Effect<A, E, R | R2> =>
+  retryFrom(options.operation._tag === "Keyed" ? IdempotencyKey.insideAttempt(self) : self, options, undefined)
 
 /** Options that come before the effect are checked when they come, not when the effect does. */
 const isDataFirst = (args: IArguments): boolean => {

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TokenBucket from "./core/tokenBucket.js"
 import * as Check from "./check.js"
+import { remember } from "./instances.js"
 
 /**
  * The two moves of a budget, and a look inside. Make one per upstream and process, shared by its retries and hedges.
@@ -77,7 +78,7 @@ export const make = (options?: Options): Effect.Effect<RetryBudget> =>
         perSecond: Check.number("reservePerSecond", options?.reservePerSecond ?? defaults.reservePerSecond, 0)
       }
       let state = TokenBucket.full(bucket, nowMillis(clock))
-      return {
+      return remember<RetryBudget>({
         withdraw: Effect.clockWith((clock) =>
           Effect.sync(() => {
             const [granted, next] = TokenBucket.withdraw(bucket, state, nowMillis(clock))
@@ -91,7 +92,7 @@ export const make = (options?: Options): Effect.Effect<RetryBudget> =>
         available: Effect.clockWith((clock) =>
           Effect.sync(() => (state = TokenBucket.refill(bucket, state, nowMillis(clock))).tokens)
         )
-      }
+      }, options ?? {})
     })
   )
 

@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as CircuitState from "./circuitState.js"
 import * as Circuit from "./core/circuit.js"
 import * as Rejection from "./Rejection.js"
+import { Sweeper } from "./sweeper.js"
 
 /**
  * The circuit is open (or all of its trials are under way): the call did not run. `retryAfter` is exactly what is left of an opening; while trials
@@ -51,7 +52,7 @@ export const nowMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurr
 export class Circuits {
   readonly cells = new Map<string, Cell>()
   readonly listeners = new Set<(transition: Transition) => void>()
-  #sweeper = this.cells.values()
+  readonly #sweeper = new Sweeper(this.cells)
 
   constructor(readonly policy: Circuit.Policy, readonly idleMillis: number) {}
 
@@ -86,14 +87,9 @@ export class Circuits {
     return cell.touchedMillis + this.idleMillis <= now && cell.inFlight === 0 && Circuit.isIdle(cell.state, now)
   }
 
-  /** Looks at one other circuit at each admission, so that idle ones go although nothing ticks. */
+  /** Looks at other circuits at each admission, so that idle ones go although nothing ticks. */
   #sweep(clock: Clock.Clock, now: number): void {
-    const { done, value: cell } = this.#sweeper.next()
-    if (done === true) {
-      this.#sweeper = this.cells.values()
-    } else {
-      this.find(cell.key, clock, now)
-    }
+    this.#sweeper.sweep(({ key }) => this.find(key, clock, now))
   }
 
   settle(cell: Cell, clock: Clock.Clock, now: number): void {
