@@ -1,8 +1,15 @@
 /** `npm run bench` runs every benchmark, `npm run bench -- retry` one. Exits with 1 when a gate is missed. */
 import * as Breaker from "./breaker.js"
+import * as Pipeline from "./pipeline.js"
 import * as Retry from "./retry.js"
+import * as Timeout from "./timeout.js"
 
-const benches: Readonly<Record<string, () => Promise<boolean>>> = { retry: Retry.run, breaker: Breaker.run }
+const benches: Readonly<Record<string, () => Promise<boolean>>> = {
+  retry: Retry.run,
+  breaker: Breaker.run,
+  timeout: Timeout.run,
+  pipeline: Pipeline.run
+}
 
 const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !Object.hasOwn(benches, name))

@@ -57,6 +57,9 @@ const top = ["http", "store", "api", "testing"] as const
 /** The only module that may use the optional peer @effect/platform-node. */
 const platformNode = "src/testing/FlakyApi.ts"
 
+/** The only module that may arm a timer itself, and only for the live clock: it is on the path of every call with a deadline. */
+const timerOwner = "src/deadline.ts"
+
 /** Guards and rejections stay off Schema: they are on the path of every call. */
 const withoutSchema = [
   "AdaptiveConcurrency",
@@ -264,7 +267,8 @@ const lintCode = ({ file, source }: SourceModule): Array<Finding> => {
     }
     const name = globalName(node)
     if (name !== undefined && !(ts.isIdentifier(node) && declared.has(name))) {
-      if ((inCore ? coreGlobals : clockGlobals).has(name)) clock(node, name)
+      const isOwned = file === timerOwner && name === "setTimeout"
+      if ((inCore ? coreGlobals : clockGlobals).has(name) && !isOwned) clock(node, name)
     }
   })
   return findings

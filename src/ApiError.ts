@@ -7,14 +7,13 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as HttpStatus from "./core/httpStatus.js"
-import * as RetryAfter from "./core/retryAfter.js"
-import * as TransportError from "./core/transportError.js"
+import * as Facts from "./failureFacts.js"
+import { CorruptRecord, InFlight, ResultUnavailable, StoreUnavailable, UnknownOutcome } from "./idempotencyErrors.js"
 import * as Rejection from "./Rejection.js"
 import * as Verdict from "./Verdict.js"
 
@@ -207,115 +206,17 @@ export type ApiError = typeof ApiError.Type
  */
 export const isApiError = (u: unknown): u is ApiError => hasProperty(u, TypeId)
 
-/** The code of a success that could not be read. */
-const unreadable = "unreadable_response"
-
 /**
  * Whether the API answered with a success that could not be read. It was executed: repeating it is only harmless when executing it twice is.
  *
  * @since 0.1.0
  * @category guards
  */
-export const isUnreadable = (u: unknown): boolean => isApiError(u) && u._tag === "Server" && u.code === unreadable
-
-/** What a verdict is made of; every `ApiError` has these fields, and the errors of others are brought into this form. */
-interface Facts {
-  readonly _tag: ApiError["_tag"]
-  readonly status?: number | undefined
-  readonly code?: string | undefined
-  readonly repeat?: "never" | "transient" | undefined
-  readonly inFlight?: boolean | undefined
-  readonly deadline?: Timeout["deadline"] | undefined
-  readonly sent?: Network["sent"] | undefined
-  readonly retryAfter?: Duration.Duration | undefined
-}
-
-/** Whether another try may succeed, when no playbook has spoken. */
-const isTransient = (facts: Facts): boolean => {
-  switch (facts._tag) {
-    case "RateLimit":
-    case "Network":
-    case "Timeout":
-      return true
-    case "Conflict":
-      return facts.inFlight === true
-    case "Server":
-      return facts.code === unreadable || HttpStatus.isTransientServer(facts.status)
-    default:
-      return false
-  }
-}
-
-/** Whether the request may have been executed although it failed. When in doubt, yes. */
-const isAmbiguous = (facts: Facts): boolean => {
-  switch (facts._tag) {
-    case "Auth":
-    case "Policy":
-    case "RateLimit":
-      return false
-    case "Conflict":
-      return facts.inFlight !== true
-    case "Network":
-      return facts.sent !== "no"
-    case "Timeout":
-      return facts.deadline !== "server"
-    case "Server":
-      return facts.status !== 425
-    default:
-      return true
-  }
-}
-
-/** Retry-After counts on 429, 503 and a conflict in flight; on a lock only where a playbook says that locks pass. */
-const honouredWait = (facts: Facts): Duration.Duration | undefined =>
-  facts._tag === "Server" && facts.status !== undefined && facts.status !== 503 ? undefined : facts.retryAfter
-
-const judge = (facts: Facts): Verdict.Verdict => {
-  if (facts._tag === "Timeout" && facts.deadline === "total") return Verdict.terminal
-  const repeatable = facts.repeat === undefined ? isTransient(facts) : facts.repeat === "transient"
-  return repeatable
-    ? Verdict.transient({ ambiguous: isAmbiguous(facts), retryAfter: honouredWait(facts) })
-    : Verdict.terminal
-}
-
-/** The platform's `HttpClientError`, recognised by its brand so that a program without HTTP does not load the client. */
-const isHttpClientError = (u: unknown): u is HttpClientErrorLike =>
-  hasProperty(u, Symbol.for("@effect/platform/HttpClientError"))
-
-interface HttpClientErrorLike {
-  readonly _tag: "RequestError" | "ResponseError"
-  readonly reason: "Transport" | "Encode" | "InvalidUrl" | "StatusCode" | "Decode" | "EmptyBody"
-  readonly cause?: unknown
-  readonly response?: { readonly status: number; readonly headers: Readonly<Record<string, string>> }
-}
+export const isUnreadable = (u: unknown): boolean => isApiError(u) && u._tag === "Server" && u.code === Facts.unreadable
 
 /** The tag that the status of a platform `ResponseError` means; none for anything else. */
 export const tagOfResponseError = (error: unknown): ApiError["_tag"] | undefined =>
-  isHttpClientError(error) && error.response !== undefined ? HttpStatus.tagOf(error.response.status) : undefined
-
-const ofHttpClientError = (error: HttpClientErrorLike): Verdict.Verdict => {
-  switch (error.reason) {
-    case "Transport": {
-      const { permanent, sent } = TransportError.read(error.cause)
-      return judge({ _tag: "Network", sent, repeat: permanent ? "never" : undefined })
-    }
-    case "StatusCode": {
-      const { headers, status } = error.response!
-      const wait = RetryAfter.parse(headers["retry-after"], { nowMillis: NaN, dateHeader: headers.date })
-      return judge({
-        _tag: HttpStatus.tagOf(status),
-        status,
-        deadline: "server",
-        retryAfter: wait !== undefined && Number.isFinite(wait) ? Duration.millis(wait) : undefined
-      })
-    }
-    case "Decode":
-    case "EmptyBody":
-      return judge({ _tag: "Server", status: error.response!.status, code: unreadable })
-    default:
-      return Verdict.terminal
-  }
-}
+  Facts.isHttpClientError(error) && error.response !== undefined ? HttpStatus.tagOf(error.response.status) : undefined
 
 /**
  * What an error means for the next step.
@@ -324,7 +225,8 @@ const ofHttpClientError = (error: HttpClientErrorLike): Verdict.Verdict => {
  *
  * - One of the ten: what its playbook said (`repeat`), else what its tag and status imply. `ambiguous` says whether the request may have
  *   been executed: a refused connection, a 408, 425, 429, a conflict in flight, 401 and 403 were certainly not.
- * - A rejection by one of our guards: `Rejected`.
+ * - A rejection by one of our guards: `Rejected`. But a duplicate of a run that is under way (`InFlight`), and a run that could not ask its store
+ *   (`StoreUnavailable`), may be asked for again: the record sees to it that nothing is executed twice.
  * - `HttpClientError` of `@effect/platform` and `TimeoutException` are understood the same way.
  * - Anything else is `Terminal`: an error nobody has judged is not repeated.
  *
@@ -334,11 +236,55 @@ const ofHttpClientError = (error: HttpClientErrorLike): Verdict.Verdict => {
  * @category verdicts
  */
 export const verdict = (error: unknown): Verdict.Verdict => {
-  if (isApiError(error)) return judge(error)
+  if (isApiError(error)) return Facts.judge(error)
+  if (error instanceof InFlight || error instanceof StoreUnavailable) {
+    return Verdict.transient({ ambiguous: false, retryAfter: error.retryAfter })
+  }
   if (Rejection.isRejection(error)) return Verdict.rejected({ retryAfter: error.retryAfter })
-  if (isHttpClientError(error)) return ofHttpClientError(error)
+  if (Facts.isHttpClientError(error)) {
+    const facts = Facts.ofHttpClientError(error)
+    return facts === undefined ? Verdict.terminal : Facts.judge(facts)
+  }
   if (Cause.isTimeoutException(error)) return Verdict.transient()
   return Verdict.terminal
+}
+
+/**
+ * Whether the call that failed may have been executed all the same. Not the same as whether to repeat it: a deadline of the whole call is final, and
+ * what ran until then is unknown.
+ *
+ * **Details**
+ *
+ * - True for `Timeout` unless the server gave up, `Network` unless nothing was sent, `Server` except 425, 501 and 505, and everything whose verdict is
+ *   ambiguous; for the same in the form of `HttpClientError` and `TimeoutException`; for an `UnknownOutcome`, `ResultUnavailable` or `CorruptRecord`
+ *   of a run inside, and for work that could not keep its recovery point.
+ * - False for anything else: an answer of the API, a rejection, an error of the program's own.
+ *
+ * O(1).
+ *
+ * **Example** (A deadline says nothing about the server)
+ *
+ * ```ts
+ * import { ApiError } from "effect-resilience"
+ *
+ * ApiError.mayHaveRun(new ApiError.Timeout({ message: "too slow", deadline: "total" })) // => true
+ * ApiError.mayHaveRun(new ApiError.NotFound({ message: "no such order" })) // => false
+ * ```
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const mayHaveRun = (error: unknown): boolean => {
+  if (error instanceof StoreUnavailable) return error.during === "savepoint"
+  if (
+    Cause.isTimeoutException(error) || error instanceof UnknownOutcome || error instanceof ResultUnavailable ||
+    error instanceof CorruptRecord
+  ) {
+    return true
+  }
+  if (isApiError(error)) return Facts.mayHaveRun(error)
+  const facts = Facts.isHttpClientError(error) ? Facts.ofHttpClientError(error) : undefined
+  return facts !== undefined && Facts.mayHaveRun(facts)
 }
 
 /**

@@ -61,6 +61,18 @@ export class Secret extends Context.Reference<Secret>()("effect-resilience/Idemp
   defaultValue: (): Redacted.Redacted<string> => Redacted.make(bytesToHex(randomBytes(32)))
 }) {}
 
+/**
+ * Secrets that came before `Secret`. A record that stands under the fingerprint of one of them is still found, so that a new secret does not orphan
+ * what was recorded under the old one. Keep a secret here for as long as its records live. Default: none.
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export class PreviousSecrets extends Context.Reference<PreviousSecrets>()(
+  "effect-resilience/IdempotencyKey/PreviousSecrets",
+  { defaultValue: (): ReadonlyArray<Redacted.Redacted<string>> => [] }
+) {}
+
 const unsafeMake = (value: string, madeAt: number): IdempotencyKey => ({
   [TypeId]: TypeId,
   value: Redacted.make(value),
@@ -79,8 +91,9 @@ const uuid = (bytes: Uint8Array, version: number): string => {
 }
 
 /** Joined with their lengths, so that no choice of parts can read like another. */
-const joined = (parts: ReadonlyArray<string>): Uint8Array =>
-  new TextEncoder().encode(parts.map((part) => `${part.length}:${part}`).join(""))
+export const joined = (parts: ReadonlyArray<string>): string => parts.map((part) => `${part.length}:${part}`).join("")
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 const liveRandom = Context.get(DefaultServices.liveServices, Random.Random)
 
@@ -149,7 +162,7 @@ export const fromString = (
  */
 export const derive = (parent: IdempotencyKey, step: string): IdempotencyKey =>
   unsafeMake(
-    uuid(sha256(joined(["effect-resilience/derive", Redacted.value(parent.value), step])), 8),
+    uuid(sha256(bytesOf(joined(["effect-resilience/derive", Redacted.value(parent.value), step]))), 8),
     parent.madeAt
   )
 
@@ -220,6 +233,25 @@ export const provideNew = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect
       )
       : Effect.flatMap(make, (key) => provide(self, key)))
 
+const hashUnder = (
+  secret: Redacted.Redacted<string>,
+  key: IdempotencyKey,
+  scope: ReadonlyArray<string>
+): string =>
+  bytesToHex(hmac(sha256, bytesOf(Redacted.value(secret)), bytesOf(joined([...scope, Redacted.value(key.value)]))))
+
+/** The names of a key in stores: the whole HMAC-SHA-256, under `Secret` and under each of `PreviousSecrets`. `kid` is the beginning of the first. */
+export const hashes = (key: IdempotencyKey, scope: ReadonlyArray<string>): Effect.Effect<{
+  readonly keyHash: string
+  readonly previousKeyHashes: ReadonlyArray<string>
+}> =>
+  Effect.zipWith(Secret, PreviousSecrets, (secret, previous) => {
+    const keyHash = hashUnder(secret, key, scope)
+    const before = new Set(previous.map((secret) => hashUnder(secret, key, scope)))
+    before.delete(keyHash)
+    return { keyHash, previousKeyHashes: [...before] }
+  })
+
 /**
  * The fingerprint of a key, for logs, spans and stores: the first 64 bits of an HMAC-SHA-256 of scope and key under `Secret`, as 16
  * hexadecimal digits. Two lines about the same key show the same `kid`; the key cannot be read from it.
@@ -228,10 +260,7 @@ export const provideNew = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect
  * @category accessors
  */
 export const kid = (key: IdempotencyKey, scope: ReadonlyArray<string> = []): Effect.Effect<string> =>
-  Effect.map(Secret, (secret) =>
-    bytesToHex(
-      hmac(sha256, new TextEncoder().encode(Redacted.value(secret)), joined([...scope, Redacted.value(key.value)]))
-    ).slice(0, 16))
+  Effect.map(Secret, (secret) => hashUnder(secret, key, scope).slice(0, 16))
 
 const quoted = (key: string): string => `"${key.replaceAll(/[\\"]/g, "\\$&")}"`
 

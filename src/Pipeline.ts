@@ -1,17 +1,48 @@
 /**
  * One value that says how a call is protected.
  *
- * A pipeline is built once, because budgets are state, and applied to any number of calls. Its stages always apply in the same order, outermost
- * first: retry (paid for by the budget), circuit breaker, then the call. So the breaker sees every attempt, and a retry meets an open circuit at once.
+ * Retries, a breaker, limits and deadlines are each simple; what goes wrong is how they are put together: a deadline inside the retry that was meant
+ * to be around it, a breaker that sees one outcome in three, a key that is new on every attempt. A pipeline is built once, because breakers,
+ * budgets and limiters are state, and applied to any number of calls. Its stages always apply in the same order, outermost first:
+ *
+ * total timeout > key > retry (+ budget) > hedge (+ the same budget) > circuit breaker > throttle > rate limiter > bulkhead > concurrency > cooldown >
+ * attempt timeout > chaos > call
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as JSONSchema from "effect/JSONSchema"
+import * as Layer from "effect/Layer"
+import type * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as AdaptiveConcurrency from "./AdaptiveConcurrency.js"
+import * as AdaptiveThrottle from "./AdaptiveThrottle.js"
+import type * as ApiError from "./ApiError.js"
+import * as Backoff from "./Backoff.js"
+import * as Bulkhead from "./Bulkhead.js"
+import * as Chaos from "./Chaos.js"
+import * as Check from "./check.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
-import type * as Operation from "./Operation.js"
+import * as Cooldown from "./Cooldown.js"
+import type * as Deadline from "./deadline.js"
+import * as Hedge from "./Hedge.js"
+import type * as IdempotencyKey from "./IdempotencyKey.js"
+import * as Operation from "./Operation.js"
+import { contradictions } from "./pipelineChecks.js"
+import { type Parts, Run, type Stage } from "./pipelineRun.js"
+import { Spec } from "./pipelineSpec.js"
+import type { CallOptions, Input, Rejection, Rejects, Stages } from "./pipelineStages.js"
+import * as RateLimiter from "./RateLimiter.js"
 import * as Retry from "./Retry.js"
 import * as RetryBudget from "./RetryBudget.js"
+
+export { describe } from "./pipelineDescription.js"
+export type { Description } from "./pipelineDescription.js"
+export { Spec } from "./pipelineSpec.js"
+export type { CallOptions, Faults, Input, Rejection, Rejects, Stages } from "./pipelineStages.js"
 
 /**
  * @since 0.1.0
@@ -29,72 +60,56 @@ export interface Pipeline<out E = never, out R = never> {
   readonly [TypeId]: { readonly _E: (_: never) => E; readonly _R: (_: never) => R }
 }
 
-/**
- * What a pipeline is made of.
- *
- * **Details**
- *
- * - `operation`: what running the call twice would mean.
- * - `retry`: how to try again; see `Retry.Base`. Absent: one attempt.
- * - `budget`: pays for the retries of all calls through this pipeline. An instance is shared with whoever else has it, options make a new one.
- * - `circuitBreaker`: rejects attempts with `CircuitOpen` while the upstream evidently does not work. An instance is shared, options make a new one.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Stages {
-  readonly operation: Operation.Operation<unknown>
-  readonly retry?: Omit<Retry.Options<unknown>, "operation" | "budget"> | undefined
-  readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
-  readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options | undefined
-}
-
-/**
- * What each stage can reject a call with. A stage that is absent adds nothing.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Rejects {
-  readonly circuitBreaker: CircuitBreaker.CircuitOpen
-}
-
-/**
- * The stages a caller wrote down, checked to the last field: a typo at any depth does not compile.
- *
- * @since 0.1.0
- * @category models
- */
-export type Input<R, K extends keyof Stages> = { readonly operation: Operation.Operation<R> } & Pick<Stages, K>
-
-/**
- * What may differ from call to call: `key` names the circuit that the call belongs to (default `"default"`).
- *
- * @since 0.1.0
- * @category models
- */
-export interface CallOptions {
-  readonly key?: string | undefined
-}
-
 /** What a built pipeline really is. */
 class Built<E, R> implements Pipeline<E, R> {
   readonly [TypeId] = { _E: (_: never): E => _, _R: (_: never): R => _ }
-  constructor(
-    readonly retry: Retry.Options<unknown, unknown> | undefined,
-    readonly circuitBreaker: CircuitBreaker.CircuitBreaker | undefined
-  ) {}
+  constructor(readonly run: Run) {}
 }
+
+/** Every pipeline was made here. */
+const runOf = <E, R>(pipeline: Pipeline<E, R>): Run => (pipeline as Built<E, R>).run
 
 const isBudget = (budget: RetryBudget.RetryBudget | RetryBudget.Options): budget is RetryBudget.RetryBudget =>
   "withdraw" in budget
 
-const isBreaker = (
-  breaker: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options
-): breaker is CircuitBreaker.CircuitBreaker => "protect" in breaker
+/** An instance is used as it is, options make a new one, and where there is neither there is no stage. */
+const stageOf = <I extends { readonly protect: unknown }, O extends object>(
+  guard: I | O | undefined,
+  make: (options: O) => Effect.Effect<I>,
+  around: (instance: I) => Stage
+): Effect.Effect<ReadonlyArray<Stage>> =>
+  guard === undefined
+    ? Effect.succeed([])
+    : Effect.map("protect" in guard ? Effect.succeed(guard as I) : make(guard as O), (instance) => [around(instance)])
+
+const millisOf = (field: string, duration: Duration.DurationInput | undefined): number =>
+  duration === undefined ? Infinity : Duration.toMillis(Check.positiveDuration(field, duration))
+
+/** Checks the options of the retry, and ends its waiting with the total. */
+const retryOf = (
+  { operation, retry }: Stages,
+  budget: RetryBudget.RetryBudget | undefined,
+  { totalMillis }: Deadline.Limits
+): Retry.Options<unknown, unknown> | undefined => {
+  if (retry === undefined) return undefined
+  const options = { ...retry, operation, budget }
+  Retry.check(options)
+  const { within } = options
+  return within !== undefined && Duration.toMillis(within) <= totalMillis
+    ? options
+    : { ...options, within: totalMillis }
+}
 
 /**
- * Builds a pipeline. Dies with a `RangeError` that names field and value when an option is nonsense.
+ * Builds a pipeline. Dies with a `RangeError` that names field and value when an option is nonsense, or when two of them contradict each other.
+ *
+ * **Details**
+ *
+ * Refused, where both were written down (defaults and instances are not compared): an `attemptTimeout` longer than the `totalTimeout`; a
+ * `circuitBreaker.slowCall.duration` that is not less than the `attemptTimeout`, so that no call could ever be slow; a `circuitBreaker.trialTimeout` less
+ * than the `attemptTimeout`; `retry.retries` whose smallest delays alone take as long as the `totalTimeout`.
+ *
+ * The state (breakers, budgets, limiters) belongs to the pipeline: building it twice makes it twice. To share it, give the same instance to both.
  *
  * @since 0.1.0
  * @category constructors
@@ -102,19 +117,49 @@ const isBreaker = (
 export const make = <R, K extends keyof Stages>(
   stages: Input<R, K>
 ): Effect.Effect<Pipeline<Rejects[K & keyof Rejects], R>> =>
-  Effect.gen(function*() {
-    const { budget, circuitBreaker, operation, retry }: Stages = stages
-    const shared = budget === undefined || isBudget(budget) ? budget : yield* RetryBudget.make(budget)
-    const breaker = circuitBreaker === undefined || isBreaker(circuitBreaker)
-      ? circuitBreaker
-      : yield* CircuitBreaker.make(circuitBreaker)
-    const policy = retry === undefined ? undefined : { ...retry, operation, budget: shared }
-    if (policy !== undefined) yield* Effect.sync(() => Retry.check(policy))
-    return new Built<Rejects[K & keyof Rejects], R>(policy, breaker)
-  })
+  Effect.map(partsOf(stages), (parts) => new Built<Rejects[K & keyof Rejects], R>(new Run(parts)))
 
-/** Every pipeline was made here. */
-const built = <E, R>(pipeline: Pipeline<E, R>): Built<E, R> => pipeline as Built<E, R>
+const chaosOf = (options: Chaos.Options<ReadonlyArray<Chaos.Fault<never, ApiError.ApiError>>>) => Chaos.make(options)
+
+const partsOf = (stages: Stages): Effect.Effect<Parts> =>
+  Effect.gen(function*() {
+    const { attemptTimeout, operation, totalTimeout } = stages
+    const limits = yield* Effect.sync((): Deadline.Limits => ({
+      attemptMillis: millisOf("attemptTimeout", attemptTimeout),
+      totalMillis: millisOf("totalTimeout", totalTimeout),
+      // Whoever repeats an attempt counts.
+      attempts: stages.retry === undefined && stages.hedge === undefined ? 1 : undefined
+    }))
+    const budget = stages.budget === undefined || isBudget(stages.budget)
+      ? stages.budget
+      : yield* RetryBudget.make(stages.budget)
+    const retry = yield* Effect.sync(() => retryOf(stages, budget, limits))
+    const hedge = stages.hedge === undefined ? undefined : yield* Hedge.make({ ...stages.hedge, operation, budget })
+    const breaker = yield* stageOf(stages.circuitBreaker, CircuitBreaker.make, (breaker) => breaker.protect)
+    const throttle = yield* stageOf(stages.throttle, AdaptiveThrottle.make, (throttle) => throttle.protect)
+    const limiter = yield* stageOf(stages.rateLimiter, RateLimiter.make, (limiter) => limiter.protect)
+    const bulkhead = yield* stageOf(stages.bulkhead, Bulkhead.make, ({ protect }) => (self) => protect(self))
+    const concurrency = yield* stageOf(stages.concurrency, AdaptiveConcurrency.make, ({ protect }) => protect)
+    const cooldown = yield* stageOf(stages.cooldown, Cooldown.make, (cooldown) => cooldown.protect)
+    const chaos = yield* stageOf(stages.chaos, chaosOf, ({ protect }) => (self) => protect(self))
+    yield* Effect.sync(() => {
+      for (const { message } of contradictions(stages)) throw new RangeError(message)
+    })
+    const before = [...breaker, ...throttle]
+    const queue = [...limiter, ...bulkhead, ...concurrency, ...cooldown]
+    // Nobody waits for a limit that learns.
+    const waits = queue.length > concurrency.length
+    return {
+      operation,
+      limits,
+      retry,
+      budget,
+      hedge,
+      guards: waits ? before : [...before, ...queue],
+      queue: waits ? queue : [],
+      innermost: chaos
+    }
+  })
 
 /**
  * Runs a call through a pipeline.
@@ -161,19 +206,137 @@ export const protect: {
     self: Effect.Effect<A, E, R>,
     pipeline: Pipeline<E2, R2>,
     options?: CallOptions
-  ): Effect.Effect<A, E | E2, R | R2> => {
-    const { circuitBreaker, retry } = built(pipeline)
-    const attempt = circuitBreaker === undefined ? self : circuitBreaker.protect(self, { key: options?.key })
+  ): Effect.Effect<A, E | E2, R | R2> =>
     // What the stages can fail with and need is what the pipeline's own type says.
-    return (retry === undefined ? attempt : Retry.retry(attempt, retry)) as Effect.Effect<A, E | E2, R | R2>
-  }
+    runOf(pipeline).protect(self, options?.key) as Effect.Effect<A, E | E2, R | R2>
 )
 
 /** A pipeline like this one for another kind of operation, over the same state: for a caller that knows better what each call is. */
 export const forOperation = <E>(
   pipeline: Pipeline<E, unknown>,
   operation: Operation.Operation<unknown>
-): Pipeline<E> => {
-  const { circuitBreaker, retry } = built(pipeline)
-  return new Built<E, never>(retry === undefined ? undefined : { ...retry, operation }, circuitBreaker)
+): Pipeline<E> => new Built<E, never>(runOf(pipeline).for(operation))
+
+/**
+ * A tag for one of several pipelines, with its layer and its `protect`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TagClass<Self, Id extends string, E, R> extends Context.TagClass<Self, Id, Pipeline<E, R>> {
+  readonly layer: Layer.Layer<Self>
+  readonly protect: <A, E1, R1>(self: Effect.Effect<A, E1, R1>) => Effect.Effect<A, E1 | E, R1 | R | Self>
 }
+
+/**
+ * A tag for one of several pipelines in a program: one declared value, provided as a layer.
+ *
+ * **Details**
+ *
+ * The state is made with the layer, once for each program that is provided with it. Building the layer dies with a `RangeError` when an option is
+ * nonsense. `protect` is for calls without a key of their own; with one, `Effect.flatMap(Sessions, (pipeline) => Pipeline.protect(call, pipeline,
+ * { key }))`.
+ *
+ * **Example** (A policy with a name)
+ *
+ * ```ts
+ * import { IdempotencyKey, Operation, Pipeline } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * class Sessions extends Pipeline.Tag("Sessions")<Sessions>()({
+ *   operation: Operation.keyed,
+ *   totalTimeout: "20 seconds",
+ *   retry: { retries: 3 },
+ *   circuitBreaker: { minimumCalls: 10 },
+ *   attemptTimeout: "5 seconds"
+ * }) {}
+ *
+ * const createSession = Effect.succeed("s-1").pipe(
+ *   Sessions.protect,
+ *   IdempotencyKey.provideNew
+ * )
+ *
+ * await Effect.runPromise(Effect.provide(createSession, Sessions.layer)) // => "s-1"
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag =
+  <const Id extends string>(id: Id) =>
+  <Self>() =>
+  <R, K extends keyof Stages>(stages: Input<R, K>): TagClass<Self, Id, Rejects[K & keyof Rejects], R> => {
+    const Base = Context.Tag(id)<Self, Pipeline<Rejects[K & keyof Rejects], R>>()
+    return Object.assign(Base, {
+      layer: Layer.effect(Base, make(stages)),
+      protect: <A, E1, R1>(self: Effect.Effect<A, E1, R1>) =>
+        Effect.flatMap(Base, (pipeline) => protect(self, pipeline))
+    })
+  }
+
+/**
+ * What most calls over HTTP want: 30 s for the whole call, three retries with full jitter paid for by a budget of a tenth, a breaker with its defaults, 10 s
+ * for each attempt.
+ *
+ * **Details**
+ *
+ * The operation is `keyed`; `ApiClient` replaces it by what each request is, and `{ ...Pipeline.standard, operation: Operation.read }` says otherwise.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const standard = {
+  operation: Operation.keyed,
+  totalTimeout: Duration.seconds(30),
+  retry: { retries: 3, backoff: Backoff.standard },
+  budget: { ratio: 0.1 },
+  circuitBreaker: {},
+  attemptTimeout: Duration.seconds(10)
+} as const satisfies Stages
+
+/**
+ * `Spec` as a JSON Schema (draft 7), for editors and for checks of configuration files.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const jsonSchema: () => JSONSchema.JsonSchema7Root = () => JSONSchema.make(Spec)
+
+/**
+ * A pipeline from a configuration that was read from somewhere.
+ *
+ * **Details**
+ *
+ * Fails with a `ParseError` that names the path and the values. Whether a call needs a key has to be known when the program is compiled: without `operation` the
+ * type demands one, whatever the configuration says. With it, that operation counts, and not the one of the configuration.
+ *
+ * **Example** (A limit that contradicts another)
+ *
+ * ```ts
+ * import { Operation, Pipeline } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const json = { totalTimeout: "5 seconds", attemptTimeout: "10 seconds" }
+ *
+ * const program = Pipeline.fromConfig(json, { operation: Operation.read }).pipe(
+ *   Effect.as("built"),
+ *   Effect.catchAll((error) => Effect.succeed(error.message.split("\n").at(-1)?.trim()))
+ * )
+ *
+ * await Effect.runPromise(program) // => "└─ attemptTimeout should be at most totalTimeout (5s), got 10s"
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromConfig: {
+  (json: unknown): Effect.Effect<Pipeline<Rejection, IdempotencyKey.IdempotencyKey>, ParseResult.ParseError>
+  <R>(
+    json: unknown,
+    options: { readonly operation: Operation.Operation<R> }
+  ): Effect.Effect<Pipeline<Rejection, R>, ParseResult.ParseError>
+} = <R>(json: unknown, options?: { readonly operation: Operation.Operation<R> }) =>
+  Effect.flatMap(
+    Schema.decodeUnknown(Spec)(json),
+    (stages) => Effect.map(partsOf({ ...stages, ...options }), (parts) => new Built<Rejection, never>(new Run(parts)))
+  )

@@ -4,20 +4,62 @@ export * as ApiClient from "./http/ApiClient.js"
 /** The ten ways in which a call fails, as tagged values. */
 export * as ApiError from "./ApiError.js"
 
+/** A limit of concurrent calls that learns. */
+export * as AdaptiveConcurrency from "./AdaptiveConcurrency.js"
+
+/** Sending less to an upstream that accepts little. */
+export * as AdaptiveThrottle from "./AdaptiveThrottle.js"
+
 /** How long to wait between attempts, as a value. */
 export * as Backoff from "./Backoff.js"
 
-/** From a response that is not a success to the right `ApiError`. */
-export * as ErrorResponse from "./http/ErrorResponse.js"
+/** The same call for many items: pauses, resumes, sends nothing twice. */
+export * as Bulk from "./Bulk.js"
+
+/** So many calls at a time, a bounded number waiting. */
+export * as Bulkhead from "./Bulkhead.js"
+
+/** Faults injected on purpose. */
+export * as Chaos from "./Chaos.js"
 
 /** Not calling what evidently does not work. */
 export * as CircuitBreaker from "./CircuitBreaker.js"
 
-/** What can be said about the outcome of a call that carries an idempotency key. */
+/** Leaving an upstream alone for as long as it asked. */
+export * as Cooldown from "./Cooldown.js"
+
+/** From a response that is not a success to the right `ApiError`. */
+export * as ErrorResponse from "./http/ErrorResponse.js"
+
+/** The FaceSign API. */
+export * as FaceSign from "./api/FaceSign.js"
+
+/** Something instead of a failure. */
+export * as Fallback from "./Fallback.js"
+
+/** The integration API of a field-activities product. */
+export * as FieldActivities from "./api/FieldActivities.js"
+
+/** Asking again before the first answer is late. */
+export * as Hedge from "./Hedge.js"
+
+/** At most one recorded outcome for work under a key. */
 export * as Idempotency from "./Idempotency.js"
 
 /** The name of one logical operation, the same on every attempt. */
 export * as IdempotencyKey from "./IdempotencyKey.js"
+
+/** A server that executes once and replays. */
+export * as IdempotencyMiddleware from "./http/IdempotencyMiddleware.js"
+
+/** Where the records of idempotent work live. */
+export * as IdempotencyStore from "./IdempotencyStore.js"
+
+/** From failures to somebody who looks. */
+export * as Incident from "./Incident.js"
+
+/** Properties to run on policies of your own. */
+export * as Laws from "./testing/Laws.js"
 
 /** What it would mean to run a call twice. */
 export * as Operation from "./Operation.js"
@@ -25,11 +67,17 @@ export * as Operation from "./Operation.js"
 /** One value that says how a call is protected. */
 export * as Pipeline from "./Pipeline.js"
 
-/** Properties to run on policies of your own. */
-export * as Laws from "./testing/Laws.js"
-
 /** What a status means for one API, as data. */
 export * as Playbook from "./Playbook.js"
+
+/** Submit once, ask until it is done, within a time. */
+export * as Polling from "./Polling.js"
+
+/** Errors as RFC 9457 documents, in both directions. */
+export * as ProblemDetails from "./http/ProblemDetails.js"
+
+/** Staying below an agreed rate. */
+export * as RateLimiter from "./RateLimiter.js"
 
 /** Keeping secrets out of everything that is printed. */
 export * as Redaction from "./Redaction.js"
@@ -46,8 +94,20 @@ export * as RetryBudget from "./RetryBudget.js"
 /** Ready schedules and combinators of schedules. */
 export * as Schedules from "./Schedules.js"
 
-/** The Create Session API of a widget partner. */
-export * as WidgetSession from "./api/WidgetSession.js"
+/** The Site Chat API. */
+export * as SiteChat from "./api/SiteChat.js"
+
+/** A limit of time for an attempt or a whole call. */
+export * as Timeout from "./Timeout.js"
+
+/** What a person may read when something has failed. */
+export * as UserMessage from "./UserMessage.js"
 
 /** What a failure means for the next step. */
 export * as Verdict from "./Verdict.js"
+
+/** Hours in milliseconds, for tests and simulations. */
+export * as VirtualTime from "./testing/VirtualTime.js"
+
+/** The Create Session API of a widget partner. */
+export * as WidgetSession from "./api/WidgetSession.js"

@@ -2,9 +2,12 @@
  * A pipeline as an operator wants to read it before the incident: what it does in which order, what it tries again, and what one call can cost at worst.
  */
 import * as Duration from "effect/Duration"
+import * as AdaptiveConcurrency from "./AdaptiveConcurrency.js"
+import * as AdaptiveThrottle from "./AdaptiveThrottle.js"
 import * as Backoff from "./Backoff.js"
 import * as Bulkhead from "./Bulkhead.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
+import * as Cooldown from "./Cooldown.js"
 import * as WorstCase from "./core/worstCase.js"
 import * as Hedge from "./Hedge.js"
 import { optionsOf } from "./instances.js"
@@ -98,14 +101,24 @@ const retryLine = (stages: Stages): ReadonlyArray<Line> => {
   }]
 }
 
-const budgetLine = ({ budget }: Stages): ReadonlyArray<Line> => {
-  if (budget === undefined) return []
-  const options = optionsOf<RetryBudget.Options>(budget)
-  if (options === undefined) return [{ name: "budget", says: "pays for the retries, shared with others" }]
-  const { capacity, ratio, reservePerSecond } = { ...RetryBudget.defaults, ...options }
+/** What a budget was made with; none for one that somebody else made. */
+const budgetOf = ({ budget }: Stages) => {
+  const options = budget === undefined ? undefined : optionsOf<RetryBudget.Options>(budget)
+  return options === undefined ? undefined : {
+    ratio: options.ratio ?? RetryBudget.defaults.ratio,
+    capacity: options.capacity ?? RetryBudget.defaults.capacity,
+    reservePerSecond: options.reservePerSecond ?? RetryBudget.defaults.reservePerSecond
+  }
+}
+
+const budgetLine = (stages: Stages): ReadonlyArray<Line> => {
+  if (stages.budget === undefined) return []
+  const budget = budgetOf(stages)
   return [{
     name: "budget",
-    says: `a success pays for ${ratio} retries, ${reservePerSecond} a second flow in, at most ${capacity} are saved up`
+    says: budget === undefined
+      ? "pays for the retries, as it was made, shared with others"
+      : `a success pays for ${budget.ratio} retries, ${budget.reservePerSecond} a second flow in, at most ${budget.capacity} are saved up`
   }]
 }
 
@@ -203,6 +216,47 @@ const bulkheadLine = (stages: Stages): ReadonlyArray<Line> => {
   return [{ name: "bulkhead", says: `${options.concurrency} at a time; ${waiting}` }]
 }
 
+const throttleLine = ({ throttle }: Stages): ReadonlyArray<Line> => {
+  if (throttle === undefined) return []
+  const { defaults } = AdaptiveThrottle
+  const options = optionsOf<AdaptiveThrottle.Options>(throttle)
+  const most = percent(options?.maxRejection ?? defaults.maxRejection)
+  const times = options?.multiplier ?? defaults.multiplier
+  const window = time(options?.window ?? defaults.window)
+  return [{
+    name: "throttle",
+    says: `turns away up to ${most} when more than ${times} times as many were sent as were accepted, in ${window}`
+  }]
+}
+
+const concurrencyLine = ({ concurrency }: Stages): ReadonlyArray<Line> => {
+  if (concurrency === undefined) return []
+  const limit = optionsOf<AdaptiveConcurrency.Options>(concurrency)?.limit ?? AdaptiveConcurrency.aimd()
+  return [{
+    name: "concurrency",
+    says: `learns how many run at once, from ${limit.min} to ${limit.max}; turns away the rest`
+  }]
+}
+
+const cooldownWait = ({ cooldown }: Stages): Duration.Duration => {
+  if (cooldown === undefined) return Duration.zero
+  const options = optionsOf<Cooldown.Options>(cooldown)
+  if (options === undefined) return Duration.infinity
+  return options.mode === "reject" ? Duration.zero : Duration.decode(options.maxWait ?? Cooldown.defaults.maxWait)
+}
+
+const cooldownLine = (stages: Stages): ReadonlyArray<Line> => {
+  if (stages.cooldown === undefined) return []
+  const wait = cooldownWait(stages)
+  const says = Duration.equals(wait, Duration.zero)
+    ? "turns away until Retry-After has passed"
+    : `waits ${waitSays(wait)} until Retry-After has passed`
+  return [{ name: "cooldown", says }]
+}
+
+const chaosLine = ({ chaos }: Stages): ReadonlyArray<Line> =>
+  chaos === undefined ? [] : [{ name: "chaos", says: "injects faults where that is enabled" }]
+
 const timeoutLine = (name: string, duration: Duration.DurationInput | undefined, what: string): ReadonlyArray<Line> =>
   duration === undefined ? [] : [{ name, says: `${time(duration)} ${what}` }]
 
@@ -220,9 +274,13 @@ const linesOf = (stages: Stages): ReadonlyArray<Line> => [
   ...budgetLine(stages),
   ...hedgeLine(stages),
   ...breakerLine(stages),
+  ...throttleLine(stages),
   ...limiterLine(stages),
   ...bulkheadLine(stages),
-  ...timeoutLine("attempt timeout", stages.attemptTimeout, "for each attempt")
+  ...concurrencyLine(stages),
+  ...cooldownLine(stages),
+  ...timeoutLine("attempt timeout", stages.attemptTimeout, "for each attempt"),
+  ...chaosLine(stages)
 ]
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
@@ -242,7 +300,10 @@ const worstCaseOf = (stages: Stages): WorstCase.WorstCase => {
     totalMillis: millisOf(stages.totalTimeout),
     hedges: hedgesOf(stages),
     hedgeDelayMillis: Duration.toMillis(hedgeDelayOf(stages)),
-    queueMillis: Duration.toMillis(Duration.sum(limiterWait(stages), bulkheadWait(stages))),
+    queueMillis: [limiterWait, bulkheadWait, cooldownWait].reduce(
+      (sum, wait) => sum + Duration.toMillis(wait(stages)),
+      0
+    ),
     attemptMillis: millisOf(stages.attemptTimeout)
   })
 }
@@ -267,9 +328,9 @@ const retried = (stages: Stages): ReadonlyArray<string> => {
 }
 
 const amplification = (stages: Stages, { calls }: WorstCase.WorstCase): string => {
-  const options = stages.budget === undefined ? undefined : optionsOf<RetryBudget.Options>(stages.budget)
-  if (options === undefined) return `When everything fails: ${counted(calls, "request", "requests")} for each call.`
-  const { capacity, reservePerSecond } = { ...RetryBudget.defaults, ...options }
+  const budget = budgetOf(stages)
+  if (budget === undefined) return `When everything fails: ${counted(calls, "request", "requests")} for each call.`
+  const { capacity, reservePerSecond } = budget
   return `When everything fails: 1 request for each call, and ${reservePerSecond} more a second for all of them together, ` +
     `once the ${capacity} saved up are spent.`
 }

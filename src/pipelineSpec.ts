@@ -14,6 +14,7 @@ import * as Backoff from "./Backoff.js"
 import * as Bulkhead from "./Bulkhead.js"
 import * as Check from "./check.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
+import * as Cooldown from "./Cooldown.js"
 import * as DurationSchema from "./durationSchema.js"
 import * as Hedge from "./Hedge.js"
 import * as Operation from "./Operation.js"
@@ -225,6 +226,13 @@ const ConcurrencySpec = strict("concurrency options", {
   idleTimeToLive: Schema.optional(positive("idleTimeToLive"))
 }).pipe(buildable("concurrency", AdaptiveConcurrency.make))
 
+const CooldownSpec = strict("cooldown options", {
+  mode: Schema.optional(Schema.Literal("wait", "reject")),
+  maxWait: Schema.optional(duration("maxWait")),
+  cap: Schema.optional(positive("cap")),
+  trialTimeout: Schema.optional(positive("trialTimeout"))
+}).pipe(buildable("cooldown", Cooldown.make))
+
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // the whole
 // ---------------------------------------------------------------------------------------------------------------------------------------------
@@ -240,6 +248,7 @@ const Fields = strict("pipeline", {
   rateLimiter: Schema.optional(RateLimiterSpec),
   bulkhead: Schema.optional(BulkheadSpec),
   concurrency: Schema.optional(ConcurrencySpec),
+  cooldown: Schema.optional(CooldownSpec),
   attemptTimeout: Schema.optional(positive("attemptTimeout"))
 })
 

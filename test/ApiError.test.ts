@@ -12,7 +12,7 @@ import {
 } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Arbitrary, Cause, Duration, Effect, Exit, FastCheck as fc, Layer, Option, Schema } from "effect"
-import { ApiError, Playbook } from "effect-resilience"
+import { ApiError, Idempotency, Playbook } from "effect-resilience"
 
 const tags = [
   "Auth",
@@ -459,6 +459,127 @@ describe("ApiError.verdict", () => {
 
 const withRepeat = (error: ApiError.ApiError, repeat: "never" | "transient"): ApiError.ApiError =>
   Schema.decodeUnknownSync(ApiError.ApiError)({ ...Schema.encodeSync(ApiError.ApiError)(error), repeat })
+
+describe("ApiError.verdict of an idempotent run", () => {
+  it("a duplicate in flight and a store that does not answer may be asked for again, after the wait", () => {
+    const retryAfter = Duration.seconds(7)
+    const transient = { _tag: "Transient", ambiguous: false, retryAfter: Option.some(retryAfter) }
+    expect([
+      ApiError.verdict(new Idempotency.InFlight({ retryAfter })),
+      ApiError.verdict(new Idempotency.StoreUnavailable({ retryAfter }))
+    ]).toEqual([transient, transient])
+  })
+
+  it("the others are final", () => {
+    const errors = [
+      new Idempotency.Mismatch(),
+      new Idempotency.ResultUnavailable(),
+      new Idempotency.CorruptRecord(),
+      new Idempotency.UnknownOutcome(),
+      new Idempotency.FingerprintError({ path: "payload", reason: "NaN" })
+    ]
+    expect(errors.map((error) => ApiError.verdict(error)._tag)).toEqual(errors.map(() => "Terminal"))
+  })
+})
+
+describe("ApiError.mayHaveRun", () => {
+  const request = HttpClientRequest.post("https://api.test/charges")
+  const answered = (status: number, reason: "StatusCode" | "Decode" | "EmptyBody" = "StatusCode") =>
+    new HttpClientError.ResponseError({
+      request,
+      reason,
+      response: HttpClientResponse.fromWeb(request, new Response(null, { status }))
+    })
+  const judged = (errors: ReadonlyArray<unknown>) => errors.map(ApiError.mayHaveRun)
+  const all = (value: boolean, errors: ReadonlyArray<unknown>) =>
+    expect(judged(errors)).toEqual(errors.map(() => value))
+
+  it("I20: whatever nobody can say was not executed, also when it is not to be repeated", () => {
+    all(true, [
+      new ApiError.Timeout({ message: "late", deadline: "attempt" }),
+      new ApiError.Timeout({ message: "late", deadline: "total" }),
+      new ApiError.Network({ message: "reset", sent: "unknown" }),
+      new ApiError.Network({ message: "reset", sent: "unknown", repeat: "never" }),
+      ...[500, 502, 503, 504, 507, 511, 599].map((status) => new ApiError.Server({ message: "oops", status })),
+      new ApiError.Server({ message: "oops" }),
+      new ApiError.Server({ message: "oops", status: 500, repeat: "never" }),
+      new ApiError.Server({ message: "see other", status: 303 }),
+      new ApiError.Server({ message: "unreadable", status: 201, code: "unreadable_response" }),
+      new Cause.TimeoutException("late")
+    ])
+  })
+
+  it("I20: an answer of the API says that it was not, and so does a request that never left", () => {
+    all(false, [
+      ...tags.filter((tag) => !["Server", "Timeout", "Network"].includes(tag)).map((tag) => samples[tag]),
+      new ApiError.Network({ message: "refused", sent: "no" }),
+      new ApiError.Timeout({ message: "gave up", deadline: "server", status: 408 }),
+      ...[425, 501, 505].map((status) => new ApiError.Server({ message: "no", status })),
+      new ApiError.Conflict({ message: "in flight", inFlight: true })
+    ])
+  })
+
+  it("I20: what a playbook calls worth another try and ambiguous is so here", () => {
+    all(true, [
+      new ApiError.Conflict({ message: "try again", status: 409, repeat: "transient" }),
+      new ApiError.Validation({ message: "try again", status: 422, repeat: "transient" })
+    ])
+  })
+
+  it("I20: the platform's errors are understood the same way", () => {
+    all(true, [
+      answered(500),
+      answered(200, "Decode"),
+      answered(201, "EmptyBody"),
+      new HttpClientError.RequestError({ request, reason: "Transport" })
+    ])
+    all(false, [
+      answered(404),
+      answered(408),
+      answered(501),
+      new HttpClientError.RequestError({ request, reason: "Transport", cause: { code: "ECONNREFUSED" } }),
+      new HttpClientError.RequestError({ request, reason: "Encode" }),
+      new HttpClientError.RequestError({ request, reason: "InvalidUrl" })
+    ])
+  })
+
+  it("I20: of the errors of a run inside, those after which nobody can be sure", () => {
+    const retryAfter = Duration.seconds(1)
+    all(true, [
+      new Idempotency.UnknownOutcome(),
+      new Idempotency.ResultUnavailable(),
+      new Idempotency.CorruptRecord(),
+      new Idempotency.StoreUnavailable({ retryAfter, during: "savepoint" })
+    ])
+    all(false, [
+      new Idempotency.InFlight({ retryAfter }),
+      new Idempotency.Mismatch(),
+      new Idempotency.FingerprintError({ path: "payload", reason: "NaN" }),
+      new Idempotency.StoreUnavailable({ retryAfter, during: "acquire" })
+    ])
+  })
+
+  it("I20: an error that is not understood is one of the business", () => {
+    all(false, [
+      new Error("boom"),
+      "timeout",
+      undefined,
+      null,
+      { _tag: "Timeout", deadline: "total" },
+      new HttpApiError.Conflict()
+    ])
+  })
+
+  it("I20: whatever has an ambiguous verdict may have run", () => {
+    fc.assert(
+      fc.property(Arbitrary.make(ApiError.ApiError), (error) => {
+        const verdict = ApiError.verdict(error)
+        if (verdict._tag === "Transient" && verdict.ambiguous) expect(ApiError.mayHaveRun(error)).toBe(true)
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
 
 describe("ApiError in an HttpApi", () => {
   const statusOf = {

@@ -15,6 +15,7 @@ import {
   TestClock
 } from "effect"
 import { IdempotencyKey } from "effect-resilience"
+import { createHmac } from "node:crypto"
 import { inspect } from "node:util"
 
 const value = (key: IdempotencyKey.IdempotencyKey) => Redacted.value(key.value)
@@ -325,6 +326,42 @@ describe("IdempotencyKey.kid", () => {
       const a = yield* IdempotencyKey.kid(yield* IdempotencyKey.fromString("bc"), ["a"])
       const b = yield* IdempotencyKey.kid(yield* IdempotencyKey.fromString("c"), ["ab"])
       expect(a).not.toBe(b)
+    }))
+})
+
+describe("IdempotencyKey in a store", () => {
+  const under = (secret: string, ...previous: ReadonlyArray<string>) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    self.pipe(
+      Effect.provideService(IdempotencyKey.Secret, Redacted.make(secret)),
+      Effect.provideService(IdempotencyKey.PreviousSecrets, previous.map((text) => Redacted.make(text)))
+    )
+
+  it.effect("I5: its name is a whole HMAC-SHA-256, of which the kid is the beginning", () =>
+    Effect.gen(function*() {
+      const key = yield* IdempotencyKey.fromString("order-17")
+      const { keyHash, previousKeyHashes } = yield* IdempotencyKey.hashes(key, ["shop", "pay"])
+      const kid = yield* IdempotencyKey.kid(key, ["shop", "pay"])
+      expect(keyHash).toMatch(/^[0-9a-f]{64}$/)
+      expect([keyHash.slice(0, 16), previousKeyHashes]).toEqual([kid, []])
+    }))
+
+  it.effect("I5: it is the HMAC that others compute", () =>
+    Effect.gen(function*() {
+      const key = yield* IdempotencyKey.fromString("order-17")
+      const expected = createHmac("sha256", "s3cret").update("4:shop3:pay8:order-17").digest("hex")
+      expect((yield* IdempotencyKey.hashes(key, ["shop", "pay"]).pipe(under("s3cret"))).keyHash).toBe(expected)
+    }))
+
+  it.effect("I5: after a change of the secret its names of before are known, each once and without the present one", () =>
+    Effect.gen(function*() {
+      const key = yield* IdempotencyKey.fromString("order-17")
+      const nameUnder = (secret: string) =>
+        Effect.map(IdempotencyKey.hashes(key, ["shop"]).pipe(under(secret)), ({ keyHash }) => keyHash)
+      const names = yield* IdempotencyKey.hashes(key, ["shop"]).pipe(under("c", "b", "a", "b", "c"))
+      expect(names).toEqual({
+        keyHash: yield* nameUnder("c"),
+        previousKeyHashes: [yield* nameUnder("b"), yield* nameUnder("a")]
+      })
     }))
 })
 

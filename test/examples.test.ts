@@ -108,7 +108,34 @@ describe("examples", () => {
     ])
   }, 60_000)
 
-  const short = ["first-call", "retry-anything", "schedules", "circuit-breaker", "two-breakers"]
+  it(
+    "storm: plain retries stay where the spike left them, the standard pipeline comes back, and both are drawn",
+    async () => {
+      const lines = await run("storm")
+      const rates = lines.filter((line) => line.startsWith("  ")).map((line) =>
+        Number(line.trim().split(/\s{2,}/).at(-1))
+      )
+      const [plainBefore = 0, standardBefore = 0, plainAfter = 0, standardAfter = 0] = rates
+      expect([plainBefore, standardBefore]).toEqual([40, 40])
+      expect(plainAfter).toBeLessThan(1)
+      expect(standardAfter).toBeGreaterThan(20)
+      expect(fs.readFileSync(`${root}examples/out/storm.svg`, "utf8")).toMatch(
+        /^<svg [^]*plain retries do not recover[^]*<\/svg>\n$/
+      )
+    },
+    120_000
+  )
+
+  it("hedged-reads: the slow tail disappears for a few requests more", async () => {
+    const lines = await run("hedged-reads")
+    expect(lines[0]).toBe("without hedges: 60 calls, 6 of them slow, 60 requests")
+    expect(lines[1]).toMatch(/^with hedges: 60 calls, [01] of them slow, 6\d requests$/)
+    expect(lines.at(-1)).toBe("the slowest call is quicker: true")
+  }, 60_000)
+
+  const short = fs.readdirSync(`${root}examples`).filter((name) => name.endsWith(".ts")).map((name) =>
+    name.slice(0, -3)
+  )
   it.each(short)("%s is under 80 lines", (name) => {
     expect(fs.readFileSync(`${root}examples/${name}.ts`, "utf8").split("\n").length).toBeLessThan(80)
   })

@@ -63,14 +63,65 @@ const contract: Readonly<Record<string, Surface>> = {
     values: ["TypeId", "IdempotencyKey", "make", "fromString", "derive", "provide", "provideNew"],
     types: ["IdempotencyKey"]
   },
-  Idempotency: { file: "Idempotency", values: ["UnknownOutcome"], types: [] },
-  Pipeline: { file: "Pipeline", values: ["TypeId", "make", "protect"], types: ["Pipeline", "Stages", "Input"] },
+  CircuitBreaker: {
+    file: "CircuitBreaker",
+    values: [
+      "count",
+      "time",
+      "consecutive",
+      "rate",
+      "success",
+      "failure",
+      "ignored",
+      "CircuitOpen",
+      "make",
+      "CircuitBreaker",
+      "layer",
+      "protect",
+      "Tag"
+    ],
+    types: ["State", "Snapshot", "ProtectOptions", "Protect", "CircuitBreaker", "TagClass"]
+  },
+  Timeout: { file: "Timeout", values: ["attempt", "total"], types: ["Limit"] },
+  Bulkhead: { file: "Bulkhead", values: ["BulkheadFull", "make"], types: ["Options", "Bulkhead"] },
+  RateLimiter: { file: "RateLimiter", values: ["RateLimited", "make"], types: ["CallOptions", "RateLimiter"] },
+  Hedge: { file: "Hedge", values: ["hedge"], types: ["Options"] },
+  Fallback: { file: "Fallback", values: ["orElse"], types: [] },
+  Idempotency: {
+    file: "Idempotency",
+    values: [
+      "InFlight",
+      "Mismatch",
+      "StoreUnavailable",
+      "ResultUnavailable",
+      "CorruptRecord",
+      "FingerprintError",
+      "UnknownOutcome",
+      "run"
+    ],
+    types: ["Options", "Work", "Env"]
+  },
+  IdempotencyStore: {
+    file: "IdempotencyStore",
+    values: ["StoreError", "IdempotencyStore", "layerStoreMemory"],
+    types: ["Claim", "Held", "Acquired", "Kept", "Service", "IdempotencyStore"]
+  },
+  IdempotencyMiddleware: { file: "http/IdempotencyMiddleware", values: ["make"], types: [] },
+  Pipeline: {
+    file: "Pipeline",
+    values: ["TypeId", "make", "protect", "Tag", "Spec", "fromConfig", "standard", "describe"],
+    types: ["Pipeline", "TagClass"]
+  },
   ApiClient: {
     file: "http/ApiClient",
     values: ["make", "layer", "fromResponse", "fromClientError", "json", "withEndpoint", "withOperation"],
     types: ["ErrorBody", "Options"]
   },
-  Laws: { file: "testing/Laws", values: ["schedule", "delays", "playbook"], types: [] }
+  Laws: {
+    file: "testing/Laws",
+    values: ["schedule", "delays", "playbook", "breaker", "idempotencyStore", "pipeline"],
+    types: []
+  }
 }
 
 const modules = Object.entries(contract)

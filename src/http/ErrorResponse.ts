@@ -17,6 +17,7 @@ import * as RetryAfter from "../core/retryAfter.js"
 import * as Playbook from "../Playbook.js"
 import { decode, type Decoder, type ErrorBody, ofSeconds } from "./errorBody.js"
 import { readFront } from "./front.js"
+import * as IdempotencyTypes from "./idempotencyTypes.js"
 
 export { anyErrorBody, decode } from "./errorBody.js"
 export { defaults, readFront } from "./front.js"
@@ -103,6 +104,14 @@ const known = <A extends object>(fields: A): A =>
 const isKept = (name: string): boolean =>
   keptHeaders.some((kept) => typeof kept === "string" ? kept === name : name.search(kept) !== -1)
 
+/**
+ * Whether the same request under the same key will be answered like this for ever. A replayed failure is one that the server keeps (the header is that of
+ * the standard and of Stripe).
+ */
+const isSettled = ({ body, headers }: Answer): boolean =>
+  /^\s*(?:true|\?1)\s*$/i.test(headers["idempotent-replayed"] ?? "") ||
+  [body.type, body.code].some((word) => word !== undefined && IdempotencyTypes.isSettled(word))
+
 /** The tags that carry nothing beside the common context. */
 const plain = { Auth: ApiError.Auth, Policy: ApiError.Policy, NotFound: ApiError.NotFound }
 
@@ -132,8 +141,7 @@ export const toApiError = (answer: Answer, playbook: Playbook.Playbook = Playboo
         value !== undefined && isKept(name) ? [[name, scrub(value)] as const] : []
       )
     ),
-    // A replayed failure will be replayed again: the server keeps the outcome, and this key will never get another.
-    repeat: headers["idempotent-replayed"] === "true" && status >= 500 ? "never" as const : repeat
+    repeat: isSettled(answer) ? "never" as const : repeat
   })
   switch (row.tag) {
     case "Validation": {

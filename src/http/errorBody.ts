@@ -134,7 +134,8 @@ const toBody = (raw: typeof RawBody.Type): ErrorBody => {
   return {
     message,
     code: said.code ?? (message === name ? undefined : name) ?? type,
-    type: nested === undefined ? undefined : type,
+    // Where there is nothing else, the type is the code.
+    type: nested === undefined && said.code === undefined ? undefined : type,
     requestId: said.request_id ?? said.requestId ?? raw.request_id ?? raw.requestId,
     issues: issuesOf(said.issues ?? said.errors ?? raw.issues ?? raw.errors) ??
       (sentences !== undefined && typeof sentences !== "string" ? sentences.map(issueOf) : undefined),
@@ -178,6 +179,19 @@ const textOf = (bytes: Uint8Array, contentType: string | undefined): string => {
   return decoder.decode(bytes)
 }
 
+/** The JSON in a body, or nothing when it is empty, cut short, or not what it says it is. */
+export const jsonOf = (bytes: Uint8Array, contentType: string | undefined): Option.Option<unknown> => {
+  try {
+    return Option.some(JSON.parse(textOf(bytes, contentType)))
+  } catch {
+    return Option.none()
+  }
+}
+
+/** What a JSON value says, by the default decoder; nothing when it does not fit. */
+export const ofJson: (json: unknown) => ErrorBody = (json) =>
+  Option.getOrElse(Schema.decodeUnknownOption(anyErrorBody)(json), () => ({}))
+
 /**
  * What a body says, or nothing when it is empty, not JSON or does not fit. O(body).
  *
@@ -189,11 +203,7 @@ export const decode = (
   options: { readonly contentType?: string | undefined; readonly schema?: Decoder | undefined }
 ): Effect.Effect<ErrorBody> =>
   Effect.suspend(() => {
-    let json: unknown
-    try {
-      json = JSON.parse(textOf(bytes, options.contentType))
-    } catch {
-      return Effect.succeed({})
-    }
-    return Effect.orElseSucceed(Schema.decodeUnknown(options.schema ?? anyErrorBody)(json), () => ({}))
+    const json = jsonOf(bytes, options.contentType)
+    if (Option.isNone(json)) return Effect.succeed({})
+    return Effect.orElseSucceed(Schema.decodeUnknown(options.schema ?? anyErrorBody)(json.value), () => ({}))
   })

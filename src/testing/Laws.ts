@@ -23,6 +23,8 @@ import { LawBroken } from "./lawBroken.js"
 
 export { breaker } from "./breakerLaw.js"
 export { LawBroken } from "./lawBroken.js"
+export { pipeline } from "./pipelineLaw.js"
+export { idempotencyStore } from "./storeLaw.js"
 
 /** Any schedule at all: its inputs are tried out, whatever it takes. */
 type AnySchedule<R> = Schedule.Schedule<unknown, never, R>

@@ -100,6 +100,24 @@ describe("lint-house", () => {
       ])
     })
 
+    it("lets the owner of timers arm one, and use no other clock", () => {
+      expect(findings({
+        "src/deadline.ts": [
+          "export const a = setTimeout(() => {}, 1)",
+          "export const b = globalThis.setTimeout(() => {}, 1)",
+          "export const c = setInterval(() => {}, 1)",
+          "export const d = Date.now()"
+        ].join("\n"),
+        "src/http/deadline.ts": "export const a = setTimeout(() => {}, 1)\n",
+        "src/core/deadline.ts": "export const a = setTimeout(() => {}, 1)\n"
+      })).toEqual([
+        `src/core/deadline.ts:1  core-globals  ${core} setTimeout`,
+        "src/deadline.ts:3  clock  use effect's Clock, Random and sleep instead of setInterval",
+        "src/deadline.ts:4  clock  use effect's Clock, Random and sleep instead of Date.now",
+        "src/http/deadline.ts:1  clock  use effect's Clock, Random and sleep instead of setTimeout"
+      ])
+    })
+
     it("refuses a destructured Date.now", () => {
       expect(findings({ "src/Other.ts": "const { now } = Date\nexport { now }\n" })).toEqual([
         "src/Other.ts:1  clock  use effect's Clock, Random and sleep instead of Date.now"

@@ -1,0 +1,235 @@
+/**
+ * The session API of an identity verification service: its statuses and error types, the retry of its document, sessions that are created once, and where
+ * to get help.
+ *
+ * Its document shows an SDK and no HTTP: paths and the header of the key can be said otherwise. Its retry loop calls three times in all (`maxRetries = 3`
+ * counts calls) and waits once more after the last one; that last wait is left out, because nothing follows it. Its loop also repeats what was not found,
+ * which would be not found again; we do not.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as ApiError from "../ApiError.js"
+import * as Backoff from "../Backoff.js"
+import type * as CircuitBreaker from "../CircuitBreaker.js"
+import * as ApiClient from "../http/ApiClient.js"
+import type * as Idempotency from "../Idempotency.js"
+import type * as IdempotencyKey from "../IdempotencyKey.js"
+import * as Operation from "../Operation.js"
+import * as Pipeline from "../Pipeline.js"
+import type * as Playbook from "../Playbook.js"
+import * as UserMessage from "../UserMessage.js"
+import { type Environment, errorBodyFor, messages, playbook, playbookFor, redactedNames } from "./faceSignErrors.js"
+import { type SessionSettings, validate } from "./faceSignRequest.js"
+import * as LogFields from "./logFields.js"
+import { wholeBody } from "./wholeBody.js"
+
+export {
+  ErrorBody,
+  errorObject,
+  ErrorType,
+  help,
+  messages,
+  playbook,
+  playbookFor,
+  redactedNames,
+  supportReference
+} from "./faceSignErrors.js"
+export type { Environment, SupportReference } from "./faceSignErrors.js"
+export { Node, SessionSettings, validate } from "./faceSignRequest.js"
+export type { LogContext, LogFields } from "./logFields.js"
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// failures
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Everything that a call can fail with. `E` is what its pipeline can reject with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempotency.UnknownOutcome | E
+
+/**
+ * The sentence that a user may read about a failure: safe, without technical details, in English or German, otherwise general ones. See `UserMessage.of`.
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const userMessage = (
+  error: unknown,
+  options: { readonly locale?: UserMessage.Options["locale"] } = {}
+): string => UserMessage.of(error, { playbook, catalogue: messages, locale: options.locale })
+
+/**
+ * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
+  LogFields.logFields("facesign", error, context)
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// policies
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * The document's retry and limits of time: three calls in all, `min(1000 * 2^n, 10000)` ms between them, never before the `Retry-After` of the answer or the
+ * seconds in its message; 15 s for each call, 3 min for all of it.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const stages = {
+  operation: Operation.keyed,
+  totalTimeout: "3 minutes",
+  retry: {
+    retries: 2,
+    backoff: Backoff.exponential({ base: "1 second", cap: "10 seconds", jitter: Backoff.none })
+  },
+  circuitBreaker: {},
+  attemptTimeout: "15 seconds"
+} as const satisfies Pipeline.Stages
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// the client
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What creating a session gives. `clientSecret` is for the browser of the user, and does not print itself.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Created = Schema.Struct({
+  session: Schema.Struct({ id: Schema.String }),
+  clientSecret: Schema.optional(Schema.Redacted(Schema.String))
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Created = typeof Created.Type
+
+/**
+ * A session, as far as it is read here.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Session = Schema.Struct({ id: Schema.String, status: Schema.optional(Schema.String) })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Session = typeof Session.Type
+
+/**
+ * - `auth`: the API key, sent as `Authorization: Bearer`.
+ * - `environment`: default `production`. In `development` a 403 may be a missing authentication header.
+ * - `paths`: default `/v1/sessions` and `/v1/sessions/:id`.
+ * - `playbook`: default that of the environment. Extend it for codes of a 409 that say "still running" (`inFlightCodes`).
+ * - `pipeline`: how calls are protected. Default: one made of `stages`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E = CircuitBreaker.CircuitOpen> {
+  readonly baseUrl: string
+  readonly auth: Redacted.Redacted<string>
+  readonly environment?: Environment | undefined
+  readonly paths?: Partial<typeof defaults.paths> | undefined
+  readonly playbook?: Playbook.Playbook | undefined
+  readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  environment: "production" as Environment,
+  paths: { sessions: "/v1/sessions", session: "/v1/sessions/:id" }
+}
+
+/**
+ * The API as its callers see it.
+ *
+ * **Details**
+ *
+ * `createSession` validates before it sends: settings that would be refused fail with a `Validation` whose `issues` say where, and no request is made. It is
+ * sent under the idempotency key of the environment. `session` reads one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FaceSign<E = CircuitBreaker.CircuitOpen> {
+  readonly createSession: (
+    settings: SessionSettings
+  ) => Effect.Effect<Created, Failure<E>, IdempotencyKey.IdempotencyKey>
+  readonly session: (id: string) => Effect.Effect<Session, Failure<E>>
+}
+
+const refuse = (issues: ApiError.Validation["issues"], endpoint: string): ApiError.Validation =>
+  new ApiError.Validation({
+    message: issues.map(({ message }) => message).join("; "),
+    code: issues.every(({ message }) => message.endsWith("is required")) ? "parameter_missing" : "parameter_invalid",
+    method: "POST",
+    endpoint,
+    issues
+  })
+
+/**
+ * A client of the API.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E = CircuitBreaker.CircuitOpen>(
+  options: Options<E>
+): Effect.Effect<FaceSign<E>, never, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const environment = options.environment ?? defaults.environment
+    const paths = { ...defaults.paths, ...options.paths }
+    const client = yield* wholeBody(ApiClient.make<E>({
+      name: "facesign",
+      baseUrl: options.baseUrl,
+      playbook: options.playbook ?? playbookFor(environment),
+      errorBody: errorBodyFor(environment),
+      // Without a pipeline, `E` is what this one rejects with.
+      pipeline: options.pipeline ?? (yield* Pipeline.make(stages)) as Pipeline.Pipeline<E, unknown>,
+      redactedNames,
+      secrets: [options.auth]
+    }))
+    const send = <A, I>(request: HttpClientRequest.HttpClientRequest, endpoint: string, schema: Schema.Schema<A, I>) =>
+      client.execute(HttpClientRequest.bearerToken(request, options.auth)).pipe(
+        Effect.flatMap(ApiClient.json(schema)),
+        ApiClient.withEndpoint(endpoint)
+      )
+    return {
+      createSession: (settings) =>
+        Effect.suspend(() => {
+          const issues = validate(settings)
+          if (issues.length > 0) return refuse(issues, paths.sessions)
+          const request = HttpClientRequest.post(paths.sessions).pipe(HttpClientRequest.bodyUnsafeJson(settings))
+          return send(request, paths.sessions, Created)
+        }).pipe(ApiClient.withOperation(Operation.keyed)),
+      session: (id) =>
+        Effect.map(
+          send(
+            HttpClientRequest.get(paths.session.replace(":id", encodeURIComponent(id))),
+            paths.session,
+            Schema.Struct({ session: Session })
+          ),
+          ({ session }) => session
+        )
+    }
+  })

@@ -1,0 +1,439 @@
+/**
+ * The integration API of a website chat: its statuses, its retry decision table, asynchronous answers that survive a time-out, documents that are synced
+ * once, and where to look when something repeats.
+ *
+ * Its document names no paths and describes no bodies beside those of errors. The paths used here can be said otherwise; of bodies only what is needed is
+ * read. It says nothing about idempotency keys either: where it says "use care", calls carry one and are repeated under it. Give
+ * `writes: Operation.once` for an API that ignores keys; then only what certainly was not executed is repeated.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import { hasProperty } from "effect/Predicate"
+import * as Record from "effect/Record"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as ApiError from "../ApiError.js"
+import * as Bulk from "../Bulk.js"
+import * as CircuitBreaker from "../CircuitBreaker.js"
+import * as ApiClient from "../http/ApiClient.js"
+import * as Idempotency from "../Idempotency.js"
+import * as IdempotencyKey from "../IdempotencyKey.js"
+import * as Incident from "../Incident.js"
+import * as Operation from "../Operation.js"
+import * as Pipeline from "../Pipeline.js"
+import * as Polling from "../Polling.js"
+import type * as RetryBudget from "../RetryBudget.js"
+import * as UserMessage from "../UserMessage.js"
+import * as LogFields from "./logFields.js"
+import {
+  concluded,
+  type Failure,
+  isOver,
+  type JobStatus,
+  tell,
+  type WaitFailure,
+  type WaitOptions
+} from "./siteChatJobs.js"
+import * as Models from "./siteChatModels.js"
+import { type OperationName, operations, type Policy, type Rule } from "./siteChatOperations.js"
+import { messages, playbook, redactedNames } from "./siteChatPlaybook.js"
+import { wholeBody } from "./wholeBody.js"
+
+export { isNews, Job, JobFailed } from "./siteChatJobs.js"
+export type { Failure, JobStatus, WaitFailure, WaitOptions } from "./siteChatJobs.js"
+export { Answer, CreatedDocument, ErrorBody, Session, Site, Statistics, Tenant } from "./siteChatModels.js"
+export type { Document, Feedback, FileDocument, Question, WrittenDocument } from "./siteChatModels.js"
+export { operations } from "./siteChatOperations.js"
+export type { OperationName, Policy, Rule } from "./siteChatOperations.js"
+export { incidentRules, messages, playbook, redactedNames } from "./siteChatPlaybook.js"
+export type { LogContext, LogFields } from "./logFields.js"
+
+const integration = "site-chat"
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// failures
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * The sentence that a visitor may read about a failure: safe, not technical, in English or German, otherwise general ones. See `UserMessage.of`.
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const userMessage = (
+  error: unknown,
+  options: { readonly locale?: UserMessage.Options["locale"] } = {}
+): string => UserMessage.of(error, { playbook, catalogue: messages, locale: options.locale })
+
+/**
+ * The fields to log about a failure: integration, environment, endpoint template, method, status, tenant, site, session and request id, retries, latency,
+ * whether it timed out, and what it was. Nothing that was sent, nothing that the API wrote.
+ *
+ * **Example** (A log line)
+ *
+ * ```ts
+ * import { ApiError, SiteChat } from "effect-resilience"
+ *
+ * const error = new ApiError.Server({ message: "upstream", status: 503, requestId: "req-1", attempts: 3 })
+ * const { requestId, retries, status, timedOut } = SiteChat.logFields(error, { environment: "production", tenantId: "acme" })
+ *
+ * [requestId, retries, status, timedOut] // => ["req-1", 2, 503, false]
+ * ```
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
+  LogFields.logFields(integration, error, context)
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// bulk work
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/** What every further document would meet as well. */
+const stopsSync = (error: unknown): boolean =>
+  (ApiError.isApiError(error) && (error._tag === "Auth" || error._tag === "Policy")) ||
+  error instanceof Idempotency.StoreUnavailable
+
+/**
+ * How documents are synced with `Bulk.forEach(documents, chat.syncDocument, SiteChat.documentSync(...))`: a sync log from source to document, a pause when
+ * too much fails, and an end where the key is refused.
+ *
+ * **Details**
+ *
+ * A document is known by its `sourceId` and `revision`: one that has succeeded is not sent again, by no run. Other content under the same two is a
+ * `Mismatch`. `timeToLive` is how long a success is remembered, default 30 days.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const documentSync = (options: {
+  readonly tenantId: string
+  readonly siteId: string
+  readonly timeToLive?: Duration.DurationInput | undefined
+  readonly pauseWhen?: Bulk.Options["pauseWhen"]
+}) => ({
+  syncLog: Bulk.syncLog({
+    scope: [integration, options.tenantId, options.siteId, "documents"],
+    id: Models.documentId,
+    payload: Models.documentPayload,
+    result: Models.CreatedDocument,
+    timeToLive: options.timeToLive
+  }),
+  pauseWhen: options.pauseWhen ?? Bulk.defaults.pauseWhen,
+  stopWhen: stopsSync
+})
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// the client
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * **Details**
+ *
+ * - `apiKey`: sent as `Authorization: Bearer`.
+ * - `writes`: what creating documents, chatting and feedback are. Default `Operation.keyed`, which demands an idempotency key.
+ * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with the same `:parameters`.
+ * - `circuitBreaker`: one for all operations. Default: one that does not mind slow answers. `budget`: pays for the retries of all operations. Default: none.
+ * - `jobStates`: which words for the status of an asynchronous answer are the last ones. Default: `completed`, `done`, `succeeded`; `failed`, `error`,
+ *   `cancelled`. Any other is waited for.
+ * - `askWithin`: the budget for an asynchronous answer. Default 2 min.
+ * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: SiteChat.incidentRules })`). Calls
+ *   are those of `site-chat`, answers that were waited for those of `site-chat jobs`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<W = IdempotencyKey.IdempotencyKey> {
+  readonly baseUrl: string
+  readonly apiKey: Redacted.Redacted<string>
+  readonly tenantId: string
+  readonly siteId: string
+  readonly writes?: Operation.Operation<W> | undefined
+  readonly policies?: Partial<Readonly<Record<OperationName, Partial<Policy>>>> | undefined
+  readonly paths?: Partial<Readonly<Record<OperationName, string>>> | undefined
+  readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options | undefined
+  readonly budget?: RetryBudget.RetryBudget | undefined
+  readonly jobStates?: { readonly done: ReadonlyArray<string>; readonly failed: ReadonlyArray<string> } | undefined
+  readonly askWithin?: Duration.DurationInput | undefined
+  readonly detector?: Incident.Detector | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  askWithin: "2 minutes",
+  circuitBreaker: { slowCall: false },
+  jobStates: { done: ["completed", "done", "succeeded"], failed: ["failed", "error", "cancelled"] }
+} as const
+
+/**
+ * An answer, or what to show in its place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reply =
+  | { readonly _tag: "Answered"; readonly answer: Models.Answer }
+  | { readonly _tag: "Fallback"; readonly message: string; readonly error: Failure }
+
+/**
+ * The API as its callers see it. `W` is what unsafe calls demand: an idempotency key, unless `writes` says otherwise.
+ *
+ * **Details**
+ *
+ * - `syncDocument`: one attempt for a document of any kind, for `Bulk.forEach`, which repeats and pauses.
+ * - `chatOrFallback`: `chat` that does not fail: after the last attempt it gives the sentence to show.
+ * - `ask`: submits a question and polls for the answer. A failure to submit is `SubmitFailed`, one to poll `PollFailed`; `PollingTimeout` ends the waiting
+ *   and not the job. `resume` waits on, and does not submit.
+ * - `sendFeedback` carries a key made of the `eventId`: the same event twice is one piece of feedback.
+ * - `closeSession` may be repeated: closing twice is the same as once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SiteChat<W = IdempotencyKey.IdempotencyKey> {
+  readonly tenant: Effect.Effect<typeof Models.Tenant.Type, Failure>
+  readonly site: Effect.Effect<typeof Models.Site.Type, Failure>
+  readonly sessions: Effect.Effect<ReadonlyArray<typeof Models.Session.Type>, Failure>
+  readonly statistics: Effect.Effect<typeof Models.Statistics.Type, Failure>
+  readonly createDocument: (document: Models.WrittenDocument) => Effect.Effect<Models.CreatedDocument, Failure, W>
+  readonly uploadDocument: (document: Models.FileDocument) => Effect.Effect<Models.CreatedDocument, Failure, W>
+  readonly syncDocument: (document: Models.Document) => Effect.Effect<Models.CreatedDocument, Failure, W>
+  readonly chat: (question: Models.Question) => Effect.Effect<Models.Answer, Failure, W>
+  readonly chatOrFallback: (
+    question: Models.Question,
+    options?: { readonly locale?: UserMessage.Options["locale"] }
+  ) => Effect.Effect<Reply, never, W>
+  readonly submitChat: (question: Models.Question) => Effect.Effect<{ readonly request_id: string }, Failure, W>
+  readonly pollChat: (requestId: string) => Effect.Effect<JobStatus, Failure>
+  readonly ask: (
+    question: Models.Question,
+    options?: WaitOptions
+  ) => Effect.Effect<Models.Answer, Polling.SubmitFailed<Failure> | WaitFailure, W>
+  readonly resume: (requestId: string, options?: WaitOptions) => Effect.Effect<Models.Answer, WaitFailure>
+  readonly sendFeedback: (feedback: Models.Feedback) => Effect.Effect<void, Failure>
+  readonly closeSession: (sessionId: string) => Effect.Effect<void, Failure>
+}
+
+type Parameters = Readonly<Record<string, string>>
+
+const fill = (template: string, parameters: Parameters): string =>
+  template.replaceAll(
+    /:(\w+)/g,
+    (whole, name: string) => Object.hasOwn(parameters, name) ? encodeURIComponent(parameters[name] ?? "") : whole
+  )
+
+/** One attempt, for whoever repeats it. */
+const single = (rule: Rule): Rule => ({ ...rule, retries: 0 })
+
+type Rules = Readonly<Record<OperationName | "syncFile" | "syncText", Rule>>
+
+const rulesOf = ({ paths, policies }: Options<unknown>): Rules => {
+  const rule = (name: OperationName): Rule => ({
+    ...operations[name],
+    ...policies?.[name],
+    path: paths?.[name] ?? operations[name].path
+  })
+  // As many rules as operations.
+  const rules = Record.map(operations, (_, name) => rule(name))
+  return { ...rules, syncText: single(rules.createDocument), syncFile: single(rules.uploadDocument) }
+}
+
+/** Whoever repeats the call of a bulk job takes it for keyed. What may have been executed without a key is final. */
+const finalIfOpen = (operation: Operation.Operation<unknown>) => <A, R>(self: Effect.Effect<A, Failure, R>) =>
+  operation._tag === "Once"
+    ? Effect.mapError(
+      self,
+      (error) =>
+        ApiError.isApiError(error) && ApiError.mayHaveRun(error) ? ApiError.annotate(error, { repeat: "never" }) : error
+    )
+    : self
+
+const unreadable = (endpoint: string): ApiError.Server =>
+  new ApiError.Server({
+    message: "The API says that the answer is done, and does not give it",
+    status: 200,
+    code: "unreadable_response",
+    method: "GET",
+    endpoint
+  })
+
+const keyOfEvent = (eventId: string) =>
+  Effect.map(Clock.currentTimeMillis, (madeAt) =>
+    IdempotencyKey.derive({
+      [IdempotencyKey.TypeId]: IdempotencyKey.TypeId,
+      value: Redacted.make("effect-resilience/SiteChat feedback"),
+      madeAt
+    }, eventId))
+
+const isBreaker = (
+  breaker: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options
+): breaker is CircuitBreaker.CircuitBreaker => hasProperty(breaker, "protect")
+
+/** A client for each rule. All of them share one breaker, except for those of bulk work, which pauses by itself. */
+const clientsOf = (options: Options<unknown>, rules: Rules) =>
+  Effect.gen(function*() {
+    const given = options.circuitBreaker ?? defaults.circuitBreaker
+    const breaker = isBreaker(given) ? given : yield* CircuitBreaker.make(given)
+    const clientOf = (rule: Rule, name: string) =>
+      Effect.flatMap(
+        Pipeline.make({
+          operation: rule.operation,
+          totalTimeout: rule.totalTimeout,
+          retry: { retries: rule.retries, backoff: rule.backoff },
+          budget: options.budget,
+          circuitBreaker: name.startsWith("sync") ? undefined : breaker,
+          attemptTimeout: rule.attemptTimeout
+        }),
+        (pipeline) =>
+          ApiClient.make({
+            name: integration,
+            baseUrl: options.baseUrl,
+            playbook,
+            pipeline,
+            redactedNames,
+            secrets: [options.apiKey]
+          })
+      )
+    return yield* wholeBody(Effect.all(Record.map(rules, clientOf)))
+  })
+
+/**
+ * A client of the API.
+ *
+ * **Details**
+ *
+ * Every call has a limit of time for each attempt, its body included, and one for all attempts. Dies with a `RangeError` for nonsense options.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <W = IdempotencyKey.IdempotencyKey>(
+  options: Options<W>
+): Effect.Effect<SiteChat<W>, never, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const { detector } = options
+    const rules = rulesOf(options)
+    const clients = yield* clientsOf(options, rules)
+    // Without `writes`, `W` is the key.
+    const writes = options.writes ?? Operation.keyed as Operation.Operation<W>
+    const states = options.jobStates ?? defaults.jobStates
+    const here = { tenantId: options.tenantId, siteId: options.siteId }
+    const withKey = HttpClientRequest.bearerToken(options.apiKey)
+    const watchedAs = (name: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> =>
+      detector === undefined ? identity : Incident.watch(detector, name)
+    const watched = watchedAs(integration)
+    // Polls are many, and would make the share of the answers that time out look small.
+    const watchedJob = watchedAs(`${integration} jobs`)
+
+    const call = <A, I>(
+      name: keyof Rules,
+      schema: Schema.Schema<A, I>,
+      parameters: Parameters = {},
+      body: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity
+    ): Effect.Effect<A, Failure> => {
+      const { method, path } = rules[name]
+      const request = HttpClientRequest.make(method)(fill(path, { ...here, ...parameters }))
+      return clients[name].execute(withKey(body(request))).pipe(
+        Effect.flatMap(ApiClient.json(schema)),
+        ApiClient.withEndpoint(path),
+        watched
+      )
+    }
+    const write = <A, I>(name: keyof Rules, schema: Schema.Schema<A, I>, body: object): Effect.Effect<A, Failure, W> =>
+      call(name, schema, {}, HttpClientRequest.bodyUnsafeJson(body)).pipe(ApiClient.withOperation(writes))
+    const upload = (name: keyof Rules, document: Models.FileDocument) =>
+      call(name, Models.CreatedDocument, {}, HttpClientRequest.bodyFormData(Models.documentForm(document))).pipe(
+        ApiClient.withOperation(writes)
+      )
+
+    const questionBody = ({ message, sessionId }: Models.Question) => ({
+      message,
+      ...(sessionId === undefined ? {} : { session_id: sessionId })
+    })
+    const chat = (question: Models.Question) => write("chat", Models.Answer, questionBody(question))
+    const submitChat = (question: Models.Question) => write("submitChat", Models.SubmittedChat, questionBody(question))
+
+    const pollChat = (requestId: string): Effect.Effect<JobStatus, Failure> =>
+      Effect.flatMap(
+        call("pollChat", Models.PolledChat, { requestId }),
+        ({ answer, session_id, status }): Effect.Effect<JobStatus, Failure> => {
+          if (states.failed.includes(status)) return Effect.succeed({ _tag: "Failed", requestId, status })
+          if (!states.done.includes(status)) return Effect.succeed({ _tag: "Pending", requestId, status })
+          return answer === undefined
+            ? unreadable(rules.pollChat.path)
+            : Effect.succeed({ _tag: "Done", requestId, answer: { answer, session_id, request_id: requestId } })
+        }
+      )
+
+    const waiting = ({ schedule, within }: WaitOptions) => ({
+      poll: pollChat,
+      done: isOver,
+      schedule,
+      within: within ?? options.askWithin ?? defaults.askWithin
+    })
+
+    return {
+      tenant: call("tenant", Models.Tenant),
+      site: call("site", Models.Site),
+      sessions: call("sessions", Schema.Array(Models.Session)),
+      statistics: call("statistics", Models.Statistics),
+      createDocument: (document) => write("createDocument", Models.CreatedDocument, Models.documentBody(document)),
+      uploadDocument: (document) => upload("uploadDocument", document),
+      syncDocument: (document) =>
+        finalIfOpen(writes)(
+          document.kind === "file"
+            ? upload("syncFile", document)
+            : write("syncText", Models.CreatedDocument, Models.documentBody(document))
+        ),
+      chat,
+      chatOrFallback: (question, { locale } = {}) =>
+        Effect.match(chat(question), {
+          onFailure: (error): Reply => ({ _tag: "Fallback", message: userMessage(error, { locale }), error }),
+          onSuccess: (answer): Reply => ({ _tag: "Answered", answer })
+        }),
+      submitChat,
+      pollChat,
+      ask: (question, wait = {}) =>
+        Polling.until({
+          ...waiting(wait),
+          submit: submitChat(question),
+          onSubmitted: wait.onJob === undefined
+            ? undefined
+            : (requestId: string) => tell(wait, { requestId, state: "submitted" })
+        }).pipe(concluded(wait), watchedJob),
+      resume: (requestId, wait = {}) =>
+        Polling.resume({ ...waiting(wait), requestId }).pipe(concluded(wait), watchedJob),
+      sendFeedback: ({ comment, eventId, rating, sessionId }) =>
+        Effect.flatMap(keyOfEvent(eventId), (key) =>
+          call(
+            "sendFeedback",
+            Schema.Unknown,
+            {},
+            HttpClientRequest.bodyUnsafeJson({
+              event_id: eventId,
+              session_id: sessionId,
+              rating,
+              ...(comment === undefined ? {} : { comment })
+            })
+          ).pipe(
+            Effect.asVoid,
+            ApiClient.withOperation(writes._tag === "Once" ? Operation.once : Operation.keyed),
+            IdempotencyKey.provide(key)
+          )),
+      closeSession: (sessionId) =>
+        call("closeSession", Schema.Unknown, { sessionId }).pipe(
+          Effect.asVoid,
+          ApiClient.withOperation(Operation.idempotent)
+        )
+    }
+  })

@@ -1,0 +1,74 @@
+/**
+ * What the idempotency middleware answers where the handler does not: each reason as a problem document.
+ *
+ * Whatever a client has to find out for itself is a 409 and not a 5xx: a client that knows nothing of the types repeats a 5xx, sooner or later under a
+ * new key, and leaves a 409 alone.
+ */
+import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Duration from "effect/Duration"
+import type * as IdempotencyErrors from "../idempotencyErrors.js"
+import { typeOf, type Word } from "./idempotencyTypes.js"
+import * as ProblemDetails from "./ProblemDetails.js"
+
+const titles: Readonly<Record<Word, readonly [status: number, title: string]>> = {
+  "key-missing": [400, "An idempotency key is required"],
+  "key-invalid": [400, "The idempotency key is not valid"],
+  mismatch: [422, "The idempotency key was used before for another request"],
+  "in-flight": [409, "The first request with this idempotency key is still running"],
+  "store-unavailable": [503, "Idempotency cannot be guaranteed at the moment: nothing was executed"],
+  "unknown-outcome": [409, "It is unknown whether the first request with this idempotency key was executed"],
+  "result-unavailable": [409, "The request was executed before, but its response was not kept"],
+  "corrupt-record": [409, "The record of the first request with this idempotency key cannot be read"],
+  "scope-invalid": [500, "The scope of the idempotency key is not valid"]
+}
+
+const problem = (word: Word, detail: string, extensions: { readonly retryAfter?: number } = {}) => {
+  const [status, title] = titles[word]
+  return ProblemDetails.toResponse({ type: typeOf(word), title, status, detail, ...extensions })
+}
+
+export const keyMissing = (header: string): HttpServerResponse.HttpServerResponse =>
+  problem(
+    "key-missing",
+    `Send the header ${header} with a key of your own for each operation, the same one on every attempt`
+  )
+
+/** The reason does not repeat the key. */
+export const keyInvalid = (reason: string): HttpServerResponse.HttpServerResponse => problem("key-invalid", reason)
+
+export const tooLarge = (maxBodyBytes: number): HttpServerResponse.HttpServerResponse =>
+  ProblemDetails.toResponse(
+    ProblemDetails.ofStatus(413, `At most ${maxBodyBytes} bytes are accepted; nothing was executed`)
+  )
+
+export const unreadable: HttpServerResponse.HttpServerResponse = ProblemDetails.toResponse(
+  ProblemDetails.ofStatus(400, "The request body broke off; nothing was executed")
+)
+
+/** Whole seconds, and at least one. */
+const wait = (duration: Duration.Duration): { readonly retryAfter: number } => ({
+  retryAfter: Math.max(1, Math.ceil(Duration.toSeconds(duration)))
+})
+
+/** `longest` is what a duplicate is told to wait at most: the first request may end long before its lease does. */
+export const of = (
+  error: IdempotencyErrors.IdempotencyError,
+  longest: Duration.Duration
+): HttpServerResponse.HttpServerResponse => {
+  switch (error._tag) {
+    case "Mismatch":
+      return problem("mismatch", "Use a new key for a new operation, and send a repeated one unchanged")
+    case "InFlight":
+      return problem("in-flight", "Repeat it with the same key", wait(Duration.min(error.retryAfter, longest)))
+    case "StoreUnavailable":
+      return problem("store-unavailable", "Repeat it with the same key", wait(error.retryAfter))
+    case "UnknownOutcome":
+      return problem("unknown-outcome", "Find out before you send it under another key: it could be executed twice")
+    case "ResultUnavailable":
+      return problem("result-unavailable", "Read the resource; under another key it would be executed twice")
+    case "CorruptRecord":
+      return problem("corrupt-record", "It was not executed again; find out before you send it under another key")
+    case "FingerprintError":
+      return problem("scope-invalid", error.message)
+  }
+}

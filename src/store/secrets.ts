@@ -1,0 +1,44 @@
+/**
+ * The secrets under which keys are named in a store that outlives the process.
+ */
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as IdempotencyKey from "../IdempotencyKey.js"
+
+/**
+ * A secret. Best redacted from where it comes; a plain text is redacted at once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Secret = string | Redacted.Redacted<string>
+
+/**
+ * The secret under which keys are named, and those that came before it: a record that was made under one of them is still found.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Secrets {
+  readonly secret: Secret
+  readonly previousSecrets?: ReadonlyArray<Secret> | undefined
+}
+
+/** The refusal names the field only. */
+const checked = (field: string, secret: Secret): Redacted.Redacted<string> => {
+  const value: unknown = Redacted.isRedacted(secret) ? Redacted.value(secret) : secret
+  if (typeof value !== "string" || value === "") throw new RangeError(`${field} should be a text that is not empty`)
+  return Redacted.make(value)
+}
+
+/** Whoever runs over the store names keys under its secrets. */
+export const layer = (options: Secrets): Layer.Layer<never> =>
+  Layer.succeedContext(
+    Context.make(IdempotencyKey.Secret, checked("secret", options.secret)).pipe(
+      Context.add(
+        IdempotencyKey.PreviousSecrets,
+        (options.previousSecrets ?? []).map((secret, index) => checked(`previousSecrets[${index}]`, secret))
+      )
+    )
+  )

@@ -1,0 +1,216 @@
+/**
+ * The store over a SQL client: which way an operation goes, in whose transaction, and what becomes of its failures.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import type * as Statement from "@effect/sql/Statement"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { hasProperty } from "effect/Predicate"
+import * as Names from "../core/idempotencyNames.js"
+import * as IdempotencyRecord from "../core/idempotencyRecord.js"
+import { type Acquired, type Claim, type Held, type Kept, type Service, StoreError } from "../IdempotencyStore.js"
+import * as Records from "./sqlRecords.js"
+import * as Statements from "./sqlStatements.js"
+import type { Dialect } from "./sqlTable.js"
+import { wholeMillis } from "./storedRecord.js"
+
+export interface Settings {
+  readonly sql: SqlClient.SqlClient
+  readonly dialect: Dialect
+  readonly table: string
+  /** Undefined where the database says what time it is. */
+  readonly nowMillis: Effect.Effect<number | undefined>
+  readonly transactional: boolean
+}
+
+type Operation = StoreError["operation"]
+
+type Failure = SqlError | Records.Unreadable
+
+/** The client for libsql keeps its transactions to itself. */
+const libsql = Symbol.for("@effect/sql-libsql/LibsqlClient")
+
+const LibsqlTransaction = Context.GenericTag<{ readonly _: unique symbol }, unknown>(
+  "@effect/sql-libsql/LibsqlClient/LibsqlTransaction"
+)
+
+/** How often a statement that lost against another is tried again. */
+const conflictRetries = 8
+
+/** PostgreSQL: serialization failure, deadlock. MySQL: deadlock. */
+const conflicts: ReadonlySet<unknown> = new Set(["40001", "40P01", "ER_LOCK_DEADLOCK"])
+
+const isConflict = (failure: Failure): boolean =>
+  failure._tag === "SqlError" && hasProperty(failure.cause, "code") && conflicts.has(failure.cause.code)
+
+/** The client makes a defect of a commit that fails, which is a failure of the database like any other. */
+const failingCommits = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
+  Effect.catchSomeDefect(
+    self,
+    (defect): Option.Option<Effect.Effect<never, SqlError>> =>
+      defect instanceof SqlError ? Option.some(Effect.fail(defect)) : Option.none()
+  )
+
+const noWayOut =
+  "The idempotency store was called inside a transaction, and SQLite has no second writer: a claim would vanish with a rollback. Put the transaction inside "
+  + "the idempotent call, or make both one on purpose with transactional: true"
+
+/** Answers the owner that asks again what it was told, and says nothing of recovery points that there are not. */
+const acquired = (answer: IdempotencyRecord.Answer): Acquired =>
+  answer._tag === "Acquired" ? { ...answer, recoveryPoint: Option.fromNullable(answer.recoveryPoint) } : answer
+
+class Store {
+  private readonly sql: SqlClient.SqlClient
+
+  constructor(private readonly settings: Settings) {
+    // Columns of ours are named as they are.
+    this.sql = settings.sql.withoutTransforms()
+  }
+
+  private get parts(): Effect.Effect<Statements.Parts> {
+    const { dialect, nowMillis, table } = this.settings
+    return Effect.map(nowMillis, (nowMillis) => ({ sql: this.sql, dialect, table, nowMillis }))
+  }
+
+  /** One operation, outside of the caller's transaction unless it is to be inside. */
+  private run<A>(operation: Operation, self: (parts: Statements.Parts) => Effect.Effect<A, Failure>) {
+    const { transactional } = this.settings
+    const once = failingCommits(Effect.flatMap(this.parts, self))
+    const work = transactional ? once : Effect.retry(once, { times: conflictRetries, while: isConflict })
+    const failing = Effect.mapError(
+      Effect.withTracerEnabled(work, false),
+      (failure) => new StoreError(failure._tag === "Unreadable" ? { operation, corrupt: true } : { operation })
+    )
+    return transactional ? failing : this.outside(operation, failing)
+  }
+
+  private outside<A>(operation: Operation, self: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> {
+    const isLibsql = hasProperty(this.sql, libsql)
+    return Effect.contextWithEffect((context: Context.Context<never>) => {
+      const inside = isLibsql
+        ? Context.getOption(context, LibsqlTransaction)._tag === "Some"
+        : Context.getOption(context, SqlClient.TransactionConnection)._tag === "Some"
+      if (!inside) return self
+      if (this.settings.dialect !== "sqlite") {
+        return Effect.mapInputContext(self, Context.omit(SqlClient.TransactionConnection)<never>)
+      }
+      return Effect.zipRight(Effect.logError(noWayOut), new StoreError({ operation }))
+    })
+  }
+
+  /** One statement that gives the row back, and what it says without one. */
+  private ask<A, B>(
+    query: Statement.Statement<unknown>,
+    answer: (record: IdempotencyRecord.IdempotencyRecord, nowMillis: number) => A,
+    without: B
+  ): Effect.Effect<A | B, Failure> {
+    return Effect.flatMap(query.values, ([row]): Effect.Effect<A | B, Failure> =>
+      row === undefined
+        ? Effect.succeed(without)
+        : Effect.map(Records.read(row), ([record, now]) => answer(record, now)))
+  }
+
+  acquire(claim: Claim): Effect.Effect<Acquired, StoreError> {
+    const asked = {
+      ...claim,
+      leaseMillis: wholeMillis(claim.leaseMillis),
+      timeToLiveMillis: wholeMillis(claim.timeToLiveMillis)
+    }
+    const names = [...new Set([claim.keyHash, ...claim.previousKeyHashes ?? []])]
+    const places = names.map((keyHash) => ({ scope: claim.scope, keyHash }))
+    const decide: Records.Decide<Acquired> = (records, now) => {
+      const [answer, writes] = Names.acquire(records, asked, now)
+      return [acquired(answer), writes]
+    }
+    return this.run("acquire", (parts) => {
+      if (parts.dialect === "mysql" || (parts.dialect === "pg" && names.length > 1)) {
+        return Records.locked(parts, places, true, decide)
+      }
+      return names.length > 1 ? Records.compared(parts, places, decide) : this.claim(parts, asked)
+    })
+  }
+
+  /** A refused claim that gave nothing back is looked up; what has become free meanwhile is claimed again. */
+  private claim(parts: Statements.Parts, claim: Claim): Effect.Effect<Acquired, Failure> {
+    const answer = (record: IdempotencyRecord.IdempotencyRecord, now: number) =>
+      acquired(IdempotencyRecord.acquire(record, claim, now)[0])
+    return Effect.flatMap(
+      this.ask(Statements.acquire(parts, claim), answer, undefined),
+      (granted) =>
+        granted === undefined
+          ? Effect.flatMap(this.ask(Statements.look(parts, claim), answer, undefined), (refused) =>
+            refused === undefined || refused._tag === "Acquired"
+              ? Effect.zipRight(Effect.yieldNow(), this.claim(parts, claim))
+              : Effect.succeed(refused))
+          : Effect.succeed(granted)
+    )
+  }
+
+  /** What a holder does to its record. */
+  change(
+    operation: Operation,
+    held: Held,
+    query: (parts: Statements.Parts) => Statement.Statement<unknown>,
+    step: (record: IdempotencyRecord.IdempotencyRecord, nowMillis: number) => IdempotencyRecord.Change
+  ): Effect.Effect<Kept, StoreError> {
+    return this.run(operation, (parts) =>
+      parts.dialect === "mysql"
+        ? Records.locked(parts, [held], false, ([before = IdempotencyRecord.absent], now) => {
+          const [kept, after] = step(before, now)
+          return [kept, after === before ? [] : [[0, after]]]
+        })
+        : this.ask(query(parts), (record, now) => step(record, now)[0], step(IdempotencyRecord.absent, 0)[0]))
+  }
+
+  /** What was released is no record any more: it goes along and does not count. */
+  sweep(limit: number): Effect.Effect<number, StoreError> {
+    const most = Number.isNaN(limit) ? 0 : Math.min(1_000_000, Math.max(0, Math.floor(limit)))
+    const removed = (query: Statement.Statement<unknown>, dialect: Dialect): Effect.Effect<number, SqlError> =>
+      dialect === "mysql"
+        ? Effect.map(query.raw, (result) => hasProperty(result, "affectedRows") ? Number(result.affectedRows) : 0)
+        : Effect.map(query.values, (rows) => rows.length)
+    return most === 0 ? Effect.succeed(0) : this.run("sweep", (parts) =>
+      Effect.zipRight(
+        removed(Statements.sweep(parts, most, true), parts.dialect),
+        removed(Statements.sweep(parts, most, false), parts.dialect)
+      ))
+  }
+}
+
+export const make = (settings: Settings): Service => {
+  const store = new Store(settings)
+  return {
+    acquire: (claim) => store.acquire(claim),
+    complete: (held, outcome, timeToLiveMillis) =>
+      store.change(
+        "complete",
+        held,
+        (parts) => Statements.complete(parts, held, outcome, timeToLiveMillis),
+        (record, now) => IdempotencyRecord.complete(record, held, outcome, wholeMillis(timeToLiveMillis), now)
+      ),
+    release: (held) =>
+      store.change(
+        "release",
+        held,
+        (parts) => Statements.release(parts, held),
+        (record, now) => IdempotencyRecord.release(record, held, now)
+      ),
+    extend: (held, leaseMillis) =>
+      store.change(
+        "extend",
+        held,
+        (parts) => Statements.extend(parts, held, leaseMillis),
+        (record, now) => IdempotencyRecord.extend(record, held, wholeMillis(leaseMillis), now)
+      ),
+    savepoint: (held, data) =>
+      store.change(
+        "savepoint",
+        held,
+        (parts) => Statements.savepoint(parts, held, data),
+        (record, now) => IdempotencyRecord.savepoint(record, held, data, now)
+      ),
+    sweep: (limit) => store.sweep(limit)
+  }
+}

@@ -1,0 +1,100 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import { expect, it } from "@effect/vitest"
+import { Effect, Either, Layer } from "effect"
+import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
+import * as Sql from "effect-resilience/store/Sql"
+import { afterAll, beforeAll, describe } from "vitest"
+import { client, isInstalled, startMariadb } from "../support/mariadb.js"
+import { type Server, without } from "../support/server.js"
+import { sharedLayer } from "../support/sharedLayer.js"
+import { suite } from "../suites/idempotencyStore.js"
+
+if (!isInstalled) without("MariaDB")
+
+describe.skipIf(!isInstalled)("MariaDB", () => {
+  let server: Server
+  beforeAll(async () => {
+    server = await startMariadb()
+  }, 20_000)
+  afterAll(async () => {
+    await Promise.all(shared.map((layer) => layer.close()))
+    await server.stop()
+  })
+
+  const database = client(() => server.port)
+  const secret = "secret"
+
+  const shared = [
+    sharedLayer(Sql.layer({ secret }).pipe(Layer.provide(database))),
+    sharedLayer(Sql.layer({ secret, table: "clocked", timeSource: "clock" }).pipe(Layer.provide(database)))
+  ] as const
+  suite("MariaDB, its time", shared[0].layer, { timeSource: "store" })
+  suite("MariaDB, the program's time", shared[1].layer)
+
+  const claim = (keyHash: string, owner: string) => ({
+    scope: "s",
+    keyHash,
+    fingerprint: "payload",
+    owner,
+    leaseMillis: 60_000,
+    timeToLiveMillis: 60_000
+  })
+
+  /** The store, and the database beside it. */
+  const over = (options: Partial<Sql.Options> = {}) => Layer.provideMerge(Sql.layer({ secret, ...options }), database)
+
+  it.live("I26: a claim made inside a transaction outlives its rollback", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      const inside = yield* Effect.either(sql.withTransaction(
+        Effect.flatMap(store.acquire(claim("outlives", "a")), ({ _tag }) => Effect.fail(_tag))
+      ))
+      expect([inside, (yield* store.acquire(claim("outlives", "b")))._tag]).toEqual([
+        Either.left("Acquired"),
+        "InFlight"
+      ])
+    }).pipe(Effect.provide(over())))
+
+  it.live("I26: transactional, a claim made inside a transaction vanishes with its rollback", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      yield* Effect.either(
+        sql.withTransaction(Effect.zipRight(store.acquire(claim("vanishes", "a")), Effect.fail("rolled back")))
+      )
+      expect((yield* store.acquire(claim("vanishes", "b")))._tag).toBe("Acquired")
+    }).pipe(Effect.provide(over({ transactional: true }))))
+
+  it.live("I15: names that differ in case, accent or trailing space are different records", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const answers = yield* Effect.forEach(["e", "E", "é", "e "], (name) => store.acquire(claim(name, "a")))
+      expect(answers.map(({ _tag }) => _tag)).toEqual(["Acquired", "Acquired", "Acquired", "Acquired"])
+    }).pipe(Effect.provide(over())))
+
+  it.live("I13: owners and payloads that differ in case only are different", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      yield* store.acquire(claim("case", "a"))
+      expect([
+        (yield* store.acquire(claim("case", "A")))._tag,
+        (yield* store.acquire({ ...claim("case", "a"), fingerprint: "PAYLOAD" }))._tag,
+        yield* store.complete({ ...claim("case", "A"), generation: 1 }, "done", 1000)
+      ]).toEqual(["InFlight", "Mismatch", "stale"])
+    }).pipe(Effect.provide(over())))
+
+  it.live("I27: a row of another version is corrupt for everybody who asks, and stays as it is", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      yield* store.acquire(claim("newer", "a"))
+      yield* sql`UPDATE ${sql(Sql.defaults.table)} SET version = 2 WHERE key_hash = 'newer'`
+      const row = sql`SELECT * FROM ${sql(Sql.defaults.table)} WHERE key_hash = 'newer'`
+      const before = yield* row
+      expect([yield* Effect.either(store.acquire(claim("newer", "b"))), yield* row]).toEqual([
+        Either.left(new StoreError({ operation: "acquire", corrupt: true })),
+        before
+      ])
+    }).pipe(Effect.provide(over())))
+})

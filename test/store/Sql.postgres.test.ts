@@ -1,0 +1,194 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import { expect, it } from "@effect/vitest"
+import { Idempotency, IdempotencyKey } from "effect-resilience"
+import { Effect, Either, Layer, Schema } from "effect"
+import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
+import * as Sql from "effect-resilience/store/Sql"
+import { afterAll, beforeAll, describe } from "vitest"
+import { client, isInstalled, startPostgres } from "../support/postgres.js"
+import { pause, type Server, without } from "../support/server.js"
+import { sharedLayer } from "../support/sharedLayer.js"
+import { suite } from "../suites/idempotencyStore.js"
+
+if (!isInstalled) without("PostgreSQL")
+
+describe.skipIf(!isInstalled)("PostgreSQL", () => {
+  let server: Server
+  beforeAll(async () => {
+    server = await startPostgres()
+  }, 20_000)
+  afterAll(async () => {
+    await Promise.all(shared.map((layer) => layer.close()))
+    await server.stop()
+  })
+
+  const database = client(() => server.port)
+  const secret = "secret"
+
+  const shared = [
+    sharedLayer(Sql.layer({ secret }).pipe(Layer.provide(database))),
+    sharedLayer(Sql.layer({ secret, table: "clocked", timeSource: "clock" }).pipe(Layer.provide(database)))
+  ] as const
+  suite("PostgreSQL, its time", shared[0].layer, { timeSource: "store" })
+  suite("PostgreSQL, the program's time", shared[1].layer)
+
+  const claim = (keyHash: string, owner: string) => ({
+    scope: "s",
+    keyHash,
+    fingerprint: "payload",
+    owner,
+    leaseMillis: 60_000,
+    timeToLiveMillis: 60_000
+  })
+
+  /** The store, and the database beside it. */
+  const over = (options: Partial<Sql.Options> = {}) => Layer.provideMerge(Sql.layer({ secret, ...options }), database)
+
+  it.live("I26: a claim made inside a transaction outlives its rollback", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      const inside = yield* Effect.either(sql.withTransaction(
+        Effect.flatMap(store.acquire(claim("outlives", "a")), ({ _tag }) => Effect.fail(_tag))
+      ))
+      expect([inside, (yield* store.acquire(claim("outlives", "b")))._tag]).toEqual([
+        Either.left("Acquired"),
+        "InFlight"
+      ])
+    }).pipe(Effect.provide(over())))
+
+  it.live("I26: a call with an earlier name inside a transaction steps outside, too", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      const renamed = (owner: string) => ({ ...claim("renamed-new", owner), previousKeyHashes: ["renamed"] })
+      yield* Effect.either(
+        sql.withTransaction(Effect.zipRight(store.acquire(renamed("a")), Effect.fail("rolled back")))
+      )
+      expect((yield* store.acquire(renamed("b")))._tag).toBe("InFlight")
+    }).pipe(Effect.provide(over())))
+
+  it.live("I26: work that is rolled back around an idempotent run is not run again", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      let executions = 0
+      const key = yield* IdempotencyKey.fromString("around")
+      const run = Effect.sync(() => ++executions).pipe(
+        Idempotency.run({ scope: ["s"], payload: 1, result: Schema.Number }),
+        IdempotencyKey.provide(key)
+      )
+      yield* Effect.either(sql.withTransaction(Effect.zipRight(run, Effect.fail("rolled back"))))
+      expect([yield* run, executions]).toEqual([1, 1])
+    }).pipe(Effect.provide(over())))
+
+  it.live("I26: transactional makes claim, work and outcome one transaction, which a rollback undoes", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      yield* sql`CREATE TABLE IF NOT EXISTS work (n INTEGER)`
+      const key = yield* IdempotencyKey.fromString("one transaction")
+      const run = (then: Effect.Effect<void, string>) =>
+        Effect.as(sql`INSERT INTO work VALUES (1)`, "done").pipe(
+          Idempotency.run({ scope: ["s"], payload: 1, result: Schema.String }),
+          IdempotencyKey.provide(key),
+          Effect.zipLeft(then),
+          sql.withTransaction,
+          Effect.either
+        )
+      const answers = [yield* run(Effect.fail("rolled back")), yield* run(Effect.void), yield* run(Effect.void)]
+      const counted = yield* sql`SELECT count(*)::int AS n FROM work`
+      expect([answers, counted]).toEqual([
+        [Either.left("rolled back"), Either.right("done"), Either.right("done")],
+        [{ n: 1 }]
+      ])
+    }).pipe(Effect.provide(over({ transactional: true }))))
+
+  it.live("I26: transactional, a duplicate waits for the transaction and then replays its outcome", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const store = yield* IdempotencyStore
+      const first = sql.withTransaction(Effect.gen(function*() {
+        yield* store.acquire(claim("waits", "a"))
+        yield* Effect.promise(() => pause(150))
+        return yield* store.complete({ ...claim("waits", "a"), generation: 1 }, "done", 60_000)
+      }))
+      const second = Effect.delay(store.acquire(claim("waits", "b")), "50 millis")
+      expect(yield* Effect.all([first, second], { concurrency: 2 })).toEqual(["ok", {
+        _tag: "Completed",
+        outcome: "done"
+      }])
+    }).pipe(Effect.provide(over({ transactional: true }))))
+
+  it.live("I30: twelve connections that make the table at once all succeed", () =>
+    Effect.gen(function*() {
+      const migrations = Effect.replicate(
+        Effect.provide(Sql.migration({ table: "raced" }), client(() => server.port, { maxConnections: 1 })),
+        12
+      )
+      const exits = yield* Effect.all(migrations.map(Effect.exit), { concurrency: "unbounded" })
+      expect(exits.map(({ _tag }) => _tag)).toEqual(Array.from({ length: 12 }, () => "Success"))
+    }))
+
+  it.live("I30: who may use the table and not make one needs no right to", () =>
+    Effect.gen(function*() {
+      yield* Effect.flatMap(SqlClient, (sql) =>
+        sql.unsafe("CREATE ROLE modest LOGIN").pipe(
+          Effect.zipRight(Sql.migration({ table: "granted" })),
+          Effect.zipRight(sql.unsafe("GRANT SELECT, INSERT, UPDATE, DELETE ON granted TO modest"))
+        )).pipe(Effect.provide(database))
+      const modest = client(() => server.port, {
+        username: "modest",
+        url: undefined,
+        host: "127.0.0.1",
+        port: server.port,
+        database: "postgres"
+      })
+      const answer = yield* Effect.flatMap(IdempotencyStore, (store) => store.acquire(claim("modest", "a"))).pipe(
+        Effect.provide(Layer.provide(Sql.layer({ secret, table: "granted" }), modest))
+      )
+      expect(answer._tag).toBe("Acquired")
+    }))
+
+  it.live("I23: a conflict of the database is no outage, whatever its isolation", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      yield* sql.unsafe("ALTER ROLE tester SET default_transaction_isolation = 'serializable'")
+      const answers = yield* Effect.forEach(
+        ["a", "b", "c", "d", "e", "f"],
+        (owner) =>
+          Effect.flatMap(IdempotencyStore, (store) => store.acquire(claim("serializable", owner))).pipe(
+            Effect.provide(over())
+          ),
+        { concurrency: "unbounded" }
+      )
+      yield* sql.unsafe("ALTER ROLE tester RESET default_transaction_isolation")
+      expect(answers.map(({ _tag }) => _tag).sort()).toEqual([
+        "Acquired",
+        "InFlight",
+        "InFlight",
+        "InFlight",
+        "InFlight",
+        "InFlight"
+      ])
+    }).pipe(Effect.provide(database)))
+
+  it.live("I27: a row of another version is corrupt for everybody who asks, and stays as it is", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      yield* store.acquire(claim("newer", "a"))
+      yield* sql`UPDATE ${sql(Sql.defaults.table)} SET version = 2 WHERE key_hash = 'newer'`
+      const row = sql`SELECT * FROM ${sql(Sql.defaults.table)} WHERE key_hash = 'newer'`
+      const before = yield* row
+      const answers = [
+        yield* Effect.either(store.acquire(claim("newer", "b"))),
+        yield* Effect.either(store.complete({ ...claim("newer", "a"), generation: 1 }, "done", 1000))
+      ]
+      expect([answers, yield* row]).toEqual([
+        [
+          Either.left(new StoreError({ operation: "acquire", corrupt: true })),
+          Either.left(new StoreError({ operation: "complete", corrupt: true }))
+        ],
+        before
+      ])
+    }).pipe(Effect.provide(over())))
+})
