@@ -501,17 +501,14 @@ describe("interruption", () => {
     Effect.gen(function*() {
       const seen = new Set<string>()
       for (const heartbeat of [false, true]) {
-        for (let turns = 0; turns < 120; turns++) {
+        for (let turns = 0; turns < 20; turns++) {
           const s = yield* setting
           const { counter, work } = counting()
-          // Others get a turn after every single step.
-          const run = s.here(Idempotency.run(Effect.zipRight(work, Effect.never), { ...defaults, heartbeat })).pipe(
-            Effect.withMaxOpsBeforeYield(1)
-          )
+          const run = s.here(Idempotency.run(Effect.zipRight(work, Effect.never), { ...defaults, heartbeat }))
           const fiber = yield* Effect.fork(run)
           for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow()
           yield* Fiber.interrupt(fiber)
-          for (let turn = 0; turn < 50; turn++) yield* Effect.yieldNow()
+          for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow()
           seen.add(`${counter.begun} ${s.claims.length === 0 ? "Acquired" : yield* probe(s)}`)
         }
       }

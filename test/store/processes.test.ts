@@ -6,14 +6,14 @@ import * as readline from "node:readline"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe } from "vitest"
 import { pause, type Server, without } from "../support/server.js"
-import { backends } from "../support/stores.js"
+import { type Backend, backends } from "../support/stores.js"
 import type { Command, Seen } from "./worker.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** A process, and the lines of JSON that it prints. */
-const worker = (command: Command) => {
-  const child = spawn(process.execPath, ["--import", "tsx", "test/store/worker.ts", JSON.stringify(command)], {
+/** A process, and the lines of JSON that it prints. It ends when this process does, because its standard input does. */
+const worker = () => {
+  const child = spawn(process.execPath, ["--import", "tsx", "test/store/worker.ts"], {
     cwd: root,
     stdio: ["pipe", "pipe", "inherit"]
   })
@@ -24,29 +24,65 @@ const worker = (command: Command) => {
       if (line.done === true) throw new Error("the process has ended")
       return JSON.parse(line.value)
     },
-    begin: () => void child.stdin.write("begin\n"),
+    tell: (command: Command) => void child.stdin.write(`${JSON.stringify(command)}\n`),
     kill: () => void child.kill("SIGKILL")
   }
 }
 
-for (const backend of [backends.PostgreSQL, backends.Redis]) {
-  if (!backend.isInstalled) without(backend.name)
+type Worker = ReturnType<typeof worker>
 
-  describe.skipIf(!backend.isInstalled)(`${backend.name}: processes`, () => {
-    let server: Server
-    beforeAll(async () => {
-      server = await backend.start()
-    }, 20_000)
-    afterAll(() => server.stop())
+/** One of five calls at once that finds what a process left behind. */
+const attempt = (name: string) =>
+  Effect.flatMap(IdempotencyKey.fromString(name), (key) =>
+    Idempotency.run(
+      (run: Idempotency.Run) =>
+        Effect.as(Effect.sleep("50 millis"), [run.recovered, Option.getOrNull(run.recoveryPoint)] as const),
+      {
+        scope: ["hang"],
+        payload: name,
+        result: Schema.Tuple(Schema.Boolean, Schema.NullOr(Schema.Unknown)),
+        lease: "20 seconds"
+      }
+    ).pipe(
+      IdempotencyKey.provide(key),
+      Effect.either,
+      Effect.map(Either.match({ onLeft: (error) => error._tag, onRight: (result) => JSON.stringify(result) }))
+    ))
 
-    it(
-      "I12, I13: of four processes that run a hundred keys at once, for each key one executes, and all are told what that one said",
-      async () => {
-        const me = ["a", "b", "c", "d"]
-        const workers = me.map((me) => worker({ store: backend.name, port: server.port, me, job: { race: 100 } }))
-        try {
-          await Promise.all(workers.map((worker) => worker.next()))
-          for (const worker of workers) worker.begin()
+describe("processes", () => {
+  /** Starting takes most of the time, so all tests share them; a test that kills one keeps it. */
+  let workers: ReadonlyArray<Worker> = []
+  beforeAll(async () => {
+    workers = Array.from({ length: 4 }, worker)
+    await Promise.all(workers.map((worker) => worker.next()))
+  }, 60_000)
+  afterAll(() => {
+    for (const worker of workers) worker.kill()
+  })
+
+  const tested = [backends.PostgreSQL, backends.Redis]
+
+  const withServer = async (backend: Backend, use: (server: Server) => Promise<void>): Promise<void> => {
+    const server = await backend.start()
+    try {
+      await use(server)
+    } finally {
+      await server.stop()
+    }
+  }
+
+  for (const backend of tested) {
+    if (!backend.isInstalled) without(backend.name)
+
+    it.skipIf(!backend.isInstalled)(
+      `I12, I13: ${backend.name}: of four processes that run a hundred keys at once, for each key one executes, and all are told what that one said`,
+      () =>
+        withServer(backend, async ({ port }) => {
+          const me = ["a", "b", "c", "d"]
+          const atMillis = Date.now() + 1000
+          workers.forEach((worker, index) =>
+            worker.tell({ store: backend.name, port, job: { race: { me: me[index] ?? "", atMillis } } })
+          )
           const seen = await Promise.all(workers.map((worker) => worker.next())) as ReadonlyArray<Seen>
           const winners = new Map(
             seen.flatMap(({ executed }, index) => executed.map((key) => [key, me[index]] as const))
@@ -60,55 +96,36 @@ for (const backend of [backends.PostgreSQL, backends.Redis]) {
           ]).toEqual([100, 100, 400, []])
           // A race that one process has all to itself shows nothing.
           expect(new Set(winners.values()).size).toBeGreaterThan(1)
-        } finally {
-          for (const worker of workers) worker.kill()
-        }
-      },
-      25_000
+        }),
+      60_000
     )
+  }
 
-    it(
-      "I20, I29: what a killed process had claimed is in flight until its lease ends, then one takes over, with its recovery point",
-      async () => {
-        const leaseMillis = 2500
-        const work = (run: Idempotency.Run) =>
-          Effect.as(Effect.sleep("50 millis"), [run.recovered, Option.getOrNull(run.recoveryPoint)] as const)
-        const attempt = Effect.flatMap(IdempotencyKey.fromString("doomed"), (key) =>
-          Idempotency.run(work, {
-            scope: ["hang"],
-            payload: "doomed",
-            result: Schema.Tuple(Schema.Boolean, Schema.NullOr(Schema.Unknown)),
-            lease: "20 seconds"
-          }).pipe(
-            IdempotencyKey.provide(key),
-            Effect.either,
-            Effect.map(Either.match({ onLeft: (error) => error._tag, onRight: (result) => result }))
-          ))
-        const all = Effect.all([attempt, attempt, attempt, attempt, attempt], { concurrency: "unbounded" })
-        const doomed = worker({ store: backend.name, port: server.port, me: "x", job: { hang: "doomed", leaseMillis } })
-        try {
-          await doomed.next()
-          doomed.begin()
-          const begun = await doomed.next()
-          doomed.kill()
+  tested.forEach((backend, index) => {
+    it.skipIf(!backend.isInstalled)(
+      `I20, I29: ${backend.name}: what a killed process had claimed is in flight until its lease ends, then one takes over, with its recovery point`,
+      () =>
+        withServer(backend, async ({ port }) => {
+          const leaseMillis = 2500
+          const doomed = workers[index]
+          doomed?.tell({ store: backend.name, port, job: { hang: { key: "doomed", leaseMillis } } })
+          const begun = await doomed?.next()
+          doomed?.kill()
+          const all = Effect.all(Array.from({ length: 5 }, () => attempt("doomed")), { concurrency: "unbounded" })
           const answers = await Effect.runPromise(
             Effect.gen(function*() {
               const during = yield* all
               yield* Effect.promise(() => pause(leaseMillis))
               return { during, after: yield* all }
-            }).pipe(Effect.provide(backend.layer(() => server.port)))
+            }).pipe(Effect.provide(backend.layer(() => port)))
           )
-          const inFlight = "InFlight"
-          expect([begun, answers.during, answers.after.map((answer) => JSON.stringify(answer)).sort()]).toEqual([
+          expect([begun, answers.during, [...answers.after].sort()]).toEqual([
             { recovered: false, recoveryPoint: null },
-            [inFlight, inFlight, inFlight, inFlight, inFlight],
-            ["\"InFlight\"", "\"InFlight\"", "\"InFlight\"", "\"InFlight\"", "[true,\"half way\"]"]
+            ["InFlight", "InFlight", "InFlight", "InFlight", "InFlight"],
+            ["InFlight", "InFlight", "InFlight", "InFlight", "[true,\"half way\"]"]
           ])
-        } finally {
-          doomed.kill()
-        }
-      },
-      25_000
+        }),
+      60_000
     )
   })
-}
+})

@@ -1,20 +1,23 @@
 /**
- * One process among several on one store. Reads a command from its arguments, says when it is ready, begins when it is told to on its standard input, and
- * prints what it has seen as a line of JSON. It imports no more than it needs, and so starts sooner.
+ * One process among several on one store. Reads commands as lines of JSON from its standard input, and prints what it has seen as lines of JSON. It imports
+ * no more than it needs, and so starts sooner.
  */
 import * as Idempotency from "effect-resilience/Idempotency"
 import * as IdempotencyKey from "effect-resilience/IdempotencyKey"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as readline from "node:readline"
 import { backends, type Name } from "../support/stores.js"
 
 export interface Command {
   readonly store: Name
   readonly port: number
-  readonly me: string
-  /** `race`: runs this many keys. `hang`: claims one key, gets half way, and stays there. */
-  readonly job: { readonly race: number } | { readonly hang: string; readonly leaseMillis: number }
+  /** `race`: runs a hundred keys, from this moment on. `hang`: claims one key, gets half way, and stays there. */
+  readonly job:
+    | { readonly race: { readonly me: string; readonly atMillis: number } }
+    | { readonly hang: { readonly key: string; readonly leaseMillis: number } }
 }
 
 /** What a racing process has seen: what it executed itself, and what everybody was told. */
@@ -26,18 +29,15 @@ export interface Seen {
 const print = (value: unknown): Effect.Effect<void> =>
   Effect.sync(() => void process.stdout.write(`${JSON.stringify(value)}\n`))
 
-const told = Effect.async<void>((resume) => {
-  process.stdin.once("data", () => resume(Effect.void))
-})
-
-const race = (me: string, keys: number) =>
+const race = (me: string) =>
   Effect.gen(function*() {
     const executed: Array<string> = []
     const one = (name: string) =>
       Effect.flatMap(IdempotencyKey.fromString(name), (key) =>
-        Effect.sync(() => {
+        // It takes long enough for all to have begun before the first has everything.
+        Effect.suspend(() => {
           executed.push(name)
-          return me
+          return Effect.as(Effect.sleep("20 millis"), me)
         }).pipe(
           Idempotency.run({
             scope: ["race"],
@@ -49,7 +49,7 @@ const race = (me: string, keys: number) =>
           IdempotencyKey.provide(key),
           Effect.map((result) => [name, result] as const)
         ))
-    const names = Array.from({ length: keys }, (_, index) => `key-${index}`)
+    const names = Array.from({ length: 100 }, (_, index) => `key-${index}`)
     const results = yield* Effect.forEach(names, one, { concurrency: 10 })
     return { executed, results } satisfies Seen
   })
@@ -66,17 +66,16 @@ const hang = (name: string, leaseMillis: number) =>
       { scope: ["hang"], payload: name, result: Schema.String, lease: leaseMillis, storeTimeout: "10 seconds" }
     ).pipe(IdempotencyKey.provide(key)))
 
-const command: Command = JSON.parse(process.argv[2] ?? "{}")
+const until = (millis: number) =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, millis - now)))
 
-const program = Effect.gen(function*() {
-  const { job, me } = command
-  // The connection is there before the race begins.
-  yield* print("ready")
-  yield* told
-  yield* print("race" in job ? yield* race(me, job.race) : yield* hang(job.hang, job.leaseMillis))
-}).pipe(Effect.provide(backends[command.store].layer(() => command.port)))
+const run = ({ job, port, store }: Command) => {
+  const done = "race" in job
+    ? Effect.flatMap(Effect.zipRight(until(job.race.atMillis), race(job.race.me)), print)
+    : hang(job.hang.key, job.hang.leaseMillis)
+  return Effect.runPromise(Effect.asVoid(done).pipe(Effect.provide(backends[store].layer(() => port))))
+}
 
-Effect.runPromise(program).then(() => process.exit(0), (error: unknown) => {
-  process.stderr.write(`${String(error)}\n`)
-  process.exit(1)
-})
+process.stdout.write("\"ready\"\n")
+
+for await (const line of readline.createInterface({ input: process.stdin })) await run(JSON.parse(line))
