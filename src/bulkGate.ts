@@ -12,7 +12,8 @@ import { maxTimerMillis } from "./core/backoff.js"
 
 const key = "bulk"
 
-const longest = Duration.millis(maxTimerMillis)
+/** A millisecond at least: what is left of an opening may be less than a clock can count. */
+const timer = Duration.clamp({ minimum: Duration.millis(1), maximum: Duration.millis(maxTimerMillis) })
 
 export class Gate {
   /** How often it has begun to pause. */
@@ -45,7 +46,7 @@ export class Gate {
 
   #pause(retryAfter: Duration.Duration): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const news = Effect.timeoutOption(Deferred.await(this.#news), Duration.min(retryAfter, longest))
+      const news = Effect.timeoutOption(Deferred.await(this.#news), timer(retryAfter))
       return Effect.zipRight(this.#look, Effect.asVoid(news))
     })
   }

@@ -265,6 +265,54 @@ describe("onDuplicate: wait", () => {
       expect(yield* Fiber.join(waiter)).toBe("InFlight")
     }))
 
+  it.effect("I22: who comes while one of the process runs shares that, whoever else waits or has given up waiting", () =>
+    Effect.gen(function*() {
+      const { calls, faults, here } = yield* setting
+      yield* cutOff((work) => here(Idempotency.run(work, defaults)))
+      const waitingFor = (wait: Duration.DurationInput) =>
+        Effect.fork(told(here(Idempotency.run(counting().work, { ...defaults, onDuplicate: { wait } }))))
+      yield* TestClock.adjust(1_000)
+      const early = yield* waitingFor(lease + 2_000)
+      yield* TestClock.adjust(lease - 1_000)
+      faults.complete = "refuse"
+      const runs = yield* Effect.fork(
+        told(here(Idempotency.run(() => Effect.delay(Effect.succeed({ id: "recovered" }), 5_000), defaults)))
+      )
+      yield* TestClock.adjust(100)
+      const second = yield* waitingFor("30 seconds")
+      yield* TestClock.adjust(3_900)
+      expect(yield* Fiber.join(early)).toBe("InFlight")
+      const asked = calls.length
+      const third = yield* waitingFor("30 seconds")
+      yield* TestClock.adjust(1_000)
+      const shared = { id: "recovered" }
+      expect([yield* Fiber.join(runs), yield* Fiber.join(second), yield* Fiber.join(third)]).toEqual([
+        shared,
+        shared,
+        shared
+      ])
+      expect(calls.slice(asked)).toEqual(["complete"])
+    }))
+
+  it.effect("I22: a store that always says that it is nearly over is not asked in a hot loop", () =>
+    Effect.gen(function*() {
+      const { calls, key, store } = yield* setting
+      const nearly: IdempotencyStore.Service = {
+        ...store,
+        acquire: (claim) => Effect.as(store.acquire(claim), { _tag: "InFlight" as const, retryAfterMillis: 0 })
+      }
+      const waiter = yield* Effect.fork(
+        told(
+          Idempotency.run(counting().work, { ...defaults, onDuplicate: { wait: "1 second" } }).pipe(
+            IdempotencyKey.provide(key),
+            Effect.provideService(IdempotencyStore.IdempotencyStore, nearly)
+          )
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      expect([yield* Fiber.join(waiter), calls.length <= 101]).toEqual(["InFlight", true])
+    }))
+
   it.effect("I22: an outage is shared, too: nobody waits for a hung store in turn", () =>
     Effect.gen(function*() {
       const { calls, faults, here } = yield* setting

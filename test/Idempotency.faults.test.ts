@@ -515,6 +515,22 @@ describe("interruption", () => {
       expect([...seen].sort()).toEqual(["0 Acquired", "1 InFlight"])
     }))
 
+  it.effect("I25: also where others get a turn after every few steps", () =>
+    Effect.gen(function*() {
+      const seen = new Set<string>()
+      for (let turns = 0; turns < 60; turns++) {
+        const s = yield* setting
+        const { counter, work } = counting()
+        const run = s.here(Idempotency.run(Effect.zipRight(work, Effect.never), defaults))
+        const fiber = yield* Effect.fork(Effect.withMaxOpsBeforeYield(run, 16))
+        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow()
+        yield* Fiber.interrupt(fiber)
+        for (let turn = 0; turn < 60; turn++) yield* Effect.yieldNow()
+        seen.add(`${counter.begun} ${s.claims.length === 0 ? "Acquired" : yield* probe(s)}`)
+      }
+      expect([...seen].sort()).toEqual(["0 Acquired", "1 InFlight"])
+    }))
+
   it.effect("I25: a takeover that is interrupted before the work is not forgotten", () =>
     Effect.gen(function*() {
       const s = yield* setting
