@@ -3,7 +3,7 @@
  */
 import { FetchHttpClient, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Redacted, Schema } from "effect"
-import { Backoff, FaceSign, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
+import { type ApiError, Backoff, FaceSign, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 let sessions = 0
@@ -50,7 +50,7 @@ const program = Effect.gen(function*() {
       return yield* FaceSign.make({ baseUrl: server.url, auth: Redacted.make(auth), pipeline })
     })
 
-  const start = (client: FaceSign.FaceSign<never>, clientReferenceId: string) =>
+  const start = (client: FaceSign.FaceSign<ApiError.Timeout>, clientReferenceId: string) =>
     client.createSession({ clientReferenceId, metadata: { source: "web-app" } }).pipe(
       IdempotencyKey.provideNew,
       Effect.match({

@@ -15,6 +15,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
 import * as Backoff from "../Backoff.js"
+import type * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import type * as Idempotency from "../Idempotency.js"
 import * as Operation from "../Operation.js"
@@ -76,15 +77,18 @@ export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
 })
 
 /**
- * Exponential backoff for 5xx: three retries from 500 ms, doubling, at most 10 s, full jitter.
+ * Exponential backoff for 5xx: three retries from 500 ms, doubling, at most 10 s, full jitter, from a budget; 10 s for each attempt, 30 s in all.
  *
  * @since 0.1.0
  * @category policies
  */
 export const stages = {
   operation: Operation.idempotent,
+  totalTimeout: Duration.seconds(30),
   retry: { retries: 3, backoff: Backoff.exponential({ base: "500 millis", cap: "10 seconds" }) },
-  circuitBreaker: {}
+  budget: {},
+  circuitBreaker: {},
+  attemptTimeout: Duration.seconds(10)
 } as const satisfies Pipeline.Stages
 
 /**
@@ -169,7 +173,7 @@ export type Activity = typeof Activity.Type
  * @since 0.1.0
  * @category models
  */
-export interface Options<E> {
+export interface Options<E = CircuitBreaker.CircuitOpen> {
   readonly baseUrl: string
   readonly apiKey: Redacted.Redacted<string>
   readonly paths?: Partial<typeof defaultPaths> | undefined
@@ -189,7 +193,7 @@ const defaultPaths = {
  * @since 0.1.0
  * @category errors
  */
-export type Failure<E = never> = ApiError.ApiError | Idempotency.UnknownOutcome | E
+export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempotency.UnknownOutcome | E
 
 /**
  * The API as its callers see it.
@@ -203,7 +207,7 @@ export type Failure<E = never> = ApiError.ApiError | Idempotency.UnknownOutcome 
  * @since 0.1.0
  * @category models
  */
-export interface FieldActivities<E = never> {
+export interface FieldActivities<E = CircuitBreaker.CircuitOpen> {
   readonly resultTypes: Effect.Effect<ReadonlyArray<typeof ResultTypes.Type[number]>, Failure<E>>
   readonly activity: (activityId: string) => Effect.Effect<Activity, Failure<E>>
   readonly submitResult: (activityId: string, result: ActivityResult) => Effect.Effect<void, Failure<E>>
@@ -227,15 +231,17 @@ const refuse = (issues: ApiError.Validation["issues"], endpoint: string): Effect
  * @since 0.1.0
  * @category constructors
  */
-export const make = <E = never>(
+export const make = <E = CircuitBreaker.CircuitOpen>(
   options: Options<E>
 ): Effect.Effect<FieldActivities<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
+    // Whoever names no pipeline has the default for `E`, which is what these stages reject with.
+    const byDefault: Pipeline.Pipeline<unknown, unknown> = yield* Pipeline.make(stages)
     const client = yield* ApiClient.make<E>({
       name: "field-activities",
       baseUrl: options.baseUrl,
       playbook,
-      pipeline: options.pipeline ?? (yield* Pipeline.make(stages)) as Pipeline.Pipeline<E, unknown>,
+      pipeline: options.pipeline ?? byDefault as Pipeline.Pipeline<E, unknown>,
       redactedNames,
       secrets: [options.apiKey]
     })
