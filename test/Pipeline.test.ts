@@ -1,16 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import {
-  Cause,
-  Clock,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Option,
-  Supervisor,
-  TestClock
-} from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Layer, Option, Supervisor, TestClock } from "effect"
 import {
   ApiError,
   Backoff,
@@ -385,12 +374,14 @@ const slow = Effect.sleep("1 hour")
 describe("the order of the stages", () => {
   const inside = ["breaker", "throttle", "limiter", "bulkhead", "concurrency", "cooldown", "chaos", "call"]
 
-  it.effect.each([
-    ["without limits of time", {}],
-    ["with a limit for attempts", { attemptTimeout: "1 second" }],
-    ["with a total", { totalTimeout: "1 minute" }],
-    ["with both", { totalTimeout: "1 minute", attemptTimeout: "1 second" }]
-  ] as const)("G40: is always the same: %s", ([, limits]) =>
+  it.effect.each(
+    [
+      ["without limits of time", {}],
+      ["with a limit for attempts", { attemptTimeout: "1 second" }],
+      ["with a total", { totalTimeout: "1 minute" }],
+      ["with both", { totalTimeout: "1 minute", attemptTimeout: "1 second" }]
+    ] as const
+  )("G40: is always the same: %s", ([, limits]) =>
     Effect.gen(function*() {
       const probes: Array<string> = []
       const pipeline = yield* Pipeline.make({
@@ -420,10 +411,12 @@ describe("the order of the stages", () => {
       expect(probes.filter((probe) => !probe.includes(":"))).toEqual([...passed, ...passed, ...passed, ...passed])
     }))
 
-  it.effect.each([
-    ["around the breaker", true, ["Failure", "Failure", "Failure"]],
-    ["inside of it", false, ["Failure"]]
-  ] as const)("G40, R17: a retry %s", ([, isAround, outcomes]) =>
+  it.effect.each(
+    [
+      ["around the breaker", true, ["Failure", "Failure", "Failure"]],
+      ["inside of it", false, ["Failure"]]
+    ] as const
+  )("G40, R17: a retry %s", ([, isAround, outcomes]) =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const circuitBreaker = {
@@ -447,7 +440,11 @@ describe("the order of the stages", () => {
 })
 
 describe("the key", () => {
-  const stages = { operation: Operation.keyed, retry: { ...secondly, retries: 1 }, hedge: { delay: "100 millis" } } as const
+  const stages = {
+    operation: Operation.keyed,
+    retry: { ...secondly, retries: 1 },
+    hedge: { delay: "100 millis" }
+  } as const
 
   it.effect("G40: is fixed once, for all retries and hedges", () =>
     Effect.gen(function*() {
@@ -524,11 +521,13 @@ describe("deadlines", () => {
       return Effect.zipRight(Effect.sleep("500 millis"), Effect.fail(down))
     })
 
-  it.effect.each([
-    ["not begun when it would end after it", "2999 millis", 2, "Server", "deadline"],
-    ["not begun when it would end with it", "3 seconds", 2, "Server", "deadline"],
-    ["begun when it ends before it", "3001 millis", 3, "total timeout after 3", "terminal"]
-  ] as const)("R13: a delay is %s", ([, totalTimeout, attempts, end, reason]) =>
+  it.effect.each(
+    [
+      ["not begun when it would end after it", "2999 millis", 2, "Server", "deadline"],
+      ["not begun when it would end with it", "3 seconds", 2, "Server", "deadline"],
+      ["begun when it ends before it", "3001 millis", 3, "total timeout after 3", "terminal"]
+    ] as const
+  )("R13: a delay is %s", ([, totalTimeout, attempts, end, reason]) =>
     Effect.gen(function*() {
       const calls: Array<number> = []
       const stops: Array<unknown> = []
@@ -625,11 +624,12 @@ describe("deadlines", () => {
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({ operation: Operation.read, totalTimeout: "5 seconds" })
       const call = Pipeline.protect(slow, pipeline)
-      expect(yield* endsAt([call, Effect.delay(call, "2 seconds"), Effect.zipRight(Effect.ignore(call), call)])).toEqual([
-        ["total timeout after 1", 5000],
-        ["total timeout after 1", 7000],
-        ["total timeout after 1", 10_000]
-      ])
+      expect(yield* endsAt([call, Effect.delay(call, "2 seconds"), Effect.zipRight(Effect.ignore(call), call)]))
+        .toEqual([
+          ["total timeout after 1", 5000],
+          ["total timeout after 1", 7000],
+          ["total timeout after 1", 10_000]
+        ])
     }))
 
   it.effect("infinite limits limit nothing", () =>
@@ -680,7 +680,10 @@ describe("waiting for a turn", () => {
       const guard: Pick<Pipeline.Stages, "bulkhead" | "rateLimiter" | "cooldown"> = yield* line
       yield* Effect.yieldNow()
       const stages: Pipeline.Stages = { operation: Operation.read, circuitBreaker: breaker, ...guard, ...limits }
-      return { breaker, pipeline: yield* Pipeline.make<never, keyof Pipeline.Stages>({ ...stages, operation: Operation.read }) }
+      return {
+        breaker,
+        pipeline: yield* Pipeline.make<never, keyof Pipeline.Stages>({ ...stages, operation: Operation.read })
+      }
     })
 
   it.effect.each(lines)("G44: the total covers the waiting: %s", ([, line]) =>
@@ -693,35 +696,47 @@ describe("waiting for a turn", () => {
       expect(probes).toEqual([])
     }))
 
-  it.effect.each(lines)("B3: a call that was cut while it waited says nothing to the breaker: %s", ([, line]) =>
-    Effect.gen(function*() {
-      const { breaker, pipeline } = yield* lined(line, { totalTimeout: "5 seconds" })
-      yield* finish(Pipeline.protect(Effect.void, pipeline), "10 seconds")
-      const { calls, failures, inFlight, slow } = yield* breaker.snapshot()
-      expect([calls, failures, slow, inFlight]).toEqual([0, 0, 0, 0])
-    }))
+  it.effect.each(lines)(
+    "B3: a call that was cut while it waited says nothing to the breaker: %s",
+    ([, line]) =>
+      Effect.gen(function*() {
+        const { breaker, pipeline } = yield* lined(line, { totalTimeout: "5 seconds" })
+        yield* finish(Pipeline.protect(Effect.void, pipeline), "10 seconds")
+        const { calls, failures, inFlight, slow } = yield* breaker.snapshot()
+        expect([calls, failures, slow, inFlight]).toEqual([0, 0, 0, 0])
+      })
+  )
 
-  it.effect.each(lines)("G40: the limit of the attempt begins with the attempt: %s", ([, line]) =>
-    Effect.gen(function*() {
-      const { pipeline } = yield* lined(line, { totalTimeout: "2 minutes", attemptTimeout: "2 seconds" })
-      expect(yield* endsAt([Pipeline.protect(slow, pipeline)])).toEqual([["attempt timeout after 1", 62_000]])
-    }))
+  it.effect.each(lines)(
+    "G40: the limit of the attempt begins with the attempt: %s",
+    ([, line]) =>
+      Effect.gen(function*() {
+        const { pipeline } = yield* lined(line, { totalTimeout: "2 minutes", attemptTimeout: "2 seconds" })
+        expect(yield* endsAt([Pipeline.protect(slow, pipeline)])).toEqual([["attempt timeout after 1", 62_000]])
+      })
+  )
 
-  it.effect.each(lines)("G44: of an attempt that has waited, what is left of the total: %s", ([, line]) =>
-    Effect.gen(function*() {
-      const { breaker, pipeline } = yield* lined(line, { totalTimeout: "61 seconds", attemptTimeout: "2 seconds" })
-      const exit = yield* finish(endAt(Pipeline.protect(slow, pipeline)), "2 minutes")
-      expect([exit, (yield* breaker.snapshot()).failures]).toEqual([
-        Exit.succeed(["total timeout after 1", 61_000]),
-        1
-      ])
-    }))
+  it.effect.each(lines)(
+    "G44: of an attempt that has waited, what is left of the total: %s",
+    ([, line]) =>
+      Effect.gen(function*() {
+        const { breaker, pipeline } = yield* lined(line, { totalTimeout: "61 seconds", attemptTimeout: "2 seconds" })
+        const exit = yield* finish(endAt(Pipeline.protect(slow, pipeline)), "2 minutes")
+        expect([exit, (yield* breaker.snapshot()).failures]).toEqual([
+          Exit.succeed(["total timeout after 1", 61_000]),
+          1
+        ])
+      })
+  )
 
-  it.effect.each(lines)("without a total nothing but the guard limits the waiting: %s", ([, line]) =>
-    Effect.gen(function*() {
-      const { pipeline } = yield* lined(line, { attemptTimeout: "2 seconds" })
-      expect(yield* endsAt([Pipeline.protect(Effect.void, pipeline)])).toEqual([["ok", 60_000]])
-    }))
+  it.effect.each(lines)(
+    "without a total nothing but the guard limits the waiting: %s",
+    ([, line]) =>
+      Effect.gen(function*() {
+        const { pipeline } = yield* lined(line, { attemptTimeout: "2 seconds" })
+        expect(yield* endsAt([Pipeline.protect(Effect.void, pipeline)])).toEqual([["ok", 60_000]])
+      })
+  )
 
   it.effect.each(lines)("interruption ends the waiting at once: %s", ([, line]) =>
     Effect.gen(function*() {
@@ -924,7 +939,9 @@ describe("state", () => {
         const guards = { circuitBreaker, throttle, rateLimiter, concurrency, cooldown }
         const pipeline = yield* Pipeline.make({ operation: Operation.read, ...guards, ...limits })
         yield* Effect.exit(Pipeline.protect(Effect.fail(busy), pipeline, { key: "a" }))
-        yield* Effect.exit(Pipeline.protect(Effect.fail(down), pipeline, { key: "a" }).pipe(Effect.timeout(1), Effect.fork))
+        yield* Effect.exit(
+          Pipeline.protect(Effect.fail(down), pipeline, { key: "a" }).pipe(Effect.timeout(1), Effect.fork)
+        )
         const seen = (key: string) =>
           Effect.all([
             Effect.map(throttle.snapshot(key), ({ requests }) => requests),
@@ -1059,7 +1076,10 @@ describe("what the stages cannot both mean", () => {
       "retry.retries times the smallest delay of retry.backoff (3 times 1s) should be less than totalTimeout (\"3 seconds\"), got 3s"
     ],
     [
-      { retry: { retries: 2, backoff: Backoff.exponential({ base: "2 seconds", jitter: Backoff.equal }) }, totalTimeout: 2000 },
+      {
+        retry: { retries: 2, backoff: Backoff.exponential({ base: "2 seconds", jitter: Backoff.equal }) },
+        totalTimeout: 2000
+      },
       "retry.retries times the smallest delay of retry.backoff (2 times 1s) should be less than totalTimeout (2000 ms), got 2s"
     ]
   ]
@@ -1071,10 +1091,16 @@ describe("what the stages cannot both mean", () => {
 
   const accepted: ReadonlyArray<readonly [why: string, stages: Omit<Pipeline.Stages, "operation">]> = [
     ["equal limits", { attemptTimeout: 2000, totalTimeout: "2 seconds" }],
-    ["a slow call just under the limit", { circuitBreaker: { slowCall: { duration: 1999, rate: 1 } }, attemptTimeout: 2000 }],
+    ["a slow call just under the limit", {
+      circuitBreaker: { slowCall: { duration: 1999, rate: 1 } },
+      attemptTimeout: 2000
+    }],
     ["a trial as long as an attempt", { circuitBreaker: { trialTimeout: 2000 }, attemptTimeout: 2000 }],
     ["delays that just fit", { retry: { retries: 3, backoff: Backoff.constant(999) }, totalTimeout: 3000 }],
-    ["delays that may be zero", { retry: { retries: 99, backoff: Backoff.exponential({ base: 1000 }) }, totalTimeout: 10 }],
+    ["delays that may be zero", {
+      retry: { retries: 99, backoff: Backoff.exponential({ base: 1000 }) },
+      totalTimeout: 10
+    }],
     ["the default slow call", { circuitBreaker: {}, attemptTimeout: "1 second" }],
     ["slow calls that do not count", { circuitBreaker: { slowCall: false }, attemptTimeout: "1 second" }],
     ["the default number of retries", { retry: { backoff: Backoff.constant("1 minute") }, totalTimeout: "1 second" }],
@@ -1088,17 +1114,23 @@ describe("what the stages cannot both mean", () => {
 
   it.effect("G42: an instance is not compared", () =>
     Effect.gen(function*() {
-      const circuitBreaker = yield* CircuitBreaker.make({ slowCall: { duration: "5 seconds", rate: 1 }, trialTimeout: 1 })
+      const circuitBreaker = yield* CircuitBreaker.make({
+        slowCall: { duration: "5 seconds", rate: 1 },
+        trialTimeout: 1
+      })
       expect(yield* build({ circuitBreaker, attemptTimeout: "2 seconds" })).toBe("accepted")
     }))
 
-  it.effect.each(["totalTimeout", "attemptTimeout"] as const)("nonsense in %s is refused", (field) =>
-    Effect.gen(function*() {
-      for (const [duration, shown] of [...badDurations, [0, "0"] as const]) {
-        const message = yield* build({ [field]: duration })
-        expect([message.includes(field), message.includes(shown)]).toEqual([true, true])
-      }
-    }))
+  it.effect.each(["totalTimeout", "attemptTimeout"] as const)(
+    "nonsense in %s is refused",
+    (field) =>
+      Effect.gen(function*() {
+        for (const [duration, shown] of [...badDurations, [0, "0"] as const]) {
+          const message = yield* build({ [field]: duration })
+          expect([message.includes(field), message.includes(shown)]).toEqual([true, true])
+        }
+      })
+  )
 
   it.effect("nonsense in any stage is refused when the pipeline is built", () =>
     Effect.gen(function*() {

@@ -42,7 +42,9 @@ const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
 
 /** The timers that somebody has armed, and how they are stopped, instead of the real ones. */
-const withTimers = <A, E, R>(use: (armed: Map<number, readonly [millis: number, () => void]>) => Effect.Effect<A, E, R>) =>
+const withTimers = <A, E, R>(
+  use: (armed: Map<number, readonly [millis: number, () => void]>) => Effect.Effect<A, E, R>
+) =>
   Effect.acquireUseRelease(
     Effect.sync(() => {
       const armed = new Map<number, readonly [number, () => void]>()
@@ -105,11 +107,13 @@ describe("out of time", () => {
   )("G1: %s fails with a Timeout that says which limit it was", ([deadline, limit, message]) =>
     Effect.gen(function*() {
       const error = errorOf(yield* finish(limit(Effect.never, "1500 millis")))
-      expect(error instanceof ApiError.Timeout && [error.deadline, error.message, error.stack?.includes("\n")]).toEqual([
-        deadline,
-        message,
-        false
-      ])
+      expect(error instanceof ApiError.Timeout && [error.deadline, error.message, error.stack?.includes("\n")]).toEqual(
+        [
+          deadline,
+          message,
+          false
+        ]
+      )
     }))
 
   it.effect("G1: the failure comes when the time is over, not before", () =>
@@ -345,7 +349,9 @@ describe("one fiber for what it sees", () => {
         Effect.zipRight(FiberRef.set(seen, "late")),
         Effect.zipRight(Effect.never)
       )
-      const fiber = yield* Effect.fork(Effect.zipRight(Effect.exit(Timeout.attempt(work, "1 second")), FiberRef.get(seen)))
+      const fiber = yield* Effect.fork(
+        Effect.zipRight(Effect.exit(Timeout.attempt(work, "1 second")), FiberRef.get(seen))
+      )
       yield* TestClock.adjust("1 second")
       expect([values, yield* Fiber.join(fiber)]).toEqual([["caller's"], "caller's"])
     }))

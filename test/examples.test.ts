@@ -133,6 +133,32 @@ describe("examples", () => {
     expect(lines.at(-1)).toBe("the slowest call is quicker: true")
   }, 60_000)
 
+  it("pipeline: a bad moment is retried, an outage opens the circuit", async () => {
+    expect((await run("pipeline")).slice(0, 6)).toEqual([
+      "call 1: answered with 200",
+      "call 2: answered with 200",
+      "call 3: not sent, the circuit is open",
+      "call 4: not sent, the circuit is open",
+      "call 5: not sent, the circuit is open",
+      "the server received 6 requests"
+    ])
+  }, 60_000)
+
+  it("pipeline-from-json: says what it does at worst, and refuses what contradicts itself", async () => {
+    const lines = await run("pipeline-from-json")
+    expect(lines).toContain("Worst case of one call: 3 requests, 10s.")
+    expect(lines.slice(-4, -1)).toEqual([
+      "a call through it: answered",
+      "refused at attemptTimeout: attemptTimeout should be at most totalTimeout (5s), got 10s",
+      "refused at bulkhead.queue: queue should be a whole number of at least 0, got -1"
+    ])
+  }, 60_000)
+
+  it("site-chat and facesign run to their end", async () => {
+    expect((await run("site-chat")).length).toBeGreaterThan(3)
+    expect((await run("facesign")).at(-1)).toMatch(/^the server received \d+ requests and created 1 session$/)
+  }, 120_000)
+
   const short = fs.readdirSync(`${root}examples`).filter((name) => name.endsWith(".ts")).map((name) =>
     name.slice(0, -3)
   )
