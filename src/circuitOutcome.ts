@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as ApiError from "./ApiError.js"
 import * as Check from "./check.js"
 import type * as Circuit from "./core/circuit.js"
-import * as Idempotency from "./Idempotency.js"
+import { UnknownOutcome } from "./idempotencyErrors.js"
 import * as Rejection from "./Rejection.js"
 
 /**
@@ -54,7 +54,7 @@ const waiting = (_tag: "Failure" | "Ignored", retryAfter: Duration.Duration | un
   retryAfter === undefined ? { _tag } : { _tag, retryAfter }
 
 const classifyError = (error: unknown): Outcome => {
-  if (Rejection.isRejection(error) || error instanceof Idempotency.UnknownOutcome) return ignored
+  if (Rejection.isRejection(error) || error instanceof UnknownOutcome) return ignored
   const tag = ApiError.isApiError(error) ? error._tag : ApiError.tagOfResponseError(error)
   switch (tag) {
     case "Auth":

@@ -83,7 +83,8 @@ export const userMessage = (
  * const error = new ApiError.Server({ message: "upstream", status: 503, requestId: "req-1", attempts: 3 })
  * const { requestId, retries, status, timedOut } = SiteChat.logFields(error, { environment: "production", tenantId: "acme" })
  *
- * [requestId, retries, status, timedOut] // => ["req-1", 2, 503, false]
+ * const shown = [requestId, retries, status, timedOut]
+ * shown // => ["req-1", 2, 503, false]
  * ```
  *
  * @since 0.1.0
