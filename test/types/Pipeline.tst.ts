@@ -109,7 +109,7 @@ describe("G41: a typo at any depth does not compile", () => {
   test("nonsense of another type", () => {
     // @ts-expect-error is not assignable to type
     Pipeline.make({ operation: Operation.read, totalTimeout: "20 parsecs" })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error 'operation' does not exist
     Pipeline.make({ operation: Operation.read, hedge: { delay: 1, operation: Operation.once } })
   })
 
@@ -177,9 +177,9 @@ describe("Timeout", () => {
   })
 
   test("typos do not compile", () => {
-    // @ts-expect-error No overload matches this call
+    // @ts-expect-error 'detached' does not exist
     Timeout.attempt(post, "1 second", { detached: true })
-    // @ts-expect-error No overload matches this call
+    // @ts-expect-error is not assignable to parameter
     Timeout.total("1 parsec")
   })
 })
