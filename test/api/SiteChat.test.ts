@@ -63,8 +63,10 @@ const names = Object.keys(calls) as ReadonlyArray<SiteChat.OperationName>
 /** "Yes" is four further attempts, "bounded" two. */
 const attemptsOf = (answer: string) => answer === "Yes" ? 5 : 3
 
-const call = (name: SiteChat.OperationName, chat: Chat) =>
-  IdempotencyKey.provideNew(Effect.asVoid(calls[name][0](chat)))
+const call = (name: SiteChat.OperationName, chat: Chat): Effect.Effect<void, SiteChat.Failure> => {
+  const made: Effect.Effect<unknown, SiteChat.Failure, IdempotencyKey.IdempotencyKey> = calls[name][0](chat)
+  return IdempotencyKey.provideNew(Effect.asVoid(made))
+}
 
 /** A call over real HTTP in virtual time, and what the server saw of it. */
 const against = (

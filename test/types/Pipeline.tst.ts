@@ -2,17 +2,15 @@
 // What must not compile is written as a statement here, so only the compiler's own errors count.
 import type { Duration, Layer } from "effect"
 import { Effect } from "effect"
-import type { AdaptiveConcurrency, AdaptiveThrottle, Bulkhead, Cooldown, RateLimiter } from "effect-resilience"
-import {
-  ApiError,
-  Backoff,
-  Chaos,
+import type {
+  AdaptiveConcurrency,
+  AdaptiveThrottle,
+  Bulkhead,
   CircuitBreaker,
-  IdempotencyKey,
-  Operation,
-  Pipeline,
-  Timeout
+  Cooldown,
+  RateLimiter
 } from "effect-resilience"
+import { ApiError, Backoff, Chaos, IdempotencyKey, Operation, Pipeline, Timeout } from "effect-resilience"
 import { describe, expect, test } from "tstyche"
 
 type Failures = ApiError.Auth | ApiError.Validation
