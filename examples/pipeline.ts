@@ -7,13 +7,15 @@ import { ApiClient, Backoff, CircuitBreaker, Operation, Pipeline } from "effect-
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 /** What holds for every call, in one place. It applies in the same order always. */
-class Catalogue extends Pipeline.Tag("Catalogue")<Catalogue>()({
+const stages = {
   operation: Operation.read,
   totalTimeout: "5 seconds",
   retry: { retries: 2, backoff: Backoff.constant("20 millis") },
-  circuitBreaker: { window: CircuitBreaker.count(6), minimumCalls: 6 },
+  circuitBreaker: { window: CircuitBreaker.count(6), minimumCalls: 6, slowCall: false },
   attemptTimeout: "1 second"
-}) {}
+} as const satisfies Pipeline.Stages
+
+class Catalogue extends Pipeline.Tag("Catalogue")<Catalogue>()(stages) {}
 
 const program = Effect.gen(function*() {
   const server = yield* FlakyApi.make({
@@ -46,4 +48,4 @@ const program = Effect.gen(function*() {
 await Effect.runPromise(
   program.pipe(Effect.scoped, Effect.provide(Catalogue.layer), Effect.provide(FetchHttpClient.layer))
 )
-console.log(Pipeline.describe(Pipeline.standard).text)
+console.log(Pipeline.describe(stages).text)

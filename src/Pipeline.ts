@@ -211,7 +211,13 @@ export const protect: {
     runOf(pipeline).protect(self, options?.key) as Effect.Effect<A, E | E2, R | R2>
 )
 
-/** A pipeline like this one for another kind of operation, over the same state: for a caller that knows better what each call is. */
+/**
+ * A pipeline like this one for another kind of operation, over the same state: for a caller that knows better what each call is. The HTTP client does
+ * this for each request.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
 export const forOperation = <E>(
   pipeline: Pipeline<E, unknown>,
   operation: Operation.Operation<unknown>
