@@ -22,6 +22,7 @@ import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import * as Playbook from "../Playbook.js"
 import { type ActivityResult, validate } from "./fieldActivitiesResult.js"
+import { row } from "./row.js"
 
 export { ActivityResult, validate } from "./fieldActivitiesResult.js"
 export type { ResultType } from "./fieldActivitiesResult.js"
@@ -29,11 +30,6 @@ export type { ResultType } from "./fieldActivitiesResult.js"
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // failures
 // ---------------------------------------------------------------------------------------------------------------------------------------------
-
-const row = (status: number, changes: Partial<Playbook.Entry>): Playbook.Entry => ({
-  ...Playbook.lookup(Playbook.standard, status),
-  ...changes
-})
 
 /**
  * The table of error codes. No 4xx of it is retried without a change of the request; 5xx are.

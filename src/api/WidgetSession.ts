@@ -21,6 +21,7 @@ import * as Pipeline from "../Pipeline.js"
 import * as Playbook from "../Playbook.js"
 import type * as Retry from "../Retry.js"
 
+import { row } from "./row.js"
 import { canonicalString, type Draft, sign } from "./widgetSessionRequest.js"
 
 export { canonicalString, Draft, Request, sign, User } from "./widgetSessionRequest.js"
@@ -30,11 +31,6 @@ export type { Finding, SignedRequest } from "./widgetSessionDiagnosis.js"
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // failures
 // ---------------------------------------------------------------------------------------------------------------------------------------------
-
-const row = (status: number, changes: Partial<Playbook.Entry>): Playbook.Entry => ({
-  ...Playbook.lookup(Playbook.standard, status),
-  ...changes
-})
 
 /**
  * The table of status codes. 401, 403, 404 and 422 are not retried; 429, 500, 502, 503 and 504 are.

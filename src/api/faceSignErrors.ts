@@ -8,6 +8,7 @@ import * as ApiError from "../ApiError.js"
 import * as ErrorResponse from "../http/ErrorResponse.js"
 import * as Playbook from "../Playbook.js"
 import type * as UserMessage from "../UserMessage.js"
+import { row } from "./row.js"
 
 /**
  * Which environment is called. The development environment may answer 403 where production answers 401.
@@ -45,11 +46,6 @@ export type ErrorType = typeof ErrorType.Type
  */
 export const ErrorBody = Schema.Struct({
   error: Schema.Struct({ type: ErrorType, message: Schema.String, code: Schema.String })
-})
-
-const row = (status: number, changes: Partial<Playbook.Entry>): Playbook.Entry => ({
-  ...Playbook.lookup(Playbook.standard, status),
-  ...changes
 })
 
 const forbidden = "The API key doesn't have permissions to perform the request"

@@ -4,13 +4,9 @@
 import * as Incident from "../Incident.js"
 import * as Playbook from "../Playbook.js"
 import type * as UserMessage from "../UserMessage.js"
+import { row } from "./row.js"
 
 const routeOf = (name: string): string | undefined => Incident.standardRules.find((rule) => rule.name === name)?.route
-
-const row = (status: number, changes: Partial<Playbook.Entry>): Playbook.Entry => ({
-  ...Playbook.lookup(Playbook.standard, status),
-  ...changes
-})
 
 const serverError = (status: number): Playbook.Entry =>
   row(status, {
