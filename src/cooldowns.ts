@@ -114,6 +114,11 @@ export class Cooldowns {
     const left = deadline - now
     // How long a trial takes nobody knows; it may well be worth waiting.
     const isHopeless = cell.state._tag === "Cooling" && wait > left
+    if (wait === 0 && left <= resolutionMillis) {
+      // The time of the first in line has come in the same moment. What it begins decides what this one is told.
+      cell.line.first?.value.turn.ring()
+      return { _tag: "Wait", millis: 0 }
+    }
     if (isHopeless || left <= resolutionMillis) return { _tag: "Reject", afterMillis: wait }
     return { _tag: "Wait", millis: isFirst ? Math.min(wait, left) : left }
   }

@@ -490,6 +490,23 @@ describe("interruption releases", () => {
 })
 
 describe("concurrent callers", () => {
+  it.effect("G17: who is first in line goes first, also when the last moment of the others is the same", () =>
+    Effect.gen(function*() {
+      // The clock may wake them in any order.
+      const { call, log } = yield* open({ maxWait: 150, trialTimeout: 250 })
+      const told = yield* call("told")
+      yield* told.end(Effect.fail(limited(200)))
+      yield* TestClock.adjust(50)
+      const calls = yield* Effect.forEach(["a", "b", "c", "d"], (name) => call(name))
+      yield* TestClock.adjust(150)
+      yield* settle
+      const outcomes = yield* Effect.forEach(calls, ({ now }) => now)
+      expect([log.slice(1), outcomes]).toEqual([
+        ["a at 200"],
+        ["under way", "CoolingDown 250", "CoolingDown 250", "CoolingDown 250"]
+      ])
+    }))
+
   type Command =
     | { readonly do: "call" }
     | { readonly do: "end"; readonly which: number; readonly how: "ok" | "fails" | "told" | "told long" | "rejected" }
