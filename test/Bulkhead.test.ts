@@ -320,6 +320,16 @@ describe("concurrent callers", () => {
     maxWait: fc.constantFrom(undefined, 100)
   })
 
+  /** One of each kind: chance alone may leave one out. */
+  const eachKind: ReadonlyArray<Command> = [
+    ...Array.from({ length: 4 }, (): Command => ({ do: "call" })),
+    { do: "end and interrupt", which: 0 },
+    { do: "interrupt", which: 1 },
+    { do: "call" },
+    { do: "advance", millis: 100 },
+    { do: "interrupt", which: 0 }
+  ]
+
   /** Who runs and who waits since when, in two lists. */
   const run = (
     options: { concurrency: number; queue: number; maxWait: number | undefined },
@@ -414,7 +424,7 @@ describe("concurrent callers", () => {
           const kinds = await Effect.runPromise(Effect.provide(run(options, commands), TestContext.TestContext))
           for (const kind of kinds) seen.add(kind)
         }),
-        { numRuns: 300 }
+        { numRuns: 300, examples: [[{ concurrency: 1, queue: 3, maxWait: 100 }, eachKind]] }
       )
       expect([...seen].sort()).toEqual([
         "interrupted at hand-over",
