@@ -2,13 +2,15 @@
 import * as Breaker from "./breaker.js"
 import * as Pipeline from "./pipeline.js"
 import * as Retry from "./retry.js"
+import * as Telemetry from "./telemetry.js"
 import * as Timeout from "./timeout.js"
 
 const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   retry: Retry.run,
   breaker: Breaker.run,
   timeout: Timeout.run,
-  pipeline: Pipeline.run
+  pipeline: Pipeline.run,
+  telemetry: Telemetry.run
 }
 
 const asked = process.argv.slice(2)

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Metric from "effect/Metric"
+import * as CallStory from "./callStory.js"
 import * as Check from "./check.js"
 import { ignored, type Outcome } from "./circuitOutcome.js"
 import * as Core from "./core/concurrency.js"
@@ -265,7 +266,7 @@ const guard = <A, E, R>(
       const [token, state] = Core.admit(cell.state)
       if (token === undefined) {
         const limited = new ConcurrencyLimited({ key, limit: Core.allowed(state) })
-        return Effect.zipRight(Metric.increment(rejections), Effect.fail(limited))
+        return Effect.zipRight(CallStory.count(rejections), Effect.fail(limited))
       }
       cell.state = state
       const ended = (exit: Exit.Exit<A, E>): Exit.Exit<A, E> => {

@@ -15,6 +15,7 @@ import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
+import * as CallStory from "./callStory.js"
 import * as Check from "./check.js"
 import type { Outcome } from "./circuitOutcome.js"
 import * as Throttle from "./core/throttle.js"
@@ -176,7 +177,7 @@ const turnedAway = (
   now: number
 ): Effect.Effect<never, Throttled> => {
   TimeWindow.record(window, notAccepted, now)
-  return Effect.zipRight(Metric.increment(rejections), Effect.fail(new Throttled({ key, probability })))
+  return Effect.zipRight(CallStory.count(rejections), Effect.fail(new Throttled({ key, probability })))
 }
 
 /** Nothing is held while a call runs, so nothing has to be masked: one that is interrupted leaves no trace. */

@@ -12,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as CallStory from "./callStory.js"
 import * as Check from "./check.js"
 import * as Core from "./core/chaos.js"
 
@@ -152,7 +153,7 @@ const injections = Metric.counter("resilience.chaos.injected", {
 const report = (name: Injected): Effect.Effect<void> =>
   Effect.zipRight(
     Effect.annotateCurrentSpan("resilience.chaos.fault", name),
-    Metric.increment(Metric.tagged(injections, "fault", name))
+    CallStory.count(Metric.tagged(injections, "fault", name))
   )
 
 const struck = <A, E, R, A2, E2>(

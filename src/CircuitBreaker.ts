@@ -24,6 +24,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as CircuitState from "./circuitState.js"
+import * as CircuitWatch from "./circuitWatch.js"
 import { maxTimerMillis } from "./core/backoff.js"
 import * as Circuit from "./core/circuit.js"
 import { defaults, type Options, policyOf, positiveMillis } from "./circuitOptions.js"
@@ -317,7 +318,7 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
       })
     const order = (order: Circuit.Order) => (key = defaultKey) => change(key, (state) => Circuit.order(state, order))
 
-    return remember<CircuitBreaker>({
+    const breaker = remember<CircuitBreaker>({
       protect: protectOf(circuits, options.classify ?? classify),
       state: (key = defaultKey) => look(key, ({ state }) => Circuit.visible(state)),
       snapshot: (key = defaultKey) => look(key, (cell, now) => snapshotOf(circuits, cell, now)),
@@ -343,6 +344,7 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
             for (const circuit of imported) circuits.restore(circuit, passed, clock, now)
           }))
     }, options)
+    return CircuitWatch.remember(breaker, circuits)
   })
 
 /**

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as CallStory from "./callStory.js"
 import * as Check from "./check.js"
 import * as Latency from "./core/latency.js"
 import { type Plan, Race, type Story } from "./hedgeRace.js"
@@ -174,7 +175,7 @@ const report = (story: Story): Effect.Effect<void> =>
       "resilience.hedge.hedges": story.hedges,
       "resilience.hedge.outcome": outcomeOf(story)
     }),
-    Metric.increment(Metric.tagged(calls, "outcome", outcomeOf(story)))
+    CallStory.count(Metric.tagged(calls, "outcome", outcomeOf(story)))
   )
 
 const answerOf = <A, E, R>(race: Race<A, E, R>): Effect.Effect<A, E> =>

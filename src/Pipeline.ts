@@ -5,7 +5,7 @@
  * to be around it, a breaker that sees one outcome in three, a key that is new on every attempt. A pipeline is built once, because breakers,
  * budgets and limiters are state, and applied to any number of calls. Its stages always apply in the same order, outermost first:
  *
- * total timeout > key > retry (+ budget) > hedge (+ the same budget) > circuit breaker > throttle > rate limiter > bulkhead > concurrency > cooldown >
+ * telemetry > total timeout > key > retry (+ budget) > hedge (+ the same budget) > circuit breaker > throttle > rate limiter > bulkhead > concurrency > cooldown >
  * attempt timeout > chaos > call
  *
  * @since 0.1.0
@@ -38,6 +38,7 @@ import type { CallOptions, Input, Rejection, Rejects, Stages } from "./pipelineS
 import * as RateLimiter from "./RateLimiter.js"
 import * as Retry from "./Retry.js"
 import * as RetryBudget from "./RetryBudget.js"
+import * as Telemetry from "./Telemetry.js"
 
 export { describe } from "./pipelineDescription.js"
 export type { Description } from "./pipelineDescription.js"
@@ -76,11 +77,25 @@ const isBudget = (budget: RetryBudget.RetryBudget | RetryBudget.Options): budget
 const stageOf = <I extends { readonly protect: unknown }, O extends object>(
   guard: I | O | undefined,
   make: (options: O) => Effect.Effect<I>,
-  around: (instance: I) => Stage
+  around: (instance: I) => Stage,
+  observed: (instance: I) => Effect.Effect<I> = Effect.succeed
 ): Effect.Effect<ReadonlyArray<Stage>> =>
   guard === undefined
     ? Effect.succeed([])
-    : Effect.map("protect" in guard ? Effect.succeed(guard as I) : make(guard as O), (instance) => [around(instance)])
+    : ("protect" in guard ? Effect.succeed(guard as I) : make(guard as O)).pipe(
+      Effect.flatMap(observed),
+      Effect.map((instance) => [around(instance)])
+    )
+
+/** Puts the eyes of a telemetry on what is counted by itself; without one nothing changes. */
+const eyesOf = (telemetry: Telemetry.Telemetry | undefined) =>
+  telemetry === undefined ? undefined : {
+    budget: (budget: RetryBudget.RetryBudget | undefined) =>
+      budget === undefined ? undefined : Telemetry.budget(telemetry, budget),
+    breaker: (breaker: CircuitBreaker.CircuitBreaker) =>
+      Effect.as(Telemetry.circuitBreaker(telemetry, breaker), breaker),
+    bulkhead: (bulkhead: Bulkhead.Bulkhead) => Effect.succeed(Telemetry.bulkhead(telemetry, bulkhead))
+  }
 
 const millisOf = (field: string, duration: Duration.DurationInput | undefined): number =>
   duration === undefined ? Infinity : Duration.toMillis(Check.positiveDuration(field, duration))
@@ -130,15 +145,28 @@ const partsOf = (stages: Stages): Effect.Effect<Parts> =>
       // Whoever repeats an attempt counts.
       attempts: stages.retry === undefined && stages.hedge === undefined ? 1 : undefined
     }))
-    const budget = stages.budget === undefined || isBudget(stages.budget)
+    const telemetry = yield* Telemetry.from(stages.telemetry)
+    const eyes = eyesOf(telemetry)
+    const ownBudget = stages.budget === undefined || isBudget(stages.budget)
       ? stages.budget
       : yield* RetryBudget.make(stages.budget)
+    const budget = eyes === undefined ? ownBudget : eyes.budget(ownBudget)
     const retry = yield* Effect.sync(() => retryOf(stages, budget, limits))
     const hedge = stages.hedge === undefined ? undefined : yield* Hedge.make({ ...stages.hedge, operation, budget })
-    const breaker = yield* stageOf(stages.circuitBreaker, CircuitBreaker.make, (breaker) => breaker.protect)
+    const breaker = yield* stageOf(
+      stages.circuitBreaker,
+      CircuitBreaker.make,
+      (breaker) => breaker.protect,
+      eyes?.breaker
+    )
     const throttle = yield* stageOf(stages.throttle, AdaptiveThrottle.make, (throttle) => throttle.protect)
     const limiter = yield* stageOf(stages.rateLimiter, RateLimiter.make, (limiter) => limiter.protect)
-    const bulkhead = yield* stageOf(stages.bulkhead, Bulkhead.make, ({ protect }) => (self) => protect(self))
+    const bulkhead = yield* stageOf(
+      stages.bulkhead,
+      Bulkhead.make,
+      ({ protect }) => (self) => protect(self),
+      eyes?.bulkhead
+    )
     const concurrency = yield* stageOf(stages.concurrency, AdaptiveConcurrency.make, ({ protect }) => protect)
     const cooldown = yield* stageOf(stages.cooldown, Cooldown.make, (cooldown) => cooldown.protect)
     const chaos = yield* stageOf(stages.chaos, chaosOf, ({ protect }) => (self) => protect(self))
@@ -151,6 +179,7 @@ const partsOf = (stages: Stages): Effect.Effect<Parts> =>
     const waits = queue.length > concurrency.length
     return {
       operation,
+      telemetry,
       limits,
       retry,
       budget,
@@ -208,7 +237,7 @@ export const protect: {
     options?: CallOptions
   ): Effect.Effect<A, E | E2, R | R2> =>
     // What the stages can fail with and need is what the pipeline's own type says.
-    runOf(pipeline).protect(self, options?.key) as Effect.Effect<A, E | E2, R | R2>
+    runOf(pipeline).protect(self, options) as Effect.Effect<A, E | E2, R | R2>
 )
 
 /**

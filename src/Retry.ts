@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as ApiError from "./ApiError.js"
 import * as Backoff from "./Backoff.js"
+import * as CallStory from "./callStory.js"
 import * as Check from "./check.js"
 import * as Core from "./core/retryDecision.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
@@ -199,7 +200,8 @@ const decisions = Metric.counter("resilience.retry.attempts", {
 /** The reason for stopping, where an operator looks for it. */
 const report = (reason: StopReason, attempts: number): Effect.Effect<void> =>
   Effect.annotateCurrentSpan({ "resilience.retry.stop": reason, "resilience.retry.attempts": attempts }).pipe(
-    Effect.zipRight(Metric.increment(Metric.tagged(decisions, "decision", reason))),
+    Effect.zipRight(CallStory.count(Metric.tagged(decisions, "decision", reason))),
+    Effect.zipRight(CallStory.stopped(reason)),
     Effect.zipRight(
       Effect.annotateLogs(Effect.logDebug("No further attempt"), { "retry.stop": reason, "retry.attempts": attempts })
     )
@@ -277,7 +279,7 @@ const stop = <E>(cause: Cause.Cause<E>, reason: StopReason, attempts: number): E
 
 const wait = (delayMillis: number): Effect.Effect<void> =>
   Effect.zipRight(
-    Metric.increment(Metric.tagged(decisions, "decision", "retry")),
+    CallStory.count(Metric.tagged(decisions, "decision", "retry")),
     delayMillis > 0 ? sleepAtLeast(delayMillis) : Effect.void
   )
 

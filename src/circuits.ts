@@ -46,12 +46,24 @@ export interface Cell {
   touchedMillis: number
 }
 
+/**
+ * What is told to somebody who counts: how a call that was let in ended (`slow`: well, and too late), each rejection, and each circuit that is one more or one
+ * less in a state.
+ */
+export interface Watcher {
+  readonly ended: (outcome: "success" | "failure" | "slow" | "ignored") => void
+  readonly rejected: () => void
+  readonly transition: (from: Circuit.Visible, to: Circuit.Visible) => void
+  readonly population: (state: Circuit.Visible, change: 1 | -1) => void
+}
+
 /** Monotonic: a wall clock that steps must neither prolong an opening nor break a window. */
 export const nowMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 export class Circuits {
   readonly cells = new Map<string, Cell>()
   readonly listeners = new Set<(transition: Transition) => void>()
+  readonly watchers = new Set<Watcher>()
   readonly #sweeper = new Sweeper(this.cells)
 
   constructor(readonly policy: Circuit.Policy, readonly idleMillis: number) {}
@@ -65,6 +77,7 @@ export class Circuits {
     this.cells.delete(key)
     // Who comes next finds a closed circuit.
     this.change(cell, Circuit.reset(cell.state, now), clock, now)
+    for (const watcher of this.watchers) watcher.population(Circuit.visible(cell.state), -1)
     return undefined
   }
 
@@ -74,6 +87,7 @@ export class Circuits {
     if (found !== undefined) return found
     const cell = this.fresh(key, now)
     this.cells.set(key, cell)
+    for (const watcher of this.watchers) watcher.population(Circuit.visible(cell.state), 1)
     return cell
   }
 
@@ -106,9 +120,15 @@ export class Circuits {
     const before = cell.state
     if (before === state) return
     cell.state = state
-    if (this.listeners.size === 0 || before.generation === state.generation) return
+    if (before.generation === state.generation || this.listeners.size + this.watchers.size === 0) return
     const [from, to] = [Circuit.visible(before), Circuit.visible(state)]
     if (from === to) return
+    for (const watcher of this.watchers) {
+      watcher.transition(from, to)
+      watcher.population(from, -1)
+      watcher.population(to, 1)
+    }
+    if (this.listeners.size === 0) return
     const wait = Circuit.retryAfterMillis(this.policy, state, now)
     const transition: Transition = {
       key: cell.key,
@@ -125,10 +145,15 @@ export class Circuits {
     if (cell.state.phase._tag === "Closed" && Circuit.visible(cell.state) === "Closed") return undefined
     const wait = Circuit.retryAfterMillis(this.policy, cell.state, now)
     if (wait !== undefined) {
-      cell.rejected++
+      this.#reject(cell)
       cell.touchedMillis = now
     }
     return wait
+  }
+
+  #reject(cell: Cell): void {
+    cell.rejected++
+    for (const watcher of this.watchers) watcher.rejected()
   }
 
   /** Admits a call to a settled circuit, or says how long it is rejected for. */
@@ -138,7 +163,7 @@ export class Circuits {
     cell.state = state
     cell.touchedMillis = now
     if (admission._tag === "Rejected") {
-      cell.rejected++
+      this.#reject(cell)
       return admission.retryAfterMillis
     }
     cell.inFlight++
@@ -151,6 +176,13 @@ export class Circuits {
     cell.touchedMillis = now
     this.settle(cell, clock, now)
     this.change(cell, Circuit.record(this.policy, cell.state, token, result, now), clock, now)
+    if (this.watchers.size > 0) this.#count(result)
+  }
+
+  #count(result: Circuit.Result): void {
+    const success = Circuit.isSlow(this.policy, result) ? "slow" : "success"
+    const outcome = result._tag === "Success" ? success : result._tag === "Failure" ? "failure" : "ignored"
+    for (const watcher of this.watchers) watcher.ended(outcome)
   }
 
   /** Puts an exported circuit in the place of the one there is. Calls that are under way belong to what was before. */

@@ -6,6 +6,7 @@ import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import * as Metric from "effect/Metric"
 import { hasProperty } from "effect/Predicate"
+import * as CallStory from "./callStory.js"
 
 /**
  * A fallback that was taken: for which error, and, of a last good value, how old it is.
@@ -39,7 +40,7 @@ export const mark = (what: Taken): Effect.Effect<void> => {
     "resilience.fallback.taken": tag,
     ...(what.ageMillis === undefined ? {} : { "resilience.fallback.age_millis": what.ageMillis })
   }).pipe(
-    Effect.zipRight(Metric.increment(Metric.tagged(taken, "error", tag))),
+    Effect.zipRight(CallStory.count(Metric.tagged(taken, "error", tag))),
     Effect.zipRight(FiberRef.get(listener)),
     Effect.map((listeners) => {
       for (const listen of listeners) listen(what)

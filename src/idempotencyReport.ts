@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import * as CallStory from "./callStory.js"
 
 /**
  * How a run ended.
@@ -56,7 +57,7 @@ const alarming: ReadonlySet<Ending> = new Set<Ending>([
 
 export const report = (ending: Ending, kid: string): Effect.Effect<void> =>
   Effect.annotateCurrentSpan({ "resilience.idempotency": ending, "resilience.idempotency.kid": kid }).pipe(
-    Effect.zipRight(Metric.increment(Metric.tagged(outcomes, "outcome", ending))),
+    Effect.zipRight(CallStory.count(Metric.tagged(outcomes, "outcome", ending))),
     Effect.zipRight(
       Effect.annotateLogs((alarming.has(ending) ? Effect.logWarning : Effect.logDebug)("Idempotent run"), {
         "idempotency.outcome": ending,

@@ -97,6 +97,9 @@ export * as Schedules from "./Schedules.js"
 /** The Site Chat API. */
 export * as SiteChat from "./api/SiteChat.js"
 
+/** Metrics, spans and logs about calls, where somebody asked for them. */
+export * as Telemetry from "./Telemetry.js"
+
 /** A limit of time for an attempt or a whole call. */
 export * as Timeout from "./Timeout.js"
 

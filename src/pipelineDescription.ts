@@ -267,8 +267,12 @@ const operations: Readonly<Record<Operation.Operation["_tag"], string>> = {
   Once: "once: it may change something, and nobody would recognise a repeat"
 }
 
+const telemetryLine = ({ telemetry }: Stages): ReadonlyArray<Line> =>
+  telemetry === undefined ? [] : [{ name: "telemetry", says: `counts, traces and logs as ${telemetry.integration}` }]
+
 /** All stages that are there, outermost first. */
 const linesOf = (stages: Stages): ReadonlyArray<Line> => [
+  ...telemetryLine(stages),
   ...timeoutLine("total timeout", stages.totalTimeout, "for the whole call, waits and all attempts included"),
   ...retryLine(stages),
   ...budgetLine(stages),

@@ -8,12 +8,15 @@ import * as Deadline from "./deadline.js"
 import * as Hedge from "./Hedge.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
 import type * as Operation from "./Operation.js"
+import type { CallOptions } from "./pipelineStages.js"
 import * as Retry from "./Retry.js"
 import type * as RetryBudget from "./RetryBudget.js"
+import * as Telemetry from "./Telemetry.js"
 
-/** One call: whose state it belongs to, and when it began where that is asked for, in monotonic nanoseconds. */
+/** One call: whose state it belongs to, what it is filed under, and when it began where that is asked for, in monotonic nanoseconds. */
 export interface Call {
   readonly key: string | undefined
+  readonly about: Telemetry.About | undefined
   readonly from: bigint | undefined
 }
 
@@ -31,6 +34,7 @@ export interface Stage {
  */
 export interface Parts {
   readonly operation: Operation.Operation<unknown>
+  readonly telemetry: Telemetry.Telemetry | undefined
   readonly limits: Deadline.Limits
   readonly retry: Retry.Options<unknown, unknown> | undefined
   readonly budget: RetryBudget.RetryBudget | undefined
@@ -66,20 +70,44 @@ const repeatedOf = ({ budget, hedge, operation, retry }: Parts): ReadonlyArray<S
   return stages
 }
 
+/** Looks on where somebody wants to know: around the whole call, and around each attempt once the guards have let it in. */
+const observedBy = (
+  { telemetry }: Parts,
+  observe: <A, R>(
+    self: Effect.Effect<A, unknown, R>,
+    telemetry: Telemetry.Telemetry,
+    about: Telemetry.About
+  ) => Effect.Effect<A, unknown, R>
+): ReadonlyArray<Stage> =>
+  telemetry === undefined
+    ? []
+    : [(self, { about = {} }) => observe(self, telemetry, about)]
+
 export class Run {
   readonly #stages: ReadonlyArray<Stage>
+  readonly #operation: string
   readonly #like = new Map<Operation.Operation["_tag"], Run>()
 
   constructor(readonly parts: Parts) {
-    this.#stages = [...repeatedOf(parts), ...parts.guards, ...limitedOf(parts), ...parts.innermost]
+    this.#operation = parts.operation._tag.toLowerCase()
+    this.#stages = [
+      ...observedBy(parts, Telemetry.observe),
+      ...repeatedOf(parts),
+      ...parts.guards,
+      ...observedBy(parts, Telemetry.observeAttempt),
+      ...limitedOf(parts),
+      ...parts.innermost
+    ]
   }
 
   /** A call through all stages. */
-  protect<A, R>(self: Effect.Effect<A, unknown, R>, key: string | undefined): Effect.Effect<A, unknown, R> {
+  protect<A, R>(self: Effect.Effect<A, unknown, R>, options: CallOptions = {}): Effect.Effect<A, unknown, R> {
+    const { key } = options
+    const about = this.parts.telemetry === undefined ? undefined : { operation: this.#operation, ...options.about }
     return this.parts.limits.totalMillis === Infinity
-      ? around(this.#stages, self, { key, from: undefined })
+      ? around(this.#stages, self, { key, about, from: undefined })
       : Effect.withFiberRuntime<A, unknown, R>((fiber) =>
-        around(this.#stages, self, { key, from: Deadline.clockOf(fiber).unsafeCurrentTimeNanos() })
+        around(this.#stages, self, { key, about, from: Deadline.clockOf(fiber).unsafeCurrentTimeNanos() })
       )
   }
 

@@ -22,6 +22,7 @@ import { contradictions } from "./pipelineChecks.js"
 import * as RateLimiter from "./RateLimiter.js"
 import * as Retry from "./Retry.js"
 import * as RetryBudget from "./RetryBudget.js"
+import * as Telemetry from "./Telemetry.js"
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // fields
@@ -83,6 +84,14 @@ const OperationName = Schema.transform(
     encode: ({ _tag }) => _tag.toLowerCase() as Name
   }
 )
+
+const TelemetrySpec = strict("telemetry options", {
+  integration: Schema.String,
+  environment: Schema.optional(Schema.String),
+  spans: Schema.optional(Schema.Boolean),
+  logs: Schema.optional(Schema.Literal("Fatal", "Error", "Warning", "Info", "Debug", "Trace", false)),
+  maxEndpoints: Schema.optional(integer(0))
+}).pipe(buildable("telemetry", Telemetry.make))
 
 const RetrySpec = strict("retry options", {
   retries: Schema.optional(integer(0)),
@@ -239,6 +248,7 @@ const CooldownSpec = strict("cooldown options", {
 
 const Fields = strict("pipeline", {
   operation: Schema.optionalWith(OperationName, { default: () => Operation.keyed }),
+  telemetry: Schema.optional(TelemetrySpec),
   totalTimeout: Schema.optional(positive("totalTimeout")),
   retry: Schema.optional(RetrySpec),
   budget: Schema.optional(BudgetSpec),

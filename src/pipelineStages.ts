@@ -14,6 +14,7 @@ import type * as Operation from "./Operation.js"
 import type * as RateLimiter from "./RateLimiter.js"
 import type * as Retry from "./Retry.js"
 import type * as RetryBudget from "./RetryBudget.js"
+import type * as Telemetry from "./Telemetry.js"
 
 /**
  * What a pipeline is made of. Each stage may be left out; those that are there apply in this order, outermost first.
@@ -21,6 +22,7 @@ import type * as RetryBudget from "./RetryBudget.js"
  * **Details**
  *
  * - `operation`: what running the call twice would mean.
+ * - `telemetry`: metrics, spans and logs about calls and attempts; see `Telemetry.Options`. Absent: none, at no cost.
  * - `totalTimeout`: how long the whole call may take, waits and all attempts included. It cuts what is running when it ends, and no wait is begun that
  *   would not end before it.
  * - `retry`: how to try again; see `Retry.Base`. Absent: one attempt.
@@ -42,6 +44,7 @@ import type * as RetryBudget from "./RetryBudget.js"
  */
 export interface Stages {
   readonly operation: Operation.Operation<unknown>
+  readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
   readonly totalTimeout?: Duration.DurationInput | undefined
   readonly retry?: Omit<Retry.Options<unknown>, "operation" | "budget"> | undefined
   readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
@@ -101,11 +104,13 @@ export type Rejection = Rejects[keyof Rejects]
 export type Input<R, K extends keyof Stages> = { readonly operation: Operation.Operation<R> } & Pick<Stages, K>
 
 /**
- * What may differ from call to call: `key` says whose circuit, rate, limit and cooldown the call shares (default `"default"`).
+ * What may differ from call to call: `key` says whose circuit, rate, limit and cooldown the call shares (default `"default"`), `about` what telemetry files it
+ * under.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CallOptions {
   readonly key?: string | undefined
+  readonly about?: Telemetry.About | undefined
 }

@@ -19,6 +19,7 @@ const refusals = (json: unknown) =>
 
 const everything = {
   operation: "idempotent",
+  telemetry: { integration: "things", environment: "staging", spans: true, logs: "Info", maxEndpoints: 10 },
   totalTimeout: "30 seconds",
   retry: {
     retries: 2,

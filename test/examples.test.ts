@@ -154,10 +154,46 @@ describe("examples", () => {
     ])
   }, 60_000)
 
+  it("telemetry: a log line for each failed call, figures, a tree of spans, metrics for Prometheus", async () => {
+    const lines = await run("telemetry")
+    expect(lines.filter((line) => line.includes("Call failed")).map((line) => /stopReason=(\w+)/.exec(line)?.[1]))
+      .toEqual([
+        "retries",
+        "terminal"
+      ])
+    expect(lines).toContain("  succeeded: 33 % of calls, 14 % of attempts")
+    expect(lines.filter((line) => /^( {2})?tenants /.test(line))).toEqual([
+      "tenants GET /v1/tenants/:id: ok",
+      "  tenants attempt: 500",
+      "  tenants attempt: 500",
+      "  tenants attempt: 200",
+      "tenants GET /v1/tenants/:id: 503, stopped: retries",
+      ...Array(3).fill("  tenants attempt: 503"),
+      "tenants GET /v1/tenants/:id: 404, stopped: terminal",
+      "  tenants attempt: 404"
+    ])
+    expect(lines).toContain(
+      "resilience_retry_attempts_total{decision=\"retry\",integration=\"tenants\",environment=\"production\"} 4"
+    )
+  }, 60_000)
+
   it("site-chat and facesign run to their end", async () => {
     expect((await run("site-chat")).length).toBeGreaterThan(3)
     expect((await run("facesign")).at(-1)).toMatch(/^the server received \d+ requests and created 1 session$/)
   }, 120_000)
+
+  it("field-activities: a lost answer is told from a second result, and only overrideResult overwrites", async () => {
+    expect(await run("field-activities")).toEqual([
+      "A-1: registered",
+      "A-2: registered, by this call or before it",
+      "A-3, without a date: Some of the details of this visit are not valid. Please check them and try again.",
+      "A-3, with a date: registered",
+      "A-1 again: A result for this visit has been registered already.",
+      "A-1, overwritten on purpose: registered",
+      "B-1: {\"statusCode\":404,\"error\":\"Not Found\",\"message\":\"Activity not found\"}",
+      "the server received 9 requests and has 3 results"
+    ])
+  }, 60_000)
 
   const short = fs.readdirSync(`${root}examples`).filter((name) => name.endsWith(".ts")).map((name) =>
     name.slice(0, -3)

@@ -1,7 +1,7 @@
 /** Creates a session for every row of a file. A row that fails is reported and the others go on. */
 import type { HttpClient } from "@effect/platform"
 import { Clock, Duration, Effect, Either, Schema } from "effect"
-import { ApiError, type Idempotency, IdempotencyKey, WidgetSession } from "effect-resilience"
+import { ApiError, type CircuitBreaker, type Idempotency, IdempotencyKey, WidgetSession } from "effect-resilience"
 import { secretKeys } from "./settings.js"
 
 const Row = Schema.parseJson(Schema.Struct({
@@ -41,7 +41,9 @@ const create = (job: IdempotencyKey.IdempotencyKey, row: Row, baseUrl: string) =
     )
   })
 
-const failed = (line: number, error: ApiError.ApiError | Idempotency.UnknownOutcome): Outcome => ({
+type Failure = ApiError.ApiError | Idempotency.UnknownOutcome | CircuitBreaker.CircuitOpen
+
+const failed = (line: number, error: Failure): Outcome => ({
   _tag: "Failed",
   line,
   tag: error._tag,

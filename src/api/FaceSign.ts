@@ -22,6 +22,7 @@ import type * as IdempotencyKey from "../IdempotencyKey.js"
 import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import type * as Playbook from "../Playbook.js"
+import type * as Telemetry from "../Telemetry.js"
 import * as UserMessage from "../UserMessage.js"
 import { type Environment, errorBodyFor, messages, playbook, playbookFor, redactedNames } from "./faceSignErrors.js"
 import { type SessionSettings, validate } from "./faceSignRequest.js"
@@ -137,7 +138,8 @@ export type Session = typeof Session.Type
  * - `environment`: default `production`. In `development` a 403 may be a missing authentication header.
  * - `paths`: default `/v1/sessions` and `/v1/sessions/:id`.
  * - `playbook`: default that of the environment. Extend it for codes of a 409 that say "still running" (`inFlightCodes`).
- * - `pipeline`: how calls are protected. Default: one made of `stages`.
+ * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
+ * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
  *
  * @since 0.1.0
  * @category models
@@ -149,6 +151,7 @@ export interface Options<E = CircuitBreaker.CircuitOpen> {
   readonly paths?: Partial<typeof defaults.paths> | undefined
   readonly playbook?: Playbook.Playbook | undefined
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
+  readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
 }
 
 /**
@@ -205,7 +208,8 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       playbook: options.playbook ?? playbookFor(environment),
       errorBody: errorBodyFor(environment),
       // Without a pipeline, `E` is what this one rejects with.
-      pipeline: options.pipeline ?? (yield* Pipeline.make(stages)) as Pipeline.Pipeline<E, unknown>,
+      pipeline: options.pipeline ??
+        (yield* Pipeline.make({ ...stages, telemetry: options.telemetry })) as Pipeline.Pipeline<E, unknown>,
       redactedNames,
       secrets: [options.auth]
     }))

@@ -29,6 +29,7 @@ import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import * as Polling from "../Polling.js"
 import type * as RetryBudget from "../RetryBudget.js"
+import * as Telemetry from "../Telemetry.js"
 import * as UserMessage from "../UserMessage.js"
 import * as LogFields from "./logFields.js"
 import {
@@ -147,6 +148,7 @@ export const documentSync = (options: {
  * - `askWithin`: the budget for an asynchronous answer. Default 2 min.
  * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: SiteChat.incidentRules })`). Calls
  *   are those of `site-chat`, answers that were waited for those of `site-chat jobs`.
+ * - `telemetry`: metrics, spans and logs of all operations. Default: none.
  *
  * @since 0.1.0
  * @category models
@@ -164,6 +166,7 @@ export interface Options<W = IdempotencyKey.IdempotencyKey> {
   readonly jobStates?: { readonly done: ReadonlyArray<string>; readonly failed: ReadonlyArray<string> } | undefined
   readonly askWithin?: Duration.DurationInput | undefined
   readonly detector?: Incident.Detector | undefined
+  readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
 }
 
 /**
@@ -285,10 +288,12 @@ const clientsOf = (options: Options<unknown>, rules: Rules) =>
   Effect.gen(function*() {
     const given = options.circuitBreaker ?? defaults.circuitBreaker
     const breaker = isBreaker(given) ? given : yield* CircuitBreaker.make(given)
+    const telemetry = yield* Telemetry.from(options.telemetry)
     const clientOf = (rule: Rule, name: string) =>
       Effect.flatMap(
         Pipeline.make({
           operation: rule.operation,
+          telemetry,
           totalTimeout: rule.totalTimeout,
           retry: { retries: rule.retries, backoff: rule.backoff },
           budget: options.budget,

@@ -13,6 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as ApiError from "../ApiError.js"
 import * as Backoff from "../Backoff.js"
+import * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import type * as Idempotency from "../Idempotency.js"
 import type * as IdempotencyKey from "../IdempotencyKey.js"
@@ -20,6 +21,7 @@ import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import * as Playbook from "../Playbook.js"
 import type * as Retry from "../Retry.js"
+import type * as Telemetry from "../Telemetry.js"
 
 import { row } from "./row.js"
 import { canonicalString, type Draft, sign } from "./widgetSessionRequest.js"
@@ -80,15 +82,37 @@ export const retry: Omit<Retry.Base, "operation"> = {
 }
 
 /**
- * How a session is created: with an idempotency key, and retried by the strategy above.
+ * The circuit breaker: opens for 30 s when half of the last 20 attempts failed (at least 10), or 60 % of them took longer than 3 s; closes after three good
+ * trials.
  *
  * @since 0.1.0
  * @category policies
  */
-export const pipeline: Effect.Effect<Pipeline.Pipeline<never, IdempotencyKey.IdempotencyKey>> = Pipeline.make({
-  operation: Operation.keyed,
-  retry
-})
+export const circuitBreaker: CircuitBreaker.Options = {
+  window: CircuitBreaker.count(20),
+  minimumCalls: 10,
+  failureRate: 0.5,
+  slowCall: { duration: "3 seconds", rate: 0.6 },
+  openDuration: "30 seconds",
+  halfOpen: CircuitBreaker.consecutive(3)
+}
+
+/**
+ * How a session is created: with an idempotency key, retried by the strategy above, behind the breaker above.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const stages = { operation: Operation.keyed, retry, circuitBreaker } as const satisfies Pipeline.Stages
+
+/**
+ * A pipeline of these stages. Clients that should share one breaker are given the same one.
+ *
+ * @since 0.1.0
+ * @category policies
+ */
+export const pipeline: Effect.Effect<Pipeline.Pipeline<CircuitBreaker.CircuitOpen, IdempotencyKey.IdempotencyKey>> =
+  Pipeline.make(stages)
 
 /**
  * Names whose values are secret, beside the defaults.
@@ -123,18 +147,20 @@ export type Session = typeof Session.Type
  * - `partnerId`, `secretKey`: of the same environment.
  * - `path`: where sessions are created. Default `/v1/partners/{partnerId}/sessions`.
  * - `domain`: sent as `Origin`, for tokenized widget access.
- * - `pipeline`: how calls are protected. Default: `pipeline`.
+ * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
+ * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options<E> {
+export interface Options<E = CircuitBreaker.CircuitOpen> {
   readonly baseUrl: string
   readonly partnerId: string
   readonly secretKey: Redacted.Redacted<string>
   readonly path?: string | undefined
   readonly domain?: string | undefined
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
+  readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
 }
 
 /**
@@ -154,7 +180,7 @@ export interface Created {
  * @since 0.1.0
  * @category models
  */
-export interface WidgetSession<E = never> {
+export interface WidgetSession<E = CircuitBreaker.CircuitOpen> {
   readonly createSession: (
     user: Draft
   ) => Effect.Effect<Created, ApiError.ApiError | Idempotency.UnknownOutcome | E, IdempotencyKey.IdempotencyKey>
@@ -170,7 +196,7 @@ export interface WidgetSession<E = never> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <E = never>(
+export const make = <E = CircuitBreaker.CircuitOpen>(
   options: Options<E>
 ): Effect.Effect<WidgetSession<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
@@ -178,7 +204,9 @@ export const make = <E = never>(
       name: "widget-session",
       baseUrl: options.baseUrl,
       playbook,
-      pipeline: options.pipeline ?? (yield* pipeline),
+      // Without a pipeline, `E` is what this one rejects with.
+      pipeline: options.pipeline ??
+        (yield* Pipeline.make({ ...stages, telemetry: options.telemetry })) as Pipeline.Pipeline<E, unknown>,
       redactedNames,
       secrets: [options.secretKey]
     })

@@ -222,7 +222,12 @@ export const admit = (policy: Policy, state: State, nowMillis: number): readonly
   }
 }
 
-const isSlow = ({ slow }: Policy, result: Result): boolean =>
+/**
+ * Whether a call took longer than a call may.
+ *
+ * @since 0.1.0
+ */
+export const isSlow = ({ slow }: Policy, result: Result): boolean =>
   slow !== undefined && result.durationMillis > slow.overMillis
 
 /** Whether a part is at least this share of the whole. Nothing is a share of nothing, and 0.1 * 30 is not exact. */

@@ -261,7 +261,8 @@ export const run = <E>(
   const protectedCall = config.pipeline === undefined
     ? once
     : Pipeline.protect(once, Pipeline.forOperation(config.pipeline as Pipeline.Pipeline<E, unknown>, call.operation), {
-      key: circuitKeyOf(config, call)
+      key: circuitKeyOf(config, call),
+      about: { endpoint: call.endpoint, method: call.request.method, kid: call.kid, traced: true }
     })
   return Effect.useSpan(
     `${config.name} ${call.request.method} ${call.endpoint}`,

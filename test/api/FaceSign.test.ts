@@ -512,6 +512,7 @@ describe("FaceSign: getting help", () => {
     expect(FaceSign.logFields(error, { environment: "production" })).toEqual({
       integration: "facesign",
       environment: "production",
+      attempts: 1,
       endpoint: "/v1/sessions",
       method: "POST",
       status: 401,

@@ -727,6 +727,7 @@ describe("SiteChat.logFields", () => {
       expect(fields).toEqual({
         integration: "site-chat",
         environment: "production",
+        attempts: 5,
         endpoint: "/v1/tenants/:tenantId/sites/:siteId",
         method: "GET",
         status: 503,

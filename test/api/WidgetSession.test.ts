@@ -23,10 +23,20 @@ import {
   TestClock,
   Tracer
 } from "effect"
-import { ApiError, Backoff, IdempotencyKey, Operation, Pipeline, Playbook, WidgetSession } from "effect-resilience"
+import {
+  ApiError,
+  Backoff,
+  CircuitBreaker,
+  IdempotencyKey,
+  Operation,
+  Pipeline,
+  Playbook,
+  WidgetSession
+} from "effect-resilience"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { createHmac } from "node:crypto"
 import { inspect } from "node:util"
+import { virtualHttp } from "../support/virtualHttp.js"
 
 type User = WidgetSession.User
 
@@ -393,6 +403,51 @@ const create = (
       executed: (yield* api.executed).length
     }
   }).pipe(Effect.scoped, live)
+
+describe("the circuit breaker of the document", () => {
+  it("has the document's numbers", () => {
+    expect(WidgetSession.stages.circuitBreaker).toEqual({
+      window: CircuitBreaker.count(20),
+      minimumCalls: 10,
+      failureRate: 0.5,
+      slowCall: { duration: "3 seconds", rate: 0.6 },
+      openDuration: "30 seconds",
+      halfOpen: CircuitBreaker.consecutive(3)
+    })
+    expect(Pipeline.describe(WidgetSession.stages).worstCaseCalls).toBe(4)
+  })
+
+  it.effect("B1: after ten failed attempts calls fail without a request, for 30 s; three successes close it", () =>
+    Effect.gen(function*() {
+      const { layer, run } = yield* virtualHttp
+      const api = yield* FlakyApi.make({
+        app: Effect.orDie(partner),
+        script: FlakyApi.sequence(Array(10).fill(FlakyApi.unavailable()))
+      })
+      const client = yield* Effect.provide(
+        WidgetSession.make({ baseUrl: api.url, partnerId: "partner 1|é", secretKey }),
+        layer
+      )
+      const requests = Effect.map(api.received, ({ length }) => length)
+      const create = Effect.map(
+        run(IdempotencyKey.provideNew(client.createSession(john))),
+        ({ exit }) => Exit.isSuccess(exit) ? "created" : errorOf(exit)._tag
+      )
+      // Four attempts, four more, and two.
+      expect([yield* create, yield* create, yield* create, yield* requests]).toEqual([
+        "Server",
+        "Server",
+        "CircuitOpen",
+        10
+      ])
+      expect([yield* create, yield* requests]).toEqual(["CircuitOpen", 10])
+      yield* TestClock.adjust("30 seconds")
+      expect([yield* create, yield* create, yield* create, yield* create, yield* requests]).toEqual([
+        ...Array(4).fill("created"),
+        14
+      ])
+    }).pipe(Effect.scoped))
+})
 
 describe("createSession, over real HTTP", () => {
   it.live("signs so that a server with node:crypto accepts it, and reads the session", () =>

@@ -30,6 +30,7 @@ describe("G41: the errors are those of the stages that are there", () => {
   test("each stage adds its own", () => {
     const operation = Operation.read
     expect(Pipeline.make({ operation })).type.toBe<Built<never>>()
+    expect(Pipeline.make({ operation, telemetry: { integration: "things" } })).type.toBe<Built<never>>()
     expect(Pipeline.make({ operation, totalTimeout: "1 second" })).type.toBe<Built<ApiError.Timeout>>()
     expect(Pipeline.make({ operation, attemptTimeout: 1000 })).type.toBe<Built<ApiError.Timeout>>()
     expect(Pipeline.make({ operation, circuitBreaker: {} })).type.toBe<Built<CircuitBreaker.CircuitOpen>>()

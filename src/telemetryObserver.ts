@@ -1,0 +1,226 @@
+/**
+ * Looking on at calls and their attempts: how long they took, how they ended, and one line in the log for each that failed.
+ */
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import type * as LogLevel from "effect/LogLevel"
+import * as MetricLabel from "effect/MetricLabel"
+import type * as Tracer from "effect/Tracer"
+import * as ApiError from "./ApiError.js"
+import * as CallStory from "./callStory.js"
+import * as Deadline from "./deadline.js"
+import { elapsedMillis } from "./sleep.js"
+import * as Fields from "./telemetryFields.js"
+import * as Metrics from "./telemetryMetrics.js"
+import * as Outcome from "./telemetryOutcome.js"
+import * as Waited from "./waited.js"
+
+/** What has been decided beforehand. Without a level nothing is logged. */
+export interface Settings {
+  readonly integration: string
+  readonly environment: string | undefined
+  readonly spans: boolean
+  readonly logs: LogLevel.LogLevel | undefined
+  readonly maxEndpoints: number
+}
+
+/**
+ * What one call is filed under.
+ *
+ * **Details**
+ *
+ * - `endpoint`: its template, such as `/v1/sessions/:id`, never an address with an id in it. Default `"default"`.
+ * - `method`: of the request, where there is one. `operation`: which kind it is.
+ * - `kid`: the fingerprint of its idempotency key, for logs and spans.
+ * - `traced`: whether whoever makes the call has spans of its own for it and its attempts. Default false.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface About {
+  readonly endpoint?: string | undefined
+  readonly method?: string | undefined
+  readonly operation?: string | undefined
+  readonly kid?: string | undefined
+  readonly traced?: boolean | undefined
+}
+
+/** When a call or an attempt began. */
+interface Begin {
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  readonly at: bigint
+  readonly waited: number
+}
+
+const begin = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Begin => ({
+  fiber,
+  at: Deadline.clockOf(fiber).unsafeCurrentTimeNanos(),
+  waited: Waited.millisOf(fiber)
+})
+
+const millisSince = ({ at, fiber }: Begin): number => elapsedMillis(Deadline.clockOf(fiber), at)
+
+const attributes: Readonly<Record<string, string>> = {
+  status: "http.response.status_code",
+  method: "http.request.method",
+  requestId: "resilience.request_id",
+  tenantId: "resilience.tenant_id",
+  siteId: "resilience.site_id",
+  sessionId: "resilience.session_id",
+  latencyMillis: "resilience.latency_ms",
+  timedOut: "resilience.timed_out",
+  stopReason: "resilience.retry.stop"
+}
+
+/** The same fields under the names that spans have for them. */
+export const toAttributes = (fields: Fields.Fields): Fields.Fields =>
+  Object.fromEntries(Object.entries(fields).map(([name, value]) => [attributes[name] ?? `resilience.${name}`, value]))
+
+const write = (span: Tracer.Span, fields: Fields.Fields): void => {
+  for (const [name, value] of Object.entries(toAttributes(fields))) span.attribute(name, value)
+}
+
+export class Observer {
+  readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
+  readonly #all: Metrics.Labelled
+  readonly #endpoints = new Map<string, Metrics.Labelled>()
+
+  constructor(readonly settings: Settings) {
+    const { environment, integration } = settings
+    this.labels = [
+      MetricLabel.make("integration", integration),
+      ...(environment === undefined ? [] : [MetricLabel.make("environment", environment)])
+    ]
+    this.#all = new Metrics.Labelled(this.labels)
+  }
+
+  /** What is counted of one endpoint; of all that come after the agreed number, together. */
+  #labelled({ endpoint = "default", method, operation }: About): Metrics.Labelled {
+    const key = `${method} ${operation} ${endpoint}`
+    const found = this.#endpoints.get(key)
+    if (found !== undefined) return found
+    if (this.#endpoints.size >= this.settings.maxEndpoints) return this.#all.with("endpoint", "other")
+    const named = this.#all.with("endpoint", endpoint)
+    const placed = method === undefined ? named : named.with("method", method)
+    const labelled = operation === undefined ? placed : placed.with("operation", operation)
+    this.#endpoints.set(key, labelled)
+    return labelled
+  }
+
+  /** A call from its beginning to its end, everything included. */
+  call<A, E, R>(self: Effect.Effect<A, E, R>, about: About): Effect.Effect<A, E, R> {
+    const { integration, spans } = this.settings
+    const observed = Effect.withFiberRuntime<A, E, R>((fiber) => {
+      const started = begin(fiber)
+      const around = fiber.getFiberRef(CallStory.current)
+      const story: CallStory.Story = { labels: this.labels, attempts: 0, stop: undefined }
+      // As `Effect.locally` would, in the one place in which the end is waited for anyway.
+      return Effect.onExit(
+        Effect.zipRight(FiberRef.set(CallStory.current, story), self),
+        (exit) => Effect.zipRight(FiberRef.set(CallStory.current, around), this.#callEnded(about, started, story, exit))
+      )
+    })
+    if (!spans || about.traced === true) return observed
+    const name = [integration, about.method, about.endpoint ?? "call"].filter((part) => part !== undefined).join(" ")
+    return Effect.useSpan(name, { captureStackTrace: false }, (span) => Effect.withParentSpan(observed, span))
+  }
+
+  #callEnded(
+    about: About,
+    started: Begin,
+    story: CallStory.Story,
+    exit: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void> {
+    const { logs, spans } = this.settings
+    const outcome = Outcome.of(exit)
+    const latencyMillis = millisSince(started)
+    const ran = outcome.family !== "interrupted" && (outcome.family !== "rejected" || story.attempts > 0)
+    this.#count(Metrics.calls, about, outcome, ran ? latencyMillis : undefined)
+    const level = isFailure(outcome) ? logs : undefined
+    if (!spans && level === undefined) return Effect.void
+    const fields = this.#fieldsOf(about, story, outcome, latencyMillis)
+    const annotated = spans ? Effect.annotateCurrentSpan(toAttributes(fields)) : Effect.void
+    return level === undefined
+      ? annotated
+      : Effect.zipRight(annotated, Effect.annotateLogs(Effect.logWithLevel(level, "Call failed"), fields))
+  }
+
+  #fieldsOf(about: About, story: CallStory.Story, outcome: Outcome.Outcome, latencyMillis: number): Fields.Fields {
+    const { environment, integration } = this.settings
+    const context: Fields.Context = {
+      integration,
+      environment,
+      endpoint: about.endpoint,
+      method: about.method,
+      kid: about.kid,
+      attempts: story.attempts > 0 ? story.attempts : undefined,
+      latencyMillis: Math.round(latencyMillis),
+      stopReason: story.stop
+    }
+    return isFailure(outcome) ? Fields.of(outcome.error, context) : Fields.known({ ...context })
+  }
+
+  /** One attempt: what the API itself did. */
+  attempt<A, E, R>(self: Effect.Effect<A, E, R>, about: About): Effect.Effect<A, E, R> {
+    const { integration, spans } = this.settings
+    const observed = (span: Tracer.Span | undefined) =>
+      Effect.withFiberRuntime<A, E, R>((fiber) => {
+        const started = begin(fiber)
+        const story = fiber.getFiberRef(CallStory.current)
+        const number = story === undefined ? 1 : ++story.attempts
+        return Effect.onExit(self, (exit) => Effect.sync(() => this.#attemptEnded(about, started, number, exit, span)))
+      })
+    return spans && about.traced !== true
+      ? Effect.useSpan(
+        `${integration} attempt`,
+        { kind: "client", captureStackTrace: false },
+        (span) => Effect.withParentSpan(observed(span), span)
+      )
+      : observed(undefined)
+  }
+
+  #attemptEnded(
+    about: About,
+    started: Begin,
+    number: number,
+    exit: Exit.Exit<unknown, unknown>,
+    span: Tracer.Span | undefined
+  ): void {
+    const outcome = Outcome.of(exit)
+    // What it stood in front of a limiter or a bulkhead is not the upstream's.
+    const latencyMillis = Math.max(0, millisSince(started) - (Waited.millisOf(started.fiber) - started.waited))
+    const ran = outcome.family !== "interrupted" && outcome.family !== "rejected"
+    this.#count(Metrics.attempts, about, outcome, ran ? latencyMillis : undefined)
+    if (span === undefined) return
+    const { endpoint, method } = about
+    const verdict = isFailure(outcome) ? ApiError.verdict(outcome.error) : undefined
+    write(
+      span,
+      Fields.known({
+        attempt: number,
+        endpoint,
+        method,
+        status: ApiError.isApiError(outcome.error) ? outcome.error.status : undefined,
+        latencyMillis: Math.round(latencyMillis),
+        error: outcome.family === "success" ? undefined : outcome.name,
+        verdict: verdict?._tag,
+        ambiguous: verdict?._tag === "Transient" ? verdict.ambiguous : undefined
+      })
+    )
+  }
+
+  #count(
+    metrics: typeof Metrics.calls,
+    about: About,
+    outcome: Outcome.Outcome,
+    latencyMillis: number | undefined
+  ): void {
+    const labelled = this.#labelled(about)
+    metrics.outcomes.unsafeUpdate(1, labelled.ended(outcome))
+    if (latencyMillis !== undefined) metrics.duration.unsafeUpdate(latencyMillis, labelled.took())
+  }
+}
+
+const isFailure = ({ family }: Outcome.Outcome): boolean => family !== "success" && family !== "interrupted"
