@@ -11,66 +11,78 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
 import * as Backoff from "../Backoff.js"
+import * as Check from "../check.js"
 import type * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
+import * as Front from "../http/front.js"
 import type * as Idempotency from "../Idempotency.js"
+import * as Incident from "../Incident.js"
 import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
-import * as Playbook from "../Playbook.js"
-import { type ActivityResult, validate } from "./fieldActivitiesResult.js"
-import { row } from "./row.js"
+import type * as Telemetry from "../Telemetry.js"
+import * as UserMessage from "../UserMessage.js"
+import { canBeSent, messages, playbook, redactedNames } from "./fieldActivitiesErrors.js"
+import { type ActivityResult, type ResultType, validate } from "./fieldActivitiesResult.js"
+import * as LogFields from "./logFields.js"
+import { wholeBody } from "./wholeBody.js"
 
+export {
+  diagnose401,
+  ErrorBody,
+  errorObject,
+  incidentRules,
+  mayBeOurs,
+  messages,
+  playbook,
+  redactedNames,
+  requiredPermission
+} from "./fieldActivitiesErrors.js"
 export { ActivityResult, validate } from "./fieldActivitiesResult.js"
 export type { ResultType } from "./fieldActivitiesResult.js"
+export type { LogContext, LogFields } from "./logFields.js"
+
+const integration = "field-activities"
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // failures
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 
 /**
- * The table of error codes. No 4xx of it is retried without a change of the request; 5xx are.
+ * Everything that a call can fail with. `E` is what its pipeline can reject with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempotency.UnknownOutcome | E
+
+/**
+ * The sentence that a user may read about a failure: safe, without technical details, in English or German, otherwise general ones. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
  */
-export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
-  name: "Field Activities",
-  byStatus: {
-    400: row(400, {
-      meaning: "Bad Request: validation error in the request body",
-      action: "Do not retry. Check the format, data types, required fields and valid result codes (validate).",
-      userMessage: "Some of the details of this visit are not valid. Please check them and try again."
-    }),
-    401: row(401, {
-      meaning: "Unauthorized: the API key is missing or invalid",
-      action:
-        "Do not retry. Verify that the x-api-key header is present and that the key has not been revoked (diagnose401).",
-      alert: "check key rotation, deployment configuration, revoked keys"
-    }),
-    403: row(403, {
-      meaning: "Forbidden: the key does not have the required permission",
-      action:
-        "Do not retry. Confirm that the key has VIEW_ACTIVITIES for queries and SUBMIT_ACTIVITY_RESULT for submitting results; ask the tenant administrator.",
-      alert: "check the permissions of the key with the tenant administrator"
-    }),
-    404: row(404, {
-      meaning: "Not Found: the resource was not found",
-      action:
-        "Do not retry. Confirm that the activity_id, commerce_external_id or other identifier exists in the tenant.",
-      userMessage: "We could not find this visit."
-    }),
-    409: row(409, {
-      meaning: "Conflict: the activity already has a registered result",
-      action:
-        "Do not retry. Overwrite the existing result only if that is meant (overrideResult sends hard_override: true).",
-      userMessage: "A result for this visit has been registered already."
-    })
-  }
-})
+export const userMessage = (
+  error: unknown,
+  options: { readonly locale?: UserMessage.Options["locale"] } = {}
+): string => UserMessage.of(error, { playbook, catalogue: messages, locale: options.locale })
+
+/**
+ * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`; for the error body, `errorObject`.
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
+  LogFields.logFields(integration, error, context)
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// policies
+// ---------------------------------------------------------------------------------------------------------------------------------------------
 
 /**
  * Exponential backoff for 5xx: three retries from 500 ms, doubling, at most 10 s, full jitter, from a budget; 10 s for each attempt, 30 s in all.
@@ -86,51 +98,6 @@ export const stages = {
   circuitBreaker: {},
   attemptTimeout: Duration.seconds(10)
 } as const satisfies Pipeline.Stages
-
-/**
- * Names whose values are secret, beside the defaults.
- *
- * @since 0.1.0
- * @category policies
- */
-export const redactedNames: ReadonlyArray<string | RegExp> = ["x-api-key"]
-
-/**
- * The permission that a key needs: one for looking, one for submitting.
- *
- * @since 0.1.0
- * @category failures
- */
-export const requiredPermission = (method: string): "VIEW_ACTIVITIES" | "SUBMIT_ACTIVITY_RESULT" =>
-  method === "GET" || method === "HEAD" ? "VIEW_ACTIVITIES" : "SUBMIT_ACTIVITY_RESULT"
-
-/**
- * The possible causes of a 401 in the document's order, those first that show in the key itself. Nothing of the key is repeated.
- *
- * @since 0.1.0
- * @category failures
- */
-export const diagnose401 = (apiKey: Redacted.Redacted<string> | undefined): ReadonlyArray<string> => {
-  const key = apiKey === undefined ? "" : Redacted.value(apiKey)
-  if (key === "") return ["The x-api-key header is not present in the request"]
-  const unseen = [
-    "The key was revoked from the administration panel",
-    "The key has passed its expiration date"
-  ]
-  return /^[\x21-\x7e]+$/.test(key)
-    ? unseen
-    : ["The key has a formatting error: spaces or extra characters", ...unseen]
-}
-
-/**
- * Whether a 409 may be about a result that an earlier attempt of the same call has registered: the call had been repeated, so nobody can say without
- * looking.
- *
- * @since 0.1.0
- * @category failures
- */
-export const mayBeOurs = (error: unknown): boolean =>
-  ApiError.isApiError(error) && error._tag === "Conflict" && (error.attempts ?? 1) > 1
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // the client
@@ -161,10 +128,13 @@ export const Activity = Schema.Struct({
 export type Activity = typeof Activity.Type
 
 /**
- * - `apiKey`: sent as `x-api-key`.
+ * - `apiKey`: sent as `x-api-key`. One that no header can hold is refused before it is sent, as `Auth`.
  * - `paths`: of the three calls. Default: `/v1/configurations/result-types`, `/v1/activities/:id` and `/v1/activities/:id/result`.
- * - `resultTypesTimeToLive`: how long the list of valid result codes is kept. Default 10 min.
- * - `pipeline`: how calls are protected. Default: one made of `stages`.
+ * - `resultTypes`: the valid result codes, for a key that may not query them. Default: they are asked for.
+ * - `resultTypesTimeToLive`: how long the list of valid result codes is kept. Default 10 min. A code that is younger is refused until then.
+ * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
+ * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
+ * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: FieldActivities.incidentRules })`).
  *
  * @since 0.1.0
  * @category models
@@ -172,24 +142,26 @@ export type Activity = typeof Activity.Type
 export interface Options<E = CircuitBreaker.CircuitOpen> {
   readonly baseUrl: string
   readonly apiKey: Redacted.Redacted<string>
-  readonly paths?: Partial<typeof defaultPaths> | undefined
+  readonly paths?: Partial<typeof defaults.paths> | undefined
+  readonly resultTypes?: ReadonlyArray<ResultType> | undefined
   readonly resultTypesTimeToLive?: Duration.DurationInput | undefined
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
-}
-
-const defaultPaths = {
-  resultTypes: "/v1/configurations/result-types",
-  activity: "/v1/activities/:id",
-  result: "/v1/activities/:id/result"
+  readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
+  readonly detector?: Incident.Detector | undefined
 }
 
 /**
- * Everything that a call can fail with.
- *
  * @since 0.1.0
- * @category errors
+ * @category defaults
  */
-export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempotency.UnknownOutcome | E
+export const defaults = {
+  paths: {
+    resultTypes: "/v1/configurations/result-types",
+    activity: "/v1/activities/:id",
+    result: "/v1/activities/:id/result"
+  },
+  resultTypesTimeToLive: Duration.minutes(10)
+}
 
 /**
  * The API as its callers see it.
@@ -198,31 +170,42 @@ export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempo
  *
  * - `resultTypes`: the valid result codes, asked for once and kept.
  * - `submitResult` validates before it sends: a result that would be refused fails with a `Validation` whose `issues` say where, and no request for it is made.
+ *   It has succeeded when the head of the answer says so, whatever becomes of the body. With the question for the result types it takes two limits of time.
  * - `overrideResult` does the same and replaces a result that is there (`hard_override: true`). Nothing else sends that flag, least of all by itself after a 409.
  *
  * @since 0.1.0
  * @category models
  */
 export interface FieldActivities<E = CircuitBreaker.CircuitOpen> {
-  readonly resultTypes: Effect.Effect<ReadonlyArray<typeof ResultTypes.Type[number]>, Failure<E>>
+  readonly resultTypes: Effect.Effect<ReadonlyArray<ResultType>, Failure<E>>
   readonly activity: (activityId: string) => Effect.Effect<Activity, Failure<E>>
   readonly submitResult: (activityId: string, result: ActivityResult) => Effect.Effect<void, Failure<E>>
   readonly overrideResult: (activityId: string, result: ActivityResult) => Effect.Effect<void, Failure<E>>
 }
 
-const refuse = (issues: ApiError.Validation["issues"], endpoint: string): Effect.Effect<never, ApiError.Validation> =>
+type Issues = ApiError.Validation["issues"]
+
+const refuse = (subject: string, method: string, endpoint: string, issues: Issues): ApiError.Validation =>
   new ApiError.Validation({
-    message: `The result is not valid and was not sent: ${
+    message: `The ${subject} is not valid and was not sent: ${
       issues.map(({ message, path }) => `${path} ${message}`).join("; ")
     }`,
-    code: "invalid_result",
-    method: "POST",
+    code: `invalid_${subject}`,
+    method,
     endpoint,
     issues
   })
 
+/** An id that would lead to another path. */
+const issuesOfId = (activityId: string): Issues =>
+  /^\s*\.{0,2}\s*$/.test(activityId) ? [{ path: "activity_id", message: "must name an activity" }] : []
+
+/** The result is there when the head of the answer says so. Its body is read for the sake of the connection, and not for long. */
+const drain = (response: Parameters<typeof Front.readFront>[0]): Effect.Effect<void> =>
+  Effect.asVoid(Effect.timeoutOption(Front.readFront(response, 0), "1 second"))
+
 /**
- * A client of the API.
+ * A client of the API. Dies with a `RangeError` for nonsense options.
  *
  * @since 0.1.0
  * @category constructors
@@ -231,52 +214,92 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
   options: Options<E>
 ): Effect.Effect<FieldActivities<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
+    const timeToLive = Check.positiveDuration(
+      "resultTypesTimeToLive",
+      options.resultTypesTimeToLive ?? defaults.resultTypesTimeToLive
+    )
+    const { detector } = options
+    const paths = { ...defaults.paths, ...options.paths }
+    const key = Redacted.value(options.apiKey)
     // Whoever names no pipeline has the default for `E`, which is what these stages reject with.
-    const byDefault: Pipeline.Pipeline<unknown, unknown> = yield* Pipeline.make(stages)
-    const client = yield* ApiClient.make<E>({
-      name: "field-activities",
+    const byDefault: Pipeline.Pipeline<unknown, unknown> = yield* Pipeline.make({
+      ...stages,
+      telemetry: options.telemetry
+    })
+    const settings: ApiClient.Options<E> = {
+      name: integration,
       baseUrl: options.baseUrl,
       playbook,
       pipeline: options.pipeline ?? byDefault as Pipeline.Pipeline<E, unknown>,
       redactedNames,
-      secrets: [options.apiKey]
-    })
-    const paths = { ...defaultPaths, ...options.paths }
+      // On the wire there is no white space around it.
+      secrets: [options.apiKey, Redacted.make(key.trim())]
+    }
+    const reader = yield* wholeBody(ApiClient.make(settings))
+    const writer = yield* ApiClient.make(settings)
+    const watched: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = detector === undefined
+      ? identity
+      : Incident.watch(detector, integration)
+
+    const malformedKey = (method: string, endpoint: string) =>
+      new ApiError.Auth({
+        message: "The API key has characters that no header can hold, and was not sent",
+        code: "malformed_api_key",
+        method,
+        endpoint
+      })
+    const execute = (client: typeof writer, request: HttpClientRequest.HttpClientRequest, endpoint: string) =>
+      canBeSent(key)
+        ? client.execute(HttpClientRequest.setHeader(request, "x-api-key", key))
+        : malformedKey(request.method, endpoint)
+
     const at = (template: string, activityId: string) => template.replace(":id", encodeURIComponent(activityId))
-    const withKey = HttpClientRequest.setHeader("x-api-key", Redacted.value(options.apiKey))
-    const get = <A, I>(template: string, path: string, schema: Schema.Schema<A, I>) =>
-      client.execute(withKey(HttpClientRequest.get(path))).pipe(
+    const get = <A, I>(endpoint: string, path: string, schema: Schema.Schema<A, I>) =>
+      execute(reader, HttpClientRequest.get(path), endpoint).pipe(
         Effect.flatMap(ApiClient.json(schema)),
-        ApiClient.withEndpoint(template)
+        ApiClient.withEndpoint(endpoint),
+        watched
       )
 
     const [cached, invalidate] = yield* Effect.cachedInvalidateWithTTL(
       get(paths.resultTypes, paths.resultTypes, ResultTypes),
-      options.resultTypesTimeToLive ?? Duration.minutes(10)
+      timeToLive
     )
-    const resultTypes = Effect.tapErrorCause(cached, () => invalidate)
+    const resultTypes = options.resultTypes === undefined
+      ? Effect.tapErrorCause(cached, () => invalidate)
+      : Effect.succeed(options.resultTypes)
 
     const send = (activityId: string, body: object) =>
-      client.execute(
-        withKey(HttpClientRequest.post(at(paths.result, activityId)).pipe(HttpClientRequest.bodyUnsafeJson(body)))
+      execute(
+        writer,
+        HttpClientRequest.post(at(paths.result, activityId)).pipe(HttpClientRequest.bodyUnsafeJson(body)),
+        paths.result
+      ).pipe(
+        watched,
+        Effect.flatMap(drain),
+        ApiClient.withEndpoint(paths.result),
+        // A second result is refused with 409, so sending it twice is the same as once.
+        ApiClient.withOperation(Operation.idempotent)
       )
-        .pipe(
-          Effect.asVoid,
-          ApiClient.withEndpoint(paths.result),
-          // A second result is refused with 409, so sending it twice is the same as once.
-          ApiClient.withOperation(Operation.idempotent)
-        )
 
-    const submit = (activityId: string, result: ActivityResult, extra: object) =>
-      Effect.flatMap(resultTypes, (types) => {
-        const issues = validate(result, types)
-        return issues.length > 0 ? refuse(issues, paths.result) : send(activityId, { ...result, ...extra })
+    const submit = (activityId: string, result: ActivityResult, overrides: boolean) =>
+      Effect.flatMap(resultTypes, (types): Effect.Effect<void, Failure<E>> => {
+        const issues = [...issuesOfId(activityId), ...validate(result, types)]
+        return issues.length > 0
+          ? refuse("result", "POST", paths.result, issues)
+          // What is undefined is left out of JSON, and so is a flag that came in with the result.
+          : send(activityId, { ...result, hard_override: overrides ? true : undefined })
       })
 
     return {
       resultTypes,
-      activity: (activityId) => get(paths.activity, at(paths.activity, activityId), Activity),
-      submitResult: (activityId, result) => submit(activityId, result, {}),
-      overrideResult: (activityId, result) => submit(activityId, result, { hard_override: true })
+      activity: (activityId) => {
+        const issues = issuesOfId(activityId)
+        return issues.length > 0
+          ? refuse("query", "GET", paths.activity, issues)
+          : get(paths.activity, at(paths.activity, activityId), Activity)
+      },
+      submitResult: (activityId, result) => submit(activityId, result, false),
+      overrideResult: (activityId, result) => submit(activityId, result, true)
     }
   })
