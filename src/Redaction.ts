@@ -85,13 +85,15 @@ const spellings = (secret: string): ReadonlyArray<string> => [
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")
 
 /**
- * A function that replaces every occurrence of the secrets, however spelled, by `<redacted>`; longer ones first. O(text * secrets).
+ * A function that replaces every occurrence of the secrets, however spelled, by `<redacted>`; longer ones first. White space around a secret may be gone:
+ * a header loses it on its way. O(text * secrets).
  *
  * @since 0.1.0
  * @category combinators
  */
 export const scrubber = (secrets: Iterable<string>): (text: string) => string => {
-  const all = [...new Set([...secrets].filter((secret) => secret !== "").flatMap(spellings))]
+  const plain = new Set([...secrets].flatMap((secret) => [secret, secret.trim()]).filter((secret) => secret !== ""))
+  const all = [...new Set([...plain].flatMap(spellings))]
   if (all.length === 0) return (text) => text
   const pattern = new RegExp(all.sort((a, b) => b.length - a.length).map(escaped).join("|"), "gi")
   return (text) => text.replaceAll(pattern, mark)

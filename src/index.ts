@@ -61,6 +61,9 @@ export * as Incident from "./Incident.js"
 /** Properties to run on policies of your own. */
 export * as Laws from "./testing/Laws.js"
 
+/** The API of a messaging product. */
+export * as Messaging from "./api/Messaging.js"
+
 /** What it would mean to run a call twice. */
 export * as Operation from "./Operation.js"
 

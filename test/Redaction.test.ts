@@ -155,6 +155,20 @@ describe("Redaction.scrubber", () => {
     expect(scrub(["a.b*c"], "aXbbbc")).toBe("aXbbbc")
   })
 
+  it("T1: white space around a secret may be gone, and white space alone is no secret without it", () => {
+    expect([
+      scrub(["  abc 123\n"], "with:   abc 123\n, without: abc 123."),
+      scrub(["  abc\n"], JSON.stringify({ with: "  abc\n", without: "abc" })),
+      scrub([" abc "], "%20abc%20 abc"),
+      scrub(["\n"], "untouched")
+    ]).toEqual([
+      "with: <redacted>, without: <redacted>.",
+      "{\"with\":\"<redacted>\",\"without\":\"<redacted>\"}",
+      "<redacted> <redacted>",
+      "untouched"
+    ])
+  })
+
   it("T1: an empty secret is none", () => {
     expect(scrub([""], "untouched")).toBe("untouched")
     expect(scrub(["", "abc-123"], "abc-123!")).toBe("<redacted>!")

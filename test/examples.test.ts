@@ -3,7 +3,7 @@ import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
-import { Playbook, WidgetSession } from "effect-resilience"
+import { Messaging, Playbook, WidgetSession } from "effect-resilience"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -195,6 +195,23 @@ describe("examples", () => {
     ])
   }, 60_000)
 
+  it(
+    "messaging: another key, another route for a code, and what people read of throttled and closed forms",
+    async () => {
+      expect(await run("messaging")).toEqual([
+        "a code is on its way, queued, instead of another route: true",
+        "for the support: {\"queueId\":\"q-7\",\"sessionId\":\"otp-1\"}",
+        "signed in: true",
+        "contact: received as f-1",
+        "contact: This form has been sent several times. Please try again in 45 seconds.",
+        "survey: This form is closed at the moment. If you have questions, please contact help@acme.example.",
+        "/v1/otp: 502, SMTP failure during direct OTP send, fingerprint of the key: 16 digits",
+        "executed forms: 1"
+      ])
+    },
+    60_000
+  )
+
   const short = fs.readdirSync(`${root}examples`).filter((name) => name.endsWith(".ts")).map((name) =>
     name.slice(0, -3)
   )
@@ -211,6 +228,18 @@ describe("documents", () => {
     const printed = Playbook.markdown(WidgetSession.playbook).split("\n").map(cells)
 
     expect(shown.map(([, status]) => status?.slice(1, -1)).join()).toBe("401,403,404,422,429,500,502,503,504")
+    expect(shown).toEqual(printed.filter(([, status]) => shown.some(([, other]) => other === status)))
+  })
+
+  it("docs/messaging.md shows the rows that Playbook.markdown prints", () => {
+    const cells = (line: string) => line.split("|").map((cell) => cell.trim())
+    const document = fs.readFileSync(`${root}docs/messaging.md`, "utf8").split("\n").map(cells)
+    const shown = document.filter(([, status, , , retry]) =>
+      /^`\d{3}`$/.test(status ?? "") && /^(Yes|No)$/.test(retry ?? "")
+    )
+    const printed = Playbook.markdown(Messaging.playbook).split("\n").map(cells)
+
+    expect(shown.map(([, status]) => status?.slice(1, -1)).join()).toBe("400,401,403,404,409,423,429,500,502,503")
     expect(shown).toEqual(printed.filter(([, status]) => shown.some(([, other]) => other === status)))
   })
 

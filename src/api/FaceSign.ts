@@ -24,9 +24,11 @@ import * as Pipeline from "../Pipeline.js"
 import type * as Playbook from "../Playbook.js"
 import type * as Telemetry from "../Telemetry.js"
 import * as UserMessage from "../UserMessage.js"
+import * as ApiKey from "./apiKey.js"
 import { type Environment, errorBodyFor, messages, playbook, playbookFor, redactedNames } from "./faceSignErrors.js"
 import { type SessionSettings, validate } from "./faceSignRequest.js"
 import * as LogFields from "./logFields.js"
+import * as Path from "./path.js"
 import { wholeBody } from "./wholeBody.js"
 
 export {
@@ -134,7 +136,7 @@ export const Session = Schema.Struct({ id: Schema.String, status: Schema.optiona
 export type Session = typeof Session.Type
 
 /**
- * - `auth`: the API key, sent as `Authorization: Bearer`.
+ * - `auth`: the API key, sent as `Authorization: Bearer`. One that no header can hold is refused before it is sent, as `Auth`.
  * - `environment`: default `production`. In `development` a 403 may be a missing authentication header.
  * - `paths`: default `/v1/sessions` and `/v1/sessions/:id`.
  * - `playbook`: default that of the environment. Extend it for codes of a 409 that say "still running" (`inFlightCodes`).
@@ -169,7 +171,7 @@ export const defaults = {
  * **Details**
  *
  * `createSession` validates before it sends: settings that would be refused fail with a `Validation` whose `issues` say where, and no request is made. It is
- * sent under the idempotency key of the environment. `session` reads one.
+ * sent under the idempotency key of the environment. `session` reads one; an id that cannot be in a path is a `Validation`, too.
  *
  * @since 0.1.0
  * @category models
@@ -214,7 +216,10 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       secrets: [options.auth]
     }))
     const send = <A, I>(request: HttpClientRequest.HttpClientRequest, endpoint: string, schema: Schema.Schema<A, I>) =>
-      client.execute(HttpClientRequest.bearerToken(request, options.auth)).pipe(
+      Effect.zipRight(
+        ApiKey.check(options.auth, request.method),
+        client.execute(HttpClientRequest.bearerToken(request, options.auth))
+      ).pipe(
         Effect.flatMap(ApiClient.json(schema)),
         ApiClient.withEndpoint(endpoint)
       )
@@ -227,13 +232,9 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
           return send(request, paths.sessions, Created)
         }).pipe(ApiClient.withOperation(Operation.keyed)),
       session: (id) =>
-        Effect.map(
-          send(
-            HttpClientRequest.get(paths.session.replace(":id", encodeURIComponent(id))),
-            paths.session,
-            Schema.Struct({ session: Session })
-          ),
-          ({ session }) => session
+        Path.request("GET", paths.session, { id }).pipe(
+          Effect.flatMap((request) => send(request, paths.session, Schema.Struct({ session: Session }))),
+          Effect.map(({ session }) => session)
         )
     }
   })

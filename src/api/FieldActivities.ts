@@ -26,9 +26,11 @@ import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import type * as Telemetry from "../Telemetry.js"
 import * as UserMessage from "../UserMessage.js"
-import { canBeSent, messages, playbook, redactedNames } from "./fieldActivitiesErrors.js"
+import * as ApiKey from "./apiKey.js"
+import { messages, playbook, redactedNames } from "./fieldActivitiesErrors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivitiesResult.js"
 import * as LogFields from "./logFields.js"
+import * as Path from "./path.js"
 import { wholeBody } from "./wholeBody.js"
 
 export {
@@ -85,7 +87,7 @@ export const logFields = (error: unknown, context?: LogFields.LogContext): LogFi
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 
 /**
- * Exponential backoff for 5xx: three retries from 500 ms, doubling, at most 10 s, full jitter, from a budget; 10 s for each attempt, 30 s in all.
+ * Exponential backoff for 5xx: three retries from 500 ms, doubling, at most 10 s, full jitter; 10 s for each attempt, 30 s in all.
  *
  * @since 0.1.0
  * @category policies
@@ -94,7 +96,6 @@ export const stages = {
   operation: Operation.idempotent,
   totalTimeout: Duration.seconds(30),
   retry: { retries: 3, backoff: Backoff.exponential({ base: "500 millis", cap: "10 seconds" }) },
-  budget: {},
   circuitBreaker: {},
   attemptTimeout: Duration.seconds(10)
 } as const satisfies Pipeline.Stages
@@ -196,9 +197,7 @@ const refuse = (subject: string, method: string, endpoint: string, issues: Issue
     issues
   })
 
-/** An id that would lead to another path. */
-const issuesOfId = (activityId: string): Issues =>
-  /^\s*\.{0,2}\s*$/.test(activityId) ? [{ path: "activity_id", message: "must name an activity" }] : []
+const issuesOfId = (activityId: string): Issues => Path.issuesOf({ activity_id: activityId })
 
 /** The result is there when the head of the answer says so. Its body is read for the sake of the connection, and not for long. */
 const drain = (response: Parameters<typeof Front.readFront>[0]): Effect.Effect<void> =>
@@ -220,7 +219,6 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     )
     const { detector } = options
     const paths = { ...defaults.paths, ...options.paths }
-    const key = Redacted.value(options.apiKey)
     // Whoever names no pipeline has the default for `E`, which is what these stages reject with.
     const byDefault: Pipeline.Pipeline<unknown, unknown> = yield* Pipeline.make({
       ...stages,
@@ -232,8 +230,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       playbook,
       pipeline: options.pipeline ?? byDefault as Pipeline.Pipeline<E, unknown>,
       redactedNames,
-      // On the wire there is no white space around it.
-      secrets: [options.apiKey, Redacted.make(key.trim())]
+      secrets: [options.apiKey]
     }
     const reader = yield* wholeBody(ApiClient.make(settings))
     const writer = yield* ApiClient.make(settings)
@@ -241,21 +238,14 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       ? identity
       : Incident.watch(detector, integration)
 
-    const malformedKey = (method: string, endpoint: string) =>
-      new ApiError.Auth({
-        message: "The API key has characters that no header can hold, and was not sent",
-        code: "malformed_api_key",
-        method,
-        endpoint
-      })
-    const execute = (client: typeof writer, request: HttpClientRequest.HttpClientRequest, endpoint: string) =>
-      canBeSent(key)
-        ? client.execute(HttpClientRequest.setHeader(request, "x-api-key", key))
-        : malformedKey(request.method, endpoint)
+    const execute = (client: typeof writer, request: HttpClientRequest.HttpClientRequest) =>
+      Effect.zipRight(
+        ApiKey.check(options.apiKey, request.method),
+        client.execute(HttpClientRequest.setHeader(request, "x-api-key", Redacted.value(options.apiKey)))
+      )
 
-    const at = (template: string, activityId: string) => template.replace(":id", encodeURIComponent(activityId))
     const get = <A, I>(endpoint: string, path: string, schema: Schema.Schema<A, I>) =>
-      execute(reader, HttpClientRequest.get(path), endpoint).pipe(
+      execute(reader, HttpClientRequest.get(path)).pipe(
         Effect.flatMap(ApiClient.json(schema)),
         ApiClient.withEndpoint(endpoint),
         watched
@@ -272,8 +262,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     const send = (activityId: string, body: object) =>
       execute(
         writer,
-        HttpClientRequest.post(at(paths.result, activityId)).pipe(HttpClientRequest.bodyUnsafeJson(body)),
-        paths.result
+        HttpClientRequest.post(Path.fill(paths.result, { id: activityId })).pipe(HttpClientRequest.bodyUnsafeJson(body))
       ).pipe(
         watched,
         Effect.flatMap(drain),
@@ -297,7 +286,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
         const issues = issuesOfId(activityId)
         return issues.length > 0
           ? refuse("query", "GET", paths.activity, issues)
-          : get(paths.activity, at(paths.activity, activityId), Activity)
+          : get(paths.activity, Path.fill(paths.activity, { id: activityId }), Activity)
       },
       submitResult: (activityId, result) => submit(activityId, result, false),
       overrideResult: (activityId, result) => submit(activityId, result, true)

@@ -14,13 +14,12 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import { hasProperty } from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
 import * as Bulk from "../Bulk.js"
-import * as CircuitBreaker from "../CircuitBreaker.js"
+import type * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import * as Idempotency from "../Idempotency.js"
 import * as IdempotencyKey from "../IdempotencyKey.js"
@@ -31,7 +30,10 @@ import * as Polling from "../Polling.js"
 import type * as RetryBudget from "../RetryBudget.js"
 import * as Telemetry from "../Telemetry.js"
 import * as UserMessage from "../UserMessage.js"
+import * as ApiKey from "./apiKey.js"
 import * as LogFields from "./logFields.js"
+import * as Path from "./path.js"
+import * as Policies from "./policies.js"
 import {
   concluded,
   type Failure,
@@ -139,7 +141,8 @@ export const documentSync = (options: {
 /**
  * **Details**
  *
- * - `apiKey`: sent as `Authorization: Bearer`.
+ * - `apiKey`: sent as `Authorization: Bearer`. One that no header can hold is refused before it is sent, as `Auth`.
+ * - `tenantId`, `siteId`: in the paths. One that cannot be in a path (`""`, `".."`) is refused; as the id of a call it is a `Validation`, and nothing is sent.
  * - `writes`: what creating documents, chatting and feedback are. Default `Operation.keyed`, which demands an idempotency key.
  * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with the same `:parameters`.
  * - `circuitBreaker`: one for all operations. Default: one that does not mind slow answers. `budget`: pays for the retries of all operations. Default: none.
@@ -228,27 +231,13 @@ export interface SiteChat<W = IdempotencyKey.IdempotencyKey> {
   readonly closeSession: (sessionId: string) => Effect.Effect<void, Failure>
 }
 
-type Parameters = Readonly<Record<string, string>>
-
-const fill = (template: string, parameters: Parameters): string =>
-  template.replaceAll(
-    /:(\w+)/g,
-    (whole, name: string) => Object.hasOwn(parameters, name) ? encodeURIComponent(parameters[name] ?? "") : whole
-  )
-
 /** One attempt, for whoever repeats it. */
 const single = (rule: Rule): Rule => ({ ...rule, retries: 0 })
 
 type Rules = Readonly<Record<OperationName | "syncFile" | "syncText", Rule>>
 
-const rulesOf = ({ paths, policies }: Options<unknown>): Rules => {
-  const rule = (name: OperationName): Rule => ({
-    ...operations[name],
-    ...policies?.[name],
-    path: paths?.[name] ?? operations[name].path
-  })
-  // As many rules as operations.
-  const rules = Record.map(operations, (_, name) => rule(name))
+const rulesOf = (options: Options<unknown>): Rules => {
+  const rules = Policies.changed<OperationName, Rule>(operations, options)
   return { ...rules, syncText: single(rules.createDocument), syncFile: single(rules.uploadDocument) }
 }
 
@@ -279,15 +268,10 @@ const keyOfEvent = (eventId: string) =>
       madeAt
     }, eventId))
 
-const isBreaker = (
-  breaker: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options
-): breaker is CircuitBreaker.CircuitBreaker => hasProperty(breaker, "protect")
-
 /** A client for each rule. All of them share one breaker, except for those of bulk work, which pauses by itself. */
 const clientsOf = (options: Options<unknown>, rules: Rules) =>
   Effect.gen(function*() {
-    const given = options.circuitBreaker ?? defaults.circuitBreaker
-    const breaker = isBreaker(given) ? given : yield* CircuitBreaker.make(given)
+    const breaker = yield* Policies.breakerOf(options.circuitBreaker ?? defaults.circuitBreaker)
     const telemetry = yield* Telemetry.from(options.telemetry)
     const clientOf = (rule: Rule, name: string) =>
       Effect.flatMap(
@@ -333,7 +317,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     // Without `writes`, `W` is the key.
     const writes = options.writes ?? Operation.keyed as Operation.Operation<W>
     const states = options.jobStates ?? defaults.jobStates
-    const here = { tenantId: options.tenantId, siteId: options.siteId }
+    const here = { tenantId: Path.id("tenantId", options.tenantId), siteId: Path.id("siteId", options.siteId) }
     const withKey = HttpClientRequest.bearerToken(options.apiKey)
     const watchedAs = (name: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> =>
       detector === undefined ? identity : Incident.watch(detector, name)
@@ -344,16 +328,17 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     const call = <A, I>(
       name: keyof Rules,
       schema: Schema.Schema<A, I>,
-      parameters: Parameters = {},
+      ids: Path.Ids = {},
       body: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity
     ): Effect.Effect<A, Failure> => {
       const { method, path } = rules[name]
-      const request = HttpClientRequest.make(method)(fill(path, { ...here, ...parameters }))
-      return clients[name].execute(withKey(body(request))).pipe(
-        Effect.flatMap(ApiClient.json(schema)),
-        ApiClient.withEndpoint(path),
-        watched
-      )
+      const send = (request: HttpClientRequest.HttpClientRequest) =>
+        Effect.zipRight(ApiKey.check(options.apiKey, method), clients[name].execute(withKey(body(request)))).pipe(
+          Effect.flatMap(ApiClient.json(schema)),
+          ApiClient.withEndpoint(path),
+          watched
+        )
+      return Effect.flatMap(Path.request(method, path, { ...here, ...ids }), send)
     }
     const write = <A, I>(name: keyof Rules, schema: Schema.Schema<A, I>, body: object): Effect.Effect<A, Failure, W> =>
       call(name, schema, {}, HttpClientRequest.bodyUnsafeJson(body)).pipe(ApiClient.withOperation(writes))

@@ -22,7 +22,7 @@ import * as Pipeline from "../Pipeline.js"
 import * as Playbook from "../Playbook.js"
 import type * as Retry from "../Retry.js"
 import type * as Telemetry from "../Telemetry.js"
-
+import * as Path from "./path.js"
 import { row } from "./row.js"
 import { canonicalString, type Draft, sign } from "./widgetSessionRequest.js"
 
@@ -144,7 +144,7 @@ export const Session = Schema.Struct({
 export type Session = typeof Session.Type
 
 /**
- * - `partnerId`, `secretKey`: of the same environment.
+ * - `partnerId`, `secretKey`: of the same environment. A `partnerId` that cannot be in a path (`""`, `".."`) is refused.
  * - `path`: where sessions are created. Default `/v1/partners/{partnerId}/sessions`.
  * - `domain`: sent as `Origin`, for tokenized widget access.
  * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
@@ -186,8 +186,11 @@ export interface WidgetSession<E = CircuitBreaker.CircuitOpen> {
   ) => Effect.Effect<Created, ApiError.ApiError | Idempotency.UnknownOutcome | E, IdempotencyKey.IdempotencyKey>
 }
 
+const template = "/v1/partners/:partnerId/sessions"
+
 /**
- * A client of the API. Signs each request, sends it with the key of the environment, retries what the document says may be retried.
+ * A client of the API. Signs each request, sends it with the key of the environment, retries what the document says may be retried. Dies with a `RangeError`
+ * for nonsense options.
  *
  * **Gotchas**
  *
@@ -200,6 +203,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
   options: Options<E>
 ): Effect.Effect<WidgetSession<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
+    const partnerId = Path.id("partnerId", options.partnerId)
     const client = yield* ApiClient.make<E>({
       name: "widget-session",
       baseUrl: options.baseUrl,
@@ -210,11 +214,11 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       redactedNames,
       secrets: [options.secretKey]
     })
-    const path = options.path ?? `/v1/partners/${encodeURIComponent(options.partnerId)}/sessions`
+    const path = options.path ?? Path.fill(template, { partnerId })
     const read = ApiClient.json(Session)
     return {
       createSession: (user) => {
-        const signature = Redacted.value(sign(options.secretKey, canonicalString(options.partnerId, user)))
+        const signature = Redacted.value(sign(options.secretKey, canonicalString(partnerId, user)))
         const request = HttpClientRequest.post(path).pipe(
           HttpClientRequest.bodyUnsafeJson({ user, signature }),
           options.domain === undefined ? (self) => self : HttpClientRequest.setHeader("origin", options.domain)
@@ -226,7 +230,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
               replayed: response.headers["idempotent-replayed"] === "true"
             }))
           ),
-          ApiClient.withEndpoint("/v1/partners/:partnerId/sessions"),
+          ApiClient.withEndpoint(template),
           ApiClient.withOperation(Operation.keyed)
         )
       }

@@ -215,6 +215,3 @@ export const diagnose401 = (apiKey: Redacted.Redacted<string> | undefined): Read
  */
 export const mayBeOurs = (error: unknown): boolean =>
   ApiError.isApiError(error) && error._tag === "Conflict" && (error.attempts ?? 1) > 1
-
-/** Whether a key can be the value of a header. Clients of HTTP throw at one that cannot, some of them in words that repeat it. */
-export const canBeSent = (key: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(key)

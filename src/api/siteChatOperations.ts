@@ -4,21 +4,9 @@
 import type * as Duration from "effect/Duration"
 import * as Backoff from "../Backoff.js"
 import * as Operation from "../Operation.js"
+import type { Policy } from "./policies.js"
 
-/**
- * - `retries`: calls after the first.
- * - `backoff`: the waits between them.
- * - `attemptTimeout`: how long each attempt may take, its body included. `totalTimeout`: all of them, waits included.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Policy {
-  readonly retries: number
-  readonly backoff: Backoff.Backoff
-  readonly attemptTimeout: Duration.DurationInput
-  readonly totalTimeout: Duration.DurationInput
-}
+export type { Policy } from "./policies.js"
 
 /**
  * One row of the table: what repeating it would mean, and its policy.

@@ -23,6 +23,18 @@ const beforeSending: ReadonlySet<string> = new Set([
 /** A certificate that does not hold today will not hold in a second. */
 const certificate = /^(CERT_|ERR_TLS_CERT|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA)/
 
+/** Requests that the client itself did not accept, such as one with a header that HTTP cannot hold. It will not accept them in a second either. */
+const refused: ReadonlySet<string> = new Set([
+  "UND_ERR_INVALID_ARG",
+  "UND_ERR_NOT_SUPPORTED",
+  "ERR_INVALID_CHAR",
+  "ERR_INVALID_HTTP_TOKEN",
+  "ERR_HTTP_INVALID_HEADER_VALUE"
+])
+
+const isPermanent = (code: string | undefined): boolean =>
+  code !== undefined && (certificate.test(code) || refused.has(code))
+
 /**
  * `sent` is `"no"` when no byte of the request was sent; `permanent` when another try cannot help; `code` is the system's own word.
  *
@@ -60,7 +72,7 @@ const codes = (error: unknown, met: Set<unknown>): ReadonlyArray<string | undefi
  */
 export const read = (cause: unknown): TransportFailure => {
   const found = codes(cause, new Set())
-  const permanent = found.every((code) => code !== undefined && certificate.test(code))
+  const permanent = found.every(isPermanent)
   const unsent = found.every((code) => code !== undefined && beforeSending.has(code))
   return { sent: unsent || permanent ? "no" : "unknown", permanent, code: found.find((code) => code !== undefined) }
 }

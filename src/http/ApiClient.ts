@@ -144,6 +144,7 @@ const upstreamOf = Effect.map(HttpClient.HttpClient, HttpClient.withTracerDisabl
  * - The key is put on the request once per call, outside the retry loop; a key already on the request wins; safe methods carry none.
  * - Sent after `keyTimeToLive`, a call fails with `UnknownOutcome` instead.
  * - Redirects are not followed: a 3xx is a `Server` error with its status.
+ * - A header that HTTP cannot hold is a `Validation` with the code `malformed_header`, and nothing is sent.
  * - Spans of our own replace the platform's, which record headers and the full URL: one per call, one per attempt.
  * - Dies with a `RangeError` for nonsense options.
  *

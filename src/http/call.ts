@@ -160,6 +160,16 @@ const unrepeatable = (error: ApiError.ApiError): ApiError.ApiError =>
     repeat: "never"
   })
 
+/** A header that no client can send. It would be met as a failure of the network, or as a defect, and be tried again for nothing. */
+const malformed = ({ endpoint, request: { method } }: Call, path: string): ApiError.Validation =>
+  new ApiError.Validation({
+    message: `The request has a header that HTTP cannot hold, and was not sent: ${path}`,
+    code: "malformed_header",
+    method,
+    endpoint,
+    issues: [{ path, message: "cannot be sent" }]
+  })
+
 const describe = (span: Tracer.Span, attributes: Readonly<Record<string, unknown>>): void => {
   for (const [name, value] of Object.entries(attributes)) if (value !== undefined) span.attribute(name, value)
 }
@@ -250,7 +260,7 @@ const circuitKeyOf = ({ circuitKey }: Config, { endpoint, request }: Call): stri
 /** Everything a call can end with. */
 export type Failure<E> = ApiError.ApiError | Idempotency.UnknownOutcome | E
 
-/** A call through its pipeline, in a span of its own. */
+/** A call through its pipeline, in a span of its own. What cannot be sent is met by no guard: it says nothing about the API. */
 export const run = <E>(
   config: Config,
   call: Call,
@@ -258,7 +268,10 @@ export const run = <E>(
   keepsResponse: boolean
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> => {
   const once = attempt(config, call, upstream, keepsResponse)
-  const protectedCall = config.pipeline === undefined
+  const unsendable = Outgoing.malformedHeader(call.request)
+  const protectedCall: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> = unsendable !== undefined
+    ? malformed(call, unsendable)
+    : config.pipeline === undefined
     ? once
     : Pipeline.protect(once, Pipeline.forOperation(config.pipeline as Pipeline.Pipeline<E, unknown>, call.operation), {
       key: circuitKeyOf(config, call),

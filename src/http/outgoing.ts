@@ -73,6 +73,20 @@ export const withoutHeader = (
   )
 }
 
+const isFieldName = (text: string): boolean => /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(text)
+
+/** Whether a text can be the value of a header (RFC 9110 section 5.5). Clients throw at one that cannot, each in its own way and some with the value. */
+export const isFieldValue = (text: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
+
+/** Where there is a header that cannot be sent, without its value. What is no name may be a value that was mistaken for one. */
+export const malformedHeader = ({ headers }: HttpClientRequest.HttpClientRequest): string | undefined => {
+  for (const [name, value] of Object.entries(headers)) {
+    if (!isFieldName(name)) return "headers"
+    if (!isFieldValue(value)) return `headers.${name}`
+  }
+  return undefined
+}
+
 /** Only what could be fields: an image has none. */
 const textOf = (body: HttpBody.HttpBody): string | undefined => {
   if (body._tag === "Uint8Array" && /json|urlencoded|text/i.test(body.contentType)) {
@@ -120,7 +134,7 @@ const basicParts = (credential: string): ReadonlyArray<string> => {
   }
 }
 
-/** Every value that this request carries under a secret name in its address and its headers. O(head). */
+/** Every value that this request carries under a secret name in its address and its headers, which lose white space around them. O(head). */
 export const headSecretsOf = (
   request: HttpClientRequest.HttpClientRequest,
   names: Redaction.Names
@@ -129,7 +143,7 @@ export const headSecretsOf = (
   const query = [...(url?.searchParams ?? []), ...UrlParams.fromInput(request.urlParams)]
   return [
     ...(url === undefined ? [] : [url.password, decoded(url.password)]),
-    ...Redaction.secretsIn(request.headers, names).flatMap(partsOf),
+    ...Redaction.secretsIn(request.headers, names).flatMap((value) => partsOf(value.trim())),
     ...Redaction.secretsIn(fieldsOf(query), names)
   ]
 }

@@ -7,6 +7,7 @@ import * as FaceSign from "effect-resilience/api/FaceSign"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
 import * as Server from "../support/faceSignServer.js"
+import * as Stray from "../support/keysAndIds.js"
 import { leaks, renderings } from "../support/renderings.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"
 
@@ -588,4 +589,61 @@ describe("FaceSign: what is never shown (T1, T2)", () => {
       )
       expect(leaks(texts, Server.auth, secret)).toEqual([])
     }).pipe(live))
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// what is not sent
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("FaceSign: keys and ids that cannot be sent", () => {
+  const readWith = (baseUrl: string, key: string) =>
+    Effect.flatMap(FaceSign.make({ baseUrl, auth: Redacted.make(key) }), (client) => client.session("fs-1"))
+
+  it.live.each(Stray.unsendableKeys)(
+    "T1: a key with %s, over %s: Auth without a request, and in nothing that is printed",
+    ([, , key, layer]) =>
+      Effect.gen(function*() {
+        const api = yield* Server.make()
+        const http = Stray.counting(layer)
+        const call = Effect.provide(readWith(api.url, key), http.layer)
+        const error = yield* Effect.flip(call)
+        const { code, endpoint, method } = error as ApiError.ApiError
+        const texts = yield* renderings(call)
+        expect([error._tag, code, method, endpoint, http.requests(), leaks(texts, Stray.key)]).toEqual([
+          "Auth",
+          "malformed_api_key",
+          "GET",
+          "/v1/sessions/:id",
+          0,
+          []
+        ])
+      }).pipe(Effect.scoped)
+  )
+
+  it.live.each(Stray.paddedKeys)(
+    "T1: a key with %s, over %s, that the API repeats as it came is in nothing that is printed",
+    ([, , key, layer]) =>
+      Effect.gen(function*() {
+        const api = yield* FlakyApi.make({ app: Stray.tellTale })
+        const call = Effect.provide(readWith(api.url, key), layer)
+        const error = yield* Effect.flip(call)
+        expect(ApiError.isApiError(error) && error.message).toBe("not a key: <redacted>, <redacted>")
+        expect(leaks(yield* renderings(call), Stray.key)).toEqual([])
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect.each(Stray.strayIds.map((id) => [id] as const))(
+    "an id of %j is Validation, and nothing is sent",
+    ([id]) =>
+      Effect.gen(function*() {
+        const http = Stray.nobodyAsked()
+        const client = yield* Effect.provide(FaceSign.make({ baseUrl: "https://face.test", auth }), http.layer)
+        const error = yield* Effect.flip(client.session(id))
+        expect([error._tag, error._tag === "Validation" && error.issues.map(({ path }) => path), http.asked]).toEqual([
+          "Validation",
+          ["id"],
+          []
+        ])
+      })
+  )
 })

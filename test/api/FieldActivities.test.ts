@@ -22,6 +22,7 @@ import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as fs from "node:fs"
 import { inspect } from "node:util"
 import * as Server from "../support/fieldActivitiesServer.js"
+import * as Stray from "../support/keysAndIds.js"
 import { leaks, renderings } from "../support/renderings.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"
 
@@ -409,7 +410,7 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
       const activities = ["a/b ?#%:id$&"]
       const inside = yield* against(undisturbed, (client) => client.activity("a/b ?#%:id$&"), {}, { activities })
       expect(Exit.map(inside.exit, ({ activity_id }) => activity_id)).toEqual(Exit.succeed("a/b ?#%:id$&"))
-      const outside = yield* Effect.forEach(["", " ", ".", ".."], (id) =>
+      const outside = yield* Effect.forEach(Stray.strayIds, (id) =>
         Effect.all([
           against(undisturbed, (client) => client.activity(id)),
           against(undisturbed, (client) => client.submitResult(id, result), { resultTypes: types })
@@ -1139,6 +1140,39 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
         const error = yield* Effect.flip(client.activity("A-1"))
         expect([error._tag, texts.length > 20, leaks(texts, "SENTINEL-malformed")]).toEqual(["Auth", true, []])
       }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.live.each(Stray.paddedKeys)(
+    "T1: a key with %s, over %s, that the API repeats as it came is in nothing that is printed",
+    ([, , key, layer]) =>
+      Effect.gen(function*() {
+        const api = yield* FlakyApi.make({ app: Stray.tellTale })
+        const client = yield* clientOf(api.url, key)
+        const error = yield* Effect.flip(client.activity("A-1"))
+        expect(ApiError.isApiError(error) && error.message).toBe("not a key: <redacted>, <redacted>")
+        expect(leaks(yield* printed(client.activity("A-1")), Stray.key)).toEqual([])
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.live.each(Stray.unsendableKeys)(
+    "T1: a key with %s is not even given to %s",
+    ([, , key, layer]) =>
+      Effect.gen(function*() {
+        const http = Stray.counting(layer)
+        const client = yield* Effect.provide(clientOf("http://127.0.0.1:1", key), http.layer)
+        const errors = yield* Effect.forEach(
+          [client.activity("A-1"), client.submitResult("A-1", result)],
+          (call) => Effect.flip<unknown, unknown, never>(call)
+        )
+        expect([errors.map((error) => ApiError.isApiError(error) && [error.code, error.endpoint]), http.requests()])
+          .toEqual([
+            [
+              ["malformed_api_key", "/v1/activities/:id"],
+              ["malformed_api_key", "/v1/activities/:id/result"]
+            ],
+            0
+          ])
+      })
   )
 
   it.live("T1: nor in what a result that was not sent, or an id that was not used, fails with", () =>

@@ -8,6 +8,7 @@ import * as Bulk from "effect-resilience/Bulk"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import * as Incident from "effect-resilience/Incident"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
+import * as Stray from "../support/keysAndIds.js"
 import { leaks, renderings } from "../support/renderings.js"
 import * as Server from "../support/siteChatServer.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"
@@ -858,4 +859,96 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
       )
     ).toEqual([])
   })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// what is not sent
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("SiteChat: keys and ids that cannot be sent", () => {
+  const askWith = (baseUrl: string, key: string) =>
+    Effect.flatMap(
+      SiteChat.make({ baseUrl, apiKey: Redacted.make(key), ...Server.known }),
+      (chat) => IdempotencyKey.provideNew(chat.chat(question))
+    )
+
+  it.live.each(Stray.unsendableKeys)(
+    "T1: a key with %s, over %s: Auth without a request, and in nothing that is printed",
+    ([, , key, layer]) =>
+      Effect.gen(function*() {
+        const api = yield* Server.make()
+        const http = Stray.counting(layer)
+        const call = Effect.provide(askWith(api.url, key), http.layer)
+        const error = yield* Effect.flip(call)
+        const { code, endpoint, method } = error as ApiError.ApiError
+        const texts = yield* renderings(call)
+        expect([error._tag, code, method, endpoint, http.requests(), leaks(texts, Stray.key)]).toEqual([
+          "Auth",
+          "malformed_api_key",
+          "POST",
+          SiteChat.operations.chat.path,
+          0,
+          []
+        ])
+      }).pipe(Effect.scoped)
+  )
+
+  it.live.each(Stray.paddedKeys)(
+    "T1: a key with %s, over %s, that the API repeats as it came is in nothing that is printed",
+    ([, , key, layer]) =>
+      Effect.gen(function*() {
+        const api = yield* FlakyApi.make({ app: Stray.tellTale })
+        const call = Effect.provide(askWith(api.url, key), layer)
+        const error = yield* Effect.flip(call)
+        expect(ApiError.isApiError(error) && error.message).toBe("not a key: <redacted>, <redacted>")
+        expect(leaks(yield* renderings(call), Stray.key)).toEqual([])
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("a key that cannot be sent is an incident like one that is refused", () =>
+    Effect.gen(function*() {
+      const raised: Array<string> = []
+      const detector = yield* Incident.make({ rules: SiteChat.incidentRules })
+      const seeing: Incident.Detector = {
+        ...detector,
+        observe: (integration, exit) =>
+          Effect.tap(detector.observe(integration, exit), (found) =>
+            Effect.sync(() => raised.push(...found.map(({ name }) => name))))
+      }
+      const http = Stray.nobodyAsked()
+      const options = { ...virtual, apiKey: Redacted.make("a\nb"), detector: seeing }
+      const chat = yield* Effect.provide(SiteChat.make(options), http.layer)
+      yield* Effect.forEach(Array(30), () =>
+        Effect.ignore(chat.tenant))
+      expect([raised, http.asked]).toEqual([["unauthorized"], []])
+    }))
+
+  it.effect.each(Stray.strayIds.map((id) => [id] as const))(
+    "an id of %j is Validation, and nothing is sent",
+    ([id]) =>
+      Effect.gen(function*() {
+        const http = Stray.nobodyAsked()
+        const chat = yield* Effect.provide(SiteChat.make(virtual), http.layer)
+        const poll = yield* Effect.flip(chat.pollChat(id))
+        const close = yield* Effect.flip(chat.closeSession(id))
+        const resumed = yield* Effect.flip(chat.resume(id))
+        const inside = resumed._tag === "PollFailed" ? resumed.error : undefined
+        expect([
+          [poll, close, inside].map((error) => error?._tag === "Validation" && error.issues.map(({ path }) => path)),
+          http.asked
+        ]).toEqual([[["requestId"], ["sessionId"], ["requestId"]], []])
+      })
+  )
+
+  it.effect.each(Stray.strayIds.flatMap((id) => [["tenantId", id], ["siteId", id]] as const))(
+    "a %s of %j is refused when the client is made",
+    ([field, id]) =>
+      Effect.gen(function*() {
+        const made = Effect.provide(SiteChat.make({ ...virtual, [field]: id }), Stray.nobodyAsked().layer)
+        const exit = yield* Effect.exit(made)
+        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+          new RangeError(`${field} should be an id that can be in a path, got ${JSON.stringify(id)}`)
+        )
+      })
+  )
 })

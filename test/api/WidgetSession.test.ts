@@ -36,6 +36,7 @@ import {
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { createHmac } from "node:crypto"
 import { inspect } from "node:util"
+import * as Stray from "../support/keysAndIds.js"
 import { virtualHttp } from "../support/virtualHttp.js"
 
 type User = WidgetSession.User
@@ -1126,4 +1127,37 @@ describe("diagnose422", () => {
       { numRuns: 500 }
     )
   })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// what is not sent
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("what cannot be sent", () => {
+  it.effect.each(Stray.strayIds.map((id) => [id] as const))(
+    "a partnerId of %j is refused by make",
+    ([partnerId]) =>
+      Effect.gen(function*() {
+        const made = Effect.provide(WidgetSession.make({ ...virtual, partnerId }), Stray.nobodyAsked().layer)
+        const exit = yield* Effect.exit(made)
+        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+          new RangeError(`partnerId should be an id that can be in a path, got ${JSON.stringify(partnerId)}`)
+        )
+      })
+  )
+
+  it.effect("a domain that no header holds is Validation, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const http = Stray.nobodyAsked()
+      const client = yield* Effect.provide(
+        WidgetSession.make({ ...virtual, domain: "https://shop.example\r\nx-evil: 1" }),
+        http.layer
+      )
+      const error = yield* Effect.flip(IdempotencyKey.provideNew(client.createSession(john)))
+      expect([error._tag, error._tag === "Validation" && error.issues.map(({ path }) => path), http.asked]).toEqual([
+        "Validation",
+        ["headers.origin"],
+        []
+      ])
+    }))
 })

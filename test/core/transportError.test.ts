@@ -1,4 +1,4 @@
-import { HttpClient, HttpServerResponse } from "@effect/platform"
+import { HttpClient, HttpClientRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -167,6 +167,40 @@ describe("failures that another try cannot help", () => {
   ])("%s is permanent, and nothing was sent", (code) => {
     expect(TransportError.read(fetchFailed(nodeError(code)))).toEqual({ sent: "no", permanent: true, code })
   })
+
+  it.each([
+    "UND_ERR_INVALID_ARG",
+    "UND_ERR_NOT_SUPPORTED",
+    "ERR_INVALID_CHAR",
+    "ERR_INVALID_HTTP_TOKEN",
+    "ERR_HTTP_INVALID_HEADER_VALUE"
+  ])("E4: %s, a request that the client did not accept, is permanent, and nothing was sent", (code) => {
+    const read = { sent: "no", permanent: true, code }
+    expect([nodeError(code), fetchFailed(nodeError(code))].map(TransportError.read)).toEqual([read, read])
+  })
+
+  it.live("E4: a header that the undici client does not accept", () =>
+    Effect.gen(function*() {
+      const api = yield* FlakyApi.make({ app: HttpServerResponse.empty() })
+      const request = HttpClientRequest.setHeader(HttpClientRequest.get(api.url), "x-api-key", "a\nb")
+      const error = yield* HttpClient.execute(request).pipe(Effect.flip, Effect.provide(NodeHttpClient.layerUndici))
+      expect(TransportError.read(error)).toEqual({ sent: "no", permanent: true, code: "UND_ERR_INVALID_ARG" })
+      expect(yield* api.received).toEqual([])
+    }).pipe(Effect.scoped))
+
+  it.live("E4: a header that fetch takes and what is below it does not", () =>
+    Effect.gen(function*() {
+      const api = yield* FlakyApi.make({ app: HttpServerResponse.empty() })
+      const call = Effect.tryPromise({
+        try: () => fetch(api.url, { headers: { "x-api-key": "a\u0001b" } }),
+        catch: (error) => error
+      })
+      expect(TransportError.read(yield* Effect.flip(call))).toEqual({
+        sent: "no",
+        permanent: true,
+        code: "UND_ERR_INVALID_ARG"
+      })
+    }).pipe(Effect.scoped))
 
   it("a certificate at one address and a refusal at another are not", () => {
     expect(TransportError.read(aggregate("CERT_HAS_EXPIRED", "ECONNREFUSED")).permanent).toBe(false)

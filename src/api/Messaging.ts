@@ -1,0 +1,358 @@
+/**
+ * The API of a messaging product (templated messages, one-time codes, forms): its status code playbook, capped backoff with jitter, a fallback route for
+ * codes, credentials that are replaced when they are refused, cooldown messages, and a record of each failure that names the key and does not show it.
+ *
+ * Its document names no paths and no bodies; those used here can be said otherwise, and of answers only what is needed is read. It says nothing about
+ * idempotency keys, and asks for retries of 5xx, after which nobody knows whether a message went out. So calls carry a key and are repeated under it. Give
+ * `writes: Operation.once` for an API that ignores keys; then only what certainly was not executed is repeated.
+ *
+ * @since 0.1.0
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Record from "effect/Record"
+import * as Redacted from "effect/Redacted"
+import type * as Schema from "effect/Schema"
+import * as ApiError from "../ApiError.js"
+import * as CircuitBreaker from "../CircuitBreaker.js"
+import * as Fallback from "../Fallback.js"
+import * as ApiClient from "../http/ApiClient.js"
+import type * as Idempotency from "../Idempotency.js"
+import * as IdempotencyKey from "../IdempotencyKey.js"
+import type * as Incident from "../Incident.js"
+import * as Operation from "../Operation.js"
+import * as Pipeline from "../Pipeline.js"
+import * as Playbook from "../Playbook.js"
+import * as Redaction from "../Redaction.js"
+import type * as RetryBudget from "../RetryBudget.js"
+import * as Telemetry from "../Telemetry.js"
+import { known } from "../telemetryFields.js"
+import * as ApiKey from "./apiKey.js"
+import * as LogFields from "./logFields.js"
+import * as Bodies from "./messagingBodies.js"
+import { type Credential, credential, keyFingerprint } from "./messagingCredential.js"
+import * as Models from "./messagingModels.js"
+import { type OperationName, operations, type Policy, type Rule } from "./messagingOperations.js"
+import { playbook, redactedNames } from "./messagingPlaybook.js"
+import { issuesOf } from "./messagingRequest.js"
+import * as Path from "./path.js"
+import * as Policies from "./policies.js"
+import { wholeBody } from "./wholeBody.js"
+
+export { keyFingerprint } from "./messagingCredential.js"
+export { correlation, FormSubmitted, MessageSent, OtpSession, OtpVerified } from "./messagingModels.js"
+export type { FormSubmission, Message, OtpRequest, OtpSent } from "./messagingModels.js"
+export { operations } from "./messagingOperations.js"
+export type { OperationName, Policy, Rule } from "./messagingOperations.js"
+export { incidentRules, playbook, redactedNames, userMessage } from "./messagingPlaybook.js"
+export type { About } from "./messagingPlaybook.js"
+export type { LogFields } from "./logFields.js"
+
+const integration = "messaging"
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// failures
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Everything that a call can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Failure = ApiError.ApiError | Idempotency.UnknownOutcome | CircuitBreaker.CircuitOpen
+
+/**
+ * What the caller knows about the call, and the error does not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LogContext extends LogFields.LogContext {
+  readonly queueId?: string | undefined
+  readonly keyFingerprint?: string | undefined
+}
+
+/**
+ * The fields to log about a failure: names and numbers, nothing that was sent, nothing that the API wrote. The client's `record` has more.
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const logFields = (error: unknown, context: LogContext = {}): LogFields.LogFields => ({
+  ...LogFields.logFields(integration, error, context),
+  ...known({ queueId: context.queueId, keyFingerprint: context.keyFingerprint })
+})
+
+/**
+ * Whether the transport behind the API failed: a 502. Another route may work then. See `Fallback.orElse` for one that is not of this API.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isUpstreamFailure = (error: unknown): error is ApiError.Server =>
+  ApiError.isApiError(error) && error._tag === "Server" && error.status === 502
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// the client
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * - `apiKey`: sent as `Authorization: Bearer`. One that no header can hold is refused before it is sent, as `Auth`.
+ * - `renewKey`: fetches another key when the API answers 401, once per call, and once for calls that are refused together; the call is then sent once more.
+ * - `writes`: what calls are. Default `Operation.keyed`, which demands an idempotency key.
+ * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with the same `:parameters`.
+ * - `circuitBreaker`: one circuit for each endpoint, since a transport that is down says nothing about forms. Default: one that does not mind slow answers.
+ * - `budget`: pays for the retries of all operations. Default: none.
+ * - `detector`: sees the answer to every attempt, so that a trend of 429 or 503 shows although calls succeed in the end
+ *   (`Incident.make({ rules: Messaging.incidentRules })`).
+ * - `telemetry`: metrics, spans and logs of all operations. Default: none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<W = IdempotencyKey.IdempotencyKey> {
+  readonly baseUrl: string
+  readonly apiKey: Redacted.Redacted<string>
+  readonly renewKey?: Effect.Effect<Redacted.Redacted<string>, ApiError.ApiError> | undefined
+  readonly writes?: Operation.Operation<W> | undefined
+  readonly policies?: Partial<Readonly<Record<OperationName, Partial<Policy>>>> | undefined
+  readonly paths?: Partial<Readonly<Record<OperationName, string>>> | undefined
+  readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options | undefined
+  readonly budget?: RetryBudget.RetryBudget | undefined
+  readonly detector?: Incident.Detector | undefined
+  readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { circuitBreaker: { slowCall: false }, route: "direct" } as const
+
+/**
+ * The API as its callers see it. `W` is what calls demand: an idempotency key, unless `writes` says otherwise.
+ *
+ * **Details**
+ *
+ * - `sendOtp`: when the route still fails with 502 after the retries, or its circuit is open, the `fallbackRoute` is tried: once, under a key of its own made
+ *   of the caller's. When that fails too, its error is the call's. The answer says which route it was.
+ * - A field that is required and blank, an address that is none, and an id that cannot be in a path are a `Validation`, and nothing is sent.
+ * - `keyFingerprint`: of the API key in use.
+ * - `record`: what to keep of a failure for debugging: status, endpoint, the fingerprint of the key in use, the API's own message without what was sent.
+ *   With `body: true` also the body of the answer, without values of this client's keys and of secret names.
+ *
+ * **Gotchas**
+ *
+ * After a 502 the first code may have gone out as well. Each has a session; the one that counts is the one in the answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Messaging<W = IdempotencyKey.IdempotencyKey> {
+  readonly sendMessage: (message: Models.Message) => Effect.Effect<Models.MessageSent, Failure, W>
+  readonly sendOtp: (request: Models.OtpRequest) => Effect.Effect<Models.OtpSent, Failure, W>
+  readonly verifyOtp: (
+    attempt: { readonly sessionId: string; readonly otp: Redacted.Redacted<string> }
+  ) => Effect.Effect<Models.OtpVerified, Failure, W>
+  readonly submitForm: (submission: Models.FormSubmission) => Effect.Effect<Models.FormSubmitted, Failure, W>
+  readonly keyFingerprint: Effect.Effect<string>
+  readonly record: (
+    error: unknown,
+    options?: LogContext & { readonly body?: boolean | undefined }
+  ) => Effect.Effect<LogFields.LogFields>
+}
+
+/** One answer, as a detector sees it: without an id that the API may have made of what was sent. */
+const seen = (status: number, endpoint: string): Exit.Exit<void, object> =>
+  status < 300 ? Exit.void : Exit.fail({ _tag: Playbook.lookup(playbook, status).tag, status, endpoint })
+
+/** Gives an effect the client of the environment, changed. */
+const withClient =
+  (change: (client: HttpClient.HttpClient) => HttpClient.HttpClient) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, HttpClient.HttpClient | R> =>
+    Effect.provideServiceEffect(self, HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, change))
+
+/** The key in use on every request. A 401 is about the key that was sent, which may have been replaced meanwhile. */
+const withKey = (key: Credential) =>
+  withClient((client) =>
+    HttpClient.makeWith<HttpClientError.HttpClientError, never, HttpClientError.HttpClientError, never>(
+      Effect.flatMap((request) => {
+        const used = key.current()
+        return Effect.tap(
+          client.execute(HttpClientRequest.bearerToken(request, used)),
+          ({ status }) => status === 401 ? Effect.sync(() => key.refuse(used)) : Effect.void
+        )
+      }),
+      Effect.succeed
+    )
+  )
+
+/** Every answer is shown to the detector. What has no answer is shown to it where the call ends. */
+const watchedBy = (detector: Incident.Detector, endpoint: string) =>
+  withClient(
+    HttpClient.transformResponse(Effect.tap(({ status }) => detector.observe(integration, seen(status, endpoint))))
+  )
+
+type Rules = Readonly<Record<OperationName | "otherRoute", Rule>>
+
+const rulesOf = (options: Options<unknown>): Rules => {
+  const rules = Policies.changed<OperationName, Rule>(operations, options)
+  return { ...rules, otherRoute: { ...rules.sendOtp, retries: 0 } }
+}
+
+/** A client for each rule. The other route has circuits of its own: it is there for when those of the first are open. */
+const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
+  Effect.gen(function*() {
+    const given = options.circuitBreaker ?? defaults.circuitBreaker
+    const breaker = yield* Policies.breakerOf(given)
+    const other = yield* CircuitBreaker.make(Policies.isBreaker(given) ? defaults.circuitBreaker : given)
+    const { detector } = options
+    const telemetry = yield* Telemetry.from(options.telemetry)
+    const clientOf = ({ attemptTimeout, backoff, path, retries, totalTimeout }: Rule, name: string) =>
+      Effect.flatMap(
+        Pipeline.make({
+          operation: Operation.keyed,
+          telemetry,
+          totalTimeout,
+          retry: { retries, backoff },
+          budget: options.budget,
+          circuitBreaker: name === "otherRoute" ? other : breaker,
+          attemptTimeout
+        }),
+        (pipeline) =>
+          ApiClient.make({
+            name: integration,
+            baseUrl: options.baseUrl,
+            playbook,
+            pipeline,
+            circuitKey: "endpoint",
+            refresh: key.replace,
+            redactedNames,
+            secrets: [options.apiKey]
+          })
+      ).pipe(withKey(key), detector === undefined ? identity : watchedBy(detector, path))
+    return yield* wholeBody(Effect.all(Record.map(rules, clientOf)))
+  })
+
+const keyIn = (context: Context.Context<never>): Option.Option<IdempotencyKey.IdempotencyKey> =>
+  Context.getOption(context, IdempotencyKey.IdempotencyKey)
+
+/** Another route is another call: under the key of the first it would be answered with what the first was. */
+const underOwnKey = (route: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.contextWithEffect((context: Context.Context<never>): Effect.Effect<A, E, R> =>
+    Option.match(keyIn(context), {
+      onNone: () => self,
+      onSome: (key) => IdempotencyKey.provide(self, IdempotencyKey.derive(key, `route ${route}`))
+    })
+  )
+
+/** What the API would refuse anyway is not sent. */
+const valid = (endpoint: string, body: object): Effect.Effect<void, ApiError.Validation> =>
+  Effect.suspend(() => {
+    const issues = issuesOf(body)
+    return issues.length === 0 ? Effect.void : Path.unsent("POST", endpoint, "invalid_request", issues)
+  })
+
+const secretNames = [...Redaction.defaultNames, ...redactedNames]
+
+/** What a call has sent that nobody may see. */
+const secretsOf = (key: Credential, context: Context.Context<never>, body: object): ReadonlyArray<string> => [
+  ...key.all(),
+  ...Option.toArray(keyIn(context)).map(({ value }) => Redacted.value(value)),
+  ...Redaction.secretsIn(body, secretNames)
+]
+
+/**
+ * A client of the API.
+ *
+ * **Details**
+ *
+ * Every call has a limit of time for each attempt, its body included, and one for all attempts. Dies with a `RangeError` for nonsense options.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <W = IdempotencyKey.IdempotencyKey>(
+  options: Options<W>
+): Effect.Effect<Messaging<W>, never, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const { detector } = options
+    const rules = rulesOf(options)
+    const key = yield* credential(options.apiKey, options.renewKey)
+    const clients = yield* clientsOf(options, rules, key)
+    // Without `writes`, `W` is the key.
+    const writes = options.writes ?? Operation.keyed as Operation.Operation<W>
+    const fingerprint = Effect.suspend(() => keyFingerprint(key.current()))
+
+    const bodies = Bodies.make(secretNames)
+    const ended = (body: object) => (error: Failure) =>
+      Effect.contextWithEffect((context: Context.Context<never>) => {
+        if (!ApiError.isApiError(error)) return Effect.void
+        bodies.takeDown(error, () => secretsOf(key, context, body))
+        return detector === undefined || error.status !== undefined
+          ? Effect.void
+          : detector.observe(integration, Exit.fail(error))
+      })
+
+    const call = <A, I>(
+      name: keyof Rules,
+      schema: Schema.Schema<A, I>,
+      body: object,
+      ids: Path.Ids = {}
+    ): Effect.Effect<A, Failure, W> =>
+      valid(rules[name].path, body).pipe(
+        Effect.zipRight(Path.request("POST", rules[name].path, ids)),
+        Effect.zipLeft(Effect.suspend(() => ApiKey.check(key.current(), "POST"))),
+        Effect.flatMap((request) => clients[name].execute(HttpClientRequest.bodyUnsafeJson(request, body))),
+        Effect.flatMap(ApiClient.json(schema)),
+        ApiClient.withEndpoint(rules[name].path),
+        Effect.tapError(ended(body)),
+        ApiClient.withOperation(writes)
+      )
+
+    const sendOver = (name: "sendOtp" | "otherRoute", to: string, route: string | undefined) =>
+      Effect.map(
+        call(name, Models.OtpSession, { to, ...(route === undefined ? {} : { route }) }),
+        (session): Models.OtpSent => ({
+          ...session,
+          route: route ?? defaults.route,
+          isFallback: name === "otherRoute"
+        })
+      )
+
+    return {
+      sendMessage: ({ templateId, to, variables }) =>
+        call("sendMessage", Models.MessageSent, {
+          template_id: templateId,
+          to,
+          ...(variables === undefined ? {} : { variables })
+        }),
+      sendOtp: ({ fallbackRoute, route, to }) => {
+        const first = sendOver("sendOtp", to, route)
+        return fallbackRoute === undefined ? first : Fallback.orElse(first, {
+          when: (error) => isUpstreamFailure(error) || error._tag === "CircuitOpen",
+          orElse: () => underOwnKey(fallbackRoute)(sendOver("otherRoute", to, fallbackRoute))
+        })
+      },
+      verifyOtp: ({ otp, sessionId }) =>
+        call("verifyOtp", Models.OtpVerified, { session_id: sessionId, otp: Redacted.value(otp) }),
+      submitForm: ({ fields, formId }) => call("submitForm", Models.FormSubmitted, { fields }, { formId }),
+      keyFingerprint: fingerprint,
+      record: (error, { body, ...context } = {}) =>
+        Effect.map(fingerprint, (keyFingerprint) => {
+          const api = ApiError.isApiError(error) ? error : undefined
+          const text = body === true && api !== undefined ? bodies.textOf(api) : undefined
+          return {
+            ...logFields(error, { keyFingerprint, ...context }),
+            ...known({ code: api?.code, message: api?.message, body: text })
+          }
+        })
+    }
+  })

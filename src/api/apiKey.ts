@@ -1,0 +1,28 @@
+/**
+ * API keys that cannot be sent.
+ *
+ * A key that was read from a file ends with a line break, a key that was copied from a page has letters that no header holds. The API would not accept it,
+ * so it is refused as a credential, and in the same words with every client of HTTP.
+ */
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import * as Redacted from "effect/Redacted"
+import * as ApiError from "../ApiError.js"
+import * as Outgoing from "../http/outgoing.js"
+
+/** Fails with `Auth`, of which the key is no part, where no header can hold the key. The endpoint is that of `ApiClient.withEndpoint`. */
+export const check = (apiKey: Redacted.Redacted<string>, method?: string): Effect.Effect<void, ApiError.Auth> =>
+  Effect.suspend(() =>
+    Outgoing.isFieldValue(Redacted.value(apiKey))
+      ? Effect.void
+      : Effect.flatMap(
+        FiberRef.get(Outgoing.currentEndpoint),
+        (endpoint) =>
+          new ApiError.Auth({
+            message: "The API key has characters that no header can hold, and was not sent",
+            code: "malformed_api_key",
+            method,
+            endpoint
+          })
+      )
+  )
