@@ -1,5 +1,10 @@
-/** What a person reads at the end. */
-import type { Outcome } from "./job.js"
+/** What a person reads at the end of a job. */
+import { Console, Effect } from "effect"
+
+/** What became of one line. */
+export type Outcome =
+  | { readonly _tag: "Created" | "Replayed"; readonly line: number }
+  | { readonly _tag: "Failed"; readonly line: number; readonly tag: string; readonly message: string }
 
 const failures = (outcomes: ReadonlyArray<Outcome>) =>
   outcomes.flatMap((outcome) => outcome._tag === "Failed" ? [outcome] : [])
@@ -19,45 +24,63 @@ const table = (rows: ReadonlyArray<readonly [string, string | number]>): string 
 }
 
 /** The failed rows by line number. */
-export const failedRows = (outcomes: ReadonlyArray<Outcome>): string =>
+const failedRows = (outcomes: ReadonlyArray<Outcome>): string =>
   failures(outcomes)
     .map(({ line, message, tag }) => `  line ${String(line).padStart(3)}  ${tag.padEnd(10)}  ${message}`)
     .join("\n")
 
-/** What was counted beside the outcomes. */
+/** What the server says: of what, how many it created, and how many of them more than once. */
+export interface Server {
+  readonly what: string
+  readonly created: number
+  readonly twice: number
+}
+
+/** What was counted beside the outcomes. `calls` are the rows for which a request was made. */
 export interface Figures {
+  readonly calls: number
   readonly attempts: number
   readonly waitedSeconds: number
   readonly seconds: number
-  readonly server: { readonly sessions: number; readonly twice: number }
+  readonly server: Server
 }
 
-export const summary = (outcomes: ReadonlyArray<Outcome>, figures: Figures): string => {
-  const calls = outcomes.length - failures(outcomes).filter(({ tag }) => tag === "Unparsable").length
+const summary = (outcomes: ReadonlyArray<Outcome>, figures: Figures): string => {
+  const { attempts, calls, seconds, server, waitedSeconds } = figures
+  const replayed = count(outcomes, "Replayed")
   return table([
     ["created", count(outcomes, "Created")],
-    ["replayed (an earlier attempt had created it)", count(outcomes, "Replayed")],
+    ...(replayed === 0 ? [] : [["replayed (an earlier attempt had created it)", replayed] as const]),
     ...byTag(outcomes).map(([tag, count]) => [`failed: ${tag}`, count] as const),
-    ["attempts", figures.attempts],
-    ["retries", figures.attempts - calls],
-    ["waited between attempts, all rows together", `${figures.waitedSeconds.toFixed(1)}s`],
-    ["time", `${figures.seconds.toFixed(1)}s`],
-    ["server: sessions created", figures.server.sessions],
-    ["server: sessions created twice", figures.server.twice]
+    ["attempts", attempts],
+    ["retries", attempts - calls],
+    ["waited between attempts, all rows together", `${waitedSeconds.toFixed(1)}s`],
+    ["time", `${seconds.toFixed(1)}s`],
+    [`server: ${server.what} created`, server.created],
+    [`server: ${server.what} created twice`, server.twice]
   ])
 }
 
 /** Whether the server did what the client believes, in one sentence. */
-export const verdict = (
+const verdict = (
   outcomes: ReadonlyArray<Outcome>,
-  { sessions, twice }: Figures["server"]
+  { created, twice, what }: Server
 ): { readonly right: boolean; readonly sentence: string } => {
   const rows = outcomes.filter(({ _tag }) => _tag !== "Failed").length
-  const right = sessions === rows && twice === 0
+  const right = created === rows && twice === 0
   return {
     right,
     sentence: right
-      ? `Every valid row was executed exactly once: ${sessions} sessions for ${rows} rows.`
-      : `WRONG: the server created ${sessions} sessions (${twice} twice) for ${rows} rows.`
+      ? `Every valid row was executed exactly once: ${created} ${what} for ${rows} rows.`
+      : `WRONG: the server created ${created} ${what} (${twice} twice) for ${rows} rows.`
   }
+}
+
+/** Prints the rows that failed, the figures and the sentence, and says whether all is right. */
+export const print = (outcomes: ReadonlyArray<Outcome>, figures: Figures): Effect.Effect<boolean> => {
+  const { right, sentence } = verdict(outcomes, figures.server)
+  const report = `\nRows that failed, by line number:\n${failedRows(outcomes)}\n\n${
+    summary(outcomes, figures)
+  }\n\n${sentence}`
+  return Effect.as(Console.log(report), right)
 }

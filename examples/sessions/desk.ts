@@ -5,7 +5,7 @@ import { spawn } from "node:child_process"
 import * as readline from "node:readline/promises"
 import { files } from "./settings.js"
 
-const Count = Schema.Struct({ sessions: Schema.Number, twice: Schema.Number })
+const Count = Schema.Struct({ created: Schema.Number, twice: Schema.Number })
 const Address = Schema.parseJson(Schema.Struct({ url: Schema.String }))
 
 /** How many sessions the server has created, and how many of them for a key that had one already. */

@@ -1,7 +1,8 @@
 /** Creates a session for every row of a file. A row that fails is reported and the others go on. */
 import type { HttpClient } from "@effect/platform"
-import { Clock, Duration, Effect, Either, Schema } from "effect"
+import { Effect, Either, Schema } from "effect"
 import { ApiError, type CircuitBreaker, type Idempotency, IdempotencyKey, WidgetSession } from "effect-resilience"
+import type { Outcome } from "../jobs/report.js"
 import { secretKeys } from "./settings.js"
 
 const Row = Schema.parseJson(Schema.Struct({
@@ -12,11 +13,6 @@ const Row = Schema.parseJson(Schema.Struct({
 }))
 
 type Row = typeof Row.Type
-
-/** What became of one line. */
-export type Outcome =
-  | { readonly _tag: "Created" | "Replayed"; readonly line: number }
-  | { readonly _tag: "Failed"; readonly line: number; readonly tag: string; readonly message: string }
 
 const sessions = (row: Row, baseUrl: string) =>
   WidgetSession.make({
@@ -70,20 +66,3 @@ export const run = <R>(
       return Effect.tap(outcome, onOutcome)
     }, { concurrency: 16 })
   })
-
-/** A clock that adds up what is slept through: here, every wait between two attempts. */
-export const timing = Effect.map(Effect.clock, (clock) => {
-  let waitedMillis = 0
-  const counting: Clock.Clock = {
-    [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis(),
-    unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
-    currentTimeMillis: clock.currentTimeMillis,
-    currentTimeNanos: clock.currentTimeNanos,
-    sleep: (duration) =>
-      Effect.map(clock.sleep(duration), () => {
-        waitedMillis += Duration.toMillis(duration)
-      })
-  }
-  return { clock: counting, waitedSeconds: () => waitedMillis / 1000 }
-})

@@ -59,7 +59,7 @@ const program = Effect.gen(function*() {
   const closing = yield* Deferred.make<void>()
   const count = Effect.suspend(() => api.executed).pipe(Effect.map((runs) => {
     const keys = runs.flatMap(({ key, status }) => status < 300 ? Option.toArray(Option.map(key, Redacted.value)) : [])
-    return { sessions: new Set(keys).size, twice: keys.length - new Set(keys).size }
+    return { created: new Set(keys).size, twice: keys.length - new Set(keys).size }
   }))
   const app = HttpRouter.empty.pipe(
     HttpRouter.post("/v1/partners/:partnerId/sessions", createSession),
