@@ -1,12 +1,16 @@
 /** The main job against a partner API: every row, a few at a time, against a server that checks what the partner's document says, on a bad day. */
 import type { HttpClient } from "@effect/platform"
 import { Console, Duration, Effect, type Scope } from "effect"
-import { type ApiError, type CircuitBreaker, type Idempotency, IdempotencyKey } from "effect-resilience"
+import { type ApiError, type CircuitBreaker, type Cooldown, type Idempotency, IdempotencyKey } from "effect-resilience"
 import type * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as Report from "./report.js"
 import { timing } from "./timing.js"
 
-export type Failure = ApiError.ApiError | Idempotency.UnknownOutcome | CircuitBreaker.CircuitOpen
+export type Failure =
+  | ApiError.ApiError
+  | Idempotency.UnknownOutcome
+  | CircuitBreaker.CircuitOpen
+  | Cooldown.CoolingDown
 
 /** A connected client, and the server behind it. */
 interface Connected<Row> {

@@ -2,29 +2,14 @@
  * The Create Session API, played by a real HTTP server in a process of its own that fails in every way a real one does: rate limits, 5xx before and
  * after it did the work, connections refused and reset, slow answers, broken bodies, HTML pages. It creates a session once for each idempotency key.
  */
-import { HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { HttpRouter, HttpServerResponse } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Deferred, Effect, Either, Option, Redacted, Schema } from "effect"
-import { WidgetSession } from "effect-resilience"
+import { Console, Deferred, Effect, Option, Redacted } from "effect"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as Server from "../../test/support/widgetSessionServer.js"
 import { files, partnerId, secretKeys, whitelistedDomain } from "./settings.js"
-
-const refuse = (status: number, message: string) => HttpServerResponse.unsafeJson({ message }, { status })
-
-const createSession = Effect.gen(function*() {
-  const { partnerId: asked } = yield* HttpRouter.params
-  if (asked !== partnerId) return refuse(404, "Partner not found or inactive")
-  const request = yield* HttpServerRequest.HttpServerRequest
-  if (request.headers.origin !== whitelistedDomain) return refuse(403, "Domain not whitelisted")
-  const body = Schema.decodeUnknownEither(WidgetSession.Request)(yield* request.json)
-  if (Either.isLeft(body)) return refuse(422, "Validation failed")
-  const { signature, user } = body.right
-  const expected = WidgetSession.sign(secretKeys.production, WidgetSession.canonicalString(partnerId, user))
-  if (signature !== Redacted.value(expected)) return refuse(401, "Invalid signature")
-  return yield* HttpServerResponse.json({ session_id: `SES-${user.user_id}`, session_token: `token-${user.user_id}` })
-})
 
 const weather = FlakyApi.seeded({
   seed: "sessions",
@@ -62,7 +47,10 @@ const program = Effect.gen(function*() {
     return { created: new Set(keys).size, twice: keys.length - new Set(keys).size }
   }))
   const app = HttpRouter.empty.pipe(
-    HttpRouter.post("/v1/partners/:partnerId/sessions", createSession),
+    HttpRouter.post(
+      Server.path,
+      Server.createSession({ partnerId, secretKey: secretKeys.production, domain: whitelistedDomain })
+    ),
     HttpRouter.get("/desk/count", Effect.flatMap(count, HttpServerResponse.json)),
     HttpRouter.post("/desk/close", Effect.as(Deferred.succeed(closing, undefined), HttpServerResponse.empty()))
   )

@@ -16,8 +16,10 @@ import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
 import * as Backoff from "../Backoff.js"
 import type * as CircuitBreaker from "../CircuitBreaker.js"
+import type * as Cooldown from "../Cooldown.js"
 import * as ApiClient from "../http/ApiClient.js"
 import type * as Idempotency from "../Idempotency.js"
+import type * as Incident from "../Incident.js"
 import type * as IdempotencyKey from "../IdempotencyKey.js"
 import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
@@ -29,6 +31,7 @@ import { type Environment, errorBodyFor, messages, playbook, playbookFor, redact
 import { type SessionSettings, validate } from "./faceSignRequest.js"
 import * as LogFields from "./logFields.js"
 import * as Path from "./path.js"
+import { watchedBy } from "./watched.js"
 import { wholeBody } from "./wholeBody.js"
 
 export {
@@ -36,6 +39,7 @@ export {
   errorObject,
   ErrorType,
   help,
+  incidentRules,
   messages,
   playbook,
   playbookFor,
@@ -46,9 +50,19 @@ export type { Environment, SupportReference } from "./faceSignErrors.js"
 export { Node, SessionSettings, validate } from "./faceSignRequest.js"
 export type { LogContext, LogFields } from "./logFields.js"
 
+const integration = "facesign"
+
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // failures
 // ---------------------------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What the default pipeline can reject with: an open circuit, or a wait after a 429 that is longer than a call waits.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Rejects = CircuitBreaker.CircuitOpen | Cooldown.CoolingDown
 
 /**
  * Everything that a call can fail with. `E` is what its pipeline can reject with.
@@ -56,7 +70,7 @@ export type { LogContext, LogFields } from "./logFields.js"
  * @since 0.1.0
  * @category errors
  */
-export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempotency.UnknownOutcome | E
+export type Failure<E = Rejects> = ApiError.ApiError | Idempotency.UnknownOutcome | E
 
 /**
  * The sentence that a user may read about a failure: safe, without technical details, in English or German, otherwise general ones. See `UserMessage.of`.
@@ -76,7 +90,7 @@ export const userMessage = (
  * @category failures
  */
 export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
-  LogFields.logFields("facesign", error, context)
+  LogFields.logFields(integration, error, context)
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // policies
@@ -84,7 +98,7 @@ export const logFields = (error: unknown, context?: LogFields.LogContext): LogFi
 
 /**
  * The document's retry and limits of time: three calls in all, `min(1000 * 2^n, 10000)` ms between them, never before the `Retry-After` of the answer or the
- * seconds in its message; 15 s for each call, 3 min for all of it.
+ * seconds in its message; 15 s for each call, 3 min for all of it. A `Retry-After` holds back all calls of the client, for up to a minute.
  *
  * @since 0.1.0
  * @category policies
@@ -97,6 +111,7 @@ export const stages = {
     backoff: Backoff.exponential({ base: "1 second", cap: "10 seconds", jitter: Backoff.none })
   },
   circuitBreaker: {},
+  cooldown: {},
   attemptTimeout: "15 seconds"
 } as const satisfies Pipeline.Stages
 
@@ -142,11 +157,12 @@ export type Session = typeof Session.Type
  * - `playbook`: default that of the environment. Extend it for codes of a 409 that say "still running" (`inFlightCodes`).
  * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
  * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
+ * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: FaceSign.incidentRules })`).
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options<E = CircuitBreaker.CircuitOpen> {
+export interface Options<E = Rejects> {
   readonly baseUrl: string
   readonly auth: Redacted.Redacted<string>
   readonly environment?: Environment | undefined
@@ -154,6 +170,7 @@ export interface Options<E = CircuitBreaker.CircuitOpen> {
   readonly playbook?: Playbook.Playbook | undefined
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
   readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
+  readonly detector?: Incident.Detector | undefined
 }
 
 /**
@@ -176,7 +193,7 @@ export const defaults = {
  * @since 0.1.0
  * @category models
  */
-export interface FaceSign<E = CircuitBreaker.CircuitOpen> {
+export interface FaceSign<E = Rejects> {
   readonly createSession: (
     settings: SessionSettings
   ) => Effect.Effect<Created, Failure<E>, IdempotencyKey.IdempotencyKey>
@@ -198,14 +215,14 @@ const refuse = (issues: ApiError.Validation["issues"], endpoint: string): ApiErr
  * @since 0.1.0
  * @category constructors
  */
-export const make = <E = CircuitBreaker.CircuitOpen>(
+export const make = <E = Rejects>(
   options: Options<E>
 ): Effect.Effect<FaceSign<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const environment = options.environment ?? defaults.environment
     const paths = { ...defaults.paths, ...options.paths }
     const client = yield* wholeBody(ApiClient.make<E>({
-      name: "facesign",
+      name: integration,
       baseUrl: options.baseUrl,
       playbook: options.playbook ?? playbookFor(environment),
       errorBody: errorBodyFor(environment),
@@ -215,12 +232,14 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       redactedNames,
       secrets: [options.auth]
     }))
+    const watched = watchedBy(options.detector, integration)
     const send = <A, I>(request: HttpClientRequest.HttpClientRequest, endpoint: string, schema: Schema.Schema<A, I>) =>
       Effect.zipRight(
         ApiKey.check(options.auth, request.method),
         client.execute(HttpClientRequest.bearerToken(request, options.auth))
       ).pipe(
         Effect.flatMap(ApiClient.json(schema)),
+        watched,
         ApiClient.withEndpoint(endpoint)
       )
     return {

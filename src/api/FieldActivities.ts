@@ -11,7 +11,6 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
@@ -21,7 +20,7 @@ import type * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import * as Front from "../http/front.js"
 import type * as Idempotency from "../Idempotency.js"
-import * as Incident from "../Incident.js"
+import type * as Incident from "../Incident.js"
 import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import type * as Telemetry from "../Telemetry.js"
@@ -31,6 +30,7 @@ import { messages, playbook, redactedNames } from "./fieldActivitiesErrors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivitiesResult.js"
 import * as LogFields from "./logFields.js"
 import * as Path from "./path.js"
+import { watchedBy } from "./watched.js"
 import { wholeBody } from "./wholeBody.js"
 
 export {
@@ -234,9 +234,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     }
     const reader = yield* wholeBody(ApiClient.make(settings))
     const writer = yield* ApiClient.make(settings)
-    const watched: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = detector === undefined
-      ? identity
-      : Incident.watch(detector, integration)
+    const watched = watchedBy(detector, integration)
 
     const execute = (client: typeof writer, request: HttpClientRequest.HttpClientRequest) =>
       Effect.zipRight(

@@ -23,7 +23,7 @@ import type * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import * as Idempotency from "../Idempotency.js"
 import * as IdempotencyKey from "../IdempotencyKey.js"
-import * as Incident from "../Incident.js"
+import type * as Incident from "../Incident.js"
 import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import * as Polling from "../Polling.js"
@@ -46,6 +46,7 @@ import {
 import * as Models from "./siteChatModels.js"
 import { type OperationName, operations, type Policy, type Rule } from "./siteChatOperations.js"
 import { messages, playbook, redactedNames } from "./siteChatPlaybook.js"
+import { watchedBy } from "./watched.js"
 import { wholeBody } from "./wholeBody.js"
 
 export { isNews, Job, JobFailed } from "./siteChatJobs.js"
@@ -319,8 +320,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     const states = options.jobStates ?? defaults.jobStates
     const here = { tenantId: Path.id("tenantId", options.tenantId), siteId: Path.id("siteId", options.siteId) }
     const withKey = HttpClientRequest.bearerToken(options.apiKey)
-    const watchedAs = (name: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> =>
-      detector === undefined ? identity : Incident.watch(detector, name)
+    const watchedAs = (name: string) => watchedBy(detector, name)
     const watched = watchedAs(integration)
     // Polls are many, and would make the share of the answers that time out look small.
     const watchedJob = watchedAs(`${integration} jobs`)

@@ -17,58 +17,63 @@ import * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import type * as Idempotency from "../Idempotency.js"
 import type * as IdempotencyKey from "../IdempotencyKey.js"
+import type * as Incident from "../Incident.js"
 import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
-import * as Playbook from "../Playbook.js"
 import type * as Retry from "../Retry.js"
 import type * as Telemetry from "../Telemetry.js"
+import * as UserMessage from "../UserMessage.js"
+import * as LogFields from "./logFields.js"
 import * as Path from "./path.js"
-import { row } from "./row.js"
+import { watchedBy } from "./watched.js"
+import { messages, playbook, redactedNames } from "./widgetSessionErrors.js"
 import { canonicalString, type Draft, sign } from "./widgetSessionRequest.js"
 
 export { canonicalString, Draft, Request, sign, User } from "./widgetSessionRequest.js"
+export type { LogContext, LogFields } from "./logFields.js"
+export { debugRecord } from "./widgetSessionDebug.js"
+export type { DebugRecord } from "./widgetSessionDebug.js"
 export { diagnose401, diagnose422 } from "./widgetSessionDiagnosis.js"
 export type { Finding, SignedRequest } from "./widgetSessionDiagnosis.js"
+export { incidentRules, messages, playbook, redactedNames } from "./widgetSessionErrors.js"
+
+const integration = "widget-session"
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // failures
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 
 /**
- * The table of status codes. 401, 403, 404 and 422 are not retried; 429, 500, 502, 503 and 504 are.
+ * Everything that a call can fail with. `E` is what its pipeline can reject with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempotency.UnknownOutcome | E
+
+/**
+ * The sentence that a user may read about a failure: safe, without technical details, in English or German, otherwise general ones. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
  */
-export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
-  name: "Widget Session",
-  byStatus: {
-    401: row(401, {
-      meaning: "Unauthorized: the signature is invalid",
-      action: "Do not retry. Walk through the debug checklist (diagnose401).",
-      userMessage: "The widget could not be opened. Our team has been told."
-    }),
-    403: row(403, {
-      meaning: "Forbidden: the domain is not whitelisted for tokenized widget access",
-      action: "Do not retry. Have the domain whitelisted.",
-      userMessage: "The widget is not available on this site."
-    }),
-    404: row(404, {
-      meaning: "Not found: the partner does not exist or is inactive",
-      action: "Do not retry. Check the partner id.",
-      userMessage: "The widget is not available at the moment."
-    }),
-    422: row(422, {
-      meaning: "Validation failed: the payload is invalid",
-      action: "Do not retry. Check required fields, email format, company and candidates (diagnose422)."
-    }),
-    429: row(429, { meaning: "Too many requests: the rate limit is exceeded" }),
-    500: row(500, { meaning: "Internal server error" }),
-    502: row(502, { meaning: "Bad gateway" }),
-    503: row(503, { meaning: "Service unavailable" }),
-    504: row(504, { meaning: "Gateway timeout" })
-  }
-})
+export const userMessage = (
+  error: unknown,
+  options: { readonly locale?: UserMessage.Options["locale"] } = {}
+): string => UserMessage.of(error, { playbook, catalogue: messages, locale: options.locale })
+
+/**
+ * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
+  LogFields.logFields(integration, error, context)
+
+// ---------------------------------------------------------------------------------------------------------------------------------------------
+// policies
+// ---------------------------------------------------------------------------------------------------------------------------------------------
 
 /**
  * The retry strategy: three retries, delays of `min(500 * 2^n + random(0..300), 8000)` ms.
@@ -114,14 +119,6 @@ export const stages = { operation: Operation.keyed, retry, circuitBreaker } as c
 export const pipeline: Effect.Effect<Pipeline.Pipeline<CircuitBreaker.CircuitOpen, IdempotencyKey.IdempotencyKey>> =
   Pipeline.make(stages)
 
-/**
- * Names whose values are secret, beside the defaults.
- *
- * @since 0.1.0
- * @category policies
- */
-export const redactedNames: ReadonlyArray<string | RegExp> = ["secretKey", "signature", /session_?token/i]
-
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // the client
 // ---------------------------------------------------------------------------------------------------------------------------------------------
@@ -149,6 +146,7 @@ export type Session = typeof Session.Type
  * - `domain`: sent as `Origin`, for tokenized widget access.
  * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
  * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
+ * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: WidgetSession.incidentRules })`).
  *
  * @since 0.1.0
  * @category models
@@ -161,6 +159,7 @@ export interface Options<E = CircuitBreaker.CircuitOpen> {
   readonly domain?: string | undefined
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
   readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
+  readonly detector?: Incident.Detector | undefined
 }
 
 /**
@@ -183,7 +182,7 @@ export interface Created {
 export interface WidgetSession<E = CircuitBreaker.CircuitOpen> {
   readonly createSession: (
     user: Draft
-  ) => Effect.Effect<Created, ApiError.ApiError | Idempotency.UnknownOutcome | E, IdempotencyKey.IdempotencyKey>
+  ) => Effect.Effect<Created, Failure<E>, IdempotencyKey.IdempotencyKey>
 }
 
 const template = "/v1/partners/:partnerId/sessions"
@@ -205,7 +204,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
   Effect.gen(function*() {
     const partnerId = Path.id("partnerId", options.partnerId)
     const client = yield* ApiClient.make<E>({
-      name: "widget-session",
+      name: integration,
       baseUrl: options.baseUrl,
       playbook,
       // Without a pipeline, `E` is what this one rejects with.
@@ -216,6 +215,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     })
     const path = options.path ?? Path.fill(template, { partnerId })
     const read = ApiClient.json(Session)
+    const watched = watchedBy(options.detector, integration)
     return {
       createSession: (user) => {
         const signature = Redacted.value(sign(options.secretKey, canonicalString(partnerId, user)))
@@ -230,6 +230,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
               replayed: response.headers["idempotent-replayed"] === "true"
             }))
           ),
+          watched,
           ApiClient.withEndpoint(template),
           ApiClient.withOperation(Operation.keyed)
         )

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
 import * as ErrorResponse from "../http/ErrorResponse.js"
+import * as Incident from "../Incident.js"
 import * as Playbook from "../Playbook.js"
 import type * as UserMessage from "../UserMessage.js"
 import { row } from "./row.js"
@@ -169,6 +170,29 @@ export const messages: UserMessage.Catalogue = {
     Rejected: "Die Verifizierung ist zurzeit nicht verfügbar. Bitte versuchen Sie es gleich noch einmal."
   }
 }
+
+/**
+ * Where to look when failures repeat, for `Incident.make({ rules })`: the solutions of the document as routes. There is none for polling, which this API has not.
+ *
+ * @since 0.1.0
+ * @category failures
+ */
+export const incidentRules: ReadonlyArray<Incident.Rule> = [
+  ...Incident.override(Incident.standardRules, {
+    unauthorized: { route: "check that the API key is the correct one and has not been revoked" },
+    forbidden: { route: "check the permissions of the API key" },
+    "not-found": { route: "check the identifiers of sessions" },
+    "rate-limited": { route: "monitor your usage, throttle, respect the Retry-After header" },
+    "server-errors": { route: "check the API status page; contact support with the request id" }
+  }).filter(({ name }) => name !== "polling-timeouts"),
+  {
+    name: "validation-errors",
+    tags: ["Validation"],
+    route: "ensure that all required parameters are included; the message says which field is invalid",
+    count: 10,
+    share: 0.2
+  }
+]
 
 /**
  * Names whose values are secret, beside the defaults: the key of the SDK, the client secret of a session, what an application knows about its users.

@@ -1,8 +1,8 @@
 import { HttpClient } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Schema, TestClock } from "effect"
-import { ApiError, Backoff, IdempotencyKey, Operation, Pipeline, Playbook } from "effect-resilience"
+import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Schema, Stream, TestClock } from "effect"
+import { ApiError, Backoff, IdempotencyKey, Incident, Operation, Pipeline, Playbook } from "effect-resilience"
 import * as FaceSign from "effect-resilience/api/FaceSign"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
@@ -523,6 +523,55 @@ describe("FaceSign: getting help", () => {
       error: "Auth"
     })
   })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// usage
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("FaceSign: respecting rate limits", () => {
+  it.effect("E12: a Retry-After holds back the other calls too, and nobody calls before it has passed", () =>
+    Effect.gen(function*() {
+      const script = FlakyApi.sequence([FlakyApi.rateLimited({ retryAfter: 20 })])
+      const { exit, requests, waits } = yield* against(
+        (call) => script(call),
+        (client) => Effect.all([create(client), Effect.delay(create(client), "1 second")], { concurrency: 2 })
+      )
+      expect([Exit.isSuccess(exit), requests, waits]).toEqual([true, 3, [20_000, 0]])
+    }))
+
+  it.effect("a wait that is longer than a call waits rejects it, and the user reads so", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* against(
+        () => FlakyApi.rateLimited({ retryAfter: 200 }),
+        (client) => Effect.zipRight(Effect.exit(create(client)), create(client))
+      )
+      const error = failure(exit)
+      expect(error._tag).toBe("CoolingDown")
+      expect(FaceSign.userMessage(error)).toMatch(/^The verification is not available at the moment\./)
+    }))
+
+  it.effect("each rule has the route of the document, and twenty refused keys are one incident", () =>
+    Effect.gen(function*() {
+      expect(Object.fromEntries(FaceSign.incidentRules.map(({ name, route }) => [name, route]))).toMatchObject({
+        unauthorized: "check that the API key is the correct one and has not been revoked",
+        forbidden: "check the permissions of the API key",
+        "rate-limited": "monitor your usage, throttle, respect the Retry-After header",
+        "server-errors": "check the API status page; contact support with the request id",
+        "validation-errors": expect.stringContaining("required parameters")
+      })
+      const detector = yield* Incident.make({ rules: FaceSign.incidentRules })
+      const told = yield* Effect.fork(Stream.runCollect(Stream.take(detector.incidents, 1)))
+      yield* Effect.yieldNow()
+      yield* against(
+        () => FlakyApi.status(401),
+        (client) => Effect.forEach(Array(20).fill(0), () => Effect.exit(create(client))),
+        { detector }
+      )
+      expect([...(yield* Fiber.join(told))].map(({ integration, name }) => [integration, name])).toEqual([
+        ["facesign", "unauthorized"]
+      ])
+    }))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import {
   Option,
   Redacted,
   Schema,
+  Stream,
   TestClock,
   Tracer
 } from "effect"
@@ -28,6 +29,7 @@ import {
   Backoff,
   CircuitBreaker,
   IdempotencyKey,
+  Incident,
   Operation,
   Pipeline,
   Playbook,
@@ -37,7 +39,9 @@ import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { createHmac } from "node:crypto"
 import { inspect } from "node:util"
 import * as Stray from "../support/keysAndIds.js"
-import { virtualHttp } from "../support/virtualHttp.js"
+import { leaks } from "../support/renderings.js"
+import { virtualHttp, waits } from "../support/virtualHttp.js"
+import * as Server from "../support/widgetSessionServer.js"
 
 type User = WidgetSession.User
 
@@ -404,6 +408,170 @@ const create = (
       executed: (yield* api.executed).length
     }
   }).pipe(Effect.scoped, live)
+
+/** What a user reads, by status. */
+const sentences: Readonly<Record<number, readonly [en: string, de: RegExp]>> = {
+  401: ["The widget could not be opened. Our team has been told.", /informiert/],
+  403: ["The widget is not available on this site.", /auf dieser Seite/],
+  404: ["The widget is not available at the moment.", /zurzeit nicht/],
+  422: ["Some of the details are not valid. Please check them and try again.", /Angaben/],
+  429: ["We are a little busy. Please try again in a moment.", /gefragt/],
+  500: ["A partner service has a problem. Please try again in a moment.", /Problem/],
+  502: ["A partner service has a problem. Please try again in a moment.", /Problem/],
+  503: ["A partner service has a problem. Please try again in a moment.", /Problem/],
+  504: ["A partner service has a problem. Please try again in a moment.", /Problem/]
+}
+
+/** A client of the server of this API, over real HTTP in virtual time. */
+const against = <A, E>(
+  script: FlakyApi.Script,
+  use: (client: WidgetSession.WidgetSession) => Effect.Effect<A, E>,
+  options: Partial<WidgetSession.Options> = {}
+) =>
+  Effect.gen(function*() {
+    const { layer, run } = yield* virtualHttp
+    const api = yield* Server.make({ script })
+    const client = yield* Effect.provide(WidgetSession.make({ baseUrl: api.url, ...Server.partner, ...options }), layer)
+    const { at, exit } = yield* run(use(client))
+    return { exit, waits: waits(at), requests: (yield* api.received).length }
+  }).pipe(Effect.scoped)
+
+const createNew = (client: WidgetSession.WidgetSession) => IdempotencyKey.provideNew(client.createSession(john))
+
+describe("the table of the document, over real HTTP in virtual time", () => {
+  it.effect.each(rows)(
+    "%i, retry: %s, is %s: requests, waits, and what the user reads",
+    ([status, retry, tag]) =>
+      Effect.gen(function*() {
+        const { exit, requests, waits } = yield* against(() => FlakyApi.status(status), createNew)
+        const error = errorOf(exit)
+        const [en, de] = sentences[status] ?? ["", /^$/]
+        expect([error._tag, requests]).toEqual([tag, retry === "Yes" ? 4 : 1])
+        const late = [[500, 801], [1000, 1301], [2000, 2301]].slice(0, requests - 1)
+        expect(late.map(([from = 0, to = 0], n) => waits[n]! >= from && waits[n]! <= to)).toEqual(late.map(() => true))
+        expect(WidgetSession.userMessage(error)).toBe(en)
+        expect(WidgetSession.userMessage(error, { locale: "de" })).toMatch(de)
+      })
+  )
+
+  /** What the server finds by itself. */
+  const found: ReadonlyArray<
+    readonly [what: string, tag: string, options: Partial<WidgetSession.Options>, user: WidgetSession.Draft]
+  > = [
+    ["an invalid signature", "Auth", { secretKey: Redacted.make("of another environment") }, john],
+    ["a domain that is not whitelisted", "Policy", { domain: "https://elsewhere.example" }, john],
+    ["a partner that is inactive", "NotFound", { partnerId: "partner-0" }, john],
+    ["a payload that is invalid", "Validation", {}, { ...john, email: "john" }]
+  ]
+  it.effect.each(found)("%s is %s at once", ([, tag, options, user]) =>
+    Effect.gen(function*() {
+      const { exit, requests } = yield* against(
+        () => FlakyApi.none,
+        (client) => IdempotencyKey.provideNew(client.createSession(user)),
+        options
+      )
+      expect([errorOf(exit)._tag, requests]).toEqual([tag, 1])
+    }))
+
+  it.effect("200: a session, once", () =>
+    Effect.gen(function*() {
+      const { exit, requests } = yield* against(() => FlakyApi.none, createNew)
+      expect([Exit.isSuccess(exit) && exit.value.session.session_id, requests]).toEqual([`SES-${john.user_id}`, 1])
+    }))
+})
+
+describe("when calls go on failing", () => {
+  it("each rule has the route of the document", () => {
+    expect(Object.fromEntries(WidgetSession.incidentRules.map(({ name, route }) => [name, route]))).toMatchObject({
+      unauthorized: expect.stringContaining("diagnose401"),
+      forbidden: "have the domain whitelisted for tokenized widget access",
+      "not-found": "check the partner id, and that the partner is active",
+      "validation-errors": expect.stringContaining("diagnose422")
+    })
+  })
+
+  it.effect("twenty invalid signatures are one incident", () =>
+    Effect.gen(function*() {
+      const detector = yield* Incident.make({ rules: WidgetSession.incidentRules })
+      const raised = yield* Effect.fork(Stream.runCollect(Stream.take(detector.incidents, 1)))
+      yield* Effect.yieldNow()
+      const { requests } = yield* against(
+        () => FlakyApi.none,
+        (client) => Effect.forEach(Array(20).fill(0), () => Effect.exit(createNew(client))),
+        { detector, secretKey: Redacted.make("of another environment") }
+      )
+      const [incident] = yield* Fiber.join(raised)
+      expect([requests, incident?.name, incident?.integration, incident?.endpoint]).toEqual([
+        20,
+        "unauthorized",
+        "widget-session",
+        "/v1/partners/:partnerId/sessions"
+      ])
+    }))
+
+  it.effect("T4: the fields of the last error, to be logged and forwarded", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* against(() => FlakyApi.unavailable(), createNew)
+      expect(WidgetSession.logFields(errorOf(exit), { environment: "production" })).toMatchObject({
+        integration: "widget-session",
+        environment: "production",
+        endpoint: "/v1/partners/:partnerId/sessions",
+        status: 503,
+        attempts: 4,
+        retries: 3,
+        error: "Server"
+      })
+    }))
+})
+
+describe("debugRecord", () => {
+  const request = {
+    urlPartnerId: "partner-1024",
+    user: { ...john, candidates: [{ candidate_id: "CND-1" }, { candidate_id: "CND-2" }] },
+    secretKey: Server.partner.secretKey
+  }
+  const right = WidgetSession.sign(request.secretKey, WidgetSession.canonicalString(request.urlPartnerId, request.user))
+
+  it.effect("a signature that matches: equal fingerprints, a canonical string without its values", () =>
+    Effect.gen(function*() {
+      const record = yield* WidgetSession.debugRecord({ ...request, signature: right })
+      const { generatedSignature, requestSignature, ...rest } = record
+      expect(rest).toEqual({
+        partnerId: "partner-1024",
+        canonical: "partner-1024|***|***|***|***|***,***",
+        matchSignature: true
+      })
+      expect([generatedSignature === requestSignature, generatedSignature]).toEqual([
+        true,
+        expect.stringMatching(/^[0-9a-f]{16}$/)
+      ])
+    }))
+
+  it.effect("one that does not: other fingerprints; white space and a wrong partner show", () =>
+    Effect.gen(function*() {
+      const canonical = "partner-2| USR-001|a@b.example |Ada||"
+      const signature = WidgetSession.sign(request.secretKey, canonical)
+      const record = yield* WidgetSession.debugRecord({ ...request, canonical, signature })
+      expect([record.canonical, record.matchSignature, record.generatedSignature === record.requestSignature]).toEqual([
+        "***| ***|*** |***||",
+        false,
+        false
+      ])
+    }))
+
+  it.effect("T1, T3: neither secret nor signatures nor anything about the user", () =>
+    Effect.gen(function*() {
+      const record = JSON.stringify(yield* WidgetSession.debugRecord({ ...request, signature: right }))
+      const secrets = [
+        Redacted.value(request.secretKey),
+        Redacted.value(right),
+        john.email ?? "",
+        john.name ?? "",
+        "CND-1"
+      ]
+      expect(leaks([record], ...secrets)).toEqual([])
+    }))
+})
 
 describe("the circuit breaker of the document", () => {
   it("has the document's numbers", () => {
