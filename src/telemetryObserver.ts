@@ -170,7 +170,13 @@ export class Observer {
         const started = begin(fiber)
         const story = fiber.getFiberRef(CallStory.current)
         const number = story === undefined ? 1 : ++story.attempts
-        return Effect.onExit(self, (exit) => Effect.sync(() => this.#attemptEnded(about, started, number, exit, span)))
+        return Effect.onExit(self, (exit) =>
+          Effect.sync(() => {
+            const outcome = Outcome.of(exit)
+            // Nothing was tried.
+            if (outcome.family === "rejected" && story !== undefined) story.attempts--
+            this.#attemptEnded(about, started, number, outcome, span)
+          }))
       })
     return spans && about.traced !== true
       ? Effect.useSpan(
@@ -185,10 +191,9 @@ export class Observer {
     about: About,
     started: Begin,
     number: number,
-    exit: Exit.Exit<unknown, unknown>,
+    outcome: Outcome.Outcome,
     span: Tracer.Span | undefined
   ): void {
-    const outcome = Outcome.of(exit)
     // What it stood in front of a limiter or a bulkhead is not the upstream's.
     const latencyMillis = Math.max(0, millisSince(started) - (Waited.millisOf(started.fiber) - started.waited))
     const ran = outcome.family !== "interrupted" && outcome.family !== "rejected"

@@ -371,6 +371,21 @@ describe("Telemetry: figures", () => {
       expect(figures?.calls.successRate).toEqual(Option.some(1))
     }))
 
+  it.effect("T6: an attempt that our own queue turned away was none", () =>
+    Effect.gen(function*() {
+      const telemetry = yield* Telemetry.make({ integration: newName() })
+      const pipeline = yield* Pipeline.make({ operation: Operation.read, telemetry, bulkhead: { concurrency: 1 } })
+      const holding = yield* Effect.fork(Pipeline.protect(Effect.never, pipeline))
+      yield* Effect.yieldNow()
+      const { lines } = yield* observed(Pipeline.protect(Effect.void, pipeline))
+      yield* Fiber.interrupt(holding)
+      const [figures] = yield* Telemetry.figures(telemetry)
+      expect(lines.map(({ fields }) => [fields.error, fields.verdict, fields.attempts])).toEqual([
+        ["BulkheadFull", "Rejected", undefined]
+      ])
+      expect([figures?.calls.rejected, figures?.attempts.rejected, figures?.calls.p95]).toEqual([1, 1, Option.none()])
+    }))
+
   it.effect("T6: what was only rejected has no rate and no latency", () =>
     Effect.gen(function*() {
       const telemetry = yield* Telemetry.make({ integration: newName(), logs: false })
