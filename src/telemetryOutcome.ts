@@ -40,7 +40,8 @@ const known: ReadonlySet<string> = new Set([
   "FingerprintError",
   "SubmitFailed",
   "PollFailed",
-  "PollingTimeout"
+  "PollingTimeout",
+  "JobFailed"
 ])
 
 const ofStatus = (status: number): Family => {

@@ -13,7 +13,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
+import { flow, identity } from "effect/Function"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -152,7 +152,7 @@ export const documentSync = (options: {
  * - `askWithin`: the budget for an asynchronous answer. Default 2 min.
  * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: SiteChat.incidentRules })`). Calls
  *   are those of `site-chat`, answers that were waited for those of `site-chat jobs`.
- * - `telemetry`: metrics, spans and logs of all operations. Default: none.
+ * - `telemetry`: metrics, spans and logs of all operations, and under `jobs` of the answers that were waited for. Default: none.
  *
  * @since 0.1.0
  * @category models
@@ -270,10 +270,9 @@ const keyOfEvent = (eventId: string) =>
     }, eventId))
 
 /** A client for each rule. All of them share one breaker, except for those of bulk work, which pauses by itself. */
-const clientsOf = (options: Options<unknown>, rules: Rules) =>
+const clientsOf = (options: Options<unknown>, rules: Rules, telemetry: Telemetry.Telemetry | undefined) =>
   Effect.gen(function*() {
     const breaker = yield* Policies.breakerOf(options.circuitBreaker ?? defaults.circuitBreaker)
-    const telemetry = yield* Telemetry.from(options.telemetry)
     const clientOf = (rule: Rule, name: string) =>
       Effect.flatMap(
         Pipeline.make({
@@ -314,7 +313,8 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
   Effect.gen(function*() {
     const { detector } = options
     const rules = rulesOf(options)
-    const clients = yield* clientsOf(options, rules)
+    const telemetry = yield* Telemetry.from(options.telemetry)
+    const clients = yield* clientsOf(options, rules, telemetry)
     // Without `writes`, `W` is the key.
     const writes = options.writes ?? Operation.keyed as Operation.Operation<W>
     const states = options.jobStates ?? defaults.jobStates
@@ -323,7 +323,10 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     const watchedAs = (name: string) => watchedBy(detector, name)
     const watched = watchedAs(integration)
     // Polls are many, and would make the share of the answers that time out look small.
-    const watchedJob = watchedAs(`${integration} jobs`)
+    const watchedJob = flow(
+      watchedAs(`${integration} jobs`),
+      telemetry === undefined ? identity : Telemetry.observe(telemetry, { endpoint: "jobs" })
+    )
 
     const call = <A, I>(
       name: keyof Rules,

@@ -2,7 +2,7 @@ import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Schedule, Schema, TestClock } from "effect"
-import { ApiError, Backoff, CircuitBreaker, IdempotencyKey, Operation, Playbook } from "effect-resilience"
+import { ApiError, Backoff, CircuitBreaker, IdempotencyKey, Operation, Playbook, Telemetry } from "effect-resilience"
 import * as SiteChat from "effect-resilience/api/SiteChat"
 import * as Bulk from "effect-resilience/Bulk"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
@@ -452,6 +452,26 @@ describe("SiteChat.ask, over real HTTP", () => {
       expect([(failure(exit) as { _tag: string })._tag, last > 105_000 && last < 120_000]).toEqual([
         "PollingTimeout",
         true
+      ])
+    }))
+
+  it.effect("T6: answers that were waited for are counted beside the requests, so that the share of time-outs shows", () =>
+    Effect.gen(function*() {
+      const telemetry = yield* Telemetry.make({ integration: "site-chat-test", logs: false })
+      yield* against(
+        () => FlakyApi.none,
+        (chat) =>
+          IdempotencyKey.provideNew(chat.ask(question, { ...pace, within: "5 seconds" })).pipe(
+            Effect.catchTag("PollingTimeout", ({ requestId }) => chat.resume(requestId, pace))
+          ),
+        { telemetry },
+        { job: (poll) => poll < 4 ? "running" : "completed" }
+      )
+      const figures = yield* Telemetry.figures(telemetry)
+      expect(figures.map(({ calls, endpoint }) => [endpoint, calls.succeeded, calls.failed])).toEqual([
+        [SiteChat.operations.submitChat.path, 1, 0],
+        [SiteChat.operations.pollChat.path, 5, 0],
+        ["jobs", 1, 1]
       ])
     }))
 
