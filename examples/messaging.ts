@@ -49,7 +49,7 @@ const program = Effect.gen(function*() {
   const sent = yield* IdempotencyKey.provideNew(
     messaging.sendOtp({ to: "ada@example.com", route: "direct", fallbackRoute: "queued" })
   )
-  console.log(`a code is on its way, ${sent.route}, instead of another route: ${sent.isFallback}`)
+  console.log(`a code is on its way over the route "${sent.route}", which is the fallback: ${sent.isFallback}`)
   console.log(`for the support: ${JSON.stringify(Messaging.correlation(sent))}`)
   const attempt = { sessionId: sent.session_id, otp: Redacted.make("481516") }
   const { verified } = yield* IdempotencyKey.provideNew(messaging.verifyOtp(attempt))

@@ -199,7 +199,7 @@ describe("examples", () => {
     "messaging: another key, another route for a code, and what people read of throttled and closed forms",
     async () => {
       expect(await run("messaging")).toEqual([
-        "a code is on its way, queued, instead of another route: true",
+        "a code is on its way over the route \"queued\", which is the fallback: true",
         "for the support: {\"queueId\":\"q-7\",\"sessionId\":\"otp-1\"}",
         "signed in: true",
         "contact: received as f-1",
