@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import { globalValue } from "effect/GlobalValue"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import { hasProperty } from "effect/Predicate"
@@ -114,7 +115,9 @@ export const make = (options: Options): Effect.Effect<Telemetry> =>
           ? undefined
           : Check.text("environment", environment, "a name", isName),
         spans,
-        logs: logs === false ? undefined : LogLevel.fromLiteral(logs),
+        logs: logs === false
+          ? undefined
+          : LogLevel.fromLiteral(Check.oneOf("logs", logs, ["Fatal", "Error", "Warning", "Info", "Debug", "Trace"])),
         maxEndpoints: Check.integer("maxEndpoints", maxEndpoints, 0)
       })
     )
@@ -198,16 +201,17 @@ export const observeAttempt: {
  *
  * **Details**
  *
- * A circuit whose opening has ended is half-open for who looks or calls, and counted as open until somebody does.
+ * A circuit whose opening has ended is half-open for who looks or calls, and counted as open until somebody does. The circuits of a breaker that the program
+ * lets go of stay in the count: make breakers once.
  *
  * @since 0.1.0
  * @category guards
  */
 export const circuitBreaker = (telemetry: Telemetry, breaker: CircuitBreaker.CircuitBreaker): Effect.Effect<void> =>
   Effect.sync(() => {
-    const { labels } = observerOf(telemetry)
+    const { labels, name } = observerOf(telemetry)
     const labelled = new Metrics.Labelled(labels)
-    CircuitWatch.watch(breaker, labels.map(({ value }) => value).join(" "), {
+    CircuitWatch.watch(breaker, name, {
       ended: (outcome) => Metrics.circuitCalls.unsafeUpdate(1, labelled.with("outcome", outcome).labels),
       rejected: () => Metrics.circuitCalls.unsafeUpdate(1, labelled.with("outcome", "rejected").labels),
       transition: (from, to) =>
@@ -216,10 +220,15 @@ export const circuitBreaker = (telemetry: Telemetry, breaker: CircuitBreaker.Cir
     })
   })
 
-/** An instance like another, made with the same options. */
-const like = <I extends object>(instance: I, changes: Partial<I>): I => {
+/** Under which name each instance is looked at. */
+const lookedAt = globalValue("effect-resilience/telemetry/lookedAt", () => new WeakMap<object, string>())
+
+/** An instance like another, made with the same options, and looked at once under each name. */
+const looking = <I extends object>({ name }: Observer, instance: I, changes: Partial<I>): I => {
+  if (lookedAt.get(instance) === name) return instance
   const options = optionsOf(instance)
   const changed = { ...instance, ...changes }
+  lookedAt.set(changed, name)
   return options === undefined ? changed : remember(changed, options)
 }
 
@@ -230,9 +239,10 @@ const like = <I extends object>(instance: I, changes: Partial<I>): I => {
  * @category guards
  */
 export const bulkhead = (telemetry: Telemetry, bulkhead: Bulkhead.Bulkhead): Bulkhead.Bulkhead => {
-  const { labels } = observerOf(telemetry)
+  const observer = observerOf(telemetry)
+  const { labels } = observer
   const change = (by: 1 | -1) => Effect.sync(() => Metrics.bulkheadInUse.unsafeModify(by, labels))
-  return like(bulkhead, {
+  return looking(observer, bulkhead, {
     protect: (self) => bulkhead.protect(Effect.acquireUseRelease(change(1), () => self, () => change(-1)))
   })
 }
@@ -244,8 +254,9 @@ export const bulkhead = (telemetry: Telemetry, bulkhead: Bulkhead.Bulkhead): Bul
  * @category guards
  */
 export const budget = (telemetry: Telemetry, budget: RetryBudget.RetryBudget): RetryBudget.RetryBudget => {
-  const { labels } = observerOf(telemetry)
-  return like(budget, {
+  const observer = observerOf(telemetry)
+  const { labels } = observer
+  return looking(observer, budget, {
     withdraw: Effect.map(budget.withdraw, (granted) => {
       if (!granted) Metrics.budgetRefused.unsafeUpdate(1, labels)
       return granted

@@ -58,6 +58,10 @@ export const number = (field: string, value: number, minimum: number, maximum = 
 export const rate = (field: string, value: number): number =>
   value > 0 && value <= 1 ? value : refuse(field, "a number above 0 and at most 1", value)
 
+/** One of a few words. */
+export const oneOf = <const Word extends string>(field: string, value: Word, words: ReadonlyArray<Word>): Word =>
+  words.includes(value) ? value : refuse(field, `one of ${words.join(", ")}`, value)
+
 /** A text that passes a test. */
 export const text = (field: string, value: string, should: string, test: (value: string) => boolean): string =>
   test(value) ? value : refuse(field, should, value)

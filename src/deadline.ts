@@ -22,6 +22,7 @@ import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as ApiError from "./ApiError.js"
 import { maxTimerMillis } from "./core/backoff.js"
 import * as Rejection from "./Rejection.js"
+import * as Waited from "./waited.js"
 
 /**
  * How long something may take, in milliseconds; `Infinity` where nothing limits it.
@@ -213,7 +214,11 @@ class Region<A, E> {
 
   private outcome(child: Fiber.RuntimeFiber<unknown>, exit: Exit.Exit<A, E>): Limited<A, E, never> {
     if (this.expired !== undefined) {
-      return Effect.failCause(this.causeOf(Exit.isFailure(exit) ? exit.cause : Cause.empty))
+      const failure = Effect.failCause(this.causeOf(Exit.isFailure(exit) ? exit.cause : Cause.empty))
+      // What it has written is lost with it, but not how long it stood in line.
+      return Waited.millisOf(child) > Waited.millisOf(this.parent)
+        ? Effect.zipRight(Waited.takeOver(child), failure)
+        : failure
     }
     return hasWritten(this.refs, child.getFiberRefs()) ? Effect.zipRight(child.inheritAll, exit) : exit
   }

@@ -1,6 +1,7 @@
 /**
  * What is worth logging about a call, and nothing else: names and numbers, no texts that an API wrote, no payloads, no credentials.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
 import * as ApiError from "./ApiError.js"
@@ -67,7 +68,7 @@ export const of = (error: unknown, context: Context): Fields => {
     attempts,
     retries: attempts === undefined ? undefined : attempts - 1,
     latencyMillis: whole(context.latencyMillis ?? latency),
-    timedOut: api?._tag === "Timeout",
+    timedOut: api?._tag === "Timeout" || Cause.isTimeoutException(error),
     verdict: ApiError.verdict(error)._tag,
     stopReason: context.stopReason,
     error: tagOf(error)

@@ -10,7 +10,7 @@ import { quantile } from "./core/histogram.js"
 import type { Family } from "./telemetryOutcome.js"
 
 /**
- * Calls or attempts, since the process began.
+ * Calls or attempts, since the process began. Attempts are never `rejected`: what our own guards turned away was none.
  *
  * **Details**
  *
@@ -55,8 +55,9 @@ type Pairs = ReadonlyArray<MetricPair.MetricPair.Untyped>
 const labelOf = ({ metricKey }: MetricPair.MetricPair.Untyped, name: string): string | undefined =>
   metricKey.tags.find(({ key }) => key === name)?.value
 
+/** Under these labels, and under no other environment. */
 const hasLabels = (pair: MetricPair.MetricPair.Untyped, labels: ReadonlyArray<MetricLabel.MetricLabel>): boolean =>
-  labels.every(({ key, value }) => labelOf(pair, key) === value)
+  ["integration", "environment"].every((name) => labelOf(pair, name) === labels.find(({ key }) => key === name)?.value)
 
 const counted = (pairs: Pairs, name: string, family: Family): number =>
   pairs.reduce(
@@ -117,7 +118,7 @@ export const read = (
   const byEndpoint = new Map<string, Array<MetricPair.MetricPair.Untyped>>()
   for (const pair of snapshot) {
     if (!/^resilience\.(call|attempt)\./.test(pair.metricKey.name) || !hasLabels(pair, labels)) continue
-    const name = `${labelOf(pair, "endpoint")} ${labelOf(pair, "method")}`
+    const name = `${labelOf(pair, "endpoint")}\u0000${labelOf(pair, "method")}`
     byEndpoint.set(name, [...byEndpoint.get(name) ?? [], pair])
   }
   return [...byEndpoint].toSorted(([a], [b]) => a < b ? -1 : 1).flatMap(([, pairs]) => {

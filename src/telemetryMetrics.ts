@@ -78,7 +78,7 @@ export class Labelled {
   constructor(readonly labels: Labels) {}
 
   with(name: string, value: string): Labelled {
-    const key = `${name} ${value}`
+    const key = `${name}\u0000${value}`
     let more = this.#more.get(key)
     if (more === undefined) this.#more.set(key, more = new Labelled([...this.labels, MetricLabel.make(name, value)]))
     return more

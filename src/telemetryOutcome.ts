@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as ApiError from "./ApiError.js"
+import * as FailureFacts from "./failureFacts.js"
 import * as Rejection from "./Rejection.js"
 
 /**
@@ -31,8 +32,16 @@ const success: Outcome = { name: "success", family: "success", error: undefined 
 
 const interrupted: Outcome = { name: "interrupted", family: "interrupted", error: undefined }
 
-/** Tags of ours that are neither errors of an API nor rejections. Tags of others could be as many as they like. */
+/** Tags of ours that are not errors of an API. Tags of others could be as many as they like. */
 const known: ReadonlySet<string> = new Set([
+  "BulkheadFull",
+  "CircuitOpen",
+  "ConcurrencyLimited",
+  "CoolingDown",
+  "RateLimited",
+  "Throttled",
+  "InFlight",
+  "StoreUnavailable",
   "UnknownOutcome",
   "Mismatch",
   "ResultUnavailable",
@@ -50,23 +59,32 @@ const ofStatus = (status: number): Family => {
   return status >= 400 ? "4xx" : "failed"
 }
 
-const familyOf = (error: ApiError.ApiError): Family => {
-  if (error._tag === "Network") return "unanswered"
-  if (error.status !== undefined) return ofStatus(error.status)
-  if (error._tag === "Timeout") return "unanswered"
-  return error._tag === "Server" ? "5xx" : "4xx"
+const familyOf = ({ _tag, status }: Pick<FailureFacts.Facts, "_tag" | "status">): Family => {
+  if (_tag === "Network") return "unanswered"
+  if (status !== undefined) return ofStatus(status)
+  if (_tag === "Timeout") return "unanswered"
+  return _tag === "Server" ? "5xx" : "4xx"
 }
 
+/** A tag of ours, as it may be printed anywhere. */
 const tagOf = (error: unknown): string =>
   hasProperty(error, "_tag") && typeof error._tag === "string" && known.has(error._tag) ? error._tag : "other"
 
+/** What the platform and Effect itself say in other words. */
+const factsOf = (error: unknown): Pick<FailureFacts.Facts, "_tag" | "status"> | undefined => {
+  if (Cause.isTimeoutException(error)) return { _tag: "Timeout" }
+  return FailureFacts.isHttpClientError(error) ? FailureFacts.ofHttpClientError(error) : undefined
+}
+
 const ofError = (error: unknown): Outcome => {
-  if (ApiError.isApiError(error)) return { name: error._tag, family: familyOf(error), error }
-  if (Rejection.isRejection(error)) {
-    // A guard of the program's own has a name of the program's own, one for each class.
-    return { name: hasProperty(error, "_tag") ? String(error._tag) : "other", family: "rejected", error }
-  }
-  return { name: tagOf(error), family: "failed", error }
+  // Who was cut off in our own line has a time-out of ours that is a rejection.
+  const isRejection = Rejection.isRejection(error)
+  if (ApiError.isApiError(error)) return { name: error._tag, family: isRejection ? "rejected" : familyOf(error), error }
+  if (isRejection) return { name: tagOf(error), family: "rejected", error }
+  const facts = factsOf(error)
+  return facts === undefined
+    ? { name: tagOf(error), family: "failed", error }
+    : { name: facts._tag, family: familyOf(facts), error }
 }
 
 /** What an exit counts as. O(size of the cause). */
@@ -76,4 +94,13 @@ export const of = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   const defect = Cause.dieOption(exit.cause)
   if (Option.isSome(defect)) return { name: "defect", family: "failed", error: undefined }
   return Option.match(Cause.failureOption(exit.cause), { onNone: () => interrupted, onSome: ofError })
+}
+
+/** The same exit for a span, whose exporter may print all of it: an error that is not ours is its name only. */
+export const shown = (
+  exit: Exit.Exit<unknown, unknown>,
+  { error, family, name }: Outcome
+): Exit.Exit<unknown, unknown> => {
+  if (family === "success") return Exit.void
+  return family === "interrupted" || ApiError.isApiError(error) ? exit : Exit.fail(name)
 }

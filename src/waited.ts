@@ -23,6 +23,10 @@ const total: FiberRef.FiberRef<number> = globalValue(
 /** What this fiber has waited so far, in milliseconds. */
 export const millisOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): number => fiber.getFiberRef(total)
 
+/** Takes over what a child has waited that will not be joined. */
+export const takeOver = (child: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<void> =>
+  FiberRef.update(total, (waited) => Math.max(waited, millisOf(child)))
+
 /** Adds the time since a wait began, whether it ended well or was cut short. */
 export const since = (clock: Clock.Clock, startedAt: bigint): Effect.Effect<void> =>
   Effect.suspend(() => {

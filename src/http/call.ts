@@ -54,6 +54,8 @@ export interface Call {
   readonly consumed: () => boolean
   readonly operation: Operation.Operation<unknown>
   readonly endpoint: string
+  /** The same for a metric, on which nothing may stand that somebody could be known by. */
+  readonly countedAs: string
   /** The lifetime counts only for a key whose making we know. */
   readonly keyExpiresAt: number
   readonly kid: string | undefined
@@ -89,6 +91,8 @@ export const prepare = (config: Config, original: HttpClientRequest.HttpClientRe
         config.idempotencyHeader,
         IdempotencyKey.toHeader(stamped, config.idempotencyKeyFormat)
       )
+    const declared = yield* FiberRef.get(Outgoing.currentEndpoint)
+    const endpoint = declared ?? pathOf(config, request)
     const hasKey = onRequest !== undefined || stamped !== undefined
     const key = stamped ??
       (onRequest === undefined ? undefined : yield* Effect.option(IdempotencyKey.fromHeader(onRequest)).pipe(
@@ -98,7 +102,8 @@ export const prepare = (config: Config, original: HttpClientRequest.HttpClientRe
       request,
       consumed,
       operation: operationOf(yield* FiberRef.get(currentOperation), request.method, hasKey),
-      endpoint: (yield* FiberRef.get(Outgoing.currentEndpoint)) ?? pathOf(config, request),
+      endpoint,
+      countedAs: declared ?? Outgoing.resourcesOf(endpoint),
       keyExpiresAt: stamped === undefined ? Infinity : stamped.madeAt + config.keyTimeToLiveMillis,
       kid: key === undefined ? undefined : yield* IdempotencyKey.kid(key),
       sent: 0,
@@ -275,7 +280,7 @@ export const run = <E>(
     ? once
     : Pipeline.protect(once, Pipeline.forOperation(config.pipeline as Pipeline.Pipeline<E, unknown>, call.operation), {
       key: circuitKeyOf(config, call),
-      about: { endpoint: call.endpoint, method: call.request.method, kid: call.kid, traced: true }
+      about: { endpoint: call.countedAs, method: call.request.method, kid: call.kid, traced: true }
     })
   return Effect.useSpan(
     `${config.name} ${call.request.method} ${call.endpoint}`,

@@ -39,6 +39,10 @@ export const endpointOf = (request: HttpClientRequest.HttpClientRequest): string
   return path.split("/").map((segment) => identifier.test(segment) ? ":id" : segment).join("/")
 }
 
+/** Only what reads like the name of a resource or a version; everything else may be somebody's. */
+export const resourcesOf = (path: string): string =>
+  path.split("/").map((segment) => /^(|:id|v\d+|[a-z]+([-_][a-z]+)*)$/.test(segment) ? segment : ":id").join("/")
+
 const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
 
 export const isSafe = (method: string): boolean => safeMethods.has(method)

@@ -48,7 +48,7 @@ export const observed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     )
     return {
       exit,
-      lines,
+      lines: [...lines],
       /** Each span under the names of those around it. */
       tree: spans.map((span) => pathOf(spans, span)),
       spans
