@@ -74,15 +74,63 @@ export const secretsIn = (value: unknown, names: Names): ReadonlyArray<string> =
   return found
 }
 
-/** A secret may come back as it was, or written for JSON, for a URL or for a form. */
-const spellings = (secret: string): ReadonlyArray<string> => [
-  secret,
-  JSON.stringify(secret).slice(1, -1),
-  encodeURIComponent(secret.toWellFormed()),
-  new URLSearchParams([["", secret]]).toString().slice(1)
-]
+/** JSON as it is written where only ASCII is sure to arrive. */
+const asciiJson = (json: string): string =>
+  json.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+const slashJson = (json: string): string => json.replaceAll("/", "\\/")
+
+const entities: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  "\"": "&quot;",
+  "'": "&#39;"
+}
+
+const html = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? character)
+
+const asciiHtml = (html: string): string =>
+  html.replaceAll(/[^\0-\x7f]/gu, (character) => `&#${character.codePointAt(0)};`)
+
+/** A secret may come back as it was, or written for JSON, for a URL, for a form or for a page. */
+const spellings = (secret: string): ReadonlyArray<string> => {
+  const json = JSON.stringify(secret).slice(1, -1)
+  const page = html(secret)
+  return [
+    secret,
+    json,
+    asciiJson(json),
+    slashJson(json),
+    slashJson(asciiJson(json)),
+    encodeURIComponent(secret.toWellFormed()),
+    new URLSearchParams([["", secret]]).toString().slice(1),
+    page,
+    asciiHtml(page)
+  ]
+}
 
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")
+
+/** A longer secret, such as the text of a document, would make an expression that is too large; it is looked for as it is. */
+const longest = 1000
+
+/** So many letters in one expression. */
+const groupSize = 30_000
+
+const grouped = (texts: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
+  const groups: Array<Array<string>> = []
+  let size = Infinity
+  for (const text of texts) {
+    if (size + text.length > groupSize) {
+      groups.push([])
+      size = 0
+    }
+    groups.at(-1)?.push(text)
+    size += text.length
+  }
+  return groups
+}
 
 /**
  * A function that replaces every occurrence of the secrets, however spelled, by `<redacted>`; longer ones first. White space around a secret may be gone:
@@ -93,8 +141,10 @@ const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g,
  */
 export const scrubber = (secrets: Iterable<string>): (text: string) => string => {
   const plain = new Set([...secrets].flatMap((secret) => [secret, secret.trim()]).filter((secret) => secret !== ""))
-  const all = [...new Set([...plain].flatMap(spellings))]
-  if (all.length === 0) return (text) => text
-  const pattern = new RegExp(all.sort((a, b) => b.length - a.length).map(escaped).join("|"), "gi")
-  return (text) => text.replaceAll(pattern, mark)
+  const all = [...new Set([...plain].flatMap(spellings))].sort((a, b) => b.length - a.length)
+  const whole = all.filter(({ length }) => length > longest)
+  const patterns = grouped(all.filter(({ length }) => length <= longest)).map((group) =>
+    new RegExp(group.map(escaped).join("|"), "gi")
+  )
+  return (text) => [...whole, ...patterns].reduce<string>((scrubbed, secret) => scrubbed.replaceAll(secret, mark), text)
 }

@@ -185,6 +185,19 @@ describe("Redaction.scrubber", () => {
     expect(spelled.map((text) => scrub([secret], `<${text}>`))).toEqual(spelled.map(() => "<<redacted>>"))
   })
 
+  it("T1: however it is spelled: in JSON that is all ASCII or escapes slashes", () => {
+    const secret = "Zoë/ключ😀"
+    const ascii = "Zo\\u00eb/\\u043a\\u043b\\u044e\\u0447\\ud83d\\ude00"
+    const spelled = [ascii, ascii.toUpperCase(), secret.replace("/", "\\/"), ascii.replace("/", "\\/")]
+    expect(spelled.map((text) => scrub([secret], `<${text}>`))).toEqual(spelled.map(() => "<<redacted>>"))
+  })
+
+  it("T1: however it is spelled: in a page", () => {
+    const secret = "é<&>\"'😀"
+    const spelled = ["é&lt;&amp;&gt;&quot;&#39;😀", "&#233;&lt;&amp;&gt;&quot;&#39;&#128512;"]
+    expect(spelled.map((text) => scrub([secret], `[${text}]`))).toEqual(spelled.map(() => "[<redacted>]"))
+  })
+
   it("T1: no secret survives in any text", () => {
     const secret = fc.stringMatching(/^[a-c%. ?"\\/]{4,8}$/)
     const filler = fc.stringMatching(/^[a-c%. ?"\\/]{0,6}$/)
@@ -219,5 +232,15 @@ describe("Redaction.scrubber", () => {
   it("T1: one scrubber gives the same answer every time", () => {
     const once = Redaction.scrubber(["abc-123"])
     expect(["abc-123", "abc-123", "x", "abc-123"].map(once)).toEqual(["<redacted>", "<redacted>", "x", "<redacted>"])
+  })
+
+  it("T1: a secret as long as a document, and thousands of them, are taken out too", () => {
+    const document = Array.from({ length: 20_000 }, (_, n) => `line ${n} of "it"`).join("\n")
+    const many = Array.from({ length: 5000 }, (_, n) => `secret-${n}-${"x".repeat(30)}`)
+    const scrub = Redaction.scrubber([document, ...many])
+    expect(scrub(`before ${document} and ${JSON.stringify(document)} after`)).toBe(
+      "before <redacted> and \"<redacted>\" after"
+    )
+    expect(scrub(`${many[0]} ${many[4999]?.toUpperCase()}`)).toBe("<redacted> <redacted>")
   })
 })

@@ -15,6 +15,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
 import * as Backoff from "../Backoff.js"
+import * as Check from "../check.js"
 import type * as CircuitBreaker from "../CircuitBreaker.js"
 import type * as Cooldown from "../Cooldown.js"
 import * as ApiClient from "../http/ApiClient.js"
@@ -209,8 +210,10 @@ const refuse = (issues: ApiError.Validation["issues"], endpoint: string): ApiErr
     issues
   })
 
+const environments: ReadonlySet<string> = new Set<Environment>(["production", "development"])
+
 /**
- * A client of the API.
+ * A client of the API. Dies with a `RangeError` for nonsense options.
  *
  * @since 0.1.0
  * @category constructors
@@ -220,7 +223,8 @@ export const make = <E = Rejects>(
 ): Effect.Effect<FaceSign<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const environment = options.environment ?? defaults.environment
-    const paths = { ...defaults.paths, ...options.paths }
+    Check.text("environment", environment, `"production" or "development"`, (text) => environments.has(text))
+    const paths = Path.templates(defaults.paths, options.paths)
     const client = yield* wholeBody(ApiClient.make<E>({
       name: integration,
       baseUrl: options.baseUrl,

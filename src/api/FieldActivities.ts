@@ -18,7 +18,6 @@ import * as Backoff from "../Backoff.js"
 import * as Check from "../check.js"
 import type * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
-import * as Front from "../http/front.js"
 import type * as Idempotency from "../Idempotency.js"
 import type * as Incident from "../Incident.js"
 import * as Operation from "../Operation.js"
@@ -26,6 +25,7 @@ import * as Pipeline from "../Pipeline.js"
 import type * as Telemetry from "../Telemetry.js"
 import * as UserMessage from "../UserMessage.js"
 import * as ApiKey from "./apiKey.js"
+import { drain } from "./drain.js"
 import { messages, playbook, redactedNames } from "./fieldActivitiesErrors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivitiesResult.js"
 import * as LogFields from "./logFields.js"
@@ -199,10 +199,6 @@ const refuse = (subject: string, method: string, endpoint: string, issues: Issue
 
 const issuesOfId = (activityId: string): Issues => Path.issuesOf({ activity_id: activityId })
 
-/** The result is there when the head of the answer says so. Its body is read for the sake of the connection, and not for long. */
-const drain = (response: Parameters<typeof Front.readFront>[0]): Effect.Effect<void> =>
-  Effect.asVoid(Effect.timeoutOption(Front.readFront(response, 0), "1 second"))
-
 /**
  * A client of the API. Dies with a `RangeError` for nonsense options.
  *
@@ -218,7 +214,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       options.resultTypesTimeToLive ?? defaults.resultTypesTimeToLive
     )
     const { detector } = options
-    const paths = { ...defaults.paths, ...options.paths }
+    const paths = Path.templates(defaults.paths, options.paths)
     // Whoever names no pipeline has the default for `E`, which is what these stages reject with.
     const byDefault: Pipeline.Pipeline<unknown, unknown> = yield* Pipeline.make({
       ...stages,

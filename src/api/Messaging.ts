@@ -9,12 +9,13 @@
  * @since 0.1.0
  */
 import * as HttpClient from "@effect/platform/HttpClient"
-import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
+import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
@@ -36,11 +37,11 @@ import { known } from "../telemetryFields.js"
 import * as ApiKey from "./apiKey.js"
 import * as LogFields from "./logFields.js"
 import * as Bodies from "./messagingBodies.js"
-import { type Credential, credential, keyFingerprint } from "./messagingCredential.js"
+import { type Credential, credential, keyFingerprint, type Use } from "./messagingCredential.js"
 import * as Models from "./messagingModels.js"
 import { type OperationName, operations, type Policy, type Rule } from "./messagingOperations.js"
 import { playbook, redactedNames } from "./messagingPlaybook.js"
-import { issuesOf } from "./messagingRequest.js"
+import * as Request from "./messagingRequest.js"
 import * as Path from "./path.js"
 import * as Policies from "./policies.js"
 import { wholeBody } from "./wholeBody.js"
@@ -105,7 +106,8 @@ export const isUpstreamFailure = (error: unknown): error is ApiError.Server =>
 
 /**
  * - `apiKey`: sent as `Authorization: Bearer`. One that no header can hold is refused before it is sent, as `Auth`.
- * - `renewKey`: fetches another key when the API answers 401, once per call, and once for calls that are refused together; the call is then sent once more.
+ * - `renewKey`: fetches another key when the API answers 401, once per call, and once for calls that are refused together, also when it fails; the call is then
+ *   sent once more.
  * - `writes`: what calls are. Default `Operation.keyed`, which demands an idempotency key.
  * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with the same `:parameters`.
  * - `circuitBreaker`: one circuit for each endpoint, since a transport that is down says nothing about forms. Default: one that does not mind slow answers.
@@ -142,8 +144,8 @@ export const defaults = { circuitBreaker: { slowCall: false }, route: "direct" }
  * **Details**
  *
  * - `sendOtp`: when the route still fails with 502 after the retries, or its circuit is open, the `fallbackRoute` is tried: once, under a key of its own made
- *   of the caller's. When that fails too, its error is the call's. The answer says which route it was.
- * - A field that is required and blank, an address that is none, and an id that cannot be in a path are a `Validation`, and nothing is sent.
+ *   of the caller's; not where it is the route that failed. When that fails too, its error is the call's. The answer says which route it was.
+ * - A field that is required and absent or blank, an address that is none, and an id that cannot be in a path are a `Validation`, and nothing is sent.
  * - `keyFingerprint`: of the API key in use.
  * - `record`: what to keep of a failure for debugging: status, endpoint, the fingerprint of the key in use, the API's own message without what was sent.
  *   With `body: true` also the body of the answer, without values of this client's keys and of secret names.
@@ -169,9 +171,21 @@ export interface Messaging<W = IdempotencyKey.IdempotencyKey> {
   ) => Effect.Effect<LogFields.LogFields>
 }
 
-/** One answer, as a detector sees it: without an id that the API may have made of what was sent. */
-const seen = (status: number, endpoint: string): Exit.Exit<void, object> =>
-  status < 300 ? Exit.void : Exit.fail({ _tag: Playbook.lookup(playbook, status).tag, status, endpoint })
+/** A failure, as a detector sees it: without an id that the API may have made of what was sent. */
+const seen = (tag: string, status: number | undefined, endpoint: string): Exit.Exit<never, object> =>
+  Exit.fail({ _tag: tag, ...known({ status }), endpoint })
+
+/** What has become of a call so far: the key that it has sent last, and whether a detector has seen how that was refused. */
+interface Progress extends Use {
+  isSeen: boolean
+}
+
+const begun = (): Progress => ({ generation: 0, failures: 0, isSeen: false })
+
+const currentCall = globalValue(
+  "effect-resilience/Messaging/currentCall",
+  () => FiberRef.unsafeMake<Progress>(begun())
+)
 
 /** Gives an effect the client of the environment, changed. */
 const withClient =
@@ -181,23 +195,22 @@ const withClient =
 
 /** The key in use on every request. A 401 is about the key that was sent, which may have been replaced meanwhile. */
 const withKey = (key: Credential) =>
-  withClient((client) =>
-    HttpClient.makeWith<HttpClientError.HttpClientError, never, HttpClientError.HttpClientError, never>(
-      Effect.flatMap((request) => {
-        const used = key.current()
-        return Effect.tap(
-          client.execute(HttpClientRequest.bearerToken(request, used)),
-          ({ status }) => status === 401 ? Effect.sync(() => key.refuse(used)) : Effect.void
-        )
-      }),
-      Effect.succeed
-    )
-  )
+  withClient(HttpClient.mapRequestInputEffect((request) =>
+    Effect.map(FiberRef.get(currentCall), (call) => {
+      call.isSeen = false
+      return HttpClientRequest.bearerToken(request, key.use(call))
+    })
+  ))
 
-/** Every answer is shown to the detector. What has no answer is shown to it where the call ends. */
+/** Every refusal is shown to the detector. A success, and what has no answer, is shown to it where the call ends. */
 const watchedBy = (detector: Incident.Detector, endpoint: string) =>
   withClient(
-    HttpClient.transformResponse(Effect.tap(({ status }) => detector.observe(integration, seen(status, endpoint))))
+    HttpClient.transformResponse(Effect.tap(({ status }) =>
+      status < 300 ? Effect.void : Effect.flatMap(FiberRef.get(currentCall), (call) => {
+        call.isSeen = true
+        return detector.observe(integration, seen(Playbook.lookup(playbook, status).tag, status, endpoint))
+      })
+    ))
   )
 
 type Rules = Readonly<Record<OperationName | "otherRoute", Rule>>
@@ -233,7 +246,7 @@ const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
             playbook,
             pipeline,
             circuitKey: "endpoint",
-            refresh: key.replace,
+            refresh: key.replace && Effect.flatMap(FiberRef.get(currentCall), key.replace),
             redactedNames,
             secrets: [options.apiKey]
           })
@@ -254,11 +267,8 @@ const underOwnKey = (route: string) => <A, E, R>(self: Effect.Effect<A, E, R>): 
   )
 
 /** What the API would refuse anyway is not sent. */
-const valid = (endpoint: string, body: object): Effect.Effect<void, ApiError.Validation> =>
-  Effect.suspend(() => {
-    const issues = issuesOf(body)
-    return issues.length === 0 ? Effect.void : Path.unsent("POST", endpoint, "invalid_request", issues)
-  })
+const valid = (endpoint: string, issues: ReadonlyArray<Request.Issue>): Effect.Effect<void, ApiError.Validation> =>
+  issues.length === 0 ? Effect.void : Path.unsent("POST", endpoint, "invalid_request", issues)
 
 const secretNames = [...Redaction.defaultNames, ...redactedNames]
 
@@ -292,34 +302,43 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     const fingerprint = Effect.suspend(() => keyFingerprint(key.current()))
 
     const bodies = Bodies.make(secretNames)
-    const ended = (body: object) => (error: Failure) =>
+    const succeeded = () => detector === undefined ? Effect.void : detector.observe(integration, Exit.void)
+    const ended = (endpoint: string, body: object) => (error: Failure) =>
       Effect.contextWithEffect((context: Context.Context<never>) => {
-        if (!ApiError.isApiError(error)) return Effect.void
-        bodies.takeDown(error, () => secretsOf(key, context, body))
-        return detector === undefined || error.status !== undefined
-          ? Effect.void
-          : detector.observe(integration, Exit.fail(error))
+        const api = ApiError.isApiError(error) ? error : undefined
+        if (api !== undefined) bodies.takeDown(api, () => secretsOf(key, context, body))
+        return detector === undefined ? Effect.void : Effect.flatMap(
+          FiberRef.get(currentCall),
+          ({ isSeen }) => isSeen ? Effect.void : detector.observe(integration, seen(error._tag, api?.status, endpoint))
+        )
       })
 
     const call = <A, I>(
       name: keyof Rules,
       schema: Schema.Schema<A, I>,
-      body: object,
-      ids: Path.Ids = {}
+      body: Readonly<Record<string, unknown>>,
+      ids: Path.Ids = {},
+      issues: ReadonlyArray<Request.Issue> = []
     ): Effect.Effect<A, Failure, W> =>
-      valid(rules[name].path, body).pipe(
+      Effect.suspend(() => valid(rules[name].path, [...Request.issuesOf(name, body), ...issues])).pipe(
         Effect.zipRight(Path.request("POST", rules[name].path, ids)),
         Effect.zipLeft(Effect.suspend(() => ApiKey.check(key.current(), "POST"))),
         Effect.flatMap((request) => clients[name].execute(HttpClientRequest.bodyUnsafeJson(request, body))),
         Effect.flatMap(ApiClient.json(schema)),
         ApiClient.withEndpoint(rules[name].path),
-        Effect.tapError(ended(body)),
+        Effect.tapBoth({ onFailure: ended(rules[name].path, body), onSuccess: succeeded }),
+        (self) => Effect.suspend(() => Effect.locally(self, currentCall, begun())),
         ApiClient.withOperation(writes)
       )
 
-    const sendOver = (name: "sendOtp" | "otherRoute", to: string, route: string | undefined) =>
+    const sendOver = (
+      name: "sendOtp" | "otherRoute",
+      to: string,
+      route: string | undefined,
+      issues?: ReadonlyArray<Request.Issue>
+    ) =>
       Effect.map(
-        call(name, Models.OtpSession, { to, ...(route === undefined ? {} : { route }) }),
+        call(name, Models.OtpSession, { to, ...(route === undefined ? {} : { route }) }, {}, issues),
         (session): Models.OtpSent => ({
           ...session,
           route: route ?? defaults.route,
@@ -335,15 +354,29 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
           ...(variables === undefined ? {} : { variables })
         }),
       sendOtp: ({ fallbackRoute, route, to }) => {
-        const first = sendOver("sendOtp", to, route)
-        return fallbackRoute === undefined ? first : Fallback.orElse(first, {
-          when: (error) => isUpstreamFailure(error) || error._tag === "CircuitOpen",
-          orElse: () => underOwnKey(fallbackRoute)(sendOver("otherRoute", to, fallbackRoute))
-        })
+        const issues = fallbackRoute === undefined ? [] : Request.missing({ fallbackRoute })
+        const first = sendOver("sendOtp", to, route, issues)
+        // Over the same route it would be one more try of what has been given up.
+        return fallbackRoute === undefined || fallbackRoute === (route ?? defaults.route) ?
+          first :
+          Fallback.orElse(first, {
+            when: (error) => isUpstreamFailure(error) || error._tag === "CircuitOpen",
+            orElse: () => underOwnKey(fallbackRoute)(sendOver("otherRoute", to, fallbackRoute))
+          })
       },
       verifyOtp: ({ otp, sessionId }) =>
-        call("verifyOtp", Models.OtpVerified, { session_id: sessionId, otp: Redacted.value(otp) }),
-      submitForm: ({ fields, formId }) => call("submitForm", Models.FormSubmitted, { fields }, { formId }),
+        call("verifyOtp", Models.OtpVerified, {
+          session_id: sessionId,
+          otp: Redacted.isRedacted(otp) ? Redacted.value(otp) : otp
+        }),
+      submitForm: ({ fields, formId }) =>
+        call(
+          "submitForm",
+          Models.FormAnswer,
+          { fields },
+          { formId },
+          typeof formId === "string" ? [] : Request.missing({ formId })
+        ),
       keyFingerprint: fingerprint,
       record: (error, { body, ...context } = {}) =>
         Effect.map(fingerprint, (keyFingerprint) => {

@@ -10,6 +10,7 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,6 +20,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
 import * as Bulk from "../Bulk.js"
+import * as Check from "../check.js"
 import type * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import * as Idempotency from "../Idempotency.js"
@@ -31,6 +33,7 @@ import type * as RetryBudget from "../RetryBudget.js"
 import * as Telemetry from "../Telemetry.js"
 import * as UserMessage from "../UserMessage.js"
 import * as ApiKey from "./apiKey.js"
+import { drain } from "./drain.js"
 import * as LogFields from "./logFields.js"
 import * as Path from "./path.js"
 import * as Policies from "./policies.js"
@@ -46,6 +49,7 @@ import {
 import * as Models from "./siteChatModels.js"
 import { type OperationName, operations, type Policy, type Rule } from "./siteChatOperations.js"
 import { messages, playbook, redactedNames } from "./siteChatPlaybook.js"
+import { withoutContent } from "./siteChatUploads.js"
 import { watchedBy } from "./watched.js"
 import { wholeBody } from "./wholeBody.js"
 
@@ -202,8 +206,8 @@ export type Reply =
  * - `chatOrFallback`: `chat` that does not fail: after the last attempt it gives the sentence to show.
  * - `ask`: submits a question and polls for the answer. A failure to submit is `SubmitFailed`, one to poll `PollFailed`; `PollingTimeout` ends the waiting
  *   and not the job. `resume` waits on, and does not submit.
- * - `sendFeedback` carries a key made of the `eventId`: the same event twice is one piece of feedback.
- * - `closeSession` may be repeated: closing twice is the same as once.
+ * - `sendFeedback` carries a key made of tenant, site, session and `eventId`: the same event twice is one piece of feedback.
+ * - `closeSession` may be repeated: closing twice is the same as once. It and `sendFeedback` have succeeded when the status says so, whatever the body is.
  *
  * @since 0.1.0
  * @category models
@@ -261,13 +265,17 @@ const unreadable = (endpoint: string): ApiError.Server =>
     endpoint
   })
 
-const keyOfEvent = (eventId: string) =>
+/** Names of events may be counted anew in each session. */
+const keyOfEvent = (...event: ReadonlyArray<string>) =>
   Effect.map(Clock.currentTimeMillis, (madeAt) =>
     IdempotencyKey.derive({
       [IdempotencyKey.TypeId]: IdempotencyKey.TypeId,
       value: Redacted.make("effect-resilience/SiteChat feedback"),
       madeAt
-    }, eventId))
+    }, JSON.stringify(event)))
+
+/** Operations of whose answer nothing is read but its status. */
+const unread: ReadonlySet<string> = new Set<OperationName>(["sendFeedback", "closeSession"])
 
 /** A client for each rule. All of them share one breaker, except for those of bulk work, which pauses by itself. */
 const clientsOf = (options: Options<unknown>, rules: Rules, telemetry: Telemetry.Telemetry | undefined) =>
@@ -294,7 +302,9 @@ const clientsOf = (options: Options<unknown>, rules: Rules, telemetry: Telemetry
             secrets: [options.apiKey]
           })
       )
-    return yield* wholeBody(Effect.all(Record.map(rules, clientOf)))
+    return yield* Effect.all(
+      Record.map(rules, (rule, name) => unread.has(name) ? clientOf(rule, name) : wholeBody(clientOf(rule, name)))
+    )
   })
 
 /**
@@ -318,6 +328,11 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     // Without `writes`, `W` is the key.
     const writes = options.writes ?? Operation.keyed as Operation.Operation<W>
     const states = options.jobStates ?? defaults.jobStates
+    Check.text("jobStates.done", states.done.join(), "at least one word", (words) => words.trim() !== "")
+    const askWithin = Check.finiteDuration(
+      "askWithin",
+      Check.positiveDuration("askWithin", options.askWithin ?? defaults.askWithin)
+    )
     const here = { tenantId: Path.id("tenantId", options.tenantId), siteId: Path.id("siteId", options.siteId) }
     const withKey = HttpClientRequest.bearerToken(options.apiKey)
     const watchedAs = (name: string) => watchedBy(detector, name)
@@ -328,27 +343,35 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       telemetry === undefined ? identity : Telemetry.observe(telemetry, { endpoint: "jobs" })
     )
 
-    const call = <A, I>(
+    const call = <A>(
       name: keyof Rules,
-      schema: Schema.Schema<A, I>,
+      read: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<A, Failure>,
       ids: Path.Ids = {},
-      body: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity
+      body: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity,
+      scrubbed: (self: Effect.Effect<A, Failure>) => Effect.Effect<A, Failure> = identity
     ): Effect.Effect<A, Failure> => {
       const { method, path } = rules[name]
       const send = (request: HttpClientRequest.HttpClientRequest) =>
         Effect.zipRight(ApiKey.check(options.apiKey, method), clients[name].execute(withKey(body(request)))).pipe(
-          Effect.flatMap(ApiClient.json(schema)),
+          Effect.flatMap(read),
+          scrubbed,
           ApiClient.withEndpoint(path),
           watched
         )
       return Effect.flatMap(Path.request(method, path, { ...here, ...ids }), send)
     }
     const write = <A, I>(name: keyof Rules, schema: Schema.Schema<A, I>, body: object): Effect.Effect<A, Failure, W> =>
-      call(name, schema, {}, HttpClientRequest.bodyUnsafeJson(body)).pipe(ApiClient.withOperation(writes))
-    const upload = (name: keyof Rules, document: Models.FileDocument) =>
-      call(name, Models.CreatedDocument, {}, HttpClientRequest.bodyFormData(Models.documentForm(document))).pipe(
+      call(name, ApiClient.json(schema), {}, HttpClientRequest.bodyUnsafeJson(body)).pipe(
         ApiClient.withOperation(writes)
       )
+    const upload = (name: keyof Rules, document: Models.FileDocument) =>
+      call(
+        name,
+        ApiClient.json(Models.CreatedDocument),
+        {},
+        HttpClientRequest.bodyFormData(Models.documentForm(document)),
+        withoutContent(document)
+      ).pipe(ApiClient.withOperation(writes))
 
     const questionBody = ({ message, sessionId }: Models.Question) => ({
       message,
@@ -359,7 +382,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
 
     const pollChat = (requestId: string): Effect.Effect<JobStatus, Failure> =>
       Effect.flatMap(
-        call("pollChat", Models.PolledChat, { requestId }),
+        call("pollChat", ApiClient.json(Models.PolledChat), { requestId }),
         ({ answer, session_id, status }): Effect.Effect<JobStatus, Failure> => {
           if (states.failed.includes(status)) return Effect.succeed({ _tag: "Failed", requestId, status })
           if (!states.done.includes(status)) return Effect.succeed({ _tag: "Pending", requestId, status })
@@ -373,14 +396,14 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       poll: pollChat,
       done: isOver,
       schedule,
-      within: within ?? options.askWithin ?? defaults.askWithin
+      within: within ?? askWithin
     })
 
     return {
-      tenant: call("tenant", Models.Tenant),
-      site: call("site", Models.Site),
-      sessions: call("sessions", Schema.Array(Models.Session)),
-      statistics: call("statistics", Models.Statistics),
+      tenant: call("tenant", ApiClient.json(Models.Tenant)),
+      site: call("site", ApiClient.json(Models.Site)),
+      sessions: call("sessions", ApiClient.json(Schema.Array(Models.Session))),
+      statistics: call("statistics", ApiClient.json(Models.Statistics)),
       createDocument: (document) => write("createDocument", Models.CreatedDocument, Models.documentBody(document)),
       uploadDocument: (document) => upload("uploadDocument", document),
       syncDocument: (document) =>
@@ -398,20 +421,22 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       submitChat,
       pollChat,
       ask: (question, wait = {}) =>
-        Polling.until({
-          ...waiting(wait),
-          submit: submitChat(question),
-          onSubmitted: wait.onJob === undefined
-            ? undefined
-            : (requestId: string) => tell(wait, { requestId, state: "submitted" })
-        }).pipe(concluded(wait), watchedJob),
+        Effect.suspend(() =>
+          Polling.until({
+            ...waiting(wait),
+            submit: submitChat(question),
+            onSubmitted: wait.onJob === undefined
+              ? undefined
+              : (requestId: string) => tell(wait, { requestId, state: "submitted" })
+          })
+        ).pipe(concluded(wait), watchedJob),
       resume: (requestId, wait = {}) =>
-        Polling.resume({ ...waiting(wait), requestId }).pipe(concluded(wait), watchedJob),
+        Effect.suspend(() => Polling.resume({ ...waiting(wait), requestId })).pipe(concluded(wait), watchedJob),
       sendFeedback: ({ comment, eventId, rating, sessionId }) =>
-        Effect.flatMap(keyOfEvent(eventId), (key) =>
+        Effect.flatMap(keyOfEvent(here.tenantId, here.siteId, sessionId, eventId), (key) =>
           call(
             "sendFeedback",
-            Schema.Unknown,
+            drain,
             {},
             HttpClientRequest.bodyUnsafeJson({
               event_id: eventId,
@@ -420,14 +445,10 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
               ...(comment === undefined ? {} : { comment })
             })
           ).pipe(
-            Effect.asVoid,
             ApiClient.withOperation(writes._tag === "Once" ? Operation.once : Operation.keyed),
             IdempotencyKey.provide(key)
           )),
       closeSession: (sessionId) =>
-        call("closeSession", Schema.Unknown, { sessionId }).pipe(
-          Effect.asVoid,
-          ApiClient.withOperation(Operation.idempotent)
-        )
+        call("closeSession", drain, { sessionId }).pipe(ApiClient.withOperation(Operation.idempotent))
     }
   })

@@ -9,6 +9,7 @@
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as ApiError from "../ApiError.js"
@@ -28,6 +29,7 @@ import * as Path from "./path.js"
 import { watchedBy } from "./watched.js"
 import { messages, playbook, redactedNames } from "./widgetSessionErrors.js"
 import { canonicalString, type Draft, sign } from "./widgetSessionRequest.js"
+import { wholeBody } from "./wholeBody.js"
 
 export { canonicalString, Draft, Request, sign, User } from "./widgetSessionRequest.js"
 export type { LogContext, LogFields } from "./logFields.js"
@@ -103,12 +105,19 @@ export const circuitBreaker: CircuitBreaker.Options = {
 }
 
 /**
- * How a session is created: with an idempotency key, retried by the strategy above, behind the breaker above.
+ * How a session is created: with an idempotency key, retried by the strategy above, behind the breaker above. 15 s for each call, its body included, 3 min for
+ * all of them: the document has no limits of time, and a call that never ends is not retried.
  *
  * @since 0.1.0
  * @category policies
  */
-export const stages = { operation: Operation.keyed, retry, circuitBreaker } as const satisfies Pipeline.Stages
+export const stages = {
+  operation: Operation.keyed,
+  totalTimeout: "3 minutes",
+  retry,
+  circuitBreaker,
+  attemptTimeout: "15 seconds"
+} as const satisfies Pipeline.Stages
 
 /**
  * A pipeline of these stages. Clients that should share one breaker are given the same one.
@@ -116,15 +125,17 @@ export const stages = { operation: Operation.keyed, retry, circuitBreaker } as c
  * @since 0.1.0
  * @category policies
  */
-export const pipeline: Effect.Effect<Pipeline.Pipeline<CircuitBreaker.CircuitOpen, IdempotencyKey.IdempotencyKey>> =
-  Pipeline.make(stages)
+export const pipeline: Effect.Effect<
+  Pipeline.Pipeline<CircuitBreaker.CircuitOpen | ApiError.Timeout, IdempotencyKey.IdempotencyKey>
+> = Pipeline.make(stages)
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // the client
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 
 /**
- * What a success says. The document does not describe it; these are read when they are there.
+ * What a success says. The document does not describe it; these are read when they are there, and absent when they are something else. The session was
+ * created all the same.
  *
  * @since 0.1.0
  * @category schemas
@@ -142,7 +153,7 @@ export type Session = typeof Session.Type
 
 /**
  * - `partnerId`, `secretKey`: of the same environment. A `partnerId` that cannot be in a path (`""`, `".."`) is refused.
- * - `path`: where sessions are created. Default `/v1/partners/{partnerId}/sessions`.
+ * - `path`: where sessions are created. Default `/v1/partners/:partnerId/sessions`; its `:partnerId` is filled in. It is the endpoint of errors and telemetry.
  * - `domain`: sent as `Origin`, for tokenized widget access.
  * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
  * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
@@ -185,7 +196,25 @@ export interface WidgetSession<E = CircuitBreaker.CircuitOpen> {
   ) => Effect.Effect<Created, Failure<E>, IdempotencyKey.IdempotencyKey>
 }
 
-const template = "/v1/partners/:partnerId/sessions"
+const defaultPath = "/v1/partners/:partnerId/sessions"
+
+const textOf = (body: unknown, name: string): string | undefined =>
+  Predicate.hasProperty(body, name) && Predicate.isString(body[name]) ? body[name] : undefined
+
+/** The session was created whatever the body says of it, and another attempt would not say it better. */
+const sessionOf = (body: unknown): Session => {
+  const id = textOf(body, "session_id")
+  const token = textOf(body, "session_token")
+  return {
+    ...(id === undefined ? {} : { session_id: id }),
+    ...(token === undefined ? {} : { session_token: Redacted.make(token) })
+  }
+}
+
+const read = ApiClient.json(Schema.Unknown)
+
+/** `?1` is how a header says yes (RFC 9651 section 3.3.6). */
+const saysReplayed = (header: string | undefined): boolean => header === "true" || header === "?1"
 
 /**
  * A client of the API. Signs each request, sends it with the key of the environment, retries what the document says may be retried. Dies with a `RangeError`
@@ -203,7 +232,8 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
 ): Effect.Effect<WidgetSession<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const partnerId = Path.id("partnerId", options.partnerId)
-    const client = yield* ApiClient.make<E>({
+    const template = Path.template("path", options.path ?? defaultPath)
+    const client = yield* wholeBody(ApiClient.make<E>({
       name: integration,
       baseUrl: options.baseUrl,
       playbook,
@@ -212,9 +242,8 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
         (yield* Pipeline.make({ ...stages, telemetry: options.telemetry })) as Pipeline.Pipeline<E, unknown>,
       redactedNames,
       secrets: [options.secretKey]
-    })
-    const path = options.path ?? Path.fill(template, { partnerId })
-    const read = ApiClient.json(Session)
+    }))
+    const path = Path.fill(template, { partnerId })
     const watched = watchedBy(options.detector, integration)
     return {
       createSession: (user) => {
@@ -225,9 +254,9 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
         )
         return client.execute(request).pipe(
           Effect.flatMap((response) =>
-            Effect.map(read(response), (session) => ({
-              session,
-              replayed: response.headers["idempotent-replayed"] === "true"
+            Effect.map(read(response), (body) => ({
+              session: sessionOf(body),
+              replayed: saysReplayed(response.headers["idempotent-replayed"])
             }))
           ),
           watched,

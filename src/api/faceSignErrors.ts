@@ -210,6 +210,8 @@ const types: Partial<Readonly<Record<ApiError.ApiError["_tag"], ErrorType>>> = {
   Server: "server_error"
 }
 
+const isType = Schema.is(ErrorType)
+
 /**
  * The `type`, `message` and `code` of an error, as the API words them, scrubbed of what was sent. None for an error that is no answer of the API: nobody
  * answered, or a guard turned the call away. `type` is absent where the API has none for it (403, 409), `code` where the body had none.
@@ -223,7 +225,12 @@ export const errorObject = (error: unknown): Option.Option<{
   readonly code: string | undefined
 }> =>
   ApiError.isApiError(error) && error.status !== undefined
-    ? Option.some({ type: types[error._tag], message: error.message, code: error.code })
+    ? Option.some({
+      type: types[error._tag],
+      message: error.message,
+      // An error whose body had no code has the type in its place.
+      code: isType(error.code) ? undefined : error.code
+    })
     : Option.none()
 
 /**

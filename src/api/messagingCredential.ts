@@ -1,6 +1,7 @@
 /**
  * The API key of Messaging: the one in use, how it is named in logs, and how it is replaced when it is refused.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as ApiError from "../ApiError.js"
@@ -32,40 +33,70 @@ import * as ApiKey from "./apiKey.js"
 export const keyFingerprint = (apiKey: Redacted.Redacted<string>): Effect.Effect<string> =>
   IdempotencyKey.kid({ [IdempotencyKey.TypeId]: IdempotencyKey.TypeId, value: apiKey, madeAt: 0 }, ["messaging"])
 
-/** `all` are the key in use and those that it replaced, none of which may be shown. `refuse` takes down that the API did not accept a key. */
+/** What a call has sent last: under the key of which generation, and how many renewals of it had failed by then. */
+export interface Use {
+  generation: number
+  failures: number
+}
+
+/**
+ * `all` are the key in use and those that it replaced, none of which may be shown. `use` gives the key in use and takes down that a call has it. `replace` is for
+ * a call whose key the API did not accept.
+ */
 export interface Credential {
   readonly current: () => Redacted.Redacted<string>
   readonly all: () => ReadonlyArray<string>
-  readonly refuse: (key: Redacted.Redacted<string>) => void
-  readonly replace: Effect.Effect<void, ApiError.ApiError> | undefined
+  readonly use: (by: Use) => Redacted.Redacted<string>
+  readonly replace: ((by: Use) => Effect.Effect<void, ApiError.ApiError>) | undefined
 }
 
 /** How many keys are remembered after they were replaced. */
 const remembered = 10
 
-/** Only the key in use is replaced, and once: of calls that were refused with the same key the first one to come fetches another. */
+/**
+ * Of calls that were refused with the same key the first one to come fetches another, and how that ends is how it ends for all that had been sent by then. A
+ * renewal that was interrupted has not ended: the next one in turn begins anew.
+ */
 export const credential = (
   apiKey: Redacted.Redacted<string>,
   renew: Effect.Effect<Redacted.Redacted<string>, ApiError.ApiError> | undefined
 ): Effect.Effect<Credential> =>
   Effect.map(Effect.makeSemaphore(1), (turn) => {
     let current = apiKey
-    let isRefused = false
+    let generation = 0
+    let failures = 0
+    let failure: Cause.Cause<ApiError.ApiError> = Cause.empty
     let former: ReadonlyArray<string> = []
+
+    const renewed = (renew: Effect.Effect<Redacted.Redacted<string>, ApiError.ApiError>) =>
+      Effect.tap(renew, (key) => ApiKey.check(key)).pipe(
+        Effect.tapErrorCause((cause) =>
+          Effect.sync(() => {
+            if (Cause.isInterrupted(cause)) return
+            failures++
+            failure = cause
+          })
+        ),
+        Effect.map((key) => {
+          former = [Redacted.value(current), ...former].slice(0, remembered)
+          current = key
+          generation++
+          failures = 0
+        })
+      )
+
     return {
       current: () => current,
       all: () => [Redacted.value(current), ...former],
-      refuse: (key) => {
-        if (key === current) isRefused = true
+      use: (by) => {
+        by.generation = generation
+        by.failures = failures
+        return current
       },
-      replace: renew && turn.withPermits(1)(Effect.suspend(() =>
-        isRefused
-          ? Effect.map(Effect.tap(renew, (key) => ApiKey.check(key)), (key) => {
-            former = [Redacted.value(current), ...former].slice(0, remembered)
-            current = key
-            isRefused = false
-          })
-          : Effect.void
-      ))
+      replace: renew && ((by) =>
+        turn.withPermits(1)(Effect.suspend(() => {
+          if (by.generation !== generation) return Effect.void
+          return by.failures === failures ? renewed(renew) : Effect.failCause(failure)
+        })))
     }
   })

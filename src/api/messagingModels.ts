@@ -1,6 +1,7 @@
 /**
  * What is sent to Messaging and what comes back. Its document describes no bodies; what is not needed here is read when it is there.
  */
+import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
 /**
@@ -59,6 +60,16 @@ export const FormSubmitted = Schema.Struct({
  * @category models
  */
 export type FormSubmitted = typeof FormSubmitted.Type
+
+const textIn = (body: unknown, name: string): Readonly<Record<string, string>> =>
+  hasProperty(body, name) && typeof body[name] === "string" ? { [name]: body[name] } : {}
+
+/** Any answer to a form: nobody needs what is in it, so what is not there or does not fit makes no failure of a form that was taken. */
+export const FormAnswer = Schema.transform(Schema.Unknown, Schema.typeSchema(FormSubmitted), {
+  strict: true,
+  decode: (body) => ({ ...textIn(body, "submission_id"), ...textIn(body, "queue_id") }),
+  encode: (submitted) => submitted
+})
 
 /**
  * A message from a template.

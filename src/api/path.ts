@@ -7,6 +7,7 @@
 import type * as HttpMethod from "@effect/platform/HttpMethod"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
+import * as Record from "effect/Record"
 import * as ApiError from "../ApiError.js"
 import * as Check from "../check.js"
 
@@ -18,6 +19,17 @@ const isId = (text: string): boolean => text.isWellFormed() && !/^\s*\.{0,2}\s*$
 /** An id among the options. Throws a `RangeError` for one that cannot be in a path. */
 export const id = (field: string, value: string): string =>
   Check.text(field, value, "an id that can be in a path", isId)
+
+/** A path among the options. Throws a `RangeError` for a blank one, which would be a call for the address of the API itself. */
+export const template = (field: string, value: string): string =>
+  Check.text(field, value, "a path", (text) => text.trim() !== "")
+
+/** The paths of an API, with those that the caller says otherwise. `undefined` says nothing. */
+export const templates = <Name extends string>(
+  defaults: Readonly<Record<Name, string>>,
+  given: Partial<Readonly<Record<Name, string | undefined>>> | undefined
+): Readonly<Record<Name, string>> =>
+  Record.map(defaults, (path: string, name: Name) => template(`paths.${name}`, given?.[name] ?? path))
 
 /** The ids that cannot be in a path, without their values. */
 export const issuesOf = (ids: Ids): ApiError.Validation["issues"] =>

@@ -7,6 +7,7 @@ import { hasProperty } from "effect/Predicate"
 import * as Record from "effect/Record"
 import type * as Backoff from "../Backoff.js"
 import * as CircuitBreaker from "../CircuitBreaker.js"
+import * as Path from "./path.js"
 
 /**
  * - `retries`: calls after the first.
@@ -29,15 +30,15 @@ interface Changes<Name extends string> {
   readonly paths?: Partial<Readonly<Record<Name, string>>> | undefined
 }
 
-/** The rules of all operations, with what the caller says otherwise. */
+/** The rules of all operations, with what the caller says otherwise. `undefined` says nothing. */
 export const changed = <Name extends string, Rule extends Policy & { readonly path: string }>(
   operations: Readonly<Record<Name, Rule>>,
   { paths, policies }: Changes<Name>
 ): Readonly<Record<Name, Rule>> =>
   Record.map(operations, (rule: Rule, name: Name): Rule => ({
     ...rule,
-    ...policies?.[name],
-    path: paths?.[name] ?? rule.path
+    ...Record.filter({ ...policies?.[name] }, (value) => value !== undefined),
+    path: Path.template(`paths.${name}`, paths?.[name] ?? rule.path)
   }))
 
 type Breaker = CircuitBreaker.CircuitBreaker | CircuitBreaker.Options

@@ -71,7 +71,10 @@ export const Answer = Schema.Struct({ answer: Schema.String, session_id: text, r
  */
 export type Answer = typeof Answer.Type
 
-export const SubmittedChat = Schema.Struct({ request_id: Schema.String })
+/** Without a request id the answer cannot be asked for. */
+export const SubmittedChat = Schema.Struct({
+  request_id: Schema.String.pipe(Schema.filter((text) => text.trim() !== ""))
+})
 
 export const PolledChat = Schema.Struct({ status: Schema.String, answer: text, session_id: text })
 
@@ -145,8 +148,8 @@ export const documentForm = ({ content, contentType, name, revision, sourceId }:
 }
 
 /**
- * What a visitor thought of an answer. `eventId` names the event of the user interface that it comes from: the same event is one piece of feedback, however
- * often it is sent.
+ * What a visitor thought of an answer. `eventId` names the event of the user interface that it comes from: the same event in the same session is one piece of
+ * feedback, however often it is sent.
  *
  * @since 0.1.0
  * @category models

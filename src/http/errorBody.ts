@@ -128,12 +128,14 @@ const toBody = (raw: typeof RawBody.Type): ErrorBody => {
   const problem = said.detail ?? said.title
   // `error` is the name of the error where a message stands beside it, and the message itself where none does.
   const name = typeof raw.error === "string" ? raw.error : undefined
+  // Beside `statusCode` there should be a message, and where there is none the name is both.
+  const isName = name !== undefined && raw.statusCode !== undefined
   const message = sentence ?? problem ?? name
   const type = said.type === "about:blank" ? undefined : said.type
   const seconds = said.retry_after ?? said.retryAfter ?? raw.retry_after ?? raw.retryAfter
   return {
     message,
-    code: said.code ?? (message === name ? undefined : name) ?? type,
+    code: said.code ?? (message === name && !isName ? undefined : name) ?? type,
     // Where there is nothing else, the type is the code.
     type: nested === undefined && said.code === undefined ? undefined : type,
     requestId: said.request_id ?? said.requestId ?? raw.request_id ?? raw.requestId,

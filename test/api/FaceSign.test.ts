@@ -1,7 +1,20 @@
-import { HttpClient } from "@effect/platform"
+import { HttpClient, HttpClientRequest } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Schema, Stream, TestClock } from "effect"
+import {
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  identity,
+  Layer,
+  Option,
+  Redacted,
+  Schema,
+  Stream,
+  TestClock
+} from "effect"
 import { ApiError, Backoff, IdempotencyKey, Incident, Operation, Pipeline, Playbook } from "effect-resilience"
 import * as FaceSign from "effect-resilience/api/FaceSign"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
@@ -34,12 +47,16 @@ const create = (client: Client) => IdempotencyKey.provideNew(client.createSessio
 const against = <A, E>(
   script: FlakyApi.Script,
   use: (client: Client) => Effect.Effect<A, E>,
-  options: Partial<FaceSign.Options> = {}
+  options: Partial<FaceSign.Options> = {},
+  onItsWay: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity
 ) =>
   Effect.gen(function*() {
     const { layer, run } = yield* virtualHttp
     const api = yield* Server.make({ script, environment: options.environment ?? "production" })
-    const client = yield* Effect.provide(FaceSign.make({ baseUrl: api.url, auth, ...options }), layer)
+    const client = yield* FaceSign.make({ baseUrl: api.url, auth, ...options }).pipe(
+      Effect.updateService(HttpClient.HttpClient, HttpClient.mapRequest(onItsWay)),
+      Effect.provide(layer)
+    )
     const { at, exit } = yield* run(use(client))
     const received = yield* api.received
     return {
@@ -187,6 +204,15 @@ describe("FaceSign: error types, over real HTTP", () => {
     expect(none.map(Option.isNone)).toEqual([true, true, true])
   })
 
+  it.effect("E5: an error object has no code where the body had none", () =>
+    Effect.gen(function*() {
+      const body = JSON.stringify({ error: { type: "validation_error", message: "no" } })
+      const { exit } = yield* against(() => FlakyApi.status(400, { body }), create)
+      expect(FaceSign.errorObject(errorOf(exit))).toEqual(
+        Option.some({ type: "validation_error", message: "no", code: undefined })
+      )
+    }))
+
   it("a 403 and a 409 have no type in the table", () => {
     const typesOf = [
       new ApiError.Policy({ message: "x", status: 403 }),
@@ -296,13 +322,14 @@ describe("FaceSign: common errors and their solutions, over real HTTP", () => {
 })
 
 describe("FaceSign: missing authentication", () => {
-  const nobody = { auth: Redacted.make("") }
+  // The client does not send an empty key, so the header is lost on its way.
+  const lost = HttpClientRequest.setHeader("authorization", "Bearer")
 
   it.effect.each(["production", "development"] as const)(
     "in %s it is Auth, whether it is a 401 or a 403",
     (environment) =>
       Effect.gen(function*() {
-        const { exit, requests } = yield* against(() => FlakyApi.none, create, { ...nobody, environment })
+        const { exit, requests } = yield* against(() => FlakyApi.none, create, { environment }, lost)
         expect([errorOf(exit)._tag, errorOf(exit).status, requests]).toEqual([
           "Auth",
           environment === "development" ? 403 : 401,
@@ -680,6 +707,41 @@ describe("FaceSign: keys and ids that cannot be sent", () => {
         expect(leaks(yield* renderings(call), Stray.key)).toEqual([])
       }).pipe(Effect.scoped)
   )
+
+  it.effect.each(["", " "])("a key of %j is Auth, and nothing is sent", (key) =>
+    Effect.gen(function*() {
+      const http = Stray.nobodyAsked()
+      const error = yield* Effect.flip(Effect.provide(readWith("https://face.test", key), http.layer))
+      expect([error._tag, error.message, http.asked]).toEqual([
+        "Auth",
+        "The API key is empty, and was not sent",
+        []
+      ])
+    }))
+
+  const nonsense: ReadonlyArray<readonly [string, Partial<FaceSign.Options>]> = [
+    ["environment should be \"production\" or \"development\", got \"staging\"", {
+      environment: "staging" as FaceSign.Environment
+    }],
+    ["paths.session should be a path, got \" \"", { paths: { session: " " } }],
+    ["paths.sessions should be a path, got \"\"", { paths: { sessions: "" } }]
+  ]
+
+  it.effect.each(nonsense)("nonsense is refused by make: %s", ([message, options]) =>
+    Effect.gen(function*() {
+      const made = FaceSign.make({ baseUrl: "https://face.test", auth, ...options })
+      const exit = yield* Effect.exit(Effect.provide(made, Stray.nobodyAsked().layer))
+      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(new RangeError(message))
+    }))
+
+  it.effect("a path that is undefined is not given", () =>
+    Effect.gen(function*() {
+      const paths: Partial<typeof FaceSign.defaults.paths> = JSON.parse("{}")
+      const { exit } = yield* against(() => FlakyApi.none, create, {
+        paths: Object.assign(paths, { sessions: undefined })
+      })
+      expect(Exit.isSuccess(exit)).toBe(true)
+    }))
 
   it.effect.each(Stray.strayIds.map((id) => [id] as const))(
     "an id of %j is Validation, and nothing is sent",

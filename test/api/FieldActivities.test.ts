@@ -1,4 +1,4 @@
-import { FetchHttpClient, HttpClient, HttpClientResponse } from "@effect/platform"
+import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import {
@@ -9,6 +9,7 @@ import {
   Exit,
   FastCheck as fc,
   Fiber,
+  identity,
   Metric,
   Option,
   Random,
@@ -58,12 +59,16 @@ const against = <A, E>(
   script: FlakyApi.Script,
   use: (client: Client) => Effect.Effect<A, E>,
   options: Partial<FieldActivities.Options> = {},
-  setting: Omit<Server.Options, "script"> = {}
+  setting: Omit<Server.Options, "script"> = {},
+  onItsWay: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity
 ) =>
   Effect.gen(function*() {
     const { layer, run } = yield* virtualHttp
     const api = yield* Server.make({ ...setting, script })
-    const client = yield* Effect.provide(FieldActivities.make({ baseUrl: api.url, apiKey, ...options }), layer)
+    const client = yield* FieldActivities.make({ baseUrl: api.url, apiKey, ...options }).pipe(
+      Effect.updateService(HttpClient.HttpClient, HttpClient.mapRequest(onItsWay)),
+      Effect.provide(layer)
+    )
     const { at, exit } = yield* run(use(client))
     const gets = yield* api.gets
     return {
@@ -270,7 +275,14 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
     ] as const
   )("401: %s is Auth, asked for once", ([, key]) =>
     Effect.gen(function*() {
-      const { exit, gets, posts } = yield* against(undisturbed, submit, { apiKey: Redacted.make(key) })
+      const { exit, gets, posts } = yield* against(
+        undisturbed,
+        submit,
+        {},
+        {},
+        // The client does not send an empty key, so the header is changed on its way.
+        HttpClientRequest.setHeader("x-api-key", key)
+      )
       expect([errorOf(exit)._tag, errorOf(exit).status, errorOf(exit).code, gets, posts]).toEqual([
         "Auth",
         401,
@@ -879,6 +891,26 @@ describe("FieldActivities: the result types, over real HTTP", () => {
       expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
         expect.objectContaining({ name: "RangeError", message: expect.stringMatching(/^resultTypesTimeToLive should/) })
       )
+    }))
+
+  it.effect.each(["resultTypes", "activity", "result"] as const)(
+    "a blank path of %s is refused",
+    (name) =>
+      Effect.gen(function*() {
+        const { layer } = yield* virtualHttp
+        const exit = yield* FieldActivities.make({ baseUrl: "https://field.test", apiKey, paths: { [name]: " " } })
+          .pipe(Effect.provide(layer), Effect.exit)
+        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+          new RangeError(`paths.${name} should be a path, got " "`)
+        )
+      })
+  )
+
+  it.effect("a path that is undefined is not given", () =>
+    Effect.gen(function*() {
+      const paths = Object.assign({}, { result: undefined })
+      const { exit } = yield* against(undisturbed, submit, { paths: Object.assign(paths) })
+      expect(Exit.isSuccess(exit)).toBe(true)
     }))
 
   it("the defaults are those that are documented", () => {

@@ -230,6 +230,55 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
       })
   )
 
+  /** As from JavaScript: whatever is left out, or is of another type. */
+  const untyped = (given: unknown) => given as never
+
+  it.effect.each<readonly [string, (client: Client) => Effect.Effect<unknown, Messaging.Failure>]>([
+    ["template_id is required; to is required", (client) => IdempotencyKey.provideNew(client.sendMessage(untyped({})))],
+    ["template_id is required", (client) => send(client, untyped(7))],
+    ["to is required", (client) => sendOtp(client, { to: untyped(null) })],
+    ["session_id is required; otp is required", (client) => IdempotencyKey.provideNew(client.verifyOtp(untyped({})))],
+    ["fields is required; formId is required", (client) => IdempotencyKey.provideNew(client.submitForm(untyped({})))],
+    [
+      "fields is required",
+      (client) => IdempotencyKey.provideNew(client.submitForm(untyped({ formId: "f", fields: [] })))
+    ],
+    ["fallbackRoute is required", (client) => sendOtp(client, { fallbackRoute: " " })]
+  ])("what is absent or no text is not sent: %s", ([issue, call]) =>
+    Effect.gen(function*() {
+      const { exit, requests } = yield* against({}, call)
+      expect([errorOf(exit)._tag, errorOf(exit).message, requests]).toEqual([
+        "Validation",
+        `The request was not sent: ${issue}`,
+        0
+      ])
+    }))
+
+  it.effect("an address is refused only where it surely is none", () =>
+    Effect.gen(function*() {
+      const sent = (to: string) =>
+        Effect.map(against({}, (client) => sendOtp(client, { to })), ({ requests }) => requests)
+      const some = ["\"john doe\"@example.com", "\"a@b\"@example.com", "zoë@exämple.com", "a@localhost"]
+      const none = ["ada", "@example.com", "ada@", "ada@ ", "ada@example.com\n", "a\u0000@example.com"]
+      expect([yield* Effect.forEach(some, sent), yield* Effect.forEach(none, sent)]).toEqual([
+        some.map(() => 1),
+        none.map(() => 0)
+      ])
+    }))
+
+  it.effect.each(
+    [
+      ["204", 204, "", {}],
+      ["an empty body", 200, "", {}],
+      ["fields of other types", 200, "{\"submission_id\":7,\"queue_id\":\"q-1\"}", { queue_id: "q-1" }],
+      ["no object", 200, "[]", {}]
+    ] as const
+  )("E7: a form that was taken is a success: %s", ([, status, body, expected]) =>
+    Effect.gen(function*() {
+      const { exit } = yield* against(always(FlakyApi.status(status, { body })), (client) => submit(client))
+      expect(exit).toEqual(Exit.succeed(expected))
+    }))
+
   it.effect("T6: success rate, p95, 4xx and 5xx apart, for each endpoint", () =>
     Effect.gen(function*() {
       const telemetry = yield* Telemetry.make({ integration: "messaging-test", logs: false })
@@ -522,6 +571,18 @@ describe("Messaging: the fallback route", () => {
       })
   )
 
+  it.effect.each([[undefined, "direct"], ["queued", "queued"]] as const)(
+    "the route in use is no other one: %s, then %s",
+    ([route, fallbackRoute]) =>
+      Effect.gen(function*() {
+        const { exit, keys, requests } = yield* against(
+          { broken: ["direct", "queued"] },
+          (client) => sendOtp(client, { route, fallbackRoute })
+        )
+        expect([errorOf(exit).status, requests, keys]).toEqual([502, 4, 1])
+      })
+  )
+
   it.effect("a direct route that is left alone goes there at once", () =>
     Effect.gen(function*() {
       const { exit, requests } = yield* against({ broken: ["direct"] }, (client) => {
@@ -617,6 +678,43 @@ describe("Messaging: credentials", () => {
       expect([errorOf(exit)._tag, requests]).toEqual(["Auth", 2])
     }))
 
+  /** Thirty calls at once with a key that is refused, and how often another was fetched. */
+  const storm = (good: ReadonlyArray<string>, renewal: Effect.Effect<Redacted.Redacted<string>, ApiError.ApiError>) =>
+    Effect.gen(function*() {
+      let renewed = 0
+      const renewKey = Effect.suspend(() => {
+        renewed++
+        return renewal
+      })
+      const { exit, requests } = yield* against(
+        { keys: () => good },
+        (client) => Effect.forEach(Array(30), () => Effect.exit(sendOtp(client)), { concurrency: "unbounded" }),
+        { renewKey, circuitBreaker: { window: CircuitBreaker.count(1000), minimumCalls: 1000, slowCall: false } }
+      )
+      const exits = Exit.isSuccess(exit) ? exit.value : []
+      const ends = exits.map((exit) => Exit.isSuccess(exit) ? "sent" : errorOf(exit)._tag)
+      return [renewed, requests, ends.length, [...new Set(ends)]]
+    })
+
+  const rotated = Effect.succeed(Redacted.make(Server.rotatedKey))
+  const noVault = Effect.suspend(() => new ApiError.Server({ message: "no vault", status: 503 }))
+  it.effect.each(
+    [
+      ["succeeds", [Server.rotatedKey], rotated, [1, 60, 30, ["sent"]]],
+      ["succeeds after a while", [Server.rotatedKey], Effect.delay(rotated, "1 second"), [1, 60, 30, ["sent"]]],
+      ["fails", [], noVault, [1, 30, 30, ["Server"]]],
+      ["fails after a while", [], Effect.delay(noVault, "1 second"), [1, 30, 30, ["Server"]]],
+      ["gives a key that is refused too", [], rotated, [1, 60, 30, ["Auth"]]],
+      ["gives a key that is refused too, after a while", [], Effect.delay(rotated, "1 second"), [1, 60, 30, ["Auth"]]]
+    ] as const
+  )(
+    "30 calls that are refused together renew the key once when that %s",
+    ([, good, renewal, expected]) =>
+      Effect.gen(function*() {
+        expect(yield* storm(good, renewal)).toEqual(expected)
+      })
+  )
+
   it.effect("a renewal that fails ends the call with its own error", () =>
     Effect.gen(function*() {
       const { exit, requests } = yield* against({ keys: () => [] }, sendOtp, {
@@ -704,6 +802,95 @@ describe("Messaging: what is recorded of a failure", () => {
       const page = FlakyApi.htmlPage(502, { body: `<h1>${to}, ${Server.apiKey}, x</h1>` })
       const { client, exit } = yield* against(always(page), sendOtp)
       expect((yield* client.record(failure(exit), { body: true }))["body"]).toBe("<h1><redacted>, <redacted>, x</h1>")
+    }))
+
+  /** The body that is recorded of a form with these fields that was answered with this text. */
+  const recorded = (text: string, fields: Record<string, string> = { name: "Zoë/Ünal & <Söhne>" }) =>
+    Effect.gen(function*() {
+      const { client, exit } = yield* against(
+        always(FlakyApi.status(400, { body: text })),
+        (client) => IdempotencyKey.provideNew(client.submitForm({ formId: "f", fields }))
+      )
+      return String((yield* client.record(failure(exit), { body: true }))["body"])
+    })
+
+  it.effect.each([
+    "{\"error\":\"bad Zo\\u00eb/\\u00DCnal & <S\\u00f6hne>\"}",
+    "{\"error\":\"bad Zo\\u00eb\\/\\u00dcnal \\u0026 \\u003cS\\u00f6hne\\u003e\"}",
+    "{\"error\":\"bad Zoë\\/Ünal & <Söhne>\"}",
+    "{\"error\":\"bad Zo&#235;/&#220;nal &amp; &lt;S&#246;hne&gt;\"}"
+  ])("E8: what was sent is taken out of a JSON body however it is spelled: %s", (text) =>
+    Effect.gen(function*() {
+      expect(yield* recorded(text)).toBe("{\"error\":\"bad <redacted>\"}")
+    }))
+
+  it.effect.each([
+    "<p>bad Zoë/Ünal &amp; &lt;Söhne&gt;</p>",
+    "<p>bad Zo&#235;/&#220;nal &amp; &lt;S&#246;hne&gt;</p>",
+    "<p>bad Zo\\u00eb\\/\\u00dcnal & <S\\u00f6hne></p>"
+  ])("E8: what was sent is taken out of a page however it is spelled: %s", (text) =>
+    Effect.gen(function*() {
+      expect(yield* recorded(text)).toBe("<p>bad <redacted></p>")
+    }))
+
+  it.effect("E8: whatever stands under a secret name of a JSON body goes: texts, numbers, objects; other names say it no more", () =>
+    Effect.gen(function*() {
+      const body = {
+        otp: 123_456,
+        email: { local: "eve", tags: [1] },
+        tokens: ["t-1"],
+        phone: null,
+        hint: "eve, t-1, 0123456",
+        list: [{ password: "" }, 123_456, 7, true],
+        eve: "x",
+        nested: "{\"otp\": \"9-9\"}"
+      }
+      expect(JSON.parse(yield* recorded(JSON.stringify(body)))).toEqual({
+        otp: "<redacted>",
+        email: "<redacted>",
+        tokens: "<redacted>",
+        phone: null,
+        hint: "<redacted>, <redacted>, 0<redacted>",
+        list: [{ password: "<redacted>" }, "<redacted>", 7, true],
+        "<redacted>": "x",
+        nested: "{\"otp\": \"<redacted>\"}"
+      })
+    }))
+
+  it.effect("E8: a number that was sent as a text is taken out however it is written", () =>
+    Effect.gen(function*() {
+      const fields = { account: "49151123456789012345", pin: "00481516" }
+      expect(yield* recorded("{\"a\":49151123456789012345,\"b\":481516.0,\"c\":4}", fields)).toBe(
+        "{\"a\":\"<redacted>\",\"b\":\"<redacted>\",\"c\":4}"
+      )
+    }))
+
+  it.effect.each(
+    [
+      ["{\"hint\":\"h\",\"otp\":\"4815", "{\"hint\":\"h\",\"otp\":\"<redacted>\""],
+      ["{\"otp\" : 4815, \"hint\":\"h\", \"n\":", "{\"otp\" : \"<redacted>\", \"hint\":\"h\", \"n\":"],
+      ["{\"email\":{\"a\":\"}\",\"b\":[\"eve\"]},\"hint\":", "{\"email\":\"<redacted>\",\"hint\":"],
+      ["{\"email\":{\"a\":\"x\\\"\",\"b\":[\"eve", "{\"email\":\"<redacted>\""],
+      ["{\"\\u006ftp\":\"4815\\\"16\",", "{\"\\u006ftp\":\"<redacted>\","],
+      ["{\"log\":\"{\\\"otp\\\":\\\"4815\\\",\\\"n\\\":1", "{\"log\":\"{\\\"otp\\\":\\\"<redacted>\\\",\\\"n\\\":1"],
+      [
+        "<pre>{&quot;otp&quot;: &quot;4815&quot;, &quot;n&quot;: 1}</pre>",
+        "<pre>{&quot;otp&quot;: &quot;<redacted>&quot;, &quot;n&quot;: 1}</pre>"
+      ],
+      ["<script>{'otp': '48 15', 'n': 1}</script>", "<script>{'otp': '<redacted>', 'n': 1}</script>"]
+    ] as const
+  )(
+    "E8: what stands under a secret name goes where the body is no JSON or was cut off: %s",
+    ([text, expected]) =>
+      Effect.gen(function*() {
+        expect(yield* recorded(text)).toBe(expected)
+      })
+  )
+
+  it.effect("E8: a body that is too deep to be written anew is recorded as a text", () =>
+    Effect.gen(function*() {
+      const deep = `${"[".repeat(20_000)}{"otp":"4815"}${"]".repeat(20_000)}`
+      expect((yield* recorded(deep)).replaceAll(/[[\]]/g, "")).toBe("{\"otp\":\"<redacted>\"}")
     }))
 
   it.effect("the body is recorded by the client that made the call, which knows what was sent, and by no other", () =>
@@ -834,6 +1021,55 @@ describe("Messaging: alerts", () => {
         "Success",
         expect.stringContaining("Network")
       ])
+    }))
+
+  const observedOf = (script: FlakyApi.Script, calls: number, options: Partial<Messaging.Options> = {}) =>
+    Effect.gen(function*() {
+      const observed: Array<string> = []
+      const { detector } = yield* watching
+      const observe: Incident.Detector["observe"] = (_, exit) => {
+        observed.push(Exit.isSuccess(exit) ? "Success" : (Cause.squash(exit.cause) as ApiError.ApiError)._tag)
+        return Effect.succeed([])
+      }
+      yield* against(
+        { script },
+        (client) => Effect.forEach(Array(calls), () => Effect.exit(sendOtp(client))),
+        { detector: { ...detector, observe }, ...options }
+      )
+      return observed
+    })
+
+  it.effect("an open circuit is seen, and a refusal that was seen is not seen twice", () =>
+    Effect.gen(function*() {
+      const observed = yield* observedOf(() => FlakyApi.serverError(), 2, {
+        circuitBreaker: { minimumCalls: 4, slowCall: false }
+      })
+      expect(observed).toEqual(["Server", "Server", "Server", "Server", "CircuitOpen"])
+    }))
+
+  it.effect.each(["{}", "[", "\"x\""])(
+    "a success that cannot be read is seen once, as a failure: %s",
+    (body) =>
+      Effect.gen(function*() {
+        expect(yield* observedOf(() => FlakyApi.status(200, { body }), 1)).toEqual(["Server"])
+      })
+  )
+
+  it.effect("a key whose lifetime is over is seen", () =>
+    Effect.gen(function*() {
+      const observed: Array<unknown> = []
+      const detector: Incident.Detector = {
+        ...(yield* watching).detector,
+        observe: (_, exit) => Effect.sync(() => [void observed.push(exit)]).pipe(Effect.as([]))
+      }
+      const late = (client: Client) =>
+        Effect.gen(function*() {
+          const key = yield* IdempotencyKey.fromString("row-1")
+          yield* TestClock.adjust("25 hours")
+          return yield* IdempotencyKey.provide(client.sendOtp({ to }), key)
+        }).pipe(Effect.catchTag("ParseError", Effect.die))
+      yield* against({}, late, { detector })
+      expect(observed).toEqual([Exit.fail({ _tag: "UnknownOutcome", endpoint: "/v1/otp" })])
     }))
 
   const refusals = (status: number, tag: string, failures: number, calls: number) =>

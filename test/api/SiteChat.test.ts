@@ -338,6 +338,67 @@ describe("SiteChat: limits of time", () => {
       )
     }))
 
+  const nonsense: ReadonlyArray<readonly [string, Partial<SiteChat.Options>]> = [
+    ["askWithin should be a duration longer than zero, got 0", { askWithin: 0 }],
+    ["askWithin should be a finite duration, got Duration(Infinity)", { askWithin: Infinity }],
+    ["jobStates.done should be at least one word, got \"\"", { jobStates: { done: [], failed: ["failed"] } }],
+    ["paths.tenant should be a path, got \"\"", { paths: { tenant: "" } }],
+    ["paths.chat should be a path, got \" \"", { paths: { chat: " " } }]
+  ]
+
+  it.effect.each(nonsense)("nonsense is refused by make: %s", ([message, options]) =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Effect.provide(SiteChat.make({ ...virtual, ...options }), silent().layer))
+      const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      expect(error).toBeInstanceOf(RangeError)
+      expect(error).toMatchObject({ message: expect.stringContaining(message) })
+    }))
+
+  it.effect("what is undefined among policies and paths is not given", () =>
+    Effect.gen(function*() {
+      const { exit, requests } = yield* against(() => FlakyApi.unavailable(), (chat) => chat.tenant, {
+        policies: { tenant: Object.assign({}, { retries: undefined, attemptTimeout: undefined }) } as {},
+        paths: Object.assign({}, { tenant: undefined }) as {}
+      })
+      expect([failure(exit)._tag, requests]).toEqual(["Server", 5])
+    }))
+
+  it.effect("a nonsense budget of one call is a defect of that call, and not thrown at its caller", () =>
+    Effect.gen(function*() {
+      const chat = yield* Effect.provide(SiteChat.make(virtual), silent().layer)
+      const asked = chat.ask(question, { within: -1 })
+      const resumed = chat.resume("req-1", { within: -1 })
+      const exits = yield* Effect.all([Effect.exit(IdempotencyKey.provideNew(asked)), Effect.exit(resumed)])
+      expect(exits.map((exit) => Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof RangeError)).toEqual([
+        true,
+        true
+      ])
+    }))
+
+  it.effect.each(["OK", "", "<html>"])(
+    "E7: a session is closed and feedback is there when the status says so: %j",
+    (body) =>
+      Effect.gen(function*() {
+        const { exit, requests } = yield* against(
+          () => FlakyApi.status(200, { body }),
+          (chat) => Effect.all([chat.closeSession("s-1"), chat.sendFeedback(feedback)])
+        )
+        expect([exit, requests]).toEqual([Exit.succeed([undefined, undefined]), 2])
+      })
+  )
+
+  it.effect.each(["", " "])(
+    "E7: an answer that comes later, and whose request id is %j, is unreadable",
+    (request_id) =>
+      Effect.gen(function*() {
+        const { exit } = yield* against(
+          () => FlakyApi.status(202, { body: JSON.stringify({ request_id }) }),
+          (chat) => IdempotencyKey.provideNew(chat.submitChat(question))
+        )
+        expect(ApiError.isUnreadable(failure(exit))).toBe(true)
+      })
+  )
+
   it.effect("E9: paths can be said, parameters are escaped, and the endpoint of an error is the template", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
@@ -554,6 +615,30 @@ describe("SiteChat: visitors", () => {
           ])
       )
       expect([Exit.isSuccess(exit), records.feedback, keys]).toEqual([true, ["click-1", "click-2"], 2])
+    }))
+
+  it.effect("I1: the same event in another session or of another site is other feedback", () =>
+    Effect.gen(function*() {
+      const keys: Array<string | undefined> = []
+      const client = HttpClient.make((request) =>
+        Effect.sync(() => {
+          keys.push(request.headers["idempotency-key"])
+          return HttpClientResponse.fromWeb(request, new Response(null, { status: 204 }))
+        })
+      )
+      const send = (options: Partial<SiteChat.Options>, sessionId: string) =>
+        Effect.flatMap(
+          SiteChat.make({ ...virtual, ...options }),
+          (chat) => chat.sendFeedback({ ...feedback, sessionId })
+        )
+      yield* Effect.all([
+        send({}, "s-1"),
+        send({}, "s-1"),
+        send({}, "s-2"),
+        send({ siteId: "other" }, "s-1"),
+        send({ tenantId: "other" }, "s-1")
+      ]).pipe(Effect.provideService(HttpClient.HttpClient, client))
+      expect([keys.length, new Set(keys).size, keys[0] === keys[1]]).toEqual([5, 4, true])
     }))
 
   it.effect("T8: safe sentences, with the time to wait", () =>
@@ -850,6 +935,48 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
         }
       }).pipe(Effect.scoped, live)
   )
+
+  it.live.each(["uploadDocument", "syncDocument"] as const)(
+    "T1: %s: nor the content of the file, nor a line of it, in an error whose API repeats it",
+    (name) =>
+      Effect.gen(function*() {
+        const lines = ["SENTINEL first line", "short", "SENTINEL second line"]
+        const text = lines.join("\r\n")
+        const said = `refused: ${text} and ${lines[2]}`
+        const body = JSON.stringify({ message: said, code: lines[0], issues: [{ path: lines[0], message: said }] })
+        const client = HttpClient.make((request) =>
+          Effect.succeed(HttpClientResponse.fromWeb(request, new Response(body, { status: 400 })))
+        )
+        const chat = yield* Effect.provideService(SiteChat.make(virtual), HttpClient.HttpClient, client)
+        const content = new TextEncoder().encode(text)
+        const error = yield* Effect.flip(IdempotencyKey.provideNew(chat[name]({ ...file, content })))
+        expect([error.message, error._tag === "Validation" && [error.code, error.issues, error.endpoint]]).toEqual([
+          "refused: <redacted> and <redacted>",
+          [
+            "<redacted>",
+            [{ path: "<redacted>", message: "refused: <redacted> and <redacted>" }],
+            SiteChat.operations.uploadDocument.path
+          ]
+        ])
+      }).pipe(Effect.scoped, live)
+  )
+
+  it.live("T1: a long file of many lines is taken out, too, and one that is no text changes nothing", () =>
+    Effect.gen(function*() {
+      const lines = Array.from({ length: 5000 }, (_, n) => `line % ${n} é`)
+      const message = `${lines[10]}; ${lines[2999]}`
+      const client = HttpClient.make((request) =>
+        Effect.succeed(
+          HttpClientResponse.fromWeb(request, new Response(JSON.stringify({ message }), { status: 400 }))
+        )
+      )
+      const chat = yield* Effect.provideService(SiteChat.make(virtual), HttpClient.HttpClient, client)
+      const messageOf = (content: Uint8Array<ArrayBuffer>) =>
+        Effect.map(Effect.flip(IdempotencyKey.provideNew(chat.uploadDocument({ ...file, content }))), (e) => e.message)
+      const text = yield* messageOf(new TextEncoder().encode(lines.join("\n")))
+      const binary = yield* messageOf(new Uint8Array([0xff, 0xfe, 0x80]))
+      expect([text, binary]).toEqual(["<redacted>; <redacted>", message])
+    }).pipe(Effect.scoped, live))
 
   it.live("T1: nor the file that was uploaded, when nobody answers", () =>
     Effect.gen(function*() {

@@ -357,6 +357,82 @@ describe("createSession, in virtual time", () => {
       const error = errorOf(yield* createVirtually(Layer.succeed(HttpClient.HttpClient, client)))
       expect([error._tag, "code" in error && error.code, requests]).toEqual(["Server", "unreadable_response", 1])
     }))
+
+  /** One logical call to an API that gives this to every attempt. */
+  const createdBy = (respond: () => Effect.Effect<Response>) =>
+    Effect.gen(function*() {
+      const at: Array<number> = []
+      const client = HttpClient.make((request) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          at.push(now)
+          return Effect.map(respond(), (response) => HttpClientResponse.fromWeb(request, response))
+        })
+      )
+      const exit = yield* createVirtually(Layer.succeed(HttpClient.HttpClient, client))
+      return { at, exit }
+    })
+
+  it.effect("a head that never comes is cut after 15 s, and the call goes on", () =>
+    Effect.gen(function*() {
+      const { at, exit } = yield* createdBy(() => Effect.never)
+      const waits = at.slice(1).map((time, n) => time - (at[n] ?? 0))
+      expect([errorOf(exit)._tag, at.length]).toEqual(["Timeout", 4])
+      expect(waits.map((wait, n) => wait >= 15_000 + 500 * 2 ** n && wait <= 15_300 + 500 * 2 ** n)).toEqual([
+        true,
+        true,
+        true
+      ])
+    }))
+
+  it.effect("a body that never ends is cut after 15 s, and the next answer counts", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const { at, exit } = yield* createdBy(() =>
+        Effect.sync(() =>
+          calls++ === 0
+            ? new Response(
+              new ReadableStream<Uint8Array>({
+                start: (controller) => controller.enqueue(new TextEncoder().encode("{\"session_id\""))
+              })
+            )
+            : new Response("{\"session_id\":\"SES-1\"}")
+        )
+      )
+      expect([Exit.isSuccess(exit) && exit.value.session.session_id, at.length, (at[1] ?? 0) >= 15_500]).toEqual([
+        "SES-1",
+        2,
+        true
+      ])
+    }))
+
+  it("all attempts together have 3 minutes", () => {
+    const { attemptTimeout, totalTimeout } = WidgetSession.stages
+    expect([attemptTimeout, totalTimeout]).toEqual(["15 seconds", "3 minutes"])
+  })
+
+  it.effect.each(
+    [
+      ["204", null, 204],
+      ["an empty 200", "", 200],
+      ["fields of another type", "{\"session_id\":7,\"session_token\":{\"a\":1}}", 201],
+      ["a list", "[]", 200],
+      ["null", "null", 200]
+    ] as const
+  )("E7: %s is a session that says nothing of itself", ([, body, status]) =>
+    Effect.gen(function*() {
+      const { at, exit } = yield* createdBy(() => Effect.sync(() => new Response(body, { status })))
+      expect([Exit.isSuccess(exit) && exit.value, at.length]).toEqual([{ session: {}, replayed: false }, 1])
+    }))
+
+  it.effect.each([["true", true], ["?1", true], ["false", false], ["?0", false]] as const)(
+    "Idempotent-Replayed: %s is replayed: %s",
+    ([header, replayed]) =>
+      Effect.gen(function*() {
+        const headers = { "idempotent-replayed": header }
+        const { exit } = yield* createdBy(() => Effect.sync(() => new Response("{}", { headers })))
+        expect(Exit.isSuccess(exit) && exit.value.replayed).toBe(replayed)
+      })
+  )
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -705,6 +781,20 @@ describe("createSession, over real HTTP", () => {
         ["POST", "/api/create-session", "https://shop.example"]
       ])
     }))
+
+  it.live("E9: a path that is said has the partner filled in, and is the endpoint of errors", () =>
+    Effect.gen(function*() {
+      const [seen, endpoint] = yield* Effect.gen(function*() {
+        const api = yield* FlakyApi.make({ app: HttpServerResponse.empty({ status: 404 }) })
+        const client = yield* connect(api, { path: "/v2/:partnerId/widget" })
+        const error = yield* Effect.flip(IdempotencyKey.provideNew(client.createSession(john)))
+        return [yield* api.received, "endpoint" in error && error.endpoint] as const
+      }).pipe(Effect.scoped, live)
+      expect([seen.map(({ path }) => path), endpoint]).toEqual([
+        [`/v2/${encodeURIComponent("partner 1|é")}/widget`],
+        "/v2/:partnerId/widget"
+      ])
+    }))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -793,7 +883,6 @@ describe("what is never shown (T1, T2)", () => {
       ["a request id", json(404, { message: "no", request_id: said }, { "x-request-id": said })],
       ["headers", json(500, {}, { "server": said, "x-correlation-id": said, "etag": said, "retry-after": said })],
       ["HTML", FlakyApi.htmlPage(502, { body: `<html>${said}</html>` })],
-      ["a success that cannot be read", json(200, { session_id: { [said]: said }, session_token: 17 })],
       ["a success that is no JSON", FlakyApi.status(200, { body: `${said} {` })]
     ]
   }
@@ -1302,6 +1391,15 @@ describe("diagnose422", () => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 describe("what cannot be sent", () => {
+  it.effect.each(["", " ", "\t"])("a path of %j is refused by make", (path) =>
+    Effect.gen(function*() {
+      const made = Effect.provide(WidgetSession.make({ ...virtual, path }), Stray.nobodyAsked().layer)
+      const exit = yield* Effect.exit(made)
+      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+        new RangeError(`path should be a path, got ${JSON.stringify(path)}`)
+      )
+    }))
+
   it.effect.each(Stray.strayIds.map((id) => [id] as const))(
     "a partnerId of %j is refused by make",
     ([partnerId]) =>

@@ -173,6 +173,22 @@ describe("ErrorResponse.decode on the documented bodies", () => {
     })
   })
 
+  it("E5: beside a numeric statusCode, error is the code even where there is no message", () => {
+    const bodies = [
+      { statusCode: 409, error: "Conflict" },
+      { statusCode: 409, error: "Conflict", message: 5 },
+      { statusCode: 409, error: "Conflict", message: null }
+    ]
+    expect(bodies.map((body) => said(errorOf(409, body)))).toEqual(
+      bodies.map(() => ["Conflict", "Conflict", "Conflict"])
+    )
+    expect(said(errorOf(409, { statusCode: "409", error: "already there" }))).toEqual([
+      "Conflict",
+      undefined,
+      "already there"
+    ])
+  })
+
   it("E5: Site Chat: error as a string or a small object, request_id when there is one", () => {
     const bodies = [
       { error: "no such tenant" },
