@@ -1072,10 +1072,10 @@ describe("Telemetry: whatever happens", () => {
           fc.asyncProperty(
             fc.array(fc.tuple(fc.constantFrom(...moves), fc.constantFrom("a", "b", "c")), { maxLength: 25 }),
             (steps) =>
-              Effect.runPromise(Effect.provide(Effect.scoped(statesAfter(steps)), TestContext.TestContext)).then(
-                ({ counted, real }) => {
+              Effect.runPromise(
+                Effect.map(statesAfter(steps), ({ counted, real }) => {
                   expect(counted).toEqual(real)
-                }
+                }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext))
               )
           ),
           { numRuns: 200 }
