@@ -933,7 +933,7 @@ describe("Telemetry: whatever happens", () => {
       expect(recovered.lines.filter(({ level }) => level === "WARN").map(({ fields }) => fields.stopReason)).toEqual([
         undefined
       ])
-      expect(mended.spans[0]?.attributes.has("resilience.stopReason")).toBe(false)
+      expect(mended.spans[0]?.attributes.has("resilience.retry.stop")).toBe(false)
     }))
 
   it.effect("T4: with hedges, log, span and metric count the same attempts", () =>
