@@ -54,8 +54,8 @@ export interface Call {
   readonly consumed: () => boolean
   readonly operation: Operation.Operation<unknown>
   readonly endpoint: string
-  /** The same for a metric, on which nothing may stand that somebody could be known by. */
-  readonly countedAs: string
+  /** Whether the caller declared it. Of a path that was not declared, not everything may stand on a metric. */
+  readonly isDeclared: boolean
   /** The lifetime counts only for a key whose making we know. */
   readonly keyExpiresAt: number
   readonly kid: string | undefined
@@ -103,7 +103,7 @@ export const prepare = (config: Config, original: HttpClientRequest.HttpClientRe
       consumed,
       operation: operationOf(yield* FiberRef.get(currentOperation), request.method, hasKey),
       endpoint,
-      countedAs: declared ?? Outgoing.resourcesOf(endpoint),
+      isDeclared: declared !== undefined,
       keyExpiresAt: stamped === undefined ? Infinity : stamped.madeAt + config.keyTimeToLiveMillis,
       kid: key === undefined ? undefined : yield* IdempotencyKey.kid(key),
       sent: 0,
@@ -257,6 +257,16 @@ const attempt = (config: Config, call: Call, upstream: HttpClient.HttpClient, ke
   )
 }
 
+/** What telemetry files a call under, where there is telemetry to ask. */
+const aboutOf = ({ endpoint, isDeclared, kid, request }: Call) => ({
+  get endpoint() {
+    return isDeclared ? endpoint : Outgoing.resourcesOf(endpoint)
+  },
+  method: request.method,
+  kid,
+  traced: true
+})
+
 const circuitKeyOf = ({ circuitKey }: Config, { endpoint, request }: Call): string => {
   const origin = URL.canParse(request.url) ? new URL(request.url).origin : request.url
   return circuitKey === "origin" ? origin : `${origin} ${request.method} ${endpoint}`
@@ -280,7 +290,7 @@ export const run = <E>(
     ? once
     : Pipeline.protect(once, Pipeline.forOperation(config.pipeline as Pipeline.Pipeline<E, unknown>, call.operation), {
       key: circuitKeyOf(config, call),
-      about: { endpoint: call.countedAs, method: call.request.method, kid: call.kid, traced: true }
+      about: aboutOf(call)
     })
   return Effect.useSpan(
     `${config.name} ${call.request.method} ${call.endpoint}`,
