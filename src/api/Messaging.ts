@@ -28,7 +28,6 @@ import type * as Idempotency from "../Idempotency.js"
 import * as IdempotencyKey from "../IdempotencyKey.js"
 import type * as Incident from "../Incident.js"
 import * as Operation from "../Operation.js"
-import * as Pipeline from "../Pipeline.js"
 import * as Playbook from "../Playbook.js"
 import * as Redaction from "../Redaction.js"
 import type * as RetryBudget from "../RetryBudget.js"
@@ -228,16 +227,13 @@ const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
     const other = yield* CircuitBreaker.make(Policies.isBreaker(given) ? defaults.circuitBreaker : given)
     const { detector } = options
     const telemetry = yield* Telemetry.from(options.telemetry)
-    const clientOf = ({ attemptTimeout, backoff, path, retries, totalTimeout }: Rule, name: string) =>
+    const clientOf = (rule: Rule, name: string) =>
       Effect.flatMap(
-        Pipeline.make({
+        Policies.pipelineOf(rule, {
           operation: Operation.keyed,
           telemetry,
-          totalTimeout,
-          retry: { retries, backoff },
           budget: options.budget,
-          circuitBreaker: name === "otherRoute" ? other : breaker,
-          attemptTimeout
+          circuitBreaker: name === "otherRoute" ? other : breaker
         }),
         (pipeline) =>
           ApiClient.make({
@@ -250,7 +246,7 @@ const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
             redactedNames,
             secrets: [options.apiKey]
           })
-      ).pipe(withKey(key), detector === undefined ? identity : watchedBy(detector, path))
+      ).pipe(withKey(key), detector === undefined ? identity : watchedBy(detector, rule.path))
     return yield* wholeBody(Effect.all(Record.map(rules, clientOf)))
   })
 

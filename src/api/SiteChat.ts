@@ -19,15 +19,12 @@ import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../ApiError.js"
-import * as Bulk from "../Bulk.js"
 import * as Check from "../check.js"
 import type * as CircuitBreaker from "../CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
-import * as Idempotency from "../Idempotency.js"
 import * as IdempotencyKey from "../IdempotencyKey.js"
 import type * as Incident from "../Incident.js"
 import * as Operation from "../Operation.js"
-import * as Pipeline from "../Pipeline.js"
 import * as Polling from "../Polling.js"
 import type * as RetryBudget from "../RetryBudget.js"
 import * as Telemetry from "../Telemetry.js"
@@ -48,7 +45,7 @@ import {
 } from "./siteChatJobs.js"
 import * as Models from "./siteChatModels.js"
 import { type OperationName, operations, type Policy, type Rule } from "./siteChatOperations.js"
-import { messages, playbook, redactedNames } from "./siteChatPlaybook.js"
+import { integration, messages, playbook, redactedNames } from "./siteChatPlaybook.js"
 import { withoutContent } from "./siteChatUploads.js"
 import { watchedBy } from "./watched.js"
 import { wholeBody } from "./wholeBody.js"
@@ -60,9 +57,8 @@ export type { Document, Feedback, FileDocument, Question, WrittenDocument } from
 export { operations } from "./siteChatOperations.js"
 export type { OperationName, Policy, Rule } from "./siteChatOperations.js"
 export { incidentRules, messages, playbook, redactedNames } from "./siteChatPlaybook.js"
+export { documentSync } from "./siteChatSync.js"
 export type { LogContext, LogFields } from "./logFields.js"
-
-const integration = "site-chat"
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // failures
@@ -100,44 +96,6 @@ export const userMessage = (
  */
 export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
   LogFields.logFields(integration, error, context)
-
-// ---------------------------------------------------------------------------------------------------------------------------------------------
-// bulk work
-// ---------------------------------------------------------------------------------------------------------------------------------------------
-
-/** What every further document would meet as well. */
-const stopsSync = (error: unknown): boolean =>
-  (ApiError.isApiError(error) && (error._tag === "Auth" || error._tag === "Policy")) ||
-  error instanceof Idempotency.StoreUnavailable
-
-/**
- * How documents are synced with `Bulk.forEach(documents, chat.syncDocument, SiteChat.documentSync(...))`: a sync log from source to document, a pause when
- * too much fails, and an end where the key is refused.
- *
- * **Details**
- *
- * A document is known by its `sourceId` and `revision`: one that has succeeded is not sent again, by no run. Other content under the same two is a
- * `Mismatch`. `timeToLive` is how long a success is remembered, default 30 days.
- *
- * @since 0.1.0
- * @category policies
- */
-export const documentSync = (options: {
-  readonly tenantId: string
-  readonly siteId: string
-  readonly timeToLive?: Duration.DurationInput | undefined
-  readonly pauseWhen?: Bulk.Options["pauseWhen"]
-}) => ({
-  syncLog: Bulk.syncLog({
-    scope: [integration, options.tenantId, options.siteId, "documents"],
-    id: Models.documentId,
-    payload: Models.documentPayload,
-    result: Models.CreatedDocument,
-    timeToLive: options.timeToLive
-  }),
-  pauseWhen: options.pauseWhen ?? Bulk.defaults.pauseWhen,
-  stopWhen: stopsSync
-})
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // the client
@@ -283,14 +241,11 @@ const clientsOf = (options: Options<unknown>, rules: Rules, telemetry: Telemetry
     const breaker = yield* Policies.breakerOf(options.circuitBreaker ?? defaults.circuitBreaker)
     const clientOf = (rule: Rule, name: string) =>
       Effect.flatMap(
-        Pipeline.make({
+        Policies.pipelineOf(rule, {
           operation: rule.operation,
           telemetry,
-          totalTimeout: rule.totalTimeout,
-          retry: { retries: rule.retries, backoff: rule.backoff },
           budget: options.budget,
-          circuitBreaker: name.startsWith("sync") ? undefined : breaker,
-          attemptTimeout: rule.attemptTimeout
+          circuitBreaker: name.startsWith("sync") ? undefined : breaker
         }),
         (pipeline) =>
           ApiClient.make({

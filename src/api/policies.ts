@@ -7,6 +7,7 @@ import { hasProperty } from "effect/Predicate"
 import * as Record from "effect/Record"
 import type * as Backoff from "../Backoff.js"
 import * as CircuitBreaker from "../CircuitBreaker.js"
+import * as Pipeline from "../Pipeline.js"
 import * as Path from "./path.js"
 
 /**
@@ -40,6 +41,15 @@ export const changed = <Name extends string, Rule extends Policy & { readonly pa
     ...Record.filter({ ...policies?.[name] }, (value) => value !== undefined),
     path: Path.template(`paths.${name}`, paths?.[name] ?? rule.path)
   }))
+
+/** What a policy does not say of a pipeline. */
+type Shared = Pick<Pipeline.Stages, "operation" | "telemetry" | "budget"> & {
+  readonly circuitBreaker: CircuitBreaker.CircuitBreaker | undefined
+}
+
+/** The pipeline of one operation. */
+export const pipelineOf = ({ attemptTimeout, backoff, retries, totalTimeout }: Policy, shared: Shared) =>
+  Pipeline.make({ ...shared, totalTimeout, retry: { retries, backoff }, attemptTimeout })
 
 type Breaker = CircuitBreaker.CircuitBreaker | CircuitBreaker.Options
 

@@ -16,6 +16,9 @@ const serverError = (status: number): Playbook.Entry =>
     alert: routeOf("server-errors")
   })
 
+/** What the API is called. */
+export const integration = "site-chat"
+
 /**
  * The table of status codes. 429 and 5xx are retried, within the bounds of each operation; nothing else is.
  *
