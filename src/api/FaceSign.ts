@@ -26,12 +26,11 @@ import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import type * as Playbook from "../Playbook.js"
 import type * as Telemetry from "../Telemetry.js"
-import * as UserMessage from "../UserMessage.js"
 import * as ApiKey from "./apiKey.js"
 import { type Environment, errorBodyFor, messages, playbook, playbookFor, redactedNames } from "./faceSignErrors.js"
 import { type SessionSettings, validate } from "./faceSignRequest.js"
-import * as LogFields from "./logFields.js"
 import * as Path from "./path.js"
+import * as Telling from "./telling.js"
 import { watchedBy } from "./watched.js"
 import { wholeBody } from "./wholeBody.js"
 
@@ -79,10 +78,7 @@ export type Failure<E = Rejects> = ApiError.ApiError | Idempotency.UnknownOutcom
  * @since 0.1.0
  * @category failures
  */
-export const userMessage = (
-  error: unknown,
-  options: { readonly locale?: UserMessage.Options["locale"] } = {}
-): string => UserMessage.of(error, { playbook, catalogue: messages, locale: options.locale })
+export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbook, catalogue: messages })
 
 /**
  * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
@@ -90,8 +86,7 @@ export const userMessage = (
  * @since 0.1.0
  * @category failures
  */
-export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
-  LogFields.logFields(integration, error, context)
+export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // policies

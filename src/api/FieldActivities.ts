@@ -23,13 +23,12 @@ import type * as Incident from "../Incident.js"
 import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import type * as Telemetry from "../Telemetry.js"
-import * as UserMessage from "../UserMessage.js"
 import * as ApiKey from "./apiKey.js"
 import { drain } from "./drain.js"
 import { messages, playbook, redactedNames } from "./fieldActivitiesErrors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivitiesResult.js"
-import * as LogFields from "./logFields.js"
 import * as Path from "./path.js"
+import * as Telling from "./telling.js"
 import { watchedBy } from "./watched.js"
 import { wholeBody } from "./wholeBody.js"
 
@@ -68,10 +67,7 @@ export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempo
  * @since 0.1.0
  * @category failures
  */
-export const userMessage = (
-  error: unknown,
-  options: { readonly locale?: UserMessage.Options["locale"] } = {}
-): string => UserMessage.of(error, { playbook, catalogue: messages, locale: options.locale })
+export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbook, catalogue: messages })
 
 /**
  * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`; for the error body, `errorObject`.
@@ -79,8 +75,7 @@ export const userMessage = (
  * @since 0.1.0
  * @category failures
  */
-export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
-  LogFields.logFields(integration, error, context)
+export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // policies

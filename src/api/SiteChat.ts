@@ -28,10 +28,9 @@ import * as Operation from "../Operation.js"
 import * as Polling from "../Polling.js"
 import type * as RetryBudget from "../RetryBudget.js"
 import * as Telemetry from "../Telemetry.js"
-import * as UserMessage from "../UserMessage.js"
+import type * as UserMessage from "../UserMessage.js"
 import * as ApiKey from "./apiKey.js"
 import { drain } from "./drain.js"
-import * as LogFields from "./logFields.js"
 import * as Path from "./path.js"
 import * as Policies from "./policies.js"
 import {
@@ -47,6 +46,7 @@ import * as Models from "./siteChatModels.js"
 import { type OperationName, operations, type Policy, type Rule } from "./siteChatOperations.js"
 import { integration, messages, playbook, redactedNames } from "./siteChatPlaybook.js"
 import { withoutContent } from "./siteChatUploads.js"
+import * as Telling from "./telling.js"
 import { watchedBy } from "./watched.js"
 import { wholeBody } from "./wholeBody.js"
 
@@ -70,10 +70,7 @@ export type { LogContext, LogFields } from "./logFields.js"
  * @since 0.1.0
  * @category failures
  */
-export const userMessage = (
-  error: unknown,
-  options: { readonly locale?: UserMessage.Options["locale"] } = {}
-): string => UserMessage.of(error, { playbook, catalogue: messages, locale: options.locale })
+export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbook, catalogue: messages })
 
 /**
  * The fields to log about a failure: integration, environment, endpoint template, method, status, tenant, site, session and request id, retries, latency,
@@ -94,8 +91,7 @@ export const userMessage = (
  * @since 0.1.0
  * @category failures
  */
-export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
-  LogFields.logFields(integration, error, context)
+export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // the client

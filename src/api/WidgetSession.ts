@@ -23,9 +23,8 @@ import * as Operation from "../Operation.js"
 import * as Pipeline from "../Pipeline.js"
 import type * as Retry from "../Retry.js"
 import type * as Telemetry from "../Telemetry.js"
-import * as UserMessage from "../UserMessage.js"
-import * as LogFields from "./logFields.js"
 import * as Path from "./path.js"
+import * as Telling from "./telling.js"
 import { watchedBy } from "./watched.js"
 import { messages, playbook, redactedNames } from "./widgetSessionErrors.js"
 import { canonicalString, type Draft, sign } from "./widgetSessionRequest.js"
@@ -59,10 +58,7 @@ export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempo
  * @since 0.1.0
  * @category failures
  */
-export const userMessage = (
-  error: unknown,
-  options: { readonly locale?: UserMessage.Options["locale"] } = {}
-): string => UserMessage.of(error, { playbook, catalogue: messages, locale: options.locale })
+export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbook, catalogue: messages })
 
 /**
  * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
@@ -70,8 +66,7 @@ export const userMessage = (
  * @since 0.1.0
  * @category failures
  */
-export const logFields = (error: unknown, context?: LogFields.LogContext): LogFields.LogFields =>
-  LogFields.logFields(integration, error, context)
+export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
 
 // ---------------------------------------------------------------------------------------------------------------------------------------------
 // policies
