@@ -1,14 +1,15 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { publicModules } from "./scripts/exports.js"
 
 const src = fileURLToPath(new URL("./src", import.meta.url))
 
 export default defineConfig({
   resolve: {
-    alias: [
-      { find: /^effect-resilience$/, replacement: `${src}/index.ts` },
-      { find: /^effect-resilience\/(.+)$/, replacement: `${src}/$1.ts` }
-    ]
+    alias: [...publicModules(src)].map(([subpath, file]) => ({
+      find: new RegExp(`^effect-resilience${subpath.slice(1)}$`),
+      replacement: `${src}/${file}`
+    }))
   },
   test: {
     include: ["test/**/*.test.ts"],

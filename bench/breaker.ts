@@ -1,6 +1,7 @@
 /**
- * What a circuit breaker costs a call, in one process with its peers: effect 4.1's CircuitBreaker on its own runtime, cockatiel and opossum as an
- * Effect program would call them (a promise in, a promise out).
+ * What a circuit breaker costs a call, in one process with its peers: effect 4.1's CircuitBreaker
+ * on its own runtime, cockatiel and opossum as an Effect program would call them (a promise in, a
+ * promise out).
  *
  * The body is one increment. "Added" is what a breaker adds to the bare effect of the same runtime.
  */
@@ -22,7 +23,10 @@ const make = (options?: CircuitBreaker.Options) => Effect.runSync(CircuitBreaker
 
 const breaker4 = () =>
   Effect4.runPromise(
-    Breaker4.make({ tripPolicy: Breaker4.rate({ threshold: 0.5, size: 20 }), openDuration: "30 seconds" }).pipe(
+    Breaker4.make({
+      tripPolicy: Breaker4.rate({ threshold: 0.5, size: 20 }),
+      openDuration: "30 seconds"
+    }).pipe(
       Effect4.provide(Breaker4.layerStoreMemory()),
       Effect4.provideService(Scope4.Scope, Scope4.makeUnsafe())
     )
@@ -45,7 +49,9 @@ const closedPath = async (): Promise<boolean> => {
   }, { calls: 50_000, rounds: 5 })
   opossum.shutdown()
   console.log("Circuit breaker, closed, ns per call (fastest of 5 rounds of 50,000)")
-  for (const [name, ns] of Object.entries(nanos)) console.log(`  ${name.padEnd(12)}${ns.toFixed(0).padStart(8)}`)
+  for (const [name, ns] of Object.entries(nanos)) {
+    console.log(`  ${name.padEnd(12)}${ns.toFixed(0).padStart(8)}`)
+  }
   console.log(`  ours / the bare effect: ${(nanos.ours / nanos.bare).toFixed(1)}`)
   const added = (nanos.ours - nanos.bare) / (nanos.effect4 - nanos.bare4)
   return [
@@ -56,9 +62,9 @@ const closedPath = async (): Promise<boolean> => {
 }
 
 /** The same rejection, but as an ordinary error: it captures a stack. */
-class Traced
-  extends Data.TaggedError("CircuitOpen")<{ readonly key: string; readonly retryAfter: Duration.Duration }>
-{}
+class Traced extends Data.TaggedError("CircuitOpen")<
+  { readonly key: string; readonly retryAfter: Duration.Duration }
+> {}
 
 const rejection = async (): Promise<boolean> => {
   const breaker = make()
@@ -66,14 +72,22 @@ const rejection = async (): Promise<boolean> => {
   const rejected = Effect.exit(breaker.protect(bare))
   const retryAfter = Duration.infinity
   const nanos = await measure({
-    untraced: effect(Effect.sync(() => new CircuitBreaker.CircuitOpen({ key: "default", retryAfter }))),
+    untraced: effect(
+      Effect.sync(() => new CircuitBreaker.CircuitOpen({ key: "default", retryAfter }))
+    ),
     traced: effect(Effect.sync(() => new Traced({ key: "default", retryAfter }))),
     rejected: effect(rejected)
   }, { calls: 50_000, rounds: 5 })
   // What the whole rejection would cost with a stack: the rest stays the same.
   const withStack = nanos.rejected - nanos.untraced + nanos.traced
-  console.log(`  rejected: ${nanos.rejected.toFixed(0)} ns per call, with a stack ${withStack.toFixed(0)} ns`)
-  return gated("rejected: total / the same with a captured stack", nanos.rejected / withStack, 1 / 5)
+  console.log(
+    `  rejected: ${nanos.rejected.toFixed(0)} ns per call, with a stack ${withStack.toFixed(0)} ns`
+  )
+  return gated(
+    "rejected: total / the same with a captured stack",
+    nanos.rejected / withStack,
+    1 / 5
+  )
 }
 
 const windows = async (): Promise<boolean> => {
@@ -99,7 +113,9 @@ const memory = async (): Promise<boolean> => {
   const call = (key: number) => breaker.protect(bare, { key: `key-${key}` })
   await Effect.runPromise(call(0))
   const before = heapBytes()
-  await Effect.runPromise(Effect.forEach(Array.from({ length: keys }, (_, key) => key), call, { discard: true }))
+  await Effect.runPromise(
+    Effect.forEach(Array.from({ length: keys }, (_, key) => key), call, { discard: true })
+  )
   const perKey = (heapBytes() - before) / keys
   console.log(`  ${perKey.toFixed(0)} bytes of heap for each idle key with a window of 20`)
 

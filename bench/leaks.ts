@@ -14,7 +14,8 @@ const heapBytes = (): number => {
   return heapUsed + arrayBuffers
 }
 
-const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+const timers = (): number =>
+  process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
 
 const fibers = (): number => Effect.runSync(Fiber.roots).length
 

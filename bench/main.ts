@@ -1,4 +1,7 @@
-/** `npm run bench` runs every benchmark, `npm run bench -- retry` one. Exits with 1 when a gate is missed. */
+/**
+ * `npm run bench` runs every benchmark, `npm run bench -- retry` one. Exits with 1 when a gate is
+ * missed.
+ */
 import * as Breaker from "./breaker.js"
 import * as Pipeline from "./pipeline.js"
 import * as Retry from "./retry.js"
@@ -16,7 +19,9 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
 const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !Object.hasOwn(benches, name))
 if (unknown.length > 0) {
-  console.error(`No benchmark is called ${unknown.join(", ")}. There are: ${Object.keys(benches).join(", ")}`)
+  console.error(
+    `No benchmark is called ${unknown.join(", ")}. There are: ${Object.keys(benches).join(", ")}`
+  )
   process.exitCode = 2
 } else {
   for (const [name, run] of Object.entries(benches)) {

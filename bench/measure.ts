@@ -1,4 +1,7 @@
-/** Compares pieces of work in one process: every round runs each of them once, and the fastest round of each counts. */
+/**
+ * Compares pieces of work in one process: every round runs each of them once, and the fastest round
+ * of each counts.
+ */
 import { Effect } from "effect"
 import { Effect as Effect4 } from "effect4"
 
@@ -22,7 +25,9 @@ export const effect = (body: Effect.Effect<unknown, unknown>): Work => (calls) =
 
 /** The same for an effect of the 4.x line. */
 export const effect4 = (body: Effect4.Effect<unknown, unknown>): Work => (calls) =>
-  Effect4.runPromise(Effect4.suspend(() => Effect4.whileLoop({ ...counted(calls), body: () => body })))
+  Effect4.runPromise(
+    Effect4.suspend(() => Effect4.whileLoop({ ...counted(calls), body: () => body }))
+  )
 
 /** Nanoseconds per call, for each piece of work. */
 export const measure = async <K extends string>(
@@ -47,7 +52,9 @@ export const measure = async <K extends string>(
 export const gated = (label: string, ratio: number, gate: number): boolean => {
   const kept = ratio <= gate
   console.log(
-    `${label.padEnd(64)}${ratio.toFixed(3).padStart(8)}   gate ${gate.toFixed(3)}   ${kept ? "kept" : "MISSED"}`
+    `${label.padEnd(64)}${ratio.toFixed(3).padStart(8)}   gate ${gate.toFixed(3)}   ${
+      kept ? "kept" : "MISSED"
+    }`
   )
   return kept
 }

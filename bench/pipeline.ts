@@ -1,9 +1,11 @@
 /**
- * What a whole pipeline costs a call: total timeout, retry, circuit breaker and attempt timeout, around a body that resumes in a microtask. Beside it
- * in the same process the same four from cockatiel, from effect 4.1 and from the combinators of Effect 3.
+ * What a whole pipeline costs a call: total timeout, retry, circuit breaker and attempt timeout,
+ * around a body that resumes in a microtask. Beside it in the same process the same four from
+ * cockatiel, from effect 4.1 and from the combinators of Effect 3.
  *
- * Everything is built once and called many times. Cockatiel runs its own body, a promise, without Effect around it; the breaker of plain Effect 3 is the
- * shortest that counts: a `Ref` with what happened last.
+ * Everything is built once and called many times. Cockatiel runs its own body, a promise, without
+ * Effect around it; the breaker of plain Effect 3 is the shortest that counts: a `Ref` with what
+ * happened last.
  */
 import * as cockatiel from "cockatiel"
 import { Effect, Ref, Schedule } from "effect"
@@ -15,7 +17,9 @@ import { effect, effect4, gated, measure, type Work } from "./measure.js"
 
 let calls = 0
 const body = Effect.async<number>((resume) => queueMicrotask(() => resume(Effect.succeed(++calls))))
-const body4 = Effect4.callback<number>((resume) => queueMicrotask(() => resume(Effect4.succeed(++calls))))
+const body4 = Effect4.callback<number>((resume) =>
+  queueMicrotask(() => resume(Effect4.succeed(++calls)))
+)
 const promised = () => new Promise<number>((resolve) => queueMicrotask(() => resolve(++calls)))
 
 const total = 20_000
@@ -50,7 +54,10 @@ const promises = (call: () => Promise<unknown>): Work => async (calls) => {
 
 const plain4 = async () => {
   const breaker = await Effect4.runPromise(
-    Breaker4.make({ tripPolicy: Breaker4.rate({ threshold: 0.5, size: 20 }), openDuration: "30 seconds" }).pipe(
+    Breaker4.make({
+      tripPolicy: Breaker4.rate({ threshold: 0.5, size: 20 }),
+      openDuration: "30 seconds"
+    }).pipe(
       Effect4.provide(Breaker4.layerStoreMemory()),
       Effect4.provideService(Scope4.Scope, Scope4.makeUnsafe())
     )
@@ -85,7 +92,9 @@ export const run = async (): Promise<boolean> => {
     effect3: effect(plain3())
   }, { calls: 10_000, rounds: 7 })
   console.log("Pipeline of four, asynchronous body, ns per call (fastest of 7 rounds of 10,000)")
-  for (const [name, ns] of Object.entries(nanos)) console.log(`  ${name.padEnd(12)}${ns.toFixed(0).padStart(8)}`)
+  for (const [name, ns] of Object.entries(nanos)) {
+    console.log(`  ${name.padEnd(12)}${ns.toFixed(0).padStart(8)}`)
+  }
   return [
     gated("total / cockatiel's wrap of the four", nanos.ours / nanos.cockatiel, 1 / 2),
     gated("total / effect 4.1's own four", nanos.ours / nanos.effect4, 1),

@@ -1,8 +1,10 @@
 /**
- * What a retry costs a call that succeeds: what `Retry.retry` adds to the bare effect, against what `Effect.retry` with a schedule adds.
+ * What a retry costs a call that succeeds: what `Retry.retry` adds to the bare effect, against what
+ * `Effect.retry` with a schedule adds.
  *
- * The bare effect is one `Effect.sync`, run in a loop inside one fiber. Both retries are built once and run many times, and once more built anew
- * for each call, as in a function that takes arguments.
+ * The bare effect is one `Effect.sync`, run in a loop inside one fiber. Both retries are built once
+ * and run many times, and once more built anew for each call, as in a function that takes
+ * arguments.
  */
 import { Effect, Schedule } from "effect"
 import { Operation, Retry } from "effect-resilience"
@@ -36,11 +38,15 @@ export const run = async (): Promise<boolean> => {
   const ratio = added.ours / added.effect
   const perCall = added.oursPerCall / added.effectPerCall
   const row = (label: string, ours: number, effect: number, ratio: number) =>
-    `${label.padEnd(22)}${ours.toFixed(0).padStart(8)} ns${effect.toFixed(0).padStart(10)} ns     1/${
-      (1 / ratio).toFixed(1)
-    }`
-  console.log("Retry, on success: what is added to the bare effect, per call (fastest of 5 rounds of 100,000)")
-  console.log(`${"".padEnd(22)}${"Retry.retry".padStart(11)}${"Effect.retry".padStart(13)}     ratio`)
+    `${label.padEnd(22)}${ours.toFixed(0).padStart(8)} ns${
+      effect.toFixed(0).padStart(10)
+    } ns     1/${(1 / ratio).toFixed(1)}`
+  console.log(
+    "Retry, on success: what is added to the bare effect, per call (fastest of 5 rounds of 100,000)"
+  )
+  console.log(
+    `${"".padEnd(22)}${"Retry.retry".padStart(11)}${"Effect.retry".padStart(13)}     ratio`
+  )
   console.log(row("built once", added.ours, added.effect, ratio))
   console.log(row("built for each call", added.oursPerCall, added.effectPerCall, perCall))
   const kept = Math.max(ratio, perCall) <= gate

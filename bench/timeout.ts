@@ -1,7 +1,9 @@
 /**
- * What a limit costs a call that ends in time: what `Timeout.attempt` adds to the bare effect, against what `Effect.timeout` adds.
+ * What a limit costs a call that ends in time: what `Timeout.attempt` adds to the bare effect,
+ * against what `Effect.timeout` adds.
  *
- * The body is asynchronous, it resumes in a microtask, so that a timer is really armed. A body that ends at once is shown beside it.
+ * The body is asynchronous, it resumes in a microtask, so that a timer is really armed. A body that
+ * ends at once is shown beside it.
  */
 import { Effect } from "effect"
 import { Timeout } from "effect-resilience"
@@ -9,7 +11,9 @@ import { leavesNothing } from "./leaks.js"
 import { effect, gated, measure } from "./measure.js"
 
 let calls = 0
-const asynchronous = Effect.async<number>((resume) => queueMicrotask(() => resume(Effect.succeed(++calls))))
+const asynchronous = Effect.async<number>((resume) =>
+  queueMicrotask(() => resume(Effect.succeed(++calls)))
+)
 const synchronous = Effect.sync(() => ++calls)
 
 export const run = async (): Promise<boolean> => {
@@ -22,7 +26,9 @@ export const run = async (): Promise<boolean> => {
     oursSync: effect(Timeout.attempt(synchronous, "5 seconds"))
   }, { calls: 20_000, rounds: 5 })
   console.log("Timeout, in time: ns per call (fastest of 5 rounds of 20,000)")
-  for (const [name, ns] of Object.entries(nanos)) console.log(`  ${name.padEnd(12)}${ns.toFixed(0).padStart(8)}`)
+  for (const [name, ns] of Object.entries(nanos)) {
+    console.log(`  ${name.padEnd(12)}${ns.toFixed(0).padStart(8)}`)
+  }
   const added = (nanos.ours - nanos.bare) / (nanos.effect - nanos.bare)
   const addedSync = (nanos.oursSync - nanos.bareSync) / (nanos.effectSync - nanos.bareSync)
   return [

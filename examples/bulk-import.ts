@@ -1,8 +1,9 @@
 /**
  * A thousand documents into an API that fails for a while: `npx tsx examples/bulk-import.ts [url]`
  *
- * It pauses when too much fails, goes on after a trial that succeeds, and writes every document that is stored into a sync log on disk. Kill it and start it
- * again: what has been stored is not sent again. Without a url it brings its own server.
+ * It pauses when too much fails, goes on after a trial that succeeds, and writes every document
+ * that is stored into a sync log on disk. Kill it and start it again: what has been stored is not
+ * sent again. Without a url it brings its own server.
  */
 import { HttpClientRequest } from "@effect/platform"
 import { NodeHttpClient, NodeRuntime } from "@effect/platform-node"
@@ -29,7 +30,8 @@ const syncLog = Bulk.syncLog({
 
 let wasPaused = false
 const onProgress = (progress: Bulk.Progress) => {
-  const news = progress.paused !== wasPaused || (progress.done + progress.skipped + progress.failed) % 200 === 0
+  const news = progress.paused !== wasPaused ||
+    (progress.done + progress.skipped + progress.failed) % 200 === 0
   wasPaused = progress.paused
   return news ? Console.log(line(progress)) : Effect.void
 }
@@ -51,7 +53,9 @@ const program = Effect.gen(function*() {
     onProgress
   })
   const word = pauses > 0 ? "paused and went on" : "never paused"
-  yield* Console.log(`${done + skipped} of ${documents.length} documents are stored, ${failed} failed, it ${word}`)
+  yield* Console.log(
+    `${done + skipped} of ${documents.length} documents are stored, ${failed} failed, it ${word}`
+  )
 })
 
 // One write to the disk for many records: a killed process loses none of them.
@@ -64,4 +68,8 @@ const store = Sql.layer({ secret: Redacted.make("only for the example") }).pipe(
   Layer.provide(LibsqlClient.layer({ url: `file:${folder}/sync-log.db` }))
 )
 
-program.pipe(Effect.scoped, Effect.provide([store, NodeHttpClient.layerUndici]), NodeRuntime.runMain)
+program.pipe(
+  Effect.scoped,
+  Effect.provide([store, NodeHttpClient.layerUndici]),
+  NodeRuntime.runMain
+)

@@ -1,9 +1,17 @@
 /**
- * Starting identity verifications against an API that is limited, fails and loses connections. `npx tsx examples/facesign.ts`
+ * Starting identity verifications against an API that is limited, fails and loses connections.
+ * `npx tsx examples/facesign.ts`
  */
 import { FetchHttpClient, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Redacted, Schema } from "effect"
-import { type ApiError, Backoff, FaceSign, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
+import {
+  type ApiError,
+  Backoff,
+  FaceSign,
+  IdempotencyKey,
+  Operation,
+  Pipeline
+} from "effect-resilience"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 let sessions = 0
@@ -12,11 +20,21 @@ let sessions = 0
 const app = Effect.gen(function*() {
   const { headers } = yield* HttpServerRequest.HttpServerRequest
   if (headers.authorization !== "Bearer sk_test_1") {
-    const error = { type: "authentication_error", message: "Invalid API key provided.", code: "invalid_api_key" }
-    return HttpServerResponse.unsafeJson({ error }, { status: 401, headers: { "x-request-id": "req_401" } })
+    const error = {
+      type: "authentication_error",
+      message: "Invalid API key provided.",
+      code: "invalid_api_key"
+    }
+    return HttpServerResponse.unsafeJson({ error }, {
+      status: 401,
+      headers: { "x-request-id": "req_401" }
+    })
   }
   yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ clientReferenceId: Schema.String }))
-  return HttpServerResponse.unsafeJson({ session: { id: `fs-${++sessions}` }, clientSecret: "cs_1" }, { status: 201 })
+  return HttpServerResponse.unsafeJson({
+    session: { id: `fs-${++sessions}` },
+    clientSecret: "cs_1"
+  }, { status: 201 })
 })
 
 const limited = FlakyApi.rateLimited({
@@ -45,8 +63,16 @@ const program = Effect.gen(function*() {
   const connect = (auth: string) =>
     Effect.gen(function*() {
       // For a fast example; leave the pipeline out for the waits of the document.
-      const retry = { retries: 2, backoff: Backoff.constant("20 millis"), retryAfterCap: "1 second" } as const
-      const pipeline = yield* Pipeline.make({ operation: Operation.keyed, retry, attemptTimeout: "5 seconds" })
+      const retry = {
+        retries: 2,
+        backoff: Backoff.constant("20 millis"),
+        retryAfterCap: "1 second"
+      } as const
+      const pipeline = yield* Pipeline.make({
+        operation: Operation.keyed,
+        retry,
+        attemptTimeout: "5 seconds"
+      })
       return yield* FaceSign.make({ baseUrl: server.url, auth: Redacted.make(auth), pipeline })
     })
 
@@ -60,14 +86,22 @@ const program = Effect.gen(function*() {
     )
 
   const faceSign = yield* connect("sk_test_1")
-  for (const user of ["user-1", "user-2", ""]) console.log(`${user || "nobody"}: ${yield* start(faceSign, user)}`)
+  for (const user of ["user-1", "user-2", ""]) {
+    console.log(`${user || "nobody"}: ${yield* start(faceSign, user)}`)
+  }
 
   const revoked = yield* connect("sk_test_0")
-  const error = yield* Effect.flip(IdempotencyKey.provideNew(revoked.createSession({ clientReferenceId: "user-3" })))
+  const error = yield* Effect.flip(
+    IdempotencyKey.provideNew(revoked.createSession({ clientReferenceId: "user-3" }))
+  )
   console.log(`user-3: ${FaceSign.userMessage(error, { locale: "de" })}`)
   for (const step of FaceSign.help(error)) console.log(`  ${step}`)
 
-  console.log(`the server received ${(yield* server.received).length} requests and created ${sessions} session`)
+  console.log(
+    `the server received ${
+      (yield* server.received).length
+    } requests and created ${sessions} session`
+  )
 })
 
 await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(FetchHttpClient.layer)))

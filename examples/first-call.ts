@@ -1,7 +1,13 @@
 /**
- * A first call, over real HTTP, against a server that misbehaves on purpose: `npx tsx examples/first-call.ts`
+ * A first call, over real HTTP, against a server that misbehaves on purpose:
+ * `npx tsx examples/first-call.ts`
  */
-import { FetchHttpClient, HttpClientRequest, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import {
+  FetchHttpClient,
+  HttpClientRequest,
+  HttpServerRequest,
+  HttpServerResponse
+} from "@effect/platform"
 import { Duration, Effect, Schema } from "effect"
 import { ApiClient, Backoff, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
@@ -55,7 +61,9 @@ const program = Effect.gen(function*() {
       IdempotencyKey.provideNew,
       Effect.catchTags({
         Validation: ({ issues }) =>
-          Effect.succeed(`not valid: ${issues.map(({ message, path }) => `${path} ${message}`).join(", ")}`),
+          Effect.succeed(
+            `not valid: ${issues.map(({ message, path }) => `${path} ${message}`).join(", ")}`
+          ),
         RateLimit: ({ retryAfter }) =>
           Effect.succeed(`too busy, come back in ${Duration.format(retryAfter ?? Duration.zero)}`),
         Network: ({ attempts }) => Effect.succeed(`no answer after ${attempts} attempts`)
@@ -65,7 +73,11 @@ const program = Effect.gen(function*() {
   for (const item of ["tea", "sand", "tea"]) console.log(`${item}: ${yield* order(item)}`)
 
   const created = (yield* server.executed).filter(({ status }) => status === 201)
-  console.log(`the server received ${(yield* server.received).length} requests and created ${created.length} order`)
+  console.log(
+    `the server received ${
+      (yield* server.received).length
+    } requests and created ${created.length} order`
+  )
 })
 
 await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(FetchHttpClient.layer)))

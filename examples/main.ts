@@ -1,5 +1,6 @@
 /**
- * The main job: every row of a file through one of the partner APIs, against a server that fails often, and then the server is asked how often it really did it.
+ * The main job: every row of a file through one of the partner APIs, against a server that fails
+ * often, and then the server is asked how often it really did it.
  *
  *     npm start                       sessions at Widget Session, for every row of examples/data/sessions.ndjson
  *     npm start -- --kill-after 100   dies after a hundred rows; the next `npm start` finishes the rest

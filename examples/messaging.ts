@@ -1,14 +1,23 @@
 /**
- * One-time codes and forms against an API whose transport fails and whose keys are rotated. `npx tsx examples/messaging.ts`
+ * One-time codes and forms against an API whose transport fails and whose keys are rotated.
+ * `npx tsx examples/messaging.ts`
  */
-import { FetchHttpClient, HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import {
+  FetchHttpClient,
+  HttpRouter,
+  HttpServerRequest,
+  HttpServerResponse
+} from "@effect/platform"
 import { Effect, Redacted, Schema } from "effect"
 import { Backoff, IdempotencyKey, Messaging } from "effect-resilience"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 const json = (status: number, body: object) => HttpServerResponse.json(body, { status })
 
-/** The API, as far as it is needed here: it knows one key, sends no mail directly, and its old form is closed. */
+/**
+ * The API, as far as it is needed here: it knows one key, sends no mail directly, and its old form
+ * is closed.
+ */
 const app = HttpRouter.empty.pipe(
   HttpRouter.post(
     "/v1/otp",
@@ -28,8 +37,15 @@ const app = HttpRouter.empty.pipe(
   HttpRouter.post("/v1/forms/survey/submissions", json(423, { message: "closed by response cap" }))
 )
 
-/** Of the first submission of a form the answer is lost, after it was taken. Later there are too many. */
-const faults = [FlakyApi.reset({ when: "after" }), FlakyApi.none, FlakyApi.rateLimited({ retryAfter: 45 })]
+/**
+ * Of the first submission of a form the answer is lost, after it was taken. Later there are too
+ * many.
+ */
+const faults = [
+  FlakyApi.reset({ when: "after" }),
+  FlakyApi.none,
+  FlakyApi.rateLimited({ retryAfter: 45 })
+]
 let submissions = 0
 const script: FlakyApi.Script = ({ path }) =>
   (path.startsWith("/v1/forms/contact") ? faults[submissions++] : undefined) ?? FlakyApi.none
@@ -49,7 +65,9 @@ const program = Effect.gen(function*() {
   const sent = yield* IdempotencyKey.provideNew(
     messaging.sendOtp({ to: "ada@example.com", route: "direct", fallbackRoute: "queued" })
   )
-  console.log(`a code is on its way over the route "${sent.route}", which is the fallback: ${sent.isFallback}`)
+  console.log(
+    `a code is on its way over the route "${sent.route}", which is the fallback: ${sent.isFallback}`
+  )
   console.log(`for the support: ${JSON.stringify(Messaging.correlation(sent))}`)
   const attempt = { sessionId: sent.session_id, otp: Redacted.make("481516") }
   const { verified } = yield* IdempotencyKey.provideNew(messaging.verifyOtp(attempt))
@@ -66,10 +84,20 @@ const program = Effect.gen(function*() {
     console.log(`${formId}: ${told}`)
   }
 
-  const error = yield* Effect.flip(IdempotencyKey.provideNew(messaging.sendOtp({ to: "bob@example.com" })))
+  const error = yield* Effect.flip(
+    IdempotencyKey.provideNew(messaging.sendOtp({ to: "bob@example.com" }))
+  )
   const { endpoint, keyFingerprint, message, status } = yield* messaging.record(error)
-  console.log(`${endpoint}: ${status}, ${message}, fingerprint of the key: ${String(keyFingerprint).length} digits`)
-  console.log(`executed forms: ${(yield* server.executed).filter(({ path }) => path.includes("contact")).length}`)
+  console.log(
+    `${endpoint}: ${status}, ${message}, fingerprint of the key: ${
+      String(keyFingerprint).length
+    } digits`
+  )
+  console.log(
+    `executed forms: ${
+      (yield* server.executed).filter(({ path }) => path.includes("contact")).length
+    }`
+  )
 })
 
 await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(FetchHttpClient.layer)))

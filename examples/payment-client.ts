@@ -1,5 +1,6 @@
 /**
- * A client that may be killed at any moment and started again: `npx tsx examples/payment-client.ts <url> <order> <cents> [folder]`
+ * A client that may be killed at any moment and started again:
+ * `npx tsx examples/payment-client.ts <url> <order> <cents> [folder]`
  *
  * Its idempotency keys are in files in the folder, one for each order.
  */
@@ -41,11 +42,14 @@ const program = Effect.gen(function*() {
     IdempotencyKey.provide(key),
     Effect.catchTags({
       Validation: ({ message }) => Effect.succeed(`${order}: refused, ${message}`),
-      // The server cannot say whether it charged, or has forgotten the key by now. Somebody has to look.
+      // The server cannot say whether it charged, or has forgotten the key by now. Somebody has to
+      // look.
       Conflict: ({ message }) => Effect.succeed(`${order}: not clear, ${message}`),
       UnknownOutcome: ({ message }) => Effect.succeed(`${order}: not clear, ${message}`)
     })
   )
 })
 
-NodeRuntime.runMain(Effect.flatMap(program, Console.log).pipe(Effect.provide(FetchHttpClient.layer)))
+NodeRuntime.runMain(
+  Effect.flatMap(program, Console.log).pipe(Effect.provide(FetchHttpClient.layer))
+)

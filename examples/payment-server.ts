@@ -1,8 +1,9 @@
 /**
- * A server that charges once, whatever its clients and its own process go through: `npx tsx examples/payment-server.ts [folder] [port]`
+ * A server that charges once, whatever its clients and its own process go through:
+ * `npx tsx examples/payment-server.ts [folder] [port]`
  *
- * Keys, responses and charges are in a database file in the folder. Stop the server, start it again, and a request that was answered before is answered
- * with the same receipt.
+ * Keys, responses and charges are in a database file in the folder. Stop the server, start it
+ * again, and a request that was answered before is answered with the same receipt.
  */
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
@@ -30,7 +31,9 @@ const charge = Effect.gen(function*() {
   const { cents, order } = yield* HttpServerRequest.schemaBodyJson(Charge)
   yield* sql`INSERT INTO charges (customer_order, cents) VALUES (${order}, ${cents})`
   yield* Effect.sleep("1 second")
-  const [{ receipt }] = yield* Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ receipt: Schema.Number })))(
+  const [{ receipt }] = yield* Schema.decodeUnknown(
+    Schema.Tuple(Schema.Struct({ receipt: Schema.Number }))
+  )(
     yield* sql`SELECT max(id) AS receipt FROM charges`
   )
   return yield* HttpServerResponse.json({ order, receipt }, { status: 201 })
@@ -56,7 +59,8 @@ const router = HttpRouter.empty.pipe(
 const table = Layer.effectDiscard(
   Effect.flatMap(
     SqlClient.SqlClient,
-    (sql) => sql`CREATE TABLE IF NOT EXISTS charges (id INTEGER PRIMARY KEY, customer_order TEXT, cents INTEGER)`
+    (sql) =>
+      sql`CREATE TABLE IF NOT EXISTS charges (id INTEGER PRIMARY KEY, customer_order TEXT, cents INTEGER)`
   )
 )
 

@@ -1,12 +1,15 @@
 /**
- * A pipeline from a configuration file, what it says in the worst case, and what a wrong one is refused for: `npx tsx examples/pipeline-from-json.ts`
+ * A pipeline from a configuration file, what it says in the worst case, and what a wrong one is
+ * refused for: `npx tsx examples/pipeline-from-json.ts`
  */
 import { Effect, Schema } from "effect"
 import { Operation, Pipeline } from "effect-resilience"
 import { ArrayFormatter } from "effect/ParseResult"
 import * as fs from "node:fs"
 
-const json: unknown = JSON.parse(fs.readFileSync(new URL("./data/pipeline.json", import.meta.url), "utf8"))
+const json: unknown = JSON.parse(
+  fs.readFileSync(new URL("./data/pipeline.json", import.meta.url), "utf8")
+)
 
 const wrong: ReadonlyArray<unknown> = [
   { totalTimeout: "5 seconds", attemptTimeout: "10 seconds" },

@@ -30,7 +30,11 @@ const program = Effect.gen(function*() {
       ...Array.from({ length: 9 }, () => FlakyApi.unavailable())
     ])
   })
-  const client = yield* ApiClient.make({ name: "catalogue", baseUrl: server.url, pipeline: yield* Catalogue })
+  const client = yield* ApiClient.make({
+    name: "catalogue",
+    baseUrl: server.url,
+    pipeline: yield* Catalogue
+  })
 
   for (let call = 1; call <= 5; call++) {
     const outcome = yield* client.get("/v1/items/1").pipe(
@@ -46,6 +50,10 @@ const program = Effect.gen(function*() {
 })
 
 await Effect.runPromise(
-  program.pipe(Effect.scoped, Effect.provide(Catalogue.layer), Effect.provide(FetchHttpClient.layer))
+  program.pipe(
+    Effect.scoped,
+    Effect.provide(Catalogue.layer),
+    Effect.provide(FetchHttpClient.layer)
+  )
 )
 console.log(Pipeline.describe(stages).text)

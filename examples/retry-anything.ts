@@ -1,5 +1,6 @@
 /**
- * Trying again without HTTP: any effect, with errors of its own. `npx tsx examples/retry-anything.ts`
+ * Trying again without HTTP: any effect, with errors of its own.
+ * `npx tsx examples/retry-anything.ts`
  */
 import { Data, Effect } from "effect"
 import { Backoff, Operation, Retry, RetryBudget, Verdict } from "effect-resilience"
@@ -31,7 +32,11 @@ const verdict = (error: StoreError): Verdict.Verdict => {
   }
 }
 
-const policy = { backoff: Backoff.exponential({ base: "2 millis", cap: "20 millis" }), retries: 3, verdict }
+const policy = {
+  backoff: Backoff.exponential({ base: "2 millis", cap: "20 millis" }),
+  retries: 3,
+  verdict
+}
 
 const show = (title: string, failures: ReadonlyArray<StoreError>, operation: Operation.Operation) =>
   Effect.gen(function*() {
@@ -57,16 +62,22 @@ const program = Effect.gen(function*() {
   yield* show("lost, append once", [new Lost()], Operation.once)
   yield* show("lost, but twice is the same as once", [new Lost()], Operation.idempotent)
 
-  // Ten callers fail together and share one budget of four retries, so six of them stop after one call.
+  // Ten callers fail together and share one budget of four retries, so six of them stop after one
+  // call.
   const budget = yield* RetryBudget.make({ ratio: 0.1, capacity: 4, reservePerSecond: 0 })
   const stores = Array.from({ length: 10 }, () => makeStore([busy]))
   const outcomes = yield* Effect.forEach(
     stores,
-    ({ append }) => Effect.option(Retry.retry(append, { ...policy, operation: Operation.once, budget })),
+    ({ append }) =>
+      Effect.option(Retry.retry(append, { ...policy, operation: Operation.once, budget })),
     { concurrency: "unbounded" }
   )
   const stored = outcomes.filter((outcome) => outcome._tag === "Some").length
-  console.log(`ten at once on a budget of four: stored ${stored}, calls ${stores.reduce((n, s) => n + s.calls(), 0)}`)
+  console.log(
+    `ten at once on a budget of four: stored ${stored}, calls ${
+      stores.reduce((n, s) => n + s.calls(), 0)
+    }`
+  )
 })
 
 await Effect.runPromise(program)

@@ -1,8 +1,10 @@
 /**
  * A retry storm, and how it is stopped: `npx tsx examples/storm.ts`
  *
- * Forty calls a second go to a server that can do sixty. For five seconds eighty come. With plain retries, the requests that time out are sent again, and the
- * server never comes out from under them. With the standard pipeline the circuit opens, the server gets its breath back, and the calls go on.
+ * Forty calls a second go to a server that can do sixty. For five seconds eighty come. With plain
+ * retries, the requests that time out are sent again, and the server never comes out from under
+ * them. With the standard pipeline the circuit opens, the server gets its breath back, and the
+ * calls go on.
  *
  * Both curves are drawn in examples/out/storm.svg.
  */
@@ -28,17 +30,26 @@ const program = Effect.gen(function*() {
   const pipeline = yield* Pipeline.make({ ...Pipeline.standard, operation: Operation.read })
   const standard = yield* curveOf((call) => Pipeline.protect(call, pipeline))
 
-  const phases = [["before the spike", 5, spike.from], ["after it, to the end", 60, seconds]] as const
+  const phases = [["before the spike", 5, spike.from], [
+    "after it, to the end",
+    60,
+    seconds
+  ]] as const
   for (const [phase, from, to] of phases) {
     console.log(`answered calls a second, ${phase}:`)
     console.log(`  plain retries       ${mean(plain.succeeded, from, to).toFixed(1)}`)
     console.log(`  standard pipeline   ${mean(standard.succeeded, from, to).toFixed(1)}`)
   }
   const sent = (counts: ReadonlyArray<number>) => counts.reduce((sum, count) => sum + count, 0)
-  console.log(`requests sent in all: plain ${sent(plain.requests)}, standard ${sent(standard.requests)}`)
+  console.log(
+    `requests sent in all: plain ${sent(plain.requests)}, standard ${sent(standard.requests)}`
+  )
 
   fs.mkdirSync(new URL(".", file), { recursive: true })
-  fs.writeFileSync(file, chart({ plain: plain.succeeded, standard: standard.succeeded, spike, seconds }))
+  fs.writeFileSync(
+    file,
+    chart({ plain: plain.succeeded, standard: standard.succeeded, spike, seconds })
+  )
   console.log("drawn in examples/out/storm.svg")
 })
 

@@ -1,7 +1,9 @@
 /**
- * What an operator sees: a log line for each call that failed, figures by endpoint, spans as a tree, metrics for Prometheus. `npx tsx examples/telemetry.ts`
+ * What an operator sees: a log line for each call that failed, figures by endpoint, spans as a
+ * tree, metrics for Prometheus. `npx tsx examples/telemetry.ts`
  *
- * The library counts, traces and logs with what Effect has for it. Here OpenTelemetry exports that, as it would in production.
+ * The library counts, traces and logs with what Effect has for it. Here OpenTelemetry exports that,
+ * as it would in production.
  */
 import * as Metrics from "@effect/opentelemetry/Metrics"
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
@@ -61,4 +63,6 @@ const program = Effect.gen(function*() {
   yield* Console.log(yield* Effect.promise(() => Report.prometheus(producer)))
 })
 
-await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide([sdk, FetchHttpClient.layer, Logger.logFmt])))
+await Effect.runPromise(
+  Effect.scoped(program).pipe(Effect.provide([sdk, FetchHttpClient.layer, Logger.logFmt]))
+)

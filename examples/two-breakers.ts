@@ -1,5 +1,6 @@
 /**
- * Two upstreams, a breaker for each: one is down, the other does not notice. `npx tsx examples/two-breakers.ts`
+ * Two upstreams, a breaker for each: one is down, the other does not notice.
+ * `npx tsx examples/two-breakers.ts`
  */
 import { FetchHttpClient, HttpServerResponse } from "@effect/platform"
 import { Effect, Layer } from "effect"
@@ -8,7 +9,11 @@ import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 /** Payments open early: a failed payment is dear. */
 class Payments extends CircuitBreaker.Tag("Payments")<Payments>() {}
-const payments = Payments.layer({ window: CircuitBreaker.count(10), minimumCalls: 3, failureRate: 0.3 })
+const payments = Payments.layer({
+  window: CircuitBreaker.count(10),
+  minimumCalls: 3,
+  failureRate: 0.3
+})
 
 /** For search the defaults will do. */
 class Search extends CircuitBreaker.Tag("Search")<Search>() {}
@@ -33,7 +38,9 @@ const program = Effect.gen(function*() {
 
   /** A page needs the search, and shows the balance where it can be had. */
   const page = Effect.gen(function*() {
-    const found = yield* searchClient.get("/v1/search").pipe(Effect.map(({ status }) => `found (${status})`))
+    const found = yield* searchClient.get("/v1/search").pipe(
+      Effect.map(({ status }) => `found (${status})`)
+    )
     const balance = yield* paymentsClient.get("/v1/balance").pipe(
       Effect.as("balance"),
       Effect.catchTag("CircuitOpen", () => Effect.succeed("no balance, not asked")),
@@ -54,7 +61,9 @@ const program = Effect.gen(function*() {
   console.log(`payments: ${yield* (yield* Payments).state(paymentsServer.url)}`)
   console.log(`search: ${yield* (yield* Search).state(searchServer.url)}`)
   const received = Effect.map(paymentsServer.received, ({ length }) => length)
-  console.log(`payments received ${yield* received} requests, search ${(yield* searchServer.received).length}`)
+  console.log(
+    `payments received ${yield* received} requests, search ${(yield* searchServer.received).length}`
+  )
 })
 
 await Effect.runPromise(program.pipe(

@@ -23,7 +23,8 @@ export const renderings = (value: unknown): ReadonlyArray<string> => {
 }
 
 /** Space beside punctuation and the kind of quote say nothing about a value. */
-const normalise = (text: string): string => text.replaceAll("'", "\"").replace(/\s*([[\]{}(),:])\s*/g, "$1")
+const normalise = (text: string): string =>
+  text.replaceAll("'", "\"").replace(/\s*([[\]{}(),:])\s*/g, "$1")
 
 const says = (value: unknown, expected: string): boolean =>
   typeof value === "string"

@@ -1,13 +1,16 @@
 /**
  * Turns the examples of README.md, docs/ and the doc comments in src/ into tests.
  *
- * - A `ts` fence is a complete module. It is type-checked with the project's settings and run; `ts no-run` is only type-checked.
- * - `expression // => text` asserts: the text is the value's `util.inspect` or JSON form, in any spacing (a string may go without quotes).
- *   It also works inside `console.log(...)`, after `await` and `yield*`, and after `const x = ...`. An assertion that the
- *   example never reaches fails.
+ * - A `ts` fence is a complete module. It is type-checked with the project's settings and run;
+ *   `ts no-run` is only type-checked.
+ * - `expression // => text` asserts: the text is the value's `util.inspect` or JSON form, in any
+ *   spacing (a string may go without quotes). It also works inside `console.log(...)`, after
+ *   `await` and `yield*`, and after `const x = ...`. An assertion that the example never reaches
+ *   fails.
  * - A `json` fence must parse. Fences of other languages are left alone.
  *
- * Line n of a fence is line n + 1 of the generated module, so every failure can name the line of the document.
+ * Line n of a fence is line n + 1 of the generated module, so every failure can name the line of
+ * the document.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -42,7 +45,12 @@ export interface Example {
 const fencesOf = (file: string, lines: ReadonlyArray<string>, firstLine: number): Array<Fence> => {
   const found: Array<Fence> = []
   let open:
-    | { readonly indent: number; readonly marks: string; readonly info: string; readonly start: number }
+    | {
+      readonly indent: number
+      readonly marks: string
+      readonly info: string
+      readonly start: number
+    }
     | undefined
   lines.forEach((text, index) => {
     const mark = /^(\s*)(`{3,}|~{3,})\s*(.*)$/.exec(text)
@@ -143,14 +151,19 @@ const rewrite = ({ file, line, code }: Fence): Rewritten => {
       const where = placeOf(pos)
       assertions.push(where)
       edits.push({ at: subject.getStart(source), text: "__check((" })
-      edits.push({ at: subject.end, text: `), ${JSON.stringify(expected)}, ${JSON.stringify(where)})` })
+      edits.push({
+        at: subject.end,
+        text: `), ${JSON.stringify(expected)}, ${JSON.stringify(where)})`
+      })
     }
   }
   visit(source)
   const problems: Array<string> = []
   for (const match of code.matchAll(/\/\/ =>/g)) {
     if (!seen.has(match.index)) {
-      problems.push(`${placeOf(match.index)}: "// =>" must end the line of a statement with a value`)
+      problems.push(
+        `${placeOf(match.index)}: "// =>" must end the line of a statement with a value`
+      )
     }
   }
   const rewritten = edits.sort((a, b) => b.at - a.at)
@@ -163,11 +176,15 @@ const write = (file: string, text: string): void => {
   if (!fs.existsSync(file) || fs.readFileSync(file, "utf8") !== text) fs.writeFileSync(file, text)
 }
 
-/** Writes one module per `ts` fence of `root` into `out`, and removes the modules of fences that are gone. */
+/**
+ * Writes one module per `ts` fence of `root` into `out`, and removes the modules of fences that are
+ * gone.
+ */
 export const generate = (root: string, out: string): Array<Example> => {
   fs.mkdirSync(out, { recursive: true })
   write(path.join(out, ".gitignore"), "*\n")
-  const assert = path.relative(out, path.join(repository, "scripts/doc-assert.js")).split(path.sep).join("/")
+  const assert = path.relative(out, path.join(repository, "scripts/doc-assert.js")).split(path.sep)
+    .join("/")
   const examples = extract(root).flatMap((fence): Array<Example> => {
     const name = `${fence.file}:${fence.line}`
     if (fence.language === "json") {
@@ -175,13 +192,20 @@ export const generate = (root: string, out: string): Array<Example> => {
         JSON.parse(fence.code)
         return [{ fence, name, assertions: [], problems: [] }]
       } catch (error) {
-        return [{ fence, name, assertions: [], problems: [`${name}: not JSON: ${(error as Error).message}`] }]
+        return [{
+          fence,
+          name,
+          assertions: [],
+          problems: [`${name}: not JSON: ${(error as Error).message}`]
+        }]
       }
     }
     if (fence.language !== "ts" && fence.language !== "typescript") return []
     const { code, assertions, problems } = rewrite(fence)
     const module = path.join(out, `${fence.file.replace(/[^A-Za-z0-9]+/g, "-")}-L${fence.line}.ts`)
-    const header = assertions.length > 0 ? `import { check as __check } from "${assert}"` : "export {}"
+    const header = assertions.length > 0
+      ? `import { check as __check } from "${assert}"`
+      : "export {}"
     write(module, `${header}\n${code}\n`)
     return [{ fence, name, module, assertions, problems }]
   })
@@ -216,12 +240,17 @@ export const typeCheck = (examples: ReadonlyArray<Example>): Map<Example, Array<
   for (const [module, example] of byModule) {
     const source = program.getSourceFile(module)
     if (source === undefined) continue
-    const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
+    const found = [
+      ...program.getSyntacticDiagnostics(source),
+      ...program.getSemanticDiagnostics(source)
+    ]
     errors.set(
       example,
       found.map(({ start, messageText, code }) => {
         const line = source.getLineAndCharacterOfPosition(start ?? 0).line + example.fence.line
-        return `${example.fence.file}:${line}: error TS${code}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`
+        return `${example.fence.file}:${line}: error TS${code}: ${
+          ts.flattenDiagnosticMessageText(messageText, "\n")
+        }`
       })
     )
   }
@@ -231,7 +260,8 @@ export const typeCheck = (examples: ReadonlyArray<Example>): Map<Example, Array<
 /** The line of the document an error was thrown at, or that of the fence. */
 const placeOfError = ({ fence, module = "", name }: Example, error: unknown): string => {
   const stack = error instanceof Error ? error.stack ?? "" : ""
-  const [, line] = new RegExp(`${path.basename(module).replaceAll(".", "\\.")}[^:\\n]*:(\\d+)`).exec(stack) ?? []
+  const [, line] =
+    new RegExp(`${path.basename(module).replaceAll(".", "\\.")}[^:\\n]*:(\\d+)`).exec(stack) ?? []
   return line === undefined ? name : `${fence.file}:${fence.line + Number(line) - 1}`
 }
 
@@ -242,11 +272,16 @@ export const run = async (example: Example): Promise<void> => {
   try {
     await import(/* @vite-ignore */ pathToFileURL(example.module).href)
   } catch (error) {
-    // A failure to load the module comes from outside this realm, so `instanceof Error` would miss it.
+    // A failure to load the module comes from outside this realm, so `instanceof Error` would miss
+    // it.
     const message = String((error as { readonly message?: unknown } | null)?.message ?? error)
-    if (example.assertions.some((where) => message.startsWith(`${where}: `))) throw new Error(message, { cause: error })
+    if (example.assertions.some((where) => message.startsWith(`${where}: `))) {
+      throw new Error(message, { cause: error })
+    }
     throw new Error(`${placeOfError(example, error)}: ${message}`, { cause: error })
   }
   const missed = example.assertions.filter((where) => !wasReached(where))
-  if (missed.length > 0) throw new Error(`${missed.join(", ")}: the example never reaches this assertion`)
+  if (missed.length > 0) {
+    throw new Error(`${missed.join(", ")}: the example never reaches this assertion`)
+  }
 }

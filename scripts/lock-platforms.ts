@@ -1,9 +1,10 @@
 /**
  * Completes package-lock.json with the platform builds that npm left out.
  *
- * Tools such as esbuild and dprint declare one optional package per platform. `npm install` drops those it could not fetch
- * while it wrote the lock, and `npm ci` then refuses the lock ("Missing: ... from lock file"). Their versions are pinned by
- * the package that declares them, so the missing entries can be written without asking anyone.
+ * Tools such as esbuild and dprint declare one optional package per platform. `npm install` drops
+ * those it could not fetch while it wrote the lock, and `npm ci` then refuses the lock ("Missing:
+ * ... from lock file"). Their versions are pinned by the package that declares them, so the missing
+ * entries can be written without asking anyone.
  *
  * Usage: `npm run lock:complete`, after a change of dependencies.
  */
@@ -24,8 +25,29 @@ interface Lock {
   packages: Record<string, LockEntry>
 }
 
-const systems = ["aix", "android", "darwin", "freebsd", "linux", "netbsd", "openbsd", "openharmony", "sunos", "win32"]
-const processors = ["arm64", "arm", "ia32", "loong64", "mips64el", "ppc64", "riscv64", "s390x", "x64"]
+const systems = [
+  "aix",
+  "android",
+  "darwin",
+  "freebsd",
+  "linux",
+  "netbsd",
+  "openbsd",
+  "openharmony",
+  "sunos",
+  "win32"
+]
+const processors = [
+  "arm64",
+  "arm",
+  "ia32",
+  "loong64",
+  "mips64el",
+  "ppc64",
+  "riscv64",
+  "s390x",
+  "x64"
+]
 
 /** What a package runs on, read from its name; undefined when the name does not say. */
 export const platformOf = (name: string): Pick<LockEntry, "os" | "cpu" | "libc"> | undefined => {
@@ -33,11 +55,16 @@ export const platformOf = (name: string): Pick<LockEntry, "os" | "cpu" | "libc">
   const os = systems.find((system) => words.includes(system))
   const cpu = processors.find((processor) => words.includes(processor))
   if (os === undefined || cpu === undefined) return undefined
-  const libc = words.includes("musl") ? "musl" : words.includes("gnu") || words.includes("glibc") ? "glibc" : undefined
+  const libc = words.includes("musl")
+    ? "musl"
+    : words.includes("gnu") || words.includes("glibc")
+    ? "glibc"
+    : undefined
   return { cpu: [cpu], os: [os], ...(os === "linux" && libc !== undefined ? { libc: [libc] } : {}) }
 }
 
-const byPath = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => a.localeCompare(b, "en")
+const byPath = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
+  a.localeCompare(b, "en")
 
 /** Adds the missing entries and returns their names. */
 export const complete = (lock: Lock): Array<string> => {
@@ -46,7 +73,10 @@ export const complete = (lock: Lock): Array<string> => {
     for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
       const path = `node_modules/${name}`
       const platform = platformOf(name)
-      if (lock.packages[path] !== undefined || platform === undefined || !/^\d+\.\d+\.\d+/.test(version)) continue
+      if (
+        lock.packages[path] !== undefined || platform === undefined ||
+        !/^\d+\.\d+\.\d+/.test(version)
+      ) continue
       const { os, cpu, libc } = platform
       lock.packages[path] = {
         version,

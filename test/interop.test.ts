@@ -6,7 +6,10 @@ import { Effect, Either, ParseResult, Schema } from "effect"
 import { ApiClient, type ApiError, ErrorResponse } from "effect-resilience"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
-/** A decoder of error bodies as a program on `@effect/schema` has it: `{ "oops": { "text", "nr" } }`. */
+/**
+ * A decoder of error bodies as a program on `@effect/schema` has it:
+ * `{ "oops": { "text", "nr" } }`.
+ */
 const OldErrorBody = OldSchema.transform(
   OldSchema.Struct({
     oops: OldSchema.Struct({
@@ -17,7 +20,10 @@ const OldErrorBody = OldSchema.transform(
   OldSchema.Struct({ message: OldSchema.String, code: OldSchema.UndefinedOr(OldSchema.String) }),
   {
     strict: true,
-    decode: ({ oops }) => ({ message: oops.text, code: oops.nr === undefined ? undefined : `E${oops.nr}` }),
+    decode: ({ oops }) => ({
+      message: oops.text,
+      code: oops.nr === undefined ? undefined : `E${oops.nr}`
+    }),
     encode: ({ code, message }) => ({
       oops: { text: message, ...(code === undefined ? {} : { nr: Number(code.slice(1)) }) }
     })
@@ -25,19 +31,28 @@ const OldErrorBody = OldSchema.transform(
 )
 
 /** The adapter: the old decoder runs as the decoding half of a transformation of today's Schema. */
-const adapted = <A extends ApiClient.ErrorBody, I>(old: OldSchema.Schema<A, I>): ErrorResponse.Decoder => {
+const adapted = <A extends ApiClient.ErrorBody, I>(
+  old: OldSchema.Schema<A, I>
+): ErrorResponse.Decoder => {
   const decode = OldSchema.decodeUnknownEither(old)
-  return Schema.transformOrFail(Schema.Unknown, Schema.Unknown as Schema.Schema<ApiClient.ErrorBody, unknown>, {
-    strict: true,
-    decode: (input, _, ast) =>
-      Either.mapLeft(decode(input), ({ message }) => new ParseResult.Type(ast, input, message)),
-    encode: (body, _, ast) => ParseResult.fail(new ParseResult.Forbidden(ast, body, "error bodies are only read"))
-  })
+  return Schema.transformOrFail(
+    Schema.Unknown,
+    Schema.Unknown as Schema.Schema<ApiClient.ErrorBody, unknown>,
+    {
+      strict: true,
+      decode: (input, _, ast) =>
+        Either.mapLeft(decode(input), ({ message }) => new ParseResult.Type(ast, input, message)),
+      encode: (body, _, ast) =>
+        ParseResult.fail(new ParseResult.Forbidden(ast, body, "error bodies are only read"))
+    }
+  )
 }
 
-const bytes = (body: unknown) => new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body))
+const bytes = (body: unknown) =>
+  new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body))
 
-const read = (body: unknown, schema: ErrorResponse.Decoder) => ErrorResponse.decode(bytes(body), { schema })
+const read = (body: unknown, schema: ErrorResponse.Decoder) =>
+  ErrorResponse.decode(bytes(body), { schema })
 
 /** A GET against a server that answers 422 with this body. */
 const failure = (body: string) =>
@@ -46,7 +61,11 @@ const failure = (body: string) =>
       app: HttpServerResponse.empty(),
       script: () => FlakyApi.status(422, { body, headers: { "content-type": "application/json" } })
     })
-    const client = yield* ApiClient.make({ name: "old", baseUrl: api.url, errorBody: adapted(OldErrorBody) })
+    const client = yield* ApiClient.make({
+      name: "old",
+      baseUrl: api.url,
+      errorBody: adapted(OldErrorBody)
+    })
     return yield* Effect.flip(client.get("/v1/things"))
   }).pipe(Effect.scoped, Effect.provide(NodeHttpClient.layerUndici))
 
@@ -62,21 +81,31 @@ describe("an error body decoder written with @effect/schema", () => {
 
   it.effect("E5: plugs into ErrorResponse through a small adapter", () =>
     Effect.gen(function*() {
-      expect(yield* read({ oops: { text: "no such widget", nr: "17" } }, adapted(OldErrorBody))).toEqual({
-        message: "no such widget",
-        code: "E17"
-      })
+      expect(yield* read({ oops: { text: "no such widget", nr: "17" } }, adapted(OldErrorBody)))
+        .toEqual({
+          message: "no such widget",
+          code: "E17"
+        })
     }))
 
   it.effect("E5: what does not fit says nothing, and never fails the call", () =>
     Effect.gen(function*() {
-      const bodies = [{ oops: { text: "" } }, { oops: { text: "x", nr: "seventeen" } }, {}, null, "<html>", ""]
+      const bodies = [
+        { oops: { text: "" } },
+        { oops: { text: "x", nr: "seventeen" } },
+        {},
+        null,
+        "<html>",
+        ""
+      ]
       const answers = yield* Effect.forEach(bodies, (body) => read(body, adapted(OldErrorBody)))
       expect(answers).toEqual(bodies.map(() => ({})))
     }))
 
   it("the adapter says where the body did not fit, in the words of the old package", () => {
-    const decoded = Schema.decodeUnknownEither(adapted(OldErrorBody))({ oops: { text: "x", nr: "seventeen" } })
+    const decoded = Schema.decodeUnknownEither(adapted(OldErrorBody))({
+      oops: { text: "x", nr: "seventeen" }
+    })
     expect(Either.isLeft(decoded) && decoded.left.message).toContain("[\"nr\"]")
   })
 

@@ -18,5 +18,8 @@ export const line = (
   `${done} sent, ${skipped} skipped, ${failed} failed of ${total}; ${retried} retried, ${
     ratePerSecond.toFixed(0)
   } a second` +
-  Option.match(timeLeft, { onNone: () => "", onSome: (left) => `, ${Duration.toSeconds(left).toFixed(0)} s left` }) +
+  Option.match(timeLeft, {
+    onNone: () => "",
+    onSome: (left) => `, ${Duration.toSeconds(left).toFixed(0)} s left`
+  }) +
   (paused ? ", paused" : "")

@@ -1,4 +1,7 @@
-/** A server for documents that fails three requests in ten for a while, some of them after it has stored the document. */
+/**
+ * A server for documents that fails three requests in ten for a while, some of them after it has
+ * stored the document.
+ */
 import { HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Schema } from "effect"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
@@ -6,7 +9,9 @@ import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 const Document = Schema.Struct({ source: Schema.String, text: Schema.String })
 
 const app = HttpServerRequest.schemaBodyJson(Document).pipe(
-  Effect.flatMap(({ source }) => HttpServerResponse.json({ document_id: `stored-${source}` }, { status: 201 }))
+  Effect.flatMap(({ source }) =>
+    HttpServerResponse.json({ document_id: `stored-${source}` }, { status: 201 })
+  )
 )
 
 const storm = FlakyApi.seeded({
@@ -20,6 +25,7 @@ const storm = FlakyApi.seeded({
   ]
 })
 
-const script: FlakyApi.Script = (call) => call.index >= 300 && call.index < 500 ? storm(call) : FlakyApi.none
+const script: FlakyApi.Script = (call) =>
+  call.index >= 300 && call.index < 500 ? storm(call) : FlakyApi.none
 
 export const server = FlakyApi.make({ app, script })

@@ -1,4 +1,7 @@
-/** An identity verification session for each customer. Some customers have no reference, and some belong to an environment whose key was revoked. */
+/**
+ * An identity verification session for each customer. Some customers have no reference, and some
+ * belong to an environment whose key was revoked.
+ */
 import { Effect, Redacted } from "effect"
 import { FaceSign } from "effect-resilience"
 import * as Server from "../../test/support/faceSignServer.js"
@@ -22,7 +25,10 @@ export const faceSign: Partner<Customer> = {
   connect: Effect.gen(function*() {
     const server = yield* Server.make({ script: weather("facesign") })
     const current = yield* FaceSign.make({ baseUrl: server.url, auth: Redacted.make(Server.auth) })
-    const old = yield* FaceSign.make({ baseUrl: server.url, auth: Redacted.make("sk_test_revoked") })
+    const old = yield* FaceSign.make({
+      baseUrl: server.url,
+      auth: Redacted.make("sk_test_revoked")
+    })
     return {
       server,
       carryOut: ({ environment, reference }) =>

@@ -1,4 +1,7 @@
-/** The result of each visit. Some results have a code that nobody knows, and some visits are not in the tenant. */
+/**
+ * The result of each visit. Some results have a code that nobody knows, and some visits are not in
+ * the tenant.
+ */
 import { Effect, Redacted } from "effect"
 import { FieldActivities } from "effect-resilience"
 import * as Server from "../../test/support/fieldActivitiesServer.js"
@@ -23,7 +26,10 @@ export const fieldActivities: Partner<Visit> = {
   rows,
   connect: Effect.gen(function*() {
     const server = yield* Server.make({ script: weather("field-activities"), activities })
-    const field = yield* FieldActivities.make({ baseUrl: server.url, apiKey: Redacted.make(Server.apiKey) })
+    const field = yield* FieldActivities.make({
+      baseUrl: server.url,
+      apiKey: Redacted.make(Server.apiKey)
+    })
     return {
       server,
       carryOut: ({ activityId, code }) =>

@@ -1,4 +1,7 @@
-/** A one-time code for each user, over another route where the direct one lasts to fail. Some addresses are none, and one key is too narrow. */
+/**
+ * A one-time code for each user, over another route where the direct one lasts to fail. Some
+ * addresses are none, and one key is too narrow.
+ */
 import { Effect, Redacted } from "effect"
 import { Messaging } from "effect-resilience"
 import * as Server from "../../test/support/messagingServer.js"
@@ -21,11 +24,18 @@ export const messaging: Partner<User> = {
   rows,
   connect: Effect.gen(function*() {
     const server = yield* Server.make({ script: weather("messaging") })
-    const full = yield* Messaging.make({ baseUrl: server.url, apiKey: Redacted.make(Server.apiKey) })
-    const narrow = yield* Messaging.make({ baseUrl: server.url, apiKey: Redacted.make(Server.narrowKey) })
+    const full = yield* Messaging.make({
+      baseUrl: server.url,
+      apiKey: Redacted.make(Server.apiKey)
+    })
+    const narrow = yield* Messaging.make({
+      baseUrl: server.url,
+      apiKey: Redacted.make(Server.narrowKey)
+    })
     return {
       server,
-      carryOut: ({ address, key }) => (key === "full" ? full : narrow).sendOtp({ to: address, fallbackRoute: "relay" }),
+      carryOut: ({ address, key }) =>
+        (key === "full" ? full : narrow).sendOtp({ to: address, fallbackRoute: "relay" }),
       userMessage: Messaging.userMessage,
       created: Effect.sync(() => server.records.otps)
     }

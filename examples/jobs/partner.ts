@@ -1,7 +1,16 @@
-/** The main job against a partner API: every row, a few at a time, against a server that checks what the partner's document says, on a bad day. */
+/**
+ * The main job against a partner API: every row, a few at a time, against a server that checks what
+ * the partner's document says, on a bad day.
+ */
 import type { HttpClient } from "@effect/platform"
 import { Console, Duration, Effect, type Scope } from "effect"
-import { type ApiError, type CircuitBreaker, type Cooldown, type Idempotency, IdempotencyKey } from "effect-resilience"
+import {
+  type ApiError,
+  type CircuitBreaker,
+  type Cooldown,
+  type Idempotency,
+  IdempotencyKey
+} from "effect-resilience"
 import type * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as Report from "./report.js"
 import { timing } from "./timing.js"
@@ -45,7 +54,12 @@ export const main = <Row>({ connect, name, rows, what }: Partner<Row>) =>
         IdempotencyKey.provide(IdempotencyKey.derive(job, `row ${index}`)),
         Effect.match({
           onSuccess: () => ({ _tag: "Created", line: index + 1 }),
-          onFailure: (error) => ({ _tag: "Failed", line: index + 1, tag: error._tag, message: userMessage(error) })
+          onFailure: (error) => ({
+            _tag: "Failed",
+            line: index + 1,
+            tag: error._tag,
+            message: userMessage(error)
+          })
         })
       )
     const { clock, waitedSeconds } = yield* timing

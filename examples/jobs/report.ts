@@ -4,7 +4,12 @@ import { Console, Effect } from "effect"
 /** What became of one line. */
 export type Outcome =
   | { readonly _tag: "Created" | "Replayed"; readonly line: number }
-  | { readonly _tag: "Failed"; readonly line: number; readonly tag: string; readonly message: string }
+  | {
+    readonly _tag: "Failed"
+    readonly line: number
+    readonly tag: string
+    readonly message: string
+  }
 
 const failures = (outcomes: ReadonlyArray<Outcome>) =>
   outcomes.flatMap((outcome) => outcome._tag === "Failed" ? [outcome] : [])
@@ -20,13 +25,16 @@ const byTag = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<readonly [string
 
 const table = (rows: ReadonlyArray<readonly [string, string | number]>): string => {
   const width = Math.max(...rows.map(([label]) => label.length))
-  return rows.map(([label, value]) => `  ${label.padEnd(width)}  ${String(value).padStart(8)}`).join("\n")
+  return rows.map(([label, value]) => `  ${label.padEnd(width)}  ${String(value).padStart(8)}`)
+    .join("\n")
 }
 
 /** The failed rows by line number. */
 const failedRows = (outcomes: ReadonlyArray<Outcome>): string =>
   failures(outcomes)
-    .map(({ line, message, tag }) => `  line ${String(line).padStart(3)}  ${tag.padEnd(10)}  ${message}`)
+    .map(({ line, message, tag }) =>
+      `  line ${String(line).padStart(3)}  ${tag.padEnd(10)}  ${message}`
+    )
     .join("\n")
 
 /** What the server says: of what, how many it created, and how many of them more than once. */
@@ -50,7 +58,9 @@ const summary = (outcomes: ReadonlyArray<Outcome>, figures: Figures): string => 
   const replayed = count(outcomes, "Replayed")
   return table([
     ["created", count(outcomes, "Created")],
-    ...(replayed === 0 ? [] : [["replayed (an earlier attempt had created it)", replayed] as const]),
+    ...(replayed === 0
+      ? []
+      : [["replayed (an earlier attempt had created it)", replayed] as const]),
     ...byTag(outcomes).map(([tag, count]) => [`failed: ${tag}`, count] as const),
     ["attempts", attempts],
     ["retries", attempts - calls],
@@ -77,7 +87,10 @@ const verdict = (
 }
 
 /** Prints the rows that failed, the figures and the sentence, and says whether all is right. */
-export const print = (outcomes: ReadonlyArray<Outcome>, figures: Figures): Effect.Effect<boolean> => {
+export const print = (
+  outcomes: ReadonlyArray<Outcome>,
+  figures: Figures
+): Effect.Effect<boolean> => {
   const { right, sentence } = verdict(outcomes, figures.server)
   const report = `\nRows that failed, by line number:\n${failedRows(outcomes)}\n\n${
     summary(outcomes, figures)

@@ -1,4 +1,7 @@
-/** A document of the knowledge base for each page of a site, then a question that is answered later. Some pages are empty. */
+/**
+ * A document of the knowledge base for each page of a site, then a question that is answered later.
+ * Some pages are empty.
+ */
 import { Effect, Redacted } from "effect"
 import { IdempotencyKey, SiteChat } from "effect-resilience"
 import * as Server from "../../test/support/siteChatServer.js"
@@ -30,7 +33,8 @@ export const siteChat: Partner<Page> = {
     })
     return {
       server,
-      carryOut: ({ content, name }) => chat.createDocument({ kind: "text", sourceId: name, title: name, content }),
+      carryOut: ({ content, name }) =>
+        chat.createDocument({ kind: "text", sourceId: name, title: name, content }),
       userMessage: SiteChat.userMessage,
       created: Effect.sync(() => server.records.documents),
       finally: chat.ask({ message: "When do you open?" }, { within: "1 minute" }).pipe(

@@ -1,4 +1,7 @@
-/** A bad day for an API, the same in every run: a quarter of the attempts meet a fault, before or after the work was done, and a call meets two at most. */
+/**
+ * A bad day for an API, the same in every run: a quarter of the attempts meet a fault, before or
+ * after the work was done, and a call meets two at most.
+ */
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 export const weather = (seed: string): FlakyApi.Script =>

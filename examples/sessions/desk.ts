@@ -8,14 +8,17 @@ import { files } from "./settings.js"
 const Count = Schema.Struct({ created: Schema.Number, twice: Schema.Number })
 const Address = Schema.parseJson(Schema.Struct({ url: Schema.String }))
 
-/** How many sessions the server has created, and how many of them for a key that had one already. */
+/**
+ * How many sessions the server has created, and how many of them for a key that had one already.
+ */
 export const count = (url: string) =>
   HttpClient.get(`${url}/desk/count`).pipe(
     Effect.flatMap((response) => response.json),
     Effect.flatMap(Schema.decodeUnknown(Count))
   )
 
-export const close = (url: string) => HttpClient.execute(HttpClientRequest.post(`${url}/desk/close`))
+export const close = (url: string) =>
+  HttpClient.execute(HttpClientRequest.post(`${url}/desk/close`))
 
 /** The server that an earlier run left behind, if it still answers. */
 const running = Effect.gen(function*() {
@@ -25,7 +28,9 @@ const running = Effect.gen(function*() {
   return url
 }).pipe(Effect.option)
 
-/** A server in a process of its own, which outlives this one. Its first line says where it listens. */
+/**
+ * A server in a process of its own, which outlives this one. Its first line says where it listens.
+ */
 const start = Effect.tryPromise(async () => {
   const child = spawn(process.execPath, [...process.execArgv, files.server], {
     detached: true,

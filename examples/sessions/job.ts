@@ -1,7 +1,13 @@
 /** Creates a session for every row of a file. A row that fails is reported and the others go on. */
 import type { HttpClient } from "@effect/platform"
 import { Effect, Either, Schema } from "effect"
-import { ApiError, type CircuitBreaker, type Idempotency, IdempotencyKey, WidgetSession } from "effect-resilience"
+import {
+  ApiError,
+  type CircuitBreaker,
+  type Idempotency,
+  IdempotencyKey,
+  WidgetSession
+} from "effect-resilience"
 import type { Outcome } from "../jobs/report.js"
 import { secretKeys } from "./settings.js"
 
@@ -23,15 +29,17 @@ const sessions = (row: Row, baseUrl: string) =>
   })
 
 /**
- * One row. Its key comes from what the row is, so a second run of the whole file, after a crash in the middle of the first, names every session
- * as the first one did, and the server does not create it again.
+ * One row. Its key comes from what the row is, so a second run of the whole file, after a crash in
+ * the middle of the first, names every session as the first one did, and the server does not create
+ * it again.
  */
 const create = (job: IdempotencyKey.IdempotencyKey, row: Row, baseUrl: string) =>
   Effect.flatMap(sessions(row, baseUrl), ({ createSession }) => {
     // Rows are sent as they are: whether they are valid is for the API to say.
     const call = createSession(row.user)
     return call.pipe(
-      // The session was created and its answer broke off on the way. The same key asks for the same answer again.
+      // The session was created and its answer broke off on the way. The same key asks for the same
+      // answer again.
       Effect.retry({ while: ApiError.isUnreadable, times: 2 }),
       IdempotencyKey.provide(IdempotencyKey.derive(job, `${row.partnerId}/${row.user.user_id}`))
     )
@@ -46,7 +54,10 @@ const failed = (line: number, error: Failure): Outcome => ({
   message: error.message
 })
 
-/** Runs the job over the lines of a file, a few at a time; `onOutcome` hears of each line as it is done. */
+/**
+ * Runs the job over the lines of a file, a few at a time; `onOutcome` hears of each line as it is
+ * done.
+ */
 export const run = <R>(
   lines: ReadonlyArray<string>,
   baseUrl: string,
@@ -58,7 +69,12 @@ export const run = <R>(
       const line = index + 1
       const row = Schema.decodeUnknownEither(Row)(text)
       const outcome: Effect.Effect<Outcome, never, HttpClient.HttpClient> = Either.isLeft(row)
-        ? Effect.succeed({ _tag: "Failed", line, tag: "Unparsable", message: "this line is not a row" })
+        ? Effect.succeed({
+          _tag: "Failed",
+          line,
+          tag: "Unparsable",
+          message: "this line is not a row"
+        })
         : Effect.match(create(job, row.right, baseUrl), {
           onFailure: (error) => failed(line, error),
           onSuccess: ({ replayed }): Outcome => ({ _tag: replayed ? "Replayed" : "Created", line })

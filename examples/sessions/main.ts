@@ -1,4 +1,7 @@
-/** The main job against Widget Session, whose server runs in a process of its own, so that it survives a job that is killed. */
+/**
+ * The main job against Widget Session, whose server runs in a process of its own, so that it
+ * survives a job that is killed.
+ */
 import { FileSystem, HttpClient } from "@effect/platform"
 import { Console, Duration, Effect } from "effect"
 import * as Report from "../jobs/report.js"
@@ -10,7 +13,9 @@ import { files } from "./settings.js"
 export const main = (killAfter: number) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
-    const lines = (yield* fs.readFileString(files.rows)).split("\n").filter((line) => line.trim() !== "")
+    const lines = (yield* fs.readFileString(files.rows)).split("\n").filter((line) =>
+      line.trim() !== ""
+    )
     const { continued, url } = yield* Desk.find
     yield* Console.log(
       `Creating a session for each of ${lines.length} rows at ${url}${
@@ -23,7 +28,9 @@ export const main = (killAfter: number) =>
     const progress = Effect.suspend(() => {
       done++
       if (done === killAfter) process.kill(process.pid, "SIGKILL")
-      return done % 40 === 0 ? Console.log(`  ${done} of ${lines.length} rows, ${attempts} requests`) : Effect.void
+      return done % 40 === 0
+        ? Console.log(`  ${done} of ${lines.length} rows, ${attempts} requests`)
+        : Effect.void
     })
     const counting = Effect.map(
       HttpClient.HttpClient,
@@ -37,7 +44,9 @@ export const main = (killAfter: number) =>
     )
     const server = { what: "sessions", ...yield* Desk.count(url) }
     yield* Desk.close(url)
-    const unparsable = outcomes.filter((outcome) => outcome._tag === "Failed" && outcome.tag === "Unparsable").length
+    const unparsable = outcomes.filter((outcome) =>
+      outcome._tag === "Failed" && outcome.tag === "Unparsable"
+    ).length
     return yield* Report.print(outcomes, {
       calls: lines.length - unparsable,
       attempts,

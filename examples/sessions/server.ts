@@ -1,6 +1,8 @@
 /**
- * The Create Session API, played by a real HTTP server in a process of its own that fails in every way a real one does: rate limits, 5xx before and
- * after it did the work, connections refused and reset, slow answers, broken bodies, HTML pages. It creates a session once for each idempotency key.
+ * The Create Session API, played by a real HTTP server in a process of its own that fails in every
+ * way a real one does: rate limits, 5xx before and after it did the work, connections refused and
+ * reset, slow answers, broken bodies, HTML pages. It creates a session once for each idempotency
+ * key.
  */
 import { HttpRouter, HttpServerResponse } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
@@ -43,16 +45,25 @@ const script: FlakyApi.Script = (call) => {
 const program = Effect.gen(function*() {
   const closing = yield* Deferred.make<void>()
   const count = Effect.suspend(() => api.executed).pipe(Effect.map((runs) => {
-    const keys = runs.flatMap(({ key, status }) => status < 300 ? Option.toArray(Option.map(key, Redacted.value)) : [])
+    const keys = runs.flatMap(({ key, status }) =>
+      status < 300 ? Option.toArray(Option.map(key, Redacted.value)) : []
+    )
     return { created: new Set(keys).size, twice: keys.length - new Set(keys).size }
   }))
   const app = HttpRouter.empty.pipe(
     HttpRouter.post(
       Server.path,
-      Server.createSession({ partnerId, secretKey: secretKeys.production, domain: whitelistedDomain })
+      Server.createSession({
+        partnerId,
+        secretKey: secretKeys.production,
+        domain: whitelistedDomain
+      })
     ),
     HttpRouter.get("/desk/count", Effect.flatMap(count, HttpServerResponse.json)),
-    HttpRouter.post("/desk/close", Effect.as(Deferred.succeed(closing, undefined), HttpServerResponse.empty()))
+    HttpRouter.post(
+      "/desk/close",
+      Effect.as(Deferred.succeed(closing, undefined), HttpServerResponse.empty())
+    )
   )
   const api: FlakyApi.FlakyApi = yield* FlakyApi.make({ app, script })
   fs.mkdirSync(path.dirname(files.address), { recursive: true })

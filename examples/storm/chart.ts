@@ -19,8 +19,10 @@ const smooth = (counts: ReadonlyArray<number>): ReadonlyArray<number> =>
   })
 
 export const chart = ({ plain, seconds, spike, standard }: Data): string => {
-  const x = (second: number) => plot.left + (second / seconds) * (size.width - plot.left - plot.right)
-  const y = (rate: number) => size.height - plot.bottom - (rate / most) * (size.height - plot.top - plot.bottom)
+  const x = (second: number) =>
+    plot.left + (second / seconds) * (size.width - plot.left - plot.right)
+  const y = (rate: number) =>
+    size.height - plot.bottom - (rate / most) * (size.height - plot.top - plot.bottom)
   const text = (at: readonly [x: number, y: number], words: string, style = "") =>
     `<text x="${at[0].toFixed(1)}" y="${at[1].toFixed(1)}" ${style}>${words}</text>`
   const line = (from: readonly [number, number], to: readonly [number, number], style: string) =>
@@ -28,12 +30,17 @@ export const chart = ({ plain, seconds, spike, standard }: Data): string => {
       to[1].toFixed(1)
     }" ${style}/>`
   const curve = (counts: ReadonlyArray<number>, color: string) => {
-    const points = smooth(counts).map((count, second) => `${x(second + 0.5).toFixed(1)},${y(count).toFixed(1)}`)
+    const points = smooth(counts).map((count, second) =>
+      `${x(second + 0.5).toFixed(1)},${y(count).toFixed(1)}`
+    )
     return `<polyline points="${
       points.join(" ")
     }" fill="none" stroke="${color}" stroke-width="3" stroke-linejoin="round"/>`
   }
-  const offered = [[0, 40], [spike.from, 40], [spike.from, 80], [spike.to, 80], [spike.to, 40], [seconds, 40]]
+  const offered = [[0, 40], [spike.from, 40], [spike.from, 80], [spike.to, 80], [spike.to, 40], [
+    seconds,
+    40
+  ]]
     .map(([second = 0, rate = 0]) => `${x(second).toFixed(1)},${y(rate).toFixed(1)}`)
   const ticks = Array.from({ length: seconds / 20 + 1 }, (_, index) => index * 20)
   return [
@@ -56,19 +63,27 @@ export const chart = ({ plain, seconds, spike, standard }: Data): string => {
       line([plot.left, y(rate)], [size.width - plot.right, y(rate)], `stroke="#e4e4e4"`),
       text([plot.left - 10, y(rate) + 5], String(rate), `text-anchor="end"`)
     ]),
-    ...ticks.map((second) => text([x(second), size.height - plot.bottom + 22], `${second} s`, `text-anchor="middle"`)),
+    ...ticks.map((second) =>
+      text([x(second), size.height - plot.bottom + 22], `${second} s`, `text-anchor="middle"`)
+    ),
     text(
       [18, y(most / 2)],
       "calls a second",
       `text-anchor="middle" transform="rotate(-90 18 ${y(most / 2).toFixed(1)})"`
     ),
-    `<polyline points="${offered.join(" ")}" fill="none" stroke="#888" stroke-width="1.5" stroke-dasharray="5 4"/>`,
+    `<polyline points="${
+      offered.join(" ")
+    }" fill="none" stroke="#888" stroke-width="1.5" stroke-dasharray="5 4"/>`,
     text([x(spike.to) + 8, y(80) + 5], "calls made (40 a second, 80 in the spike)", `fill="#777"`),
     curve(plain, "#c0392b"),
     curve(standard, "#1e7f4f"),
     text([x(36), y(5)], "plain: 10 s timeout, three tries", `fill="#c0392b" font-weight="bold"`),
     text([x(36), y(16)], "circuit open: the server gets its breath back", `fill="#1e7f4f"`),
-    text([x(seconds) - 8, y(46)], "standard pipeline", `text-anchor="end" fill="#1e7f4f" font-weight="bold"`),
+    text(
+      [x(seconds) - 8, y(46)],
+      "standard pipeline",
+      `text-anchor="end" fill="#1e7f4f" font-weight="bold"`
+    ),
     "</svg>",
     ""
   ].join("\n")

@@ -1,6 +1,7 @@
 /**
- * Clients and a server in virtual time. The server is quick while it has little to do; the more requests it works on, the longer each of them takes, until it
- * gets less done than it would with fewer. It does not notice that a client has given up before the request is finished.
+ * Clients and a server in virtual time. The server is quick while it has little to do; the more
+ * requests it works on, the longer each of them takes, until it gets less done than it would with
+ * fewer. It does not notice that a client has given up before the request is finished.
  */
 import { Clock, Duration, Effect } from "effect"
 import type * as ApiError from "effect-resilience/ApiError"
@@ -11,7 +12,10 @@ export const seconds = 120
 export const spike = { from: 20, to: 25 } as const
 const callsPerSecond = { usually: 40, inTheSpike: 80 } as const
 
-/** How long a request takes when so many are being worked on. It is at its best with a dozen: some 60 a second. */
+/**
+ * How long a request takes when so many are being worked on. It is at its best with a dozen: some
+ * 60 a second.
+ */
 const latency = (working: number) => Duration.millis(100 + 0.7 * working * working)
 
 type Call = Effect.Effect<void, ApiError.Timeout | ApiError.Server>
@@ -22,7 +26,10 @@ export interface Curve {
   readonly requests: ReadonlyArray<number>
 }
 
-/** Sends calls at their rate, each protected in the same way, and counts in which second it succeeded. */
+/**
+ * Sends calls at their rate, each protected in the same way, and counts in which second it
+ * succeeded.
+ */
 export const curveOf = <E>(protect: (call: Call) => Effect.Effect<void, E>): Effect.Effect<Curve> =>
   VirtualTime.run(Effect.gen(function*() {
     const succeeded = Array.from({ length: seconds }, () => 0)

@@ -1,10 +1,11 @@
 /**
- * The session API of an identity verification service: its statuses and error types, the retry of its document, sessions that are created once, and where
- * to get help.
+ * The session API of an identity verification service: its statuses and error types, the retry of
+ * its document, sessions that are created once, and where to get help.
  *
- * Its document shows an SDK and no HTTP: paths and the header of the key can be said otherwise. Its retry loop calls three times in all (`maxRetries = 3`
- * counts calls) and waits once more after the last one; that last wait is left out, because nothing follows it. Its loop also repeats what was not found,
- * which would be not found again; we do not.
+ * Its document shows an SDK and no HTTP: paths and the header of the key can be said otherwise. Its
+ * retry loop calls three times in all (`maxRetries = 3` counts calls) and waits once more after the
+ * last one; that last wait is left out, because nothing follows it. Its loop also repeats what was
+ * not found, which would be not found again; we do not.
  *
  * @since 0.1.0
  */
@@ -13,26 +14,33 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as ApiError from "../ApiError.js"
-import * as Backoff from "../Backoff.js"
-import * as Check from "../check.js"
-import type * as CircuitBreaker from "../CircuitBreaker.js"
-import type * as Cooldown from "../Cooldown.js"
+import * as ApiError from "../errors/ApiError.js"
+import * as Backoff from "../retry/Backoff.js"
+import * as Check from "../runtime/validate.js"
+import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
+import type * as Cooldown from "../policies/Cooldown.js"
 import * as ApiClient from "../http/ApiClient.js"
-import type * as Idempotency from "../Idempotency.js"
-import type * as Incident from "../Incident.js"
-import type * as IdempotencyKey from "../IdempotencyKey.js"
-import * as Operation from "../Operation.js"
-import * as Pipeline from "../Pipeline.js"
-import type * as Playbook from "../Playbook.js"
-import type * as Telemetry from "../Telemetry.js"
+import type * as Idempotency from "../idempotency/Idempotency.js"
+import type * as Incident from "../observability/Incident.js"
+import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
+import * as Operation from "../idempotency/Operation.js"
+import * as Pipeline from "../pipeline/Pipeline.js"
+import type * as Playbook from "../errors/Playbook.js"
+import type * as Telemetry from "../observability/Telemetry.js"
 import * as ApiKey from "./apiKey.js"
-import { type Environment, errorBodyFor, messages, playbook, playbookFor, redactedNames } from "./faceSignErrors.js"
-import { type SessionSettings, validate } from "./faceSignRequest.js"
+import {
+  type Environment,
+  errorBodyFor,
+  messages,
+  playbook,
+  playbookFor,
+  redactedNames
+} from "./faceSign/errors.js"
+import { type SessionSettings, validate } from "./faceSign/request.js"
 import * as Path from "./path.js"
-import * as Telling from "./telling.js"
-import { watchedBy } from "./watched.js"
-import { wholeBody } from "./wholeBody.js"
+import * as Telling from "./failureReporting.js"
+import { watchedBy } from "./observeCalls.js"
+import { wholeBody } from "./bufferedBody.js"
 
 export {
   ErrorBody,
@@ -45,19 +53,20 @@ export {
   playbookFor,
   redactedNames,
   supportReference
-} from "./faceSignErrors.js"
-export type { Environment, SupportReference } from "./faceSignErrors.js"
-export { Node, SessionSettings, validate } from "./faceSignRequest.js"
+} from "./faceSign/errors.js"
+export type { Environment, SupportReference } from "./faceSign/errors.js"
+export { Node, SessionSettings, validate } from "./faceSign/request.js"
 export type { LogContext, LogFields } from "./logFields.js"
 
 const integration = "facesign"
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // failures
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
- * What the default pipeline can reject with: an open circuit, or a wait after a 429 that is longer than a call waits.
+ * What the default pipeline can reject with: an open circuit, or a wait after a 429 that is longer
+ * than a call waits.
  *
  * @since 0.1.0
  * @category errors
@@ -73,12 +82,16 @@ export type Rejects = CircuitBreaker.CircuitOpen | Cooldown.CoolingDown
 export type Failure<E = Rejects> = ApiError.ApiError | Idempotency.UnknownOutcome | E
 
 /**
- * The sentence that a user may read about a failure: safe, without technical details, in English or German, otherwise general ones. See `UserMessage.of`.
+ * The sentence that a user may read about a failure: safe, without technical details, in English or
+ * German, otherwise general ones. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
  */
-export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbook, catalogue: messages })
+export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
+  playbook,
+  catalogue: messages
+})
 
 /**
  * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
@@ -88,13 +101,15 @@ export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbo
  */
 export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // policies
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
- * The document's retry and limits of time: three calls in all, `min(1000 * 2^n, 10000)` ms between them, never before the `Retry-After` of the answer or the
- * seconds in its message; 15 s for each call, 3 min for all of it. A `Retry-After` holds back all calls of the client, for up to a minute.
+ * The document's retry and limits of time: three calls in all, `min(1000 * 2^n, 10000)` ms between
+ * them, never before the `Retry-After` of the answer or the seconds in its message; 15 s for each
+ * call, 3 min for all of it. A `Retry-After` holds back all calls of the client, for up to a
+ * minute.
  *
  * @since 0.1.0
  * @category policies
@@ -111,12 +126,13 @@ export const stages = {
   attemptTimeout: "15 seconds"
 } as const satisfies Pipeline.Stages
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the client
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
- * What creating a session gives. `clientSecret` is for the browser of the user, and does not print itself.
+ * What creating a session gives. `clientSecret` is for the browser of the user, and does not print
+ * itself.
  *
  * @since 0.1.0
  * @category schemas
@@ -147,13 +163,17 @@ export const Session = Schema.Struct({ id: Schema.String, status: Schema.optiona
 export type Session = typeof Session.Type
 
 /**
- * - `auth`: the API key, sent as `Authorization: Bearer`. One that no header can hold is refused before it is sent, as `Auth`.
- * - `environment`: default `production`. In `development` a 403 may be a missing authentication header.
+ * - `auth`: the API key, sent as `Authorization: Bearer`. One that no header can hold is refused
+ *   before it is sent, as `Auth`.
+ * - `environment`: default `production`. In `development` a 403 may be a missing authentication
+ *   header.
  * - `paths`: default `/v1/sessions` and `/v1/sessions/:id`.
- * - `playbook`: default that of the environment. Extend it for codes of a 409 that say "still running" (`inFlightCodes`).
+ * - `playbook`: default that of the environment. Extend it for codes of a 409 that say "still
+ *   running" (`inFlightCodes`).
  * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
  * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
- * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: FaceSign.incidentRules })`).
+ * - `detector`: sees how every call ended, and raises incidents
+ *   (`Incident.make({ rules: FaceSign.incidentRules })`).
  *
  * @since 0.1.0
  * @category models
@@ -183,8 +203,10 @@ export const defaults = {
  *
  * **Details**
  *
- * `createSession` validates before it sends: settings that would be refused fail with a `Validation` whose `issues` say where, and no request is made. It is
- * sent under the idempotency key of the environment. `session` reads one; an id that cannot be in a path is a `Validation`, too.
+ * `createSession` validates before it sends: settings that would be refused fail with a
+ * `Validation` whose `issues` say where, and no request is made. It is sent under the idempotency
+ * key of the environment. `session` reads one; an id that cannot be in a path is a `Validation`,
+ * too.
  *
  * @since 0.1.0
  * @category models
@@ -199,7 +221,9 @@ export interface FaceSign<E = Rejects> {
 const refuse = (issues: ApiError.Validation["issues"], endpoint: string): ApiError.Validation =>
   new ApiError.Validation({
     message: issues.map(({ message }) => message).join("; "),
-    code: issues.every(({ message }) => message.endsWith("is required")) ? "parameter_missing" : "parameter_invalid",
+    code: issues.every(({ message }) => message.endsWith("is required"))
+      ? "parameter_missing"
+      : "parameter_invalid",
     method: "POST",
     endpoint,
     issues
@@ -218,7 +242,8 @@ export const make = <E = Rejects>(
 ): Effect.Effect<FaceSign<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const environment = options.environment ?? defaults.environment
-    Check.text("environment", environment, `"production" or "development"`, (text) => environments.has(text))
+    Check.text("environment", environment, `"production" or "development"`, (text) =>
+      environments.has(text))
     const paths = Path.templates(defaults.paths, options.paths)
     const client = yield* wholeBody(ApiClient.make<E>({
       name: integration,
@@ -227,12 +252,19 @@ export const make = <E = Rejects>(
       errorBody: errorBodyFor(environment),
       // Without a pipeline, `E` is what this one rejects with.
       pipeline: options.pipeline ??
-        (yield* Pipeline.make({ ...stages, telemetry: options.telemetry })) as Pipeline.Pipeline<E, unknown>,
+        (yield* Pipeline.make({ ...stages, telemetry: options.telemetry })) as Pipeline.Pipeline<
+          E,
+          unknown
+        >,
       redactedNames,
       secrets: [options.auth]
     }))
     const watched = watchedBy(options.detector, integration)
-    const send = <A, I>(request: HttpClientRequest.HttpClientRequest, endpoint: string, schema: Schema.Schema<A, I>) =>
+    const send = <A, I>(
+      request: HttpClientRequest.HttpClientRequest,
+      endpoint: string,
+      schema: Schema.Schema<A, I>
+    ) =>
       Effect.zipRight(
         ApiKey.check(options.auth, request.method),
         client.execute(HttpClientRequest.bearerToken(request, options.auth))
@@ -245,14 +277,22 @@ export const make = <E = Rejects>(
       createSession: (settings) =>
         Effect.suspend(() => {
           const issues = validate(settings)
-          if (issues.length > 0) return refuse(issues, paths.sessions)
-          const request = HttpClientRequest.post(paths.sessions).pipe(HttpClientRequest.bodyUnsafeJson(settings))
+          if (issues.length > 0) {
+            return refuse(issues, paths.sessions)
+          }
+          const request = HttpClientRequest.post(paths.sessions).pipe(
+            HttpClientRequest.bodyUnsafeJson(settings)
+          )
           return send(request, paths.sessions, Created)
         }).pipe(ApiClient.withOperation(Operation.keyed)),
       session: (id) =>
         Path.request("GET", paths.session, { id }).pipe(
-          Effect.flatMap((request) => send(request, paths.session, Schema.Struct({ session: Session }))),
-          Effect.map(({ session }) => session)
+          Effect.flatMap((request) =>
+            send(request, paths.session, Schema.Struct({ session: Session }))
+          ),
+          Effect.map(({ session }) =>
+            session
+          )
         )
     }
   })

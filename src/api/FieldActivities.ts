@@ -1,9 +1,11 @@
 /**
- * The integration API of a field-activities product: its errors, its permissions, results that are validated before they are sent, and the one way in which a
- * result may be overwritten.
+ * The integration API of a field-activities product: its errors, its permissions, results that are
+ * validated before they are sent, and the one way in which a result may be overwritten.
  *
- * Its document names no paths; those used here can be said otherwise. It does not mention 429, which keeps the meaning HTTP gives it: not executed, worth
- * another try. It documents no idempotency keys, but answers a second result for the same activity with 409, so a repeat does no harm.
+ * Its document names no paths; those used here can be said otherwise. It does not mention 429,
+ * which keeps the meaning HTTP gives it: not executed, worth another try. It documents no
+ * idempotency keys, but answers a second result for the same activity with 409, so a repeat does no
+ * harm.
  *
  * @since 0.1.0
  */
@@ -13,24 +15,24 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as ApiError from "../ApiError.js"
-import * as Backoff from "../Backoff.js"
-import * as Check from "../check.js"
-import type * as CircuitBreaker from "../CircuitBreaker.js"
+import * as ApiError from "../errors/ApiError.js"
+import * as Backoff from "../retry/Backoff.js"
+import * as Check from "../runtime/validate.js"
+import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
-import type * as Idempotency from "../Idempotency.js"
-import type * as Incident from "../Incident.js"
-import * as Operation from "../Operation.js"
-import * as Pipeline from "../Pipeline.js"
-import type * as Telemetry from "../Telemetry.js"
+import type * as Idempotency from "../idempotency/Idempotency.js"
+import type * as Incident from "../observability/Incident.js"
+import * as Operation from "../idempotency/Operation.js"
+import * as Pipeline from "../pipeline/Pipeline.js"
+import type * as Telemetry from "../observability/Telemetry.js"
 import * as ApiKey from "./apiKey.js"
-import { drain } from "./drain.js"
-import { messages, playbook, redactedNames } from "./fieldActivitiesErrors.js"
-import { type ActivityResult, type ResultType, validate } from "./fieldActivitiesResult.js"
+import { drain } from "./discardBody.js"
+import { messages, playbook, redactedNames } from "./fieldActivities/errors.js"
+import { type ActivityResult, type ResultType, validate } from "./fieldActivities/result.js"
 import * as Path from "./path.js"
-import * as Telling from "./telling.js"
-import { watchedBy } from "./watched.js"
-import { wholeBody } from "./wholeBody.js"
+import * as Telling from "./failureReporting.js"
+import { watchedBy } from "./observeCalls.js"
+import { wholeBody } from "./bufferedBody.js"
 
 export {
   diagnose401,
@@ -42,16 +44,16 @@ export {
   playbook,
   redactedNames,
   requiredPermission
-} from "./fieldActivitiesErrors.js"
-export { ActivityResult, validate } from "./fieldActivitiesResult.js"
-export type { ResultType } from "./fieldActivitiesResult.js"
+} from "./fieldActivities/errors.js"
+export { ActivityResult, validate } from "./fieldActivities/result.js"
+export type { ResultType } from "./fieldActivities/result.js"
 export type { LogContext, LogFields } from "./logFields.js"
 
 const integration = "field-activities"
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // failures
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
  * Everything that a call can fail with. `E` is what its pipeline can reject with.
@@ -59,30 +61,39 @@ const integration = "field-activities"
  * @since 0.1.0
  * @category errors
  */
-export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempotency.UnknownOutcome | E
+export type Failure<E = CircuitBreaker.CircuitOpen> =
+  | ApiError.ApiError
+  | Idempotency.UnknownOutcome
+  | E
 
 /**
- * The sentence that a user may read about a failure: safe, without technical details, in English or German, otherwise general ones. See `UserMessage.of`.
+ * The sentence that a user may read about a failure: safe, without technical details, in English or
+ * German, otherwise general ones. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
  */
-export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbook, catalogue: messages })
+export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
+  playbook,
+  catalogue: messages
+})
 
 /**
- * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`; for the error body, `errorObject`.
+ * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`; for
+ * the error body, `errorObject`.
  *
  * @since 0.1.0
  * @category failures
  */
 export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // policies
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
- * Exponential backoff for 5xx: three retries from 500 ms, doubling, at most 10 s, full jitter; 10 s for each attempt, 30 s in all.
+ * Exponential backoff for 5xx: three retries from 500 ms, doubling, at most 10 s, full jitter; 10 s
+ * for each attempt, 30 s in all.
  *
  * @since 0.1.0
  * @category policies
@@ -95,9 +106,9 @@ export const stages = {
   attemptTimeout: Duration.seconds(10)
 } as const satisfies Pipeline.Stages
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the client
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 const ResultTypes = Schema.Array(
   Schema.Struct({
@@ -124,13 +135,18 @@ export const Activity = Schema.Struct({
 export type Activity = typeof Activity.Type
 
 /**
- * - `apiKey`: sent as `x-api-key`. One that no header can hold is refused before it is sent, as `Auth`.
- * - `paths`: of the three calls. Default: `/v1/configurations/result-types`, `/v1/activities/:id` and `/v1/activities/:id/result`.
- * - `resultTypes`: the valid result codes, for a key that may not query them. Default: they are asked for.
- * - `resultTypesTimeToLive`: how long the list of valid result codes is kept. Default 10 min. A code that is younger is refused until then.
+ * - `apiKey`: sent as `x-api-key`. One that no header can hold is refused before it is sent, as
+ *   `Auth`.
+ * - `paths`: of the three calls. Default: `/v1/configurations/result-types`, `/v1/activities/:id`
+ *   and `/v1/activities/:id/result`.
+ * - `resultTypes`: the valid result codes, for a key that may not query them. Default: they are
+ *   asked for.
+ * - `resultTypesTimeToLive`: how long the list of valid result codes is kept. Default 10 min. A
+ *   code that is younger is refused until then.
  * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
  * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
- * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: FieldActivities.incidentRules })`).
+ * - `detector`: sees how every call ended, and raises incidents
+ *   (`Incident.make({ rules: FieldActivities.incidentRules })`).
  *
  * @since 0.1.0
  * @category models
@@ -165,9 +181,12 @@ export const defaults = {
  * **Details**
  *
  * - `resultTypes`: the valid result codes, asked for once and kept.
- * - `submitResult` validates before it sends: a result that would be refused fails with a `Validation` whose `issues` say where, and no request for it is made.
- *   It has succeeded when the head of the answer says so, whatever becomes of the body. With the question for the result types it takes two limits of time.
- * - `overrideResult` does the same and replaces a result that is there (`hard_override: true`). Nothing else sends that flag, least of all by itself after a 409.
+ * - `submitResult` validates before it sends: a result that would be refused fails with a
+ *   `Validation` whose `issues` say where, and no request for it is made. It has succeeded when the
+ *   head of the answer says so, whatever becomes of the body. With the question for the result
+ *   types it takes two limits of time.
+ * - `overrideResult` does the same and replaces a result that is there (`hard_override: true`).
+ *   Nothing else sends that flag, least of all by itself after a 409.
  *
  * @since 0.1.0
  * @category models
@@ -175,13 +194,24 @@ export const defaults = {
 export interface FieldActivities<E = CircuitBreaker.CircuitOpen> {
   readonly resultTypes: Effect.Effect<ReadonlyArray<ResultType>, Failure<E>>
   readonly activity: (activityId: string) => Effect.Effect<Activity, Failure<E>>
-  readonly submitResult: (activityId: string, result: ActivityResult) => Effect.Effect<void, Failure<E>>
-  readonly overrideResult: (activityId: string, result: ActivityResult) => Effect.Effect<void, Failure<E>>
+  readonly submitResult: (
+    activityId: string,
+    result: ActivityResult
+  ) => Effect.Effect<void, Failure<E>>
+  readonly overrideResult: (
+    activityId: string,
+    result: ActivityResult
+  ) => Effect.Effect<void, Failure<E>>
 }
 
 type Issues = ApiError.Validation["issues"]
 
-const refuse = (subject: string, method: string, endpoint: string, issues: Issues): ApiError.Validation =>
+const refuse = (
+  subject: string,
+  method: string,
+  endpoint: string,
+  issues: Issues
+): ApiError.Validation =>
   new ApiError.Validation({
     message: `The ${subject} is not valid and was not sent: ${
       issues.map(({ message, path }) => `${path} ${message}`).join("; ")
@@ -230,7 +260,9 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     const execute = (client: typeof writer, request: HttpClientRequest.HttpClientRequest) =>
       Effect.zipRight(
         ApiKey.check(options.apiKey, request.method),
-        client.execute(HttpClientRequest.setHeader(request, "x-api-key", Redacted.value(options.apiKey)))
+        client.execute(
+          HttpClientRequest.setHeader(request, "x-api-key", Redacted.value(options.apiKey))
+        )
       )
 
     const get = <A, I>(endpoint: string, path: string, schema: Schema.Schema<A, I>) =>
@@ -251,7 +283,9 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     const send = (activityId: string, body: object) =>
       execute(
         writer,
-        HttpClientRequest.post(Path.fill(paths.result, { id: activityId })).pipe(HttpClientRequest.bodyUnsafeJson(body))
+        HttpClientRequest.post(Path.fill(paths.result, { id: activityId })).pipe(
+          HttpClientRequest.bodyUnsafeJson(body)
+        )
       ).pipe(
         watched,
         Effect.flatMap(drain),

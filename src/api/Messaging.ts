@@ -1,10 +1,14 @@
 /**
- * The API of a messaging product (templated messages, one-time codes, forms): its status code playbook, capped backoff with jitter, a fallback route for
- * codes, credentials that are replaced when they are refused, cooldown messages, and a record of each failure that names the key and does not show it.
+ * The API of a messaging product (templated messages, one-time codes, forms): its status code
+ * playbook, capped backoff with jitter, a fallback route for codes, credentials that are replaced
+ * when they are refused, cooldown messages, and a record of each failure that names the key and
+ * does not show it.
  *
- * Its document names no paths and no bodies; those used here can be said otherwise, and of answers only what is needed is read. It says nothing about
- * idempotency keys, and asks for retries of 5xx, after which nobody knows whether a message went out. So calls carry a key and are repeated under it. Give
- * `writes: Operation.once` for an API that ignores keys; then only what certainly was not executed is repeated.
+ * Its document names no paths and no bodies; those used here can be said otherwise, and of answers
+ * only what is needed is read. It says nothing about idempotency keys, and asks for retries of 5xx,
+ * after which nobody knows whether a message went out. So calls carry a key and are repeated under
+ * it. Give `writes: Operation.once` for an API that ignores keys; then only what certainly was not
+ * executed is repeated.
  *
  * @since 0.1.0
  */
@@ -20,45 +24,51 @@ import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
-import * as ApiError from "../ApiError.js"
-import * as CircuitBreaker from "../CircuitBreaker.js"
-import * as Fallback from "../Fallback.js"
+import * as ApiError from "../errors/ApiError.js"
+import * as CircuitBreaker from "../policies/CircuitBreaker.js"
+import * as Fallback from "../policies/Fallback.js"
 import * as ApiClient from "../http/ApiClient.js"
-import type * as Idempotency from "../Idempotency.js"
-import * as IdempotencyKey from "../IdempotencyKey.js"
-import type * as Incident from "../Incident.js"
-import * as Operation from "../Operation.js"
-import * as Playbook from "../Playbook.js"
-import * as Redaction from "../Redaction.js"
-import type * as RetryBudget from "../RetryBudget.js"
-import * as Telemetry from "../Telemetry.js"
-import { known } from "../telemetryFields.js"
+import type * as Idempotency from "../idempotency/Idempotency.js"
+import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
+import type * as Incident from "../observability/Incident.js"
+import * as Operation from "../idempotency/Operation.js"
+import * as Playbook from "../errors/Playbook.js"
+import * as Redaction from "../errors/Redaction.js"
+import type * as RetryBudget from "../retry/RetryBudget.js"
+import * as Telemetry from "../observability/Telemetry.js"
+import { known } from "../observability/telemetry/fields.js"
 import * as ApiKey from "./apiKey.js"
 import * as LogFields from "./logFields.js"
-import * as Bodies from "./messagingBodies.js"
-import { type Credential, credential, keyFingerprint, type Use } from "./messagingCredential.js"
-import * as Models from "./messagingModels.js"
-import { type OperationName, operations, type Policy, type Rule } from "./messagingOperations.js"
-import { playbook, redactedNames } from "./messagingPlaybook.js"
-import * as Request from "./messagingRequest.js"
+import * as Bodies from "./messaging/bodies.js"
+import { type Credential, credential, keyFingerprint, type Use } from "./messaging/credential.js"
+import * as Models from "./messaging/models.js"
+import { type OperationName, operations, type Policy, type Rule } from "./messaging/operations.js"
+import { playbook, redactedNames } from "./messaging/playbook.js"
+import * as Request from "./messaging/request.js"
 import * as Path from "./path.js"
 import * as Policies from "./policies.js"
-import { wholeBody } from "./wholeBody.js"
+import { wholeBody } from "./bufferedBody.js"
 
-export { keyFingerprint } from "./messagingCredential.js"
-export { correlation, FormSubmitted, MessageSent, OtpSession, OtpVerified } from "./messagingModels.js"
-export type { FormSubmission, Message, OtpRequest, OtpSent } from "./messagingModels.js"
-export { operations } from "./messagingOperations.js"
-export type { OperationName, Policy, Rule } from "./messagingOperations.js"
-export { incidentRules, playbook, redactedNames, userMessage } from "./messagingPlaybook.js"
-export type { About } from "./messagingPlaybook.js"
+export { keyFingerprint } from "./messaging/credential.js"
+export {
+  correlation,
+  FormSubmitted,
+  MessageSent,
+  OtpSession,
+  OtpVerified
+} from "./messaging/models.js"
+export type { FormSubmission, Message, OtpRequest, OtpSent } from "./messaging/models.js"
+export { operations } from "./messaging/operations.js"
+export type { OperationName, Policy, Rule } from "./messaging/operations.js"
+export { incidentRules, playbook, redactedNames, userMessage } from "./messaging/playbook.js"
+export type { About } from "./messaging/playbook.js"
 export type { LogFields } from "./logFields.js"
 
 const integration = "messaging"
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // failures
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
  * Everything that a call can fail with.
@@ -80,7 +90,8 @@ export interface LogContext extends LogFields.LogContext {
 }
 
 /**
- * The fields to log about a failure: names and numbers, nothing that was sent, nothing that the API wrote. The client's `record` has more.
+ * The fields to log about a failure: names and numbers, nothing that was sent, nothing that the API
+ * wrote. The client's `record` has more.
  *
  * @since 0.1.0
  * @category failures
@@ -91,7 +102,8 @@ export const logFields = (error: unknown, context: LogContext = {}): LogFields.L
 })
 
 /**
- * Whether the transport behind the API failed: a 502. Another route may work then. See `Fallback.orElse` for one that is not of this API.
+ * Whether the transport behind the API failed: a 502. Another route may work then. See
+ * `Fallback.orElse` for one that is not of this API.
  *
  * @since 0.1.0
  * @category guards
@@ -99,20 +111,23 @@ export const logFields = (error: unknown, context: LogContext = {}): LogFields.L
 export const isUpstreamFailure = (error: unknown): error is ApiError.Server =>
   ApiError.isApiError(error) && error._tag === "Server" && error.status === 502
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the client
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
- * - `apiKey`: sent as `Authorization: Bearer`. One that no header can hold is refused before it is sent, as `Auth`.
- * - `renewKey`: fetches another key when the API answers 401, once per call, and once for calls that are refused together, also when it fails; the call is then
- *   sent once more.
+ * - `apiKey`: sent as `Authorization: Bearer`. One that no header can hold is refused before it is
+ *   sent, as `Auth`.
+ * - `renewKey`: fetches another key when the API answers 401, once per call, and once for calls
+ *   that are refused together, also when it fails; the call is then sent once more.
  * - `writes`: what calls are. Default `Operation.keyed`, which demands an idempotency key.
- * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with the same `:parameters`.
- * - `circuitBreaker`: one circuit for each endpoint, since a transport that is down says nothing about forms. Default: one that does not mind slow answers.
+ * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with
+ *   the same `:parameters`.
+ * - `circuitBreaker`: one circuit for each endpoint, since a transport that is down says nothing
+ *   about forms. Default: one that does not mind slow answers.
  * - `budget`: pays for the retries of all operations. Default: none.
- * - `detector`: sees the answer to every attempt, so that a trend of 429 or 503 shows although calls succeed in the end
- *   (`Incident.make({ rules: Messaging.incidentRules })`).
+ * - `detector`: sees the answer to every attempt, so that a trend of 429 or 503 shows although
+ *   calls succeed in the end (`Incident.make({ rules: Messaging.incidentRules })`).
  * - `telemetry`: metrics, spans and logs of all operations. Default: none.
  *
  * @since 0.1.0
@@ -138,20 +153,26 @@ export interface Options<W = IdempotencyKey.IdempotencyKey> {
 export const defaults = { circuitBreaker: { slowCall: false }, route: "direct" } as const
 
 /**
- * The API as its callers see it. `W` is what calls demand: an idempotency key, unless `writes` says otherwise.
+ * The API as its callers see it. `W` is what calls demand: an idempotency key, unless `writes` says
+ * otherwise.
  *
  * **Details**
  *
- * - `sendOtp`: when the route still fails with 502 after the retries, or its circuit is open, the `fallbackRoute` is tried: once, under a key of its own made
- *   of the caller's; not where it is the route that failed. When that fails too, its error is the call's. The answer says which route it was.
- * - A field that is required and absent or blank, an address that is none, and an id that cannot be in a path are a `Validation`, and nothing is sent.
+ * - `sendOtp`: when the route still fails with 502 after the retries, or its circuit is open, the
+ *   `fallbackRoute` is tried: once, under a key of its own made of the caller's; not where it is
+ *   the route that failed. When that fails too, its error is the call's. The answer says which
+ *   route it was.
+ * - A field that is required and absent or blank, an address that is none, and an id that cannot be
+ *   in a path are a `Validation`, and nothing is sent.
  * - `keyFingerprint`: of the API key in use.
- * - `record`: what to keep of a failure for debugging: status, endpoint, the fingerprint of the key in use, the API's own message without what was sent.
- *   With `body: true` also the body of the answer, without values of this client's keys and of secret names.
+ * - `record`: what to keep of a failure for debugging: status, endpoint, the fingerprint of the key
+ *   in use, the API's own message without what was sent. With `body: true` also the body of the
+ *   answer, without values of this client's keys and of secret names.
  *
  * **Gotchas**
  *
- * After a 502 the first code may have gone out as well. Each has a session; the one that counts is the one in the answer.
+ * After a 502 the first code may have gone out as well. Each has a session; the one that counts is
+ * the one in the answer.
  *
  * @since 0.1.0
  * @category models
@@ -162,7 +183,9 @@ export interface Messaging<W = IdempotencyKey.IdempotencyKey> {
   readonly verifyOtp: (
     attempt: { readonly sessionId: string; readonly otp: Redacted.Redacted<string> }
   ) => Effect.Effect<Models.OtpVerified, Failure, W>
-  readonly submitForm: (submission: Models.FormSubmission) => Effect.Effect<Models.FormSubmitted, Failure, W>
+  readonly submitForm: (
+    submission: Models.FormSubmission
+  ) => Effect.Effect<Models.FormSubmitted, Failure, W>
   readonly keyFingerprint: Effect.Effect<string>
   readonly record: (
     error: unknown,
@@ -171,10 +194,16 @@ export interface Messaging<W = IdempotencyKey.IdempotencyKey> {
 }
 
 /** A failure, as a detector sees it: without an id that the API may have made of what was sent. */
-const seen = (tag: string, status: number | undefined, endpoint: string): Exit.Exit<never, object> =>
-  Exit.fail({ _tag: tag, ...known({ status }), endpoint })
+const seen = (
+  tag: string,
+  status: number | undefined,
+  endpoint: string
+): Exit.Exit<never, object> => Exit.fail({ _tag: tag, ...known({ status }), endpoint })
 
-/** What has become of a call so far: the key that it has sent last, and whether a detector has seen how that was refused. */
+/**
+ * What has become of a call so far: the key that it has sent last, and whether a detector has seen
+ * how that was refused.
+ */
 interface Progress extends Use {
   isSeen: boolean
 }
@@ -190,24 +219,39 @@ const currentCall = globalValue(
 const withClient =
   (change: (client: HttpClient.HttpClient) => HttpClient.HttpClient) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, HttpClient.HttpClient | R> =>
-    Effect.provideServiceEffect(self, HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, change))
+    Effect.provideServiceEffect(
+      self,
+      HttpClient.HttpClient,
+      Effect.map(HttpClient.HttpClient, change)
+    )
 
-/** The key in use on every request. A 401 is about the key that was sent, which may have been replaced meanwhile. */
+/**
+ * The key in use on every request. A 401 is about the key that was sent, which may have been
+ * replaced meanwhile.
+ */
 const withKey = (key: Credential) =>
-  withClient(HttpClient.mapRequestInputEffect((request) =>
-    Effect.map(FiberRef.get(currentCall), (call) => {
-      call.isSeen = false
-      return HttpClientRequest.bearerToken(request, key.use(call))
-    })
-  ))
+  withClient(
+    HttpClient.mapRequestInputEffect((request) =>
+      Effect.map(FiberRef.get(currentCall), (call) => {
+        call.isSeen = false
+        return HttpClientRequest.bearerToken(request, key.use(call))
+      })
+    )
+  )
 
-/** Every refusal is shown to the detector. A success, and what has no answer, is shown to it where the call ends. */
+/**
+ * Every refusal is shown to the detector. A success, and what has no answer, is shown to it where
+ * the call ends.
+ */
 const watchedBy = (detector: Incident.Detector, endpoint: string) =>
   withClient(
     HttpClient.transformResponse(Effect.tap(({ status }) =>
       status < 300 ? Effect.void : Effect.flatMap(FiberRef.get(currentCall), (call) => {
         call.isSeen = true
-        return detector.observe(integration, seen(Playbook.lookup(playbook, status).tag, status, endpoint))
+        return detector.observe(
+          integration,
+          seen(Playbook.lookup(playbook, status).tag, status, endpoint)
+        )
       })
     ))
   )
@@ -219,12 +263,17 @@ const rulesOf = (options: Options<unknown>): Rules => {
   return { ...rules, otherRoute: { ...rules.sendOtp, retries: 0 } }
 }
 
-/** A client for each rule. The other route has circuits of its own: it is there for when those of the first are open. */
+/**
+ * A client for each rule. The other route has circuits of its own: it is there for when those of
+ * the first are open.
+ */
 const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
   Effect.gen(function*() {
     const given = options.circuitBreaker ?? defaults.circuitBreaker
     const breaker = yield* Policies.breakerOf(given)
-    const other = yield* CircuitBreaker.make(Policies.isBreaker(given) ? defaults.circuitBreaker : given)
+    const other = yield* CircuitBreaker.make(
+      Policies.isBreaker(given) ? defaults.circuitBreaker : given
+    )
     const { detector } = options
     const telemetry = yield* Telemetry.from(options.telemetry)
     const clientOf = (rule: Rule, name: string) =>
@@ -253,23 +302,34 @@ const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
 const keyIn = (context: Context.Context<never>): Option.Option<IdempotencyKey.IdempotencyKey> =>
   Context.getOption(context, IdempotencyKey.IdempotencyKey)
 
-/** Another route is another call: under the key of the first it would be answered with what the first was. */
-const underOwnKey = (route: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.contextWithEffect((context: Context.Context<never>): Effect.Effect<A, E, R> =>
-    Option.match(keyIn(context), {
-      onNone: () => self,
-      onSome: (key) => IdempotencyKey.provide(self, IdempotencyKey.derive(key, `route ${route}`))
-    })
-  )
+/**
+ * Another route is another call: under the key of the first it would be answered with what the
+ * first was.
+ */
+const underOwnKey =
+  (route: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.contextWithEffect((context: Context.Context<never>): Effect.Effect<A, E, R> =>
+      Option.match(keyIn(context), {
+        onNone: () => self,
+        onSome: (key) => IdempotencyKey.provide(self, IdempotencyKey.derive(key, `route ${route}`))
+      })
+    )
 
 /** What the API would refuse anyway is not sent. */
-const valid = (endpoint: string, issues: ReadonlyArray<Request.Issue>): Effect.Effect<void, ApiError.Validation> =>
+const valid = (
+  endpoint: string,
+  issues: ReadonlyArray<Request.Issue>
+): Effect.Effect<void, ApiError.Validation> =>
   issues.length === 0 ? Effect.void : Path.unsent("POST", endpoint, "invalid_request", issues)
 
 const secretNames = [...Redaction.defaultNames, ...redactedNames]
 
 /** What a call has sent that nobody may see. */
-const secretsOf = (key: Credential, context: Context.Context<never>, body: object): ReadonlyArray<string> => [
+const secretsOf = (
+  key: Credential,
+  context: Context.Context<never>,
+  body: object
+): ReadonlyArray<string> => [
   ...key.all(),
   ...Option.toArray(keyIn(context)).map(({ value }) => Redacted.value(value)),
   ...Redaction.secretsIn(body, secretNames)
@@ -280,7 +340,8 @@ const secretsOf = (key: Credential, context: Context.Context<never>, body: objec
  *
  * **Details**
  *
- * Every call has a limit of time for each attempt, its body included, and one for all attempts. Dies with a `RangeError` for nonsense options.
+ * Every call has a limit of time for each attempt, its body included, and one for all attempts.
+ * Dies with a `RangeError` for nonsense options.
  *
  * @since 0.1.0
  * @category constructors
@@ -298,14 +359,18 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     const fingerprint = Effect.suspend(() => keyFingerprint(key.current()))
 
     const bodies = Bodies.make(secretNames)
-    const succeeded = () => detector === undefined ? Effect.void : detector.observe(integration, Exit.void)
+    const succeeded = () =>
+      detector === undefined ? Effect.void : detector.observe(integration, Exit.void)
     const ended = (endpoint: string, body: object) => (error: Failure) =>
       Effect.contextWithEffect((context: Context.Context<never>) => {
         const api = ApiError.isApiError(error) ? error : undefined
         if (api !== undefined) bodies.takeDown(api, () => secretsOf(key, context, body))
         return detector === undefined ? Effect.void : Effect.flatMap(
           FiberRef.get(currentCall),
-          ({ isSeen }) => isSeen ? Effect.void : detector.observe(integration, seen(error._tag, api?.status, endpoint))
+          ({ isSeen }) =>
+            isSeen
+              ? Effect.void
+              : detector.observe(integration, seen(error._tag, api?.status, endpoint))
         )
       })
 
@@ -316,16 +381,19 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       ids: Path.Ids = {},
       issues: ReadonlyArray<Request.Issue> = []
     ): Effect.Effect<A, Failure, W> =>
-      Effect.suspend(() => valid(rules[name].path, [...Request.issuesOf(name, body), ...issues])).pipe(
-        Effect.zipRight(Path.request("POST", rules[name].path, ids)),
-        Effect.zipLeft(Effect.suspend(() => ApiKey.check(key.current(), "POST"))),
-        Effect.flatMap((request) => clients[name].execute(HttpClientRequest.bodyUnsafeJson(request, body))),
-        Effect.flatMap(ApiClient.json(schema)),
-        ApiClient.withEndpoint(rules[name].path),
-        Effect.tapBoth({ onFailure: ended(rules[name].path, body), onSuccess: succeeded }),
-        (self) => Effect.suspend(() => Effect.locally(self, currentCall, begun())),
-        ApiClient.withOperation(writes)
-      )
+      Effect.suspend(() => valid(rules[name].path, [...Request.issuesOf(name, body), ...issues]))
+        .pipe(
+          Effect.zipRight(Path.request("POST", rules[name].path, ids)),
+          Effect.zipLeft(Effect.suspend(() => ApiKey.check(key.current(), "POST"))),
+          Effect.flatMap((request) =>
+            clients[name].execute(HttpClientRequest.bodyUnsafeJson(request, body))
+          ),
+          Effect.flatMap(ApiClient.json(schema)),
+          ApiClient.withEndpoint(rules[name].path),
+          Effect.tapBoth({ onFailure: ended(rules[name].path, body), onSuccess: succeeded }),
+          (self) => Effect.suspend(() => Effect.locally(self, currentCall, begun())),
+          ApiClient.withOperation(writes)
+        )
 
     const sendOver = (
       name: "sendOtp" | "otherRoute",
@@ -334,7 +402,13 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       issues?: ReadonlyArray<Request.Issue>
     ) =>
       Effect.map(
-        call(name, Models.OtpSession, { to, ...(route === undefined ? {} : { route }) }, {}, issues),
+        call(
+          name,
+          Models.OtpSession,
+          { to, ...(route === undefined ? {} : { route }) },
+          {},
+          issues
+        ),
         (session): Models.OtpSent => ({
           ...session,
           route: route ?? defaults.route,

@@ -1,10 +1,13 @@
 /**
- * The integration API of a website chat: its statuses, its retry decision table, asynchronous answers that survive a time-out, documents that are synced
- * once, and where to look when something repeats.
+ * The integration API of a website chat: its statuses, its retry decision table, asynchronous
+ * answers that survive a time-out, documents that are synced once, and where to look when something
+ * repeats.
  *
- * Its document names no paths and describes no bodies beside those of errors. The paths used here can be said otherwise; of bodies only what is needed is
- * read. It says nothing about idempotency keys either: where it says "use care", calls carry one and are repeated under it. Give
- * `writes: Operation.once` for an API that ignores keys; then only what certainly was not executed is repeated.
+ * Its document names no paths and describes no bodies beside those of errors. The paths used here
+ * can be said otherwise; of bodies only what is needed is read. It says nothing about idempotency
+ * keys either: where it says "use care", calls carry one and are repeated under it. Give
+ * `writes: Operation.once` for an API that ignores keys; then only what certainly was not executed
+ * is repeated.
  *
  * @since 0.1.0
  */
@@ -18,19 +21,19 @@ import { flow, identity } from "effect/Function"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as ApiError from "../ApiError.js"
-import * as Check from "../check.js"
-import type * as CircuitBreaker from "../CircuitBreaker.js"
+import * as ApiError from "../errors/ApiError.js"
+import * as Check from "../runtime/validate.js"
+import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
-import * as IdempotencyKey from "../IdempotencyKey.js"
-import type * as Incident from "../Incident.js"
-import * as Operation from "../Operation.js"
-import * as Polling from "../Polling.js"
-import type * as RetryBudget from "../RetryBudget.js"
-import * as Telemetry from "../Telemetry.js"
-import type * as UserMessage from "../UserMessage.js"
+import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
+import type * as Incident from "../observability/Incident.js"
+import * as Operation from "../idempotency/Operation.js"
+import * as Polling from "../jobs/Polling.js"
+import type * as RetryBudget from "../retry/RetryBudget.js"
+import * as Telemetry from "../observability/Telemetry.js"
+import type * as UserMessage from "../observability/UserMessage.js"
 import * as ApiKey from "./apiKey.js"
-import { drain } from "./drain.js"
+import { drain } from "./discardBody.js"
 import * as Path from "./path.js"
 import * as Policies from "./policies.js"
 import {
@@ -41,48 +44,75 @@ import {
   tell,
   type WaitFailure,
   type WaitOptions
-} from "./siteChatJobs.js"
-import * as Models from "./siteChatModels.js"
-import { type OperationName, operations, type Policy, type Rule } from "./siteChatOperations.js"
-import { integration, messages, playbook, redactedNames } from "./siteChatPlaybook.js"
-import { withoutContent } from "./siteChatUploads.js"
-import * as Telling from "./telling.js"
-import { watchedBy } from "./watched.js"
-import { wholeBody } from "./wholeBody.js"
+} from "./siteChat/jobs.js"
+import * as Models from "./siteChat/models.js"
+import { type OperationName, operations, type Policy, type Rule } from "./siteChat/operations.js"
+import { integration, messages, playbook, redactedNames } from "./siteChat/playbook.js"
+import { withoutContent } from "./siteChat/uploads.js"
+import * as Telling from "./failureReporting.js"
+import { watchedBy } from "./observeCalls.js"
+import { wholeBody } from "./bufferedBody.js"
 
-export { isNews, Job, JobFailed } from "./siteChatJobs.js"
-export type { Failure, JobStatus, WaitFailure, WaitOptions } from "./siteChatJobs.js"
-export { Answer, CreatedDocument, ErrorBody, Session, Site, Statistics, Tenant } from "./siteChatModels.js"
-export type { Document, Feedback, FileDocument, Question, WrittenDocument } from "./siteChatModels.js"
-export { operations } from "./siteChatOperations.js"
-export type { OperationName, Policy, Rule } from "./siteChatOperations.js"
-export { incidentRules, messages, playbook, redactedNames } from "./siteChatPlaybook.js"
-export { documentSync } from "./siteChatSync.js"
+export { isNews, Job, JobFailed } from "./siteChat/jobs.js"
+export type { Failure, JobStatus, WaitFailure, WaitOptions } from "./siteChat/jobs.js"
+export {
+  Answer,
+  CreatedDocument,
+  ErrorBody,
+  Session,
+  Site,
+  Statistics,
+  Tenant
+} from "./siteChat/models.js"
+export type {
+  Document,
+  Feedback,
+  FileDocument,
+  Question,
+  WrittenDocument
+} from "./siteChat/models.js"
+export { operations } from "./siteChat/operations.js"
+export type { OperationName, Policy, Rule } from "./siteChat/operations.js"
+export { incidentRules, messages, playbook, redactedNames } from "./siteChat/playbook.js"
+export { documentSync } from "./siteChat/sync.js"
 export type { LogContext, LogFields } from "./logFields.js"
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // failures
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
- * The sentence that a visitor may read about a failure: safe, not technical, in English or German, otherwise general ones. See `UserMessage.of`.
+ * The sentence that a visitor may read about a failure: safe, not technical, in English or German,
+ * otherwise general ones. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
  */
-export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbook, catalogue: messages })
+export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
+  playbook,
+  catalogue: messages
+})
 
 /**
- * The fields to log about a failure: integration, environment, endpoint template, method, status, tenant, site, session and request id, retries, latency,
- * whether it timed out, and what it was. Nothing that was sent, nothing that the API wrote.
+ * The fields to log about a failure: integration, environment, endpoint template, method, status,
+ * tenant, site, session and request id, retries, latency, whether it timed out, and what it was.
+ * Nothing that was sent, nothing that the API wrote.
  *
  * **Example** (A log line)
  *
  * ```ts
  * import { ApiError, SiteChat } from "effect-resilience"
  *
- * const error = new ApiError.Server({ message: "upstream", status: 503, requestId: "req-1", attempts: 3 })
- * const { requestId, retries, status, timedOut } = SiteChat.logFields(error, { environment: "production", tenantId: "acme" })
+ * const error = new ApiError.Server({
+ *   message: "upstream",
+ *   status: 503,
+ *   requestId: "req-1",
+ *   attempts: 3
+ * })
+ * const { requestId, retries, status, timedOut } = SiteChat.logFields(error, {
+ *   environment: "production",
+ *   tenantId: "acme"
+ * })
  *
  * const shown = [requestId, retries, status, timedOut]
  * shown // => ["req-1", 2, 503, false]
@@ -93,24 +123,31 @@ export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbo
  */
 export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the client
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
  * **Details**
  *
- * - `apiKey`: sent as `Authorization: Bearer`. One that no header can hold is refused before it is sent, as `Auth`.
- * - `tenantId`, `siteId`: in the paths. One that cannot be in a path (`""`, `".."`) is refused; as the id of a call it is a `Validation`, and nothing is sent.
- * - `writes`: what creating documents, chatting and feedback are. Default `Operation.keyed`, which demands an idempotency key.
- * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with the same `:parameters`.
- * - `circuitBreaker`: one for all operations. Default: one that does not mind slow answers. `budget`: pays for the retries of all operations. Default: none.
- * - `jobStates`: which words for the status of an asynchronous answer are the last ones. Default: `completed`, `done`, `succeeded`; `failed`, `error`,
- *   `cancelled`. Any other is waited for.
+ * - `apiKey`: sent as `Authorization: Bearer`. One that no header can hold is refused before it is
+ *   sent, as `Auth`.
+ * - `tenantId`, `siteId`: in the paths. One that cannot be in a path (`""`, `".."`) is refused; as
+ *   the id of a call it is a `Validation`, and nothing is sent.
+ * - `writes`: what creating documents, chatting and feedback are. Default `Operation.keyed`, which
+ *   demands an idempotency key.
+ * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with
+ *   the same `:parameters`.
+ * - `circuitBreaker`: one for all operations. Default: one that does not mind slow answers.
+ *   `budget`: pays for the retries of all operations. Default: none.
+ * - `jobStates`: which words for the status of an asynchronous answer are the last ones. Default:
+ *   `completed`, `done`, `succeeded`; `failed`, `error`, `cancelled`. Any other is waited for.
  * - `askWithin`: the budget for an asynchronous answer. Default 2 min.
- * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: SiteChat.incidentRules })`). Calls
- *   are those of `site-chat`, answers that were waited for those of `site-chat jobs`.
- * - `telemetry`: metrics, spans and logs of all operations, and under `jobs` of the answers that were waited for. Default: none.
+ * - `detector`: sees how every call ended, and raises incidents
+ *   (`Incident.make({ rules: SiteChat.incidentRules })`). Calls are those of `site-chat`, answers
+ *   that were waited for those of `site-chat jobs`.
+ * - `telemetry`: metrics, spans and logs of all operations, and under `jobs` of the answers that
+ *   were waited for. Default: none.
  *
  * @since 0.1.0
  * @category models
@@ -125,7 +162,10 @@ export interface Options<W = IdempotencyKey.IdempotencyKey> {
   readonly paths?: Partial<Readonly<Record<OperationName, string>>> | undefined
   readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options | undefined
   readonly budget?: RetryBudget.RetryBudget | undefined
-  readonly jobStates?: { readonly done: ReadonlyArray<string>; readonly failed: ReadonlyArray<string> } | undefined
+  readonly jobStates?: {
+    readonly done: ReadonlyArray<string>
+    readonly failed: ReadonlyArray<string>
+  } | undefined
   readonly askWithin?: Duration.DurationInput | undefined
   readonly detector?: Incident.Detector | undefined
   readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
@@ -152,16 +192,22 @@ export type Reply =
   | { readonly _tag: "Fallback"; readonly message: string; readonly error: Failure }
 
 /**
- * The API as its callers see it. `W` is what unsafe calls demand: an idempotency key, unless `writes` says otherwise.
+ * The API as its callers see it. `W` is what unsafe calls demand: an idempotency key, unless
+ * `writes` says otherwise.
  *
  * **Details**
  *
- * - `syncDocument`: one attempt for a document of any kind, for `Bulk.forEach`, which repeats and pauses.
- * - `chatOrFallback`: `chat` that does not fail: after the last attempt it gives the sentence to show.
- * - `ask`: submits a question and polls for the answer. A failure to submit is `SubmitFailed`, one to poll `PollFailed`; `PollingTimeout` ends the waiting
- *   and not the job. `resume` waits on, and does not submit.
- * - `sendFeedback` carries a key made of tenant, site, session and `eventId`: the same event twice is one piece of feedback.
- * - `closeSession` may be repeated: closing twice is the same as once. It and `sendFeedback` have succeeded when the status says so, whatever the body is.
+ * - `syncDocument`: one attempt for a document of any kind, for `Bulk.forEach`, which repeats and
+ *   pauses.
+ * - `chatOrFallback`: `chat` that does not fail: after the last attempt it gives the sentence to
+ *   show.
+ * - `ask`: submits a question and polls for the answer. A failure to submit is `SubmitFailed`, one
+ *   to poll `PollFailed`; `PollingTimeout` ends the waiting and not the job. `resume` waits on, and
+ *   does not submit.
+ * - `sendFeedback` carries a key made of tenant, site, session and `eventId`: the same event twice
+ *   is one piece of feedback.
+ * - `closeSession` may be repeated: closing twice is the same as once. It and `sendFeedback` have
+ *   succeeded when the status says so, whatever the body is.
  *
  * @since 0.1.0
  * @category models
@@ -171,21 +217,32 @@ export interface SiteChat<W = IdempotencyKey.IdempotencyKey> {
   readonly site: Effect.Effect<typeof Models.Site.Type, Failure>
   readonly sessions: Effect.Effect<ReadonlyArray<typeof Models.Session.Type>, Failure>
   readonly statistics: Effect.Effect<typeof Models.Statistics.Type, Failure>
-  readonly createDocument: (document: Models.WrittenDocument) => Effect.Effect<Models.CreatedDocument, Failure, W>
-  readonly uploadDocument: (document: Models.FileDocument) => Effect.Effect<Models.CreatedDocument, Failure, W>
-  readonly syncDocument: (document: Models.Document) => Effect.Effect<Models.CreatedDocument, Failure, W>
+  readonly createDocument: (
+    document: Models.WrittenDocument
+  ) => Effect.Effect<Models.CreatedDocument, Failure, W>
+  readonly uploadDocument: (
+    document: Models.FileDocument
+  ) => Effect.Effect<Models.CreatedDocument, Failure, W>
+  readonly syncDocument: (
+    document: Models.Document
+  ) => Effect.Effect<Models.CreatedDocument, Failure, W>
   readonly chat: (question: Models.Question) => Effect.Effect<Models.Answer, Failure, W>
   readonly chatOrFallback: (
     question: Models.Question,
     options?: { readonly locale?: UserMessage.Options["locale"] }
   ) => Effect.Effect<Reply, never, W>
-  readonly submitChat: (question: Models.Question) => Effect.Effect<{ readonly request_id: string }, Failure, W>
+  readonly submitChat: (
+    question: Models.Question
+  ) => Effect.Effect<{ readonly request_id: string }, Failure, W>
   readonly pollChat: (requestId: string) => Effect.Effect<JobStatus, Failure>
   readonly ask: (
     question: Models.Question,
     options?: WaitOptions
   ) => Effect.Effect<Models.Answer, Polling.SubmitFailed<Failure> | WaitFailure, W>
-  readonly resume: (requestId: string, options?: WaitOptions) => Effect.Effect<Models.Answer, WaitFailure>
+  readonly resume: (
+    requestId: string,
+    options?: WaitOptions
+  ) => Effect.Effect<Models.Answer, WaitFailure>
   readonly sendFeedback: (feedback: Models.Feedback) => Effect.Effect<void, Failure>
   readonly closeSession: (sessionId: string) => Effect.Effect<void, Failure>
 }
@@ -197,18 +254,28 @@ type Rules = Readonly<Record<OperationName | "syncFile" | "syncText", Rule>>
 
 const rulesOf = (options: Options<unknown>): Rules => {
   const rules = Policies.changed<OperationName, Rule>(operations, options)
-  return { ...rules, syncText: single(rules.createDocument), syncFile: single(rules.uploadDocument) }
+  return {
+    ...rules,
+    syncText: single(rules.createDocument),
+    syncFile: single(rules.uploadDocument)
+  }
 }
 
-/** Whoever repeats the call of a bulk job takes it for keyed. What may have been executed without a key is final. */
-const finalIfOpen = (operation: Operation.Operation<unknown>) => <A, R>(self: Effect.Effect<A, Failure, R>) =>
-  operation._tag === "Once"
-    ? Effect.mapError(
-      self,
-      (error) =>
-        ApiError.isApiError(error) && ApiError.mayHaveRun(error) ? ApiError.annotate(error, { repeat: "never" }) : error
-    )
-    : self
+/**
+ * Whoever repeats the call of a bulk job takes it for keyed. What may have been executed without a
+ * key is final.
+ */
+const finalIfOpen =
+  (operation: Operation.Operation<unknown>) => <A, R>(self: Effect.Effect<A, Failure, R>) =>
+    operation._tag === "Once"
+      ? Effect.mapError(
+        self,
+        (error) =>
+          ApiError.isApiError(error) && ApiError.mayHaveRun(error)
+            ? ApiError.annotate(error, { repeat: "never" })
+            : error
+      )
+      : self
 
 const unreadable = (endpoint: string): ApiError.Server =>
   new ApiError.Server({
@@ -231,8 +298,15 @@ const keyOfEvent = (...event: ReadonlyArray<string>) =>
 /** Operations of whose answer nothing is read but its status. */
 const unread: ReadonlySet<string> = new Set<OperationName>(["sendFeedback", "closeSession"])
 
-/** A client for each rule. All of them share one breaker, except for those of bulk work, which pauses by itself. */
-const clientsOf = (options: Options<unknown>, rules: Rules, telemetry: Telemetry.Telemetry | undefined) =>
+/**
+ * A client for each rule. All of them share one breaker, except for those of bulk work, which
+ * pauses by itself.
+ */
+const clientsOf = (
+  options: Options<unknown>,
+  rules: Rules,
+  telemetry: Telemetry.Telemetry | undefined
+) =>
   Effect.gen(function*() {
     const breaker = yield* Policies.breakerOf(options.circuitBreaker ?? defaults.circuitBreaker)
     const clientOf = (rule: Rule, name: string) =>
@@ -254,7 +328,8 @@ const clientsOf = (options: Options<unknown>, rules: Rules, telemetry: Telemetry
           })
       )
     return yield* Effect.all(
-      Record.map(rules, (rule, name) => unread.has(name) ? clientOf(rule, name) : wholeBody(clientOf(rule, name)))
+      Record.map(rules, (rule, name) =>
+        unread.has(name) ? clientOf(rule, name) : wholeBody(clientOf(rule, name)))
     )
   })
 
@@ -263,7 +338,8 @@ const clientsOf = (options: Options<unknown>, rules: Rules, telemetry: Telemetry
  *
  * **Details**
  *
- * Every call has a limit of time for each attempt, its body included, and one for all attempts. Dies with a `RangeError` for nonsense options.
+ * Every call has a limit of time for each attempt, its body included, and one for all attempts.
+ * Dies with a `RangeError` for nonsense options.
  *
  * @since 0.1.0
  * @category constructors
@@ -279,14 +355,19 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     // Without `writes`, `W` is the key.
     const writes = options.writes ?? Operation.keyed as Operation.Operation<W>
     const states = options.jobStates ?? defaults.jobStates
-    Check.text("jobStates.done", states.done.join(), "at least one word", (words) => words.trim() !== "")
+    Check.text("jobStates.done", states.done.join(), "at least one word", (words) =>
+      words.trim() !== "")
     const askWithin = Check.finiteDuration(
       "askWithin",
       Check.positiveDuration("askWithin", options.askWithin ?? defaults.askWithin)
     )
-    const here = { tenantId: Path.id("tenantId", options.tenantId), siteId: Path.id("siteId", options.siteId) }
+    const here = {
+      tenantId: Path.id("tenantId", options.tenantId),
+      siteId: Path.id("siteId", options.siteId)
+    }
     const withKey = HttpClientRequest.bearerToken(options.apiKey)
-    const watchedAs = (name: string) => watchedBy(detector, name)
+    const watchedAs = (name: string) =>
+      watchedBy(detector, name)
     const watched = watchedAs(integration)
     // Polls are many, and would make the share of the answers that time out look small.
     const watchedJob = flow(
@@ -298,12 +379,16 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       name: keyof Rules,
       read: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<A, Failure>,
       ids: Path.Ids = {},
-      body: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity,
+      body: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest =
+        identity,
       scrubbed: (self: Effect.Effect<A, Failure>) => Effect.Effect<A, Failure> = identity
     ): Effect.Effect<A, Failure> => {
       const { method, path } = rules[name]
       const send = (request: HttpClientRequest.HttpClientRequest) =>
-        Effect.zipRight(ApiKey.check(options.apiKey, method), clients[name].execute(withKey(body(request)))).pipe(
+        Effect.zipRight(
+          ApiKey.check(options.apiKey, method),
+          clients[name].execute(withKey(body(request)))
+        ).pipe(
           Effect.flatMap(read),
           scrubbed,
           ApiClient.withEndpoint(path),
@@ -311,7 +396,11 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
         )
       return Effect.flatMap(Path.request(method, path, { ...here, ...ids }), send)
     }
-    const write = <A, I>(name: keyof Rules, schema: Schema.Schema<A, I>, body: object): Effect.Effect<A, Failure, W> =>
+    const write = <A, I>(
+      name: keyof Rules,
+      schema: Schema.Schema<A, I>,
+      body: object
+    ): Effect.Effect<A, Failure, W> =>
       call(name, ApiClient.json(schema), {}, HttpClientRequest.bodyUnsafeJson(body)).pipe(
         ApiClient.withOperation(writes)
       )
@@ -328,18 +417,28 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       message,
       ...(sessionId === undefined ? {} : { session_id: sessionId })
     })
-    const chat = (question: Models.Question) => write("chat", Models.Answer, questionBody(question))
-    const submitChat = (question: Models.Question) => write("submitChat", Models.SubmittedChat, questionBody(question))
+    const chat = (question: Models.Question) =>
+      write("chat", Models.Answer, questionBody(question))
+    const submitChat = (question: Models.Question) =>
+      write("submitChat", Models.SubmittedChat, questionBody(question))
 
     const pollChat = (requestId: string): Effect.Effect<JobStatus, Failure> =>
       Effect.flatMap(
         call("pollChat", ApiClient.json(Models.PolledChat), { requestId }),
         ({ answer, session_id, status }): Effect.Effect<JobStatus, Failure> => {
-          if (states.failed.includes(status)) return Effect.succeed({ _tag: "Failed", requestId, status })
-          if (!states.done.includes(status)) return Effect.succeed({ _tag: "Pending", requestId, status })
+          if (states.failed.includes(status)) {
+            return Effect.succeed({ _tag: "Failed", requestId, status })
+          }
+          if (!states.done.includes(status)) {
+            return Effect.succeed({ _tag: "Pending", requestId, status })
+          }
           return answer === undefined
             ? unreadable(rules.pollChat.path)
-            : Effect.succeed({ _tag: "Done", requestId, answer: { answer, session_id, request_id: requestId } })
+            : Effect.succeed({
+              _tag: "Done",
+              requestId,
+              answer: { answer, session_id, request_id: requestId }
+            })
         }
       )
 
@@ -355,8 +454,10 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       site: call("site", ApiClient.json(Models.Site)),
       sessions: call("sessions", ApiClient.json(Schema.Array(Models.Session))),
       statistics: call("statistics", ApiClient.json(Models.Statistics)),
-      createDocument: (document) => write("createDocument", Models.CreatedDocument, Models.documentBody(document)),
-      uploadDocument: (document) => upload("uploadDocument", document),
+      createDocument: (document) =>
+        write("createDocument", Models.CreatedDocument, Models.documentBody(document)),
+      uploadDocument: (document) =>
+        upload("uploadDocument", document),
       syncDocument: (document) =>
         finalIfOpen(writes)(
           document.kind === "file"
@@ -366,7 +467,11 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       chat,
       chatOrFallback: (question, { locale } = {}) =>
         Effect.match(chat(question), {
-          onFailure: (error): Reply => ({ _tag: "Fallback", message: userMessage(error, { locale }), error }),
+          onFailure: (error): Reply => ({
+            _tag: "Fallback",
+            message: userMessage(error, { locale }),
+            error
+          }),
           onSuccess: (answer): Reply => ({ _tag: "Answered", answer })
         }),
       submitChat,
@@ -382,7 +487,10 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
           })
         ).pipe(concluded(wait), watchedJob),
       resume: (requestId, wait = {}) =>
-        Effect.suspend(() => Polling.resume({ ...waiting(wait), requestId })).pipe(concluded(wait), watchedJob),
+        Effect.suspend(() => Polling.resume({ ...waiting(wait), requestId })).pipe(
+          concluded(wait),
+          watchedJob
+        ),
       sendFeedback: ({ comment, eventId, rating, sessionId }) =>
         Effect.flatMap(keyOfEvent(here.tenantId, here.siteId, sessionId, eventId), (key) =>
           call(
@@ -400,6 +508,8 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
             IdempotencyKey.provide(key)
           )),
       closeSession: (sessionId) =>
-        call("closeSession", drain, { sessionId }).pipe(ApiClient.withOperation(Operation.idempotent))
+        call("closeSession", drain, { sessionId }).pipe(
+          ApiClient.withOperation(Operation.idempotent)
+        )
     }
   })

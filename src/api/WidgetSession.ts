@@ -1,8 +1,10 @@
 /**
- * The Create Session API of a widget partner: its statuses, its signature, its retry strategy and its debug guide, as values.
+ * The Create Session API of a widget partner: its statuses, its signature, its retry strategy and
+ * its debug guide, as values.
  *
- * Its document says "max 3 attempts" and lists three intervals (about 500, 1000 and 2000 ms). We read it as three retries after the first call,
- * since three attempts have only two intervals between them. It documents neither the path nor the body of a success, so both can be said.
+ * Its document says "max 3 attempts" and lists three intervals (about 500, 1000 and 2000 ms). We
+ * read it as three retries after the first call, since three attempts have only two intervals
+ * between them. It documents neither the path nor the body of a success, so both can be said.
  *
  * @since 0.1.0
  */
@@ -12,37 +14,37 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type * as ApiError from "../ApiError.js"
-import * as Backoff from "../Backoff.js"
-import * as CircuitBreaker from "../CircuitBreaker.js"
+import type * as ApiError from "../errors/ApiError.js"
+import * as Backoff from "../retry/Backoff.js"
+import * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
-import type * as Idempotency from "../Idempotency.js"
-import type * as IdempotencyKey from "../IdempotencyKey.js"
-import type * as Incident from "../Incident.js"
-import * as Operation from "../Operation.js"
-import * as Pipeline from "../Pipeline.js"
-import type * as Retry from "../Retry.js"
-import type * as Telemetry from "../Telemetry.js"
+import type * as Idempotency from "../idempotency/Idempotency.js"
+import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
+import type * as Incident from "../observability/Incident.js"
+import * as Operation from "../idempotency/Operation.js"
+import * as Pipeline from "../pipeline/Pipeline.js"
+import type * as Retry from "../retry/Retry.js"
+import type * as Telemetry from "../observability/Telemetry.js"
 import * as Path from "./path.js"
-import * as Telling from "./telling.js"
-import { watchedBy } from "./watched.js"
-import { messages, playbook, redactedNames } from "./widgetSessionErrors.js"
-import { canonicalString, type Draft, sign } from "./widgetSessionRequest.js"
-import { wholeBody } from "./wholeBody.js"
+import * as Telling from "./failureReporting.js"
+import { watchedBy } from "./observeCalls.js"
+import { messages, playbook, redactedNames } from "./widgetSession/errors.js"
+import { canonicalString, type Draft, sign } from "./widgetSession/request.js"
+import { wholeBody } from "./bufferedBody.js"
 
-export { canonicalString, Draft, Request, sign, User } from "./widgetSessionRequest.js"
+export { canonicalString, Draft, Request, sign, User } from "./widgetSession/request.js"
 export type { LogContext, LogFields } from "./logFields.js"
-export { debugRecord } from "./widgetSessionDebug.js"
-export type { DebugRecord } from "./widgetSessionDebug.js"
-export { diagnose401, diagnose422 } from "./widgetSessionDiagnosis.js"
-export type { Finding, SignedRequest } from "./widgetSessionDiagnosis.js"
-export { incidentRules, messages, playbook, redactedNames } from "./widgetSessionErrors.js"
+export { debugRecord } from "./widgetSession/debug.js"
+export type { DebugRecord } from "./widgetSession/debug.js"
+export { diagnose401, diagnose422 } from "./widgetSession/diagnosis.js"
+export type { Finding, SignedRequest } from "./widgetSession/diagnosis.js"
+export { incidentRules, messages, playbook, redactedNames } from "./widgetSession/errors.js"
 
 const integration = "widget-session"
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // failures
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
  * Everything that a call can fail with. `E` is what its pipeline can reject with.
@@ -50,15 +52,22 @@ const integration = "widget-session"
  * @since 0.1.0
  * @category errors
  */
-export type Failure<E = CircuitBreaker.CircuitOpen> = ApiError.ApiError | Idempotency.UnknownOutcome | E
+export type Failure<E = CircuitBreaker.CircuitOpen> =
+  | ApiError.ApiError
+  | Idempotency.UnknownOutcome
+  | E
 
 /**
- * The sentence that a user may read about a failure: safe, without technical details, in English or German, otherwise general ones. See `UserMessage.of`.
+ * The sentence that a user may read about a failure: safe, without technical details, in English or
+ * German, otherwise general ones. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
  */
-export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbook, catalogue: messages })
+export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
+  playbook,
+  catalogue: messages
+})
 
 /**
  * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
@@ -68,9 +77,9 @@ export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({ playbo
  */
 export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // policies
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
  * The retry strategy: three retries, delays of `min(500 * 2^n + random(0..300), 8000)` ms.
@@ -80,12 +89,16 @@ export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
  */
 export const retry: Omit<Retry.Base, "operation"> = {
   retries: 3,
-  backoff: Backoff.exponential({ base: "500 millis", cap: "8 seconds", jitter: Backoff.additive("300 millis") })
+  backoff: Backoff.exponential({
+    base: "500 millis",
+    cap: "8 seconds",
+    jitter: Backoff.additive("300 millis")
+  })
 }
 
 /**
- * The circuit breaker: opens for 30 s when half of the last 20 attempts failed (at least 10), or 60 % of them took longer than 3 s; closes after three good
- * trials.
+ * The circuit breaker: opens for 30 s when half of the last 20 attempts failed (at least 10), or 60
+ * % of them took longer than 3 s; closes after three good trials.
  *
  * @since 0.1.0
  * @category policies
@@ -100,8 +113,9 @@ export const circuitBreaker: CircuitBreaker.Options = {
 }
 
 /**
- * How a session is created: with an idempotency key, retried by the strategy above, behind the breaker above. 15 s for each call, its body included, 3 min for
- * all of them: the document has no limits of time, and a call that never ends is not retried.
+ * How a session is created: with an idempotency key, retried by the strategy above, behind the
+ * breaker above. 15 s for each call, its body included, 3 min for all of them: the document has no
+ * limits of time, and a call that never ends is not retried.
  *
  * @since 0.1.0
  * @category policies
@@ -124,13 +138,13 @@ export const pipeline: Effect.Effect<
   Pipeline.Pipeline<CircuitBreaker.CircuitOpen | ApiError.Timeout, IdempotencyKey.IdempotencyKey>
 > = Pipeline.make(stages)
 
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the client
-// ---------------------------------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /**
- * What a success says. The document does not describe it; these are read when they are there, and absent when they are something else. The session was
- * created all the same.
+ * What a success says. The document does not describe it; these are read when they are there, and
+ * absent when they are something else. The session was created all the same.
  *
  * @since 0.1.0
  * @category schemas
@@ -147,12 +161,15 @@ export const Session = Schema.Struct({
 export type Session = typeof Session.Type
 
 /**
- * - `partnerId`, `secretKey`: of the same environment. A `partnerId` that cannot be in a path (`""`, `".."`) is refused.
- * - `path`: where sessions are created. Default `/v1/partners/:partnerId/sessions`; its `:partnerId` is filled in. It is the endpoint of errors and telemetry.
+ * - `partnerId`, `secretKey`: of the same environment. A `partnerId` that cannot be in a path
+ *   (`""`, `".."`) is refused.
+ * - `path`: where sessions are created. Default `/v1/partners/:partnerId/sessions`; its
+ *   `:partnerId` is filled in. It is the endpoint of errors and telemetry.
  * - `domain`: sent as `Origin`, for tokenized widget access.
  * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
  * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
- * - `detector`: sees how every call ended, and raises incidents (`Incident.make({ rules: WidgetSession.incidentRules })`).
+ * - `detector`: sees how every call ended, and raises incidents
+ *   (`Incident.make({ rules: WidgetSession.incidentRules })`).
  *
  * @since 0.1.0
  * @category models
@@ -169,7 +186,8 @@ export interface Options<E = CircuitBreaker.CircuitOpen> {
 }
 
 /**
- * A created session, and whether the server had created it for an earlier attempt with the same key.
+ * A created session, and whether the server had created it for an earlier attempt with the same
+ * key.
  *
  * @since 0.1.0
  * @category models
@@ -180,7 +198,8 @@ export interface Created {
 }
 
 /**
- * The API as its callers see it. A session is created under an idempotency key, so the environment must hold one.
+ * The API as its callers see it. A session is created under an idempotency key, so the environment
+ * must hold one.
  *
  * @since 0.1.0
  * @category models
@@ -196,7 +215,10 @@ const defaultPath = "/v1/partners/:partnerId/sessions"
 const textOf = (body: unknown, name: string): string | undefined =>
   Predicate.hasProperty(body, name) && Predicate.isString(body[name]) ? body[name] : undefined
 
-/** The session was created whatever the body says of it, and another attempt would not say it better. */
+/**
+ * The session was created whatever the body says of it, and another attempt would not say it
+ * better.
+ */
 const sessionOf = (body: unknown): Session => {
   const id = textOf(body, "session_id")
   const token = textOf(body, "session_token")
@@ -212,12 +234,13 @@ const read = ApiClient.json(Schema.Unknown)
 const saysReplayed = (header: string | undefined): boolean => header === "true" || header === "?1"
 
 /**
- * A client of the API. Signs each request, sends it with the key of the environment, retries what the document says may be retried. Dies with a `RangeError`
- * for nonsense options.
+ * A client of the API. Signs each request, sends it with the key of the environment, retries what
+ * the document says may be retried. Dies with a `RangeError` for nonsense options.
  *
  * **Gotchas**
  *
- * It does not validate before sending: what is valid is the API's business. `Schema.decodeUnknown(WidgetSession.User)` does, for who wants it.
+ * It does not validate before sending: what is valid is the API's business.
+ * `Schema.decodeUnknown(WidgetSession.User)` does, for who wants it.
  *
  * @since 0.1.0
  * @category constructors
@@ -234,7 +257,10 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       playbook,
       // Without a pipeline, `E` is what this one rejects with.
       pipeline: options.pipeline ??
-        (yield* Pipeline.make({ ...stages, telemetry: options.telemetry })) as Pipeline.Pipeline<E, unknown>,
+        (yield* Pipeline.make({ ...stages, telemetry: options.telemetry })) as Pipeline.Pipeline<
+          E,
+          unknown
+        >,
       redactedNames,
       secrets: [options.secretKey]
     }))
@@ -245,7 +271,9 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
         const signature = Redacted.value(sign(options.secretKey, canonicalString(partnerId, user)))
         const request = HttpClientRequest.post(path).pipe(
           HttpClientRequest.bodyUnsafeJson({ user, signature }),
-          options.domain === undefined ? (self) => self : HttpClientRequest.setHeader("origin", options.domain)
+          options.domain === undefined
+            ? (self) => self
+            : HttpClientRequest.setHeader("origin", options.domain)
         )
         return client.execute(request).pipe(
           Effect.flatMap((response) =>

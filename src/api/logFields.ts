@@ -1,9 +1,10 @@
 /**
- * What is worth logging about a failure of a partner's API: that of any call, and for a job that was polled for also which step of it failed.
+ * What is worth logging about a failure of a partner's API: that of any call, and for a job that
+ * was polled for also which step of it failed.
  */
 import * as Record from "effect/Record"
-import * as Polling from "../Polling.js"
-import * as Telemetry from "../Telemetry.js"
+import * as Polling from "../jobs/Polling.js"
+import * as Telemetry from "../observability/Telemetry.js"
 
 /**
  * What the caller knows about the call, and the error does not.
@@ -31,10 +32,19 @@ export type LogFields = Telemetry.Fields
 const behind = (error: unknown): unknown =>
   error instanceof Polling.SubmitFailed || error instanceof Polling.PollFailed ? error.error : error
 
-export const logFields = (integration: string, error: unknown, context: LogContext = {}): LogFields => {
+export const logFields = (
+  integration: string,
+  error: unknown,
+  context: LogContext = {}
+): LogFields => {
   const outer = Telemetry.fields(error, { ...context, integration })
   const inner = behind(error)
-  if (inner === error) return { ...outer, timedOut: outer.timedOut === true || error instanceof Polling.PollingTimeout }
+  if (inner === error) {
+    return {
+      ...outer,
+      timedOut: outer.timedOut === true || error instanceof Polling.PollingTimeout
+    }
+  }
   const about = Telemetry.fields(inner, { ...context, integration })
   return {
     ...about,

@@ -1,19 +1,21 @@
 /**
- * Policies by operation: how the clients of APIs with several operations say what each of them is allowed.
+ * Policies by operation: how the clients of APIs with several operations say what each of them is
+ * allowed.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import * as Record from "effect/Record"
-import type * as Backoff from "../Backoff.js"
-import * as CircuitBreaker from "../CircuitBreaker.js"
-import * as Pipeline from "../Pipeline.js"
+import type * as Backoff from "../retry/Backoff.js"
+import * as CircuitBreaker from "../policies/CircuitBreaker.js"
+import * as Pipeline from "../pipeline/Pipeline.js"
 import * as Path from "./path.js"
 
 /**
  * - `retries`: calls after the first.
  * - `backoff`: the waits between them.
- * - `attemptTimeout`: how long each attempt may take, its body included. `totalTimeout`: all of them, waits included.
+ * - `attemptTimeout`: how long each attempt may take, its body included. `totalTimeout`: all of
+ *   them, waits included.
  *
  * @since 0.1.0
  * @category models
@@ -48,12 +50,15 @@ type Shared = Pick<Pipeline.Stages, "operation" | "telemetry" | "budget"> & {
 }
 
 /** The pipeline of one operation. */
-export const pipelineOf = ({ attemptTimeout, backoff, retries, totalTimeout }: Policy, shared: Shared) =>
-  Pipeline.make({ ...shared, totalTimeout, retry: { retries, backoff }, attemptTimeout })
+export const pipelineOf = (
+  { attemptTimeout, backoff, retries, totalTimeout }: Policy,
+  shared: Shared
+) => Pipeline.make({ ...shared, totalTimeout, retry: { retries, backoff }, attemptTimeout })
 
 type Breaker = CircuitBreaker.CircuitBreaker | CircuitBreaker.Options
 
-export const isBreaker = (breaker: Breaker): breaker is CircuitBreaker.CircuitBreaker => hasProperty(breaker, "protect")
+export const isBreaker = (breaker: Breaker): breaker is CircuitBreaker.CircuitBreaker =>
+  hasProperty(breaker, "protect")
 
 /** The breaker that is given, or one made of the options that are. */
 export const breakerOf = (breaker: Breaker): Effect.Effect<CircuitBreaker.CircuitBreaker> =>

@@ -1,12 +1,15 @@
 /**
- * One text for one value, whoever writes it: the JSON Canonicalization Scheme (RFC 8785), for fingerprints.
+ * One text for one value, whoever writes it: the JSON Canonicalization Scheme (RFC 8785), for
+ * fingerprints.
  *
- * Keys go by UTF-16 code unit, numbers and strings are written as ECMAScript writes them, and there is no white space. What JSON cannot hold is refused,
- * with the place where it stands, because two different values with one text would be one fingerprint.
+ * Keys go by UTF-16 code unit, numbers and strings are written as ECMAScript writes them, and there
+ * is no white space. What JSON cannot hold is refused, with the place where it stands, because two
+ * different values with one text would be one fingerprint.
  */
 
 /**
- * The text, which is a copy that nobody changes any more, or where and why there is none. `path` names keys and never values: `$.items[2]["unit price"]`.
+ * The text, which is a copy that nobody changes any more, or where and why there is none. `path`
+ * names keys and never values: `$.items[2]["unit price"]`.
  *
  * @since 0.1.0
  */
@@ -14,7 +17,10 @@ export type Canonical =
   | { readonly _tag: "Text"; readonly text: string }
   | { readonly _tag: "Refused"; readonly path: string; readonly reason: string }
 
-/** Nested deeper than this is refused: no stack overflows, and a `toJSON` that answers ever new objects comes to an end. */
+/**
+ * Nested deeper than this is refused: no stack overflows, and a `toJSON` that answers ever new
+ * objects comes to an end.
+ */
 const maxDepth = 1000
 
 type Path = ReadonlyArray<string | number>
@@ -34,13 +40,15 @@ const pathInWords = (path: Path): string =>
  *
  * **Details**
  *
- * What `JSON.stringify` does with a value is done here too: `toJSON` is honoured (a `Date` is its ISO text), a property that is `undefined` is dropped, an
- * element of an array that is `undefined` or missing is `null`, boxed values are unboxed, symbol keys and inherited or hidden properties are not seen.
- * `-0` is `0`. `undefined` itself is the empty text.
+ * What `JSON.stringify` does with a value is done here too: `toJSON` is honoured (a `Date` is its
+ * ISO text), a property that is `undefined` is dropped, an element of an array that is `undefined`
+ * or missing is `null`, boxed values are unboxed, symbol keys and inherited or hidden properties
+ * are not seen. `-0` is `0`. `undefined` itself is the empty text.
  *
- * Refused are NaN and the infinities, bigints, functions, symbols, cycles, lone surrogates (in texts and in keys), nesting of more than a thousand
- * levels, a value that throws when it is read, and objects of the platform that show nothing of what they hold (`Map`, `Set`, `FormData`): JSON would
- * write all of those alike.
+ * Refused are NaN and the infinities, bigints, functions, symbols, cycles, lone surrogates (in
+ * texts and in keys), nesting of more than a thousand levels, a value that throws when it is read,
+ * and objects of the platform that show nothing of what they hold (`Map`, `Set`, `FormData`): JSON
+ * would write all of those alike.
  *
  * @since 0.1.0
  */
@@ -64,11 +72,16 @@ const boxes: ReadonlySet<string> = new Set(["BigInt", "Boolean", "Number", "Stri
 
 /** What stands for the value in JSON, by its `toJSON` and out of its box. */
 const unboxed = (value: unknown, key: string): unknown => {
-  const own = typeof value === "object" && value !== null && hasToJson(value) ? value.toJSON(key) : value
+  const own = typeof value === "object" && value !== null && hasToJson(value)
+    ? value.toJSON(key)
+    : value
   return typeof own === "object" && own !== null && boxes.has(tagOf(own)) ? own.valueOf() : own
 }
 
-/** The text of a value, or nothing where JSON leaves it out. `path` is where it stands; after a throw it is where that happened. */
+/**
+ * The text of a value, or nothing where JSON leaves it out. `path` is where it stands; after a
+ * throw it is where that happened.
+ */
 const written = (
   given: unknown,
   key: string,
@@ -93,7 +106,9 @@ const written = (
     case "object": {
       if (value === null) return "null"
       if (above.has(value)) throw new Refusal(path, "an object that holds itself")
-      if (above.size >= maxDepth) throw new Refusal(path.slice(0, 3), `a value of more than ${maxDepth} levels`)
+      if (above.size >= maxDepth) {
+        throw new Refusal(path.slice(0, 3), `a value of more than ${maxDepth} levels`)
+      }
       above.add(value)
       const text = Array.isArray(value) ? ofArray(value, path, above) : ofObject(value, path, above)
       above.delete(value)
@@ -107,7 +122,11 @@ const quoted = (text: string, path: Path): string => {
   return JSON.stringify(text)
 }
 
-const ofArray = (array: ReadonlyArray<unknown>, path: Array<string | number>, above: Set<object>): string => {
+const ofArray = (
+  array: ReadonlyArray<unknown>,
+  path: Array<string | number>,
+  above: Set<object>
+): string => {
   const elements = Array.from({ length: array.length }, (_, index) => {
     path.push(index)
     const text = written(array[index], String(index), path, above) ?? "null"
@@ -123,7 +142,8 @@ const isOpaque = (object: object): boolean =>
 
 const ofObject = (object: object, path: Array<string | number>, above: Set<object>): string => {
   const entries: Array<string> = []
-  // Without an order of its own a comparison is by UTF-16 code units, also of keys that look like integers.
+  // Without an order of its own a comparison is by UTF-16 code units, also of keys that look like
+  // integers.
   const keys = Object.keys(object).toSorted()
   if (keys.length === 0 && isOpaque(object)) {
     throw new Refusal(path, "an object that shows JSON nothing of what it holds")

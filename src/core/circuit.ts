@@ -1,15 +1,17 @@
 /**
- * The whole state machine of a circuit breaker: what is admitted, what an outcome changes, what an operator may say.
+ * The whole state machine of a circuit breaker: what is admitted, what an outcome changes, what an
+ * operator may say.
  *
- * Every event is `(policy, state, ..., now) -> [answer, state]`, without effect and in constant time (in HalfOpen: in the number of trials). What a
- * caller sees (`visible`) is derived from the state, so a change of it is a transition, and the service, the property tests and the laws all
+ * Every event is `(policy, state, ..., now) -> [answer, state]`, without effect and in constant
+ * time (in HalfOpen: in the number of trials). What a caller sees (`visible`) is derived from the
+ * state, so a change of it is a transition, and the service, the property tests and the laws all
  * speak of the same machine. Times are monotonic milliseconds.
  *
  *     Closed --(a rate reaches its threshold)--> Open --(time)--> HalfOpen --(trials succeed)--> Closed
  *                                                 ^------------------+ (a trial fails)
  *
- * Every admission carries the generation in which it was made, and every change of phase or of control begins a new one: an outcome of an older
- * generation changes nothing.
+ * Every admission carries the generation in which it was made, and every change of phase or of
+ * control begins a new one: an outcome of an older generation changes nothing.
  */
 import * as Backoff from "./backoff.js"
 import * as CountWindow from "./countWindow.js"
@@ -17,8 +19,8 @@ import * as TimeWindow from "./timeWindow.js"
 import * as Trials from "./trials.js"
 
 /**
- * The options of a circuit in plain numbers. `slow` is absent where slowness does not count. `open` is a fixed time, or a backoff over the number of
- * consecutive openings.
+ * The options of a circuit in plain numbers. `slow` is absent where slowness does not count. `open`
+ * is a fixed time, or a backoff over the number of consecutive openings.
  *
  * @since 0.1.0
  */
@@ -32,7 +34,9 @@ export interface Policy {
   readonly open: number | Backoff.Backoff
   readonly maxOpenMillis: number
   readonly halfOpen: Trials.Rules
-  /** How long a trial holds its slot; absent: as long as the circuit was open, at least ten seconds. */
+  /**
+   * How long a trial holds its slot; absent: as long as the circuit was open, at least ten seconds.
+   */
   readonly trialTimeoutMillis: number | undefined
 }
 
@@ -98,7 +102,8 @@ export interface Result {
 }
 
 /**
- * Whether a call may run. A rejection says when one can at the latest: exactly, where the circuit is open.
+ * Whether a call may run. A rejection says when one can at the latest: exactly, where the circuit
+ * is open.
  *
  * @since 0.1.0
  */
@@ -128,7 +133,8 @@ export const make = (policy: Policy, nowMillis: number): State => ({
  *
  * @since 0.1.0
  */
-export const visible = (state: State): Visible => state.isolations > 0 ? "Isolated" : state.order ?? state.phase._tag
+export const visible = (state: State): Visible =>
+  state.isolations > 0 ? "Isolated" : state.order ?? state.phase._tag
 
 /** A state with something changed, in a generation of its own. */
 const next = (state: State, changes: Partial<State>): State => ({
@@ -143,26 +149,46 @@ const clear = (window: State["window"]): void =>
 const halfOpen: Phase = { _tag: "HalfOpen", trials: Trials.none }
 
 /**
- * Lets time pass: an open circuit whose time is over is half-open. The answer is when that happened. O(1).
+ * Lets time pass: an open circuit whose time is over is half-open. The answer is when that
+ * happened. O(1).
  *
  * @since 0.1.0
  */
-export const settle = (state: State, nowMillis: number): readonly [happenedMillis: number, state: State] => {
+export const settle = (
+  state: State,
+  nowMillis: number
+): readonly [happenedMillis: number, state: State] => {
   if (state.phase._tag !== "Open" || state.phase.untilMillis > nowMillis) return [nowMillis, state]
   // Under an operator's hand nobody sees it, and the calls that run go on to count.
-  const settled = visible(state) === "Open" ? next(state, { phase: halfOpen }) : { ...state, phase: halfOpen }
+  const settled = visible(state) === "Open"
+    ? next(state, { phase: halfOpen })
+    : { ...state, phase: halfOpen }
   return [state.phase.untilMillis, settled]
 }
 
-/** Consecutive openings: forgotten when the circuit has stayed closed for as long as it was last open. */
+/**
+ * Consecutive openings: forgotten when the circuit has stayed closed for as long as it was last
+ * open.
+ */
 const openingsAt = (state: State, nowMillis: number): number =>
-  state.phase._tag === "Closed" && nowMillis - state.phase.sinceMillis >= state.openMillis ? 0 : state.openings
+  state.phase._tag === "Closed" && nowMillis - state.phase.sinceMillis >= state.openMillis
+    ? 0
+    : state.openings
 
 /** How long this opening lasts: what the policy says, or longer where the server asked for it. */
-const openingMillis = (policy: Policy, openings: number, previousMillis: number, result: Result): number => {
+const openingMillis = (
+  policy: Policy,
+  openings: number,
+  previousMillis: number,
+  result: Result
+): number => {
   const hint = Math.min(policy.maxOpenMillis, result.retryAfterMillis ?? 0)
   if (typeof policy.open === "number") return Math.max(policy.open, hint)
-  const grown = Backoff.delayMillis(policy.open, { attempt: openings, previousMillis, unit: result.unit })
+  const grown = Backoff.delayMillis(policy.open, {
+    attempt: openings,
+    previousMillis,
+    unit: result.unit
+  })
   return Math.max(Math.min(policy.maxOpenMillis, grown), hint)
 }
 
@@ -191,7 +217,12 @@ const admitTrial = (
   { trials }: Extract<Phase, { _tag: "HalfOpen" }>,
   nowMillis: number
 ): readonly [Admission, State] => {
-  const taken = Trials.take(policy.halfOpen, trials, nowMillis + trialMillis(policy, state), nowMillis)
+  const taken = Trials.take(
+    policy.halfOpen,
+    trials,
+    nowMillis + trialMillis(policy, state),
+    nowMillis
+  )
   return "freeInMillis" in taken
     ? [{ _tag: "Rejected", retryAfterMillis: taken.freeInMillis }, state]
     : [
@@ -205,7 +236,11 @@ const admitTrial = (
  *
  * @since 0.1.0
  */
-export const admit = (policy: Policy, state: State, nowMillis: number): readonly [Admission, State] => {
+export const admit = (
+  policy: Policy,
+  state: State,
+  nowMillis: number
+): readonly [Admission, State] => {
   const { generation, phase } = state
   switch (visible(state)) {
     case "Isolated":
@@ -215,7 +250,9 @@ export const admit = (policy: Policy, state: State, nowMillis: number): readonly
     case "Disabled":
       return [{ _tag: "Admitted", token: { generation, trial: -1 } }, state]
     default:
-      if (phase._tag === "Closed") return [{ _tag: "Admitted", token: { generation, trial: -1 } }, state]
+      if (phase._tag === "Closed") {
+        return [{ _tag: "Admitted", token: { generation, trial: -1 } }, state]
+      }
       return phase._tag === "HalfOpen"
         ? admitTrial(policy, state, phase, nowMillis)
         : [{ _tag: "Rejected", retryAfterMillis: phase.untilMillis - nowMillis }, state]
@@ -230,8 +267,12 @@ export const admit = (policy: Policy, state: State, nowMillis: number): readonly
 export const isSlow = ({ slow }: Policy, result: Result): boolean =>
   slow !== undefined && result.durationMillis > slow.overMillis
 
-/** Whether a part is at least this share of the whole. Nothing is a share of nothing, and 0.1 * 30 is not exact. */
-const reaches = (part: number, whole: number, share: number): boolean => part > 0 && part >= share * whole - 1e-9
+/**
+ * Whether a part is at least this share of the whole. Nothing is a share of nothing, and 0.1 * 30
+ * is not exact.
+ */
+const reaches = (part: number, whole: number, share: number): boolean =>
+  part > 0 && part >= share * whole - 1e-9
 
 /**
  * Whether the window says that the circuit should open. O(1).
@@ -253,11 +294,15 @@ const recordClosed = (policy: Policy, state: State, result: Result, nowMillis: n
   const failed = result._tag === "Failure"
   if (result._tag === "Ignored" || state.order === "Disabled") return state
   remember(state.window, { failed, slow }, nowMillis)
-  return state.order === undefined && exceeds(policy, state.window) ? trip(policy, state, result, nowMillis) : state
+  return state.order === undefined && exceeds(policy, state.window)
+    ? trip(policy, state, result, nowMillis)
+    : state
 }
 
 const findingOf = (policy: Policy, result: Result): Trials.Finding => {
-  if (result._tag === "Ignored") return { waitMillis: Math.min(policy.maxOpenMillis, result.retryAfterMillis ?? 0) }
+  if (result._tag === "Ignored") {
+    return { waitMillis: Math.min(policy.maxOpenMillis, result.retryAfterMillis ?? 0) }
+  }
   return result._tag === "Failure" || isSlow(policy, result) ? "bad" : "good"
 }
 
@@ -280,7 +325,13 @@ const recordTrial = (
  *
  * @since 0.1.0
  */
-export const record = (policy: Policy, state: State, token: Token, result: Result, nowMillis: number): State => {
+export const record = (
+  policy: Policy,
+  state: State,
+  token: Token,
+  result: Result,
+  nowMillis: number
+): State => {
   if (token.generation !== state.generation) return state
   return state.phase._tag === "HalfOpen" && state.order === undefined
     ? recordTrial(policy, state, state.phase, token.trial, result, nowMillis)
@@ -312,7 +363,8 @@ export const order = (state: State, order: Order): State =>
   state.order === order ? state : next(state, { order, phase: withoutTrials(state.phase) })
 
 /**
- * Back to closed and empty, whatever was ordered. Isolation stays until its handles are gone. O(window).
+ * Back to closed and empty, whatever was ordered. Isolation stays until its handles are gone.
+ * O(window).
  *
  * @since 0.1.0
  */
@@ -338,18 +390,23 @@ export const counts = (state: State, nowMillis: number): CountWindow.Counts => {
 }
 
 /**
- * How long until a call could be admitted: nothing where one could be now, infinite where only an operator can say. O(trials).
+ * How long until a call could be admitted: nothing where one could be now, infinite where only an
+ * operator can say. O(trials).
  *
  * @since 0.1.0
  */
-export const retryAfterMillis = (policy: Policy, state: State, nowMillis: number): number | undefined => {
+export const retryAfterMillis = (
+  policy: Policy,
+  state: State,
+  nowMillis: number
+): number | undefined => {
   const [admission] = admit(policy, state, nowMillis)
   return admission._tag === "Rejected" ? admission.retryAfterMillis : undefined
 }
 
 /**
- * Whether nothing would be lost with this circuit but its window: closed for so long that earlier openings are forgotten, or half-open without a
- * trial; under nobody's control. O(trials).
+ * Whether nothing would be lost with this circuit but its window: closed for so long that earlier
+ * openings are forgotten, or half-open without a trial; under nobody's control. O(trials).
  *
  * @since 0.1.0
  */

@@ -1,11 +1,13 @@
 /**
  * How many calls may run at once, learned from how they end.
  *
- * Two ways to learn. AIMD asks only whether calls are dropped: a little more after each success, a good part less after a drop. The gradient also
- * asks how long they take: as soon as they take longer than they used to, calls are waiting somewhere, and fewer of them serve as many.
+ * Two ways to learn. AIMD asks only whether calls are dropped: a little more after each success, a
+ * good part less after a drop. The gradient also asks how long they take: as soon as they take
+ * longer than they used to, calls are waiting somewhere, and fewer of them serve as many.
  *
- * Drops come in bursts, since all that run meet the same overload. Of the calls that were let in before a decrease, none decreases again: one
- * decrease for one overload. And a limit that is not used proves nothing, so it does not grow while less than half of it is.
+ * Drops come in bursts, since all that run meet the same overload. Of the calls that were let in
+ * before a decrease, none decreases again: one decrease for one overload. And a limit that is not
+ * used proves nothing, so it does not grow while less than half of it is.
  */
 
 /**
@@ -33,7 +35,8 @@ export interface Aimd extends Bounds {
 /**
  * - `smoothing`: how far each success moves the limit to where it should be
  * - `tolerance`: how many times the usual latency is not yet a queue
- * - `headroom`: how many calls above what is needed are let in, to find out whether there is more room
+ * - `headroom`: how many calls above what is needed are let in, to find out whether there is more
+ *   room
  * - `longWindow`, `shortWindow`: over how many calls the usual and the present latency are averaged
  *
  * @since 0.1.0
@@ -120,21 +123,40 @@ const decreased = (policy: Policy, state: State, token: Token): State =>
     ? { ...state, limit: within(policy, state.limit * policy.backoffRatio), round: state.round + 1 }
     : state
 
-/** Over the first few calls the plain mean, then one that forgets: a single outlier at the beginning must not stay. */
+/**
+ * Over the first few calls the plain mean, then one that forgets: a single outlier at the beginning
+ * must not stay.
+ */
 const averaged = (mean: number, value: number, samples: number, window: number): number =>
   mean + (value - mean) * Math.max(1 / samples, 2 / (window + 1))
 
-/** After a long overload, what has come to be usual is no measure: it comes down faster than it went up. */
+/**
+ * After a long overload, what has come to be usual is no measure: it comes down faster than it went
+ * up.
+ */
 const measured = (policy: Gradient, state: State, latencyMillis: number): State => {
   const samples = state.samples + 1
   const longMillis = averaged(state.longMillis, latencyMillis, samples, policy.longWindow)
   const shortMillis = averaged(state.shortMillis, latencyMillis, samples, policy.shortWindow)
-  return { ...state, samples, shortMillis, longMillis: longMillis > 2 * shortMillis ? longMillis * 0.95 : longMillis }
+  return {
+    ...state,
+    samples,
+    shortMillis,
+    longMillis: longMillis > 2 * shortMillis ? longMillis * 0.95 : longMillis
+  }
 }
 
-/** Where the limit should be at these latencies; at worst half of what it is, so that one bad moment does not end everything. */
-const target = ({ headroom, tolerance }: Gradient, { limit, longMillis, shortMillis }: State): number => {
-  const gradient = shortMillis > 0 ? Math.min(1, Math.max(0.5, tolerance * longMillis / shortMillis)) : 1
+/**
+ * Where the limit should be at these latencies; at worst half of what it is, so that one bad moment
+ * does not end everything.
+ */
+const target = (
+  { headroom, tolerance }: Gradient,
+  { limit, longMillis, shortMillis }: State
+): number => {
+  const gradient = shortMillis > 0
+    ? Math.min(1, Math.max(0.5, tolerance * longMillis / shortMillis))
+    : 1
   return limit * gradient + headroom
 }
 
@@ -146,7 +168,10 @@ const succeeded = (policy: Policy, state: State, token: Token, latencyMillis: nu
   }
   const next = measured(policy, state, latencyMillis)
   if (!isUsed) return next
-  return { ...next, limit: within(policy, next.limit + policy.smoothing * (target(policy, next) - next.limit)) }
+  return {
+    ...next,
+    limit: within(policy, next.limit + policy.smoothing * (target(policy, next) - next.limit))
+  }
 }
 
 const learned = (policy: Policy, state: State, token: Token, ending: Ending): State => {
@@ -161,7 +186,8 @@ const learned = (policy: Policy, state: State, token: Token, ending: Ending): St
 }
 
 /**
- * Takes down how a call ended, and gives its place back. While it is judged, the call still counts as running. O(1).
+ * Takes down how a call ended, and gives its place back. While it is judged, the call still counts
+ * as running. O(1).
  *
  * @since 0.1.0
  */

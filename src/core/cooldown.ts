@@ -4,11 +4,13 @@
  *     Clear --(a call is told to wait)--> Cooling --(time, and somebody calls)--> Trial --(it was not told to wait)--> Clear
  *                                            ^-----------------------------------+ (it was, or it said nothing)
  *
- * Every event is `(policy, state, ..., now) -> state`, plain data, O(1). Times are monotonic milliseconds.
+ * Every event is `(policy, state, ..., now) -> state`, plain data, O(1). Times are monotonic
+ * milliseconds.
  */
 
 /**
- * `capMillis` is the longest wait that a server may ask for, `trialMillis` how long a trial keeps the others waiting at most.
+ * `capMillis` is the longest wait that a server may ask for, `trialMillis` how long a trial keeps
+ * the others waiting at most.
  *
  * @since 0.1.0
  */
@@ -18,7 +20,8 @@ export interface Policy {
 }
 
 /**
- * A trial under way. The state itself is what the trial shows when it has ended: of another one it changes nothing.
+ * A trial under way. The state itself is what the trial shows when it has ended: of another one it
+ * changes nothing.
  *
  * @since 0.1.0
  */
@@ -49,7 +52,8 @@ export const clear: State = { _tag: "Clear" }
 const resolutionMillis = 1e-3
 
 /**
- * How long until a call may run, be it as a trial; at the latest, while there is a trial. Nothing where it may run now.
+ * How long until a call may run, be it as a trial; at the latest, while there is a trial. Nothing
+ * where it may run now.
  *
  * @since 0.1.0
  */
@@ -77,12 +81,14 @@ export const tryOut = (policy: Policy, nowMillis: number): Trial => ({
 export const hold = (state: State, millis: number, nowMillis: number): State => {
   if (!(millis > 0)) return state
   const untilMillis = nowMillis + millis
-  return state._tag === "Cooling" && state.untilMillis >= untilMillis ? state : { _tag: "Cooling", untilMillis }
+  return state._tag === "Cooling" && state.untilMillis >= untilMillis
+    ? state
+    : { _tag: "Cooling", untilMillis }
 }
 
 /**
- * What the end of a call says: how long the server wants to be left alone (zero: not at all, but it did not serve the call either), that the server
- * serves again, or nothing.
+ * What the end of a call says: how long the server wants to be left alone (zero: not at all, but it
+ * did not serve the call either), that the server serves again, or nothing.
  *
  * @since 0.1.0
  */

@@ -1,8 +1,9 @@
 /**
  * The last n outcomes, and how many of them failed or were slow.
  *
- * A ring with running totals: an outcome is added when it comes and subtracted when it is overwritten, so recording costs the same for ten
- * outcomes as for a hundred thousand. (Counting the ring anew each time does not.) It takes one byte for each outcome.
+ * A ring with running totals: an outcome is added when it comes and subtracted when it is
+ * overwritten, so recording costs the same for ten outcomes as for a hundred thousand. (Counting
+ * the ring anew each time does not.) It takes one byte for each outcome.
  *
  * A window is owned by one circuit and changed in place.
  */
@@ -18,7 +19,8 @@ export interface Outcome {
 }
 
 /**
- * How many calls a window holds, and how many of them failed or were slow. A call that did both counts in both.
+ * How many calls a window holds, and how many of them failed or were slow. A call that did both
+ * counts in both.
  *
  * @since 0.1.0
  */

@@ -1,8 +1,8 @@
 /**
  * A line: who came first leaves first, and anybody may leave from anywhere.
  *
- * A doubly linked list, so that joining, taking the first and leaving from the middle are all O(1), and who has left takes no memory. It is owned by
- * one guard and changed in place.
+ * A doubly linked list, so that joining, taking the first and leaving from the middle are all O(1),
+ * and who has left takes no memory. It is owned by one guard and changed in place.
  */
 
 /**
@@ -48,7 +48,8 @@ export const join = <A>(line: Fifo<A>, value: A): Place<A> => {
 }
 
 /**
- * Leaves the line, from wherever the place is. A place that is no longer in line stays as it is. O(1).
+ * Leaves the line, from wherever the place is. A place that is no longer in line stays as it is.
+ * O(1).
  *
  * @since 0.1.0
  */

@@ -1,11 +1,12 @@
 /**
  * The generic cell rate algorithm (ITU-T I.371): a rate limit that remembers one number.
  *
- * A unit of cost takes `interval / limit` of a line of time. The number is how far the line is taken, and a call may run as soon as the line is taken no
- * further than `burst` units beyond now. In any stretch of time `t` no more than `burst + t * limit / interval` units run.
+ * A unit of cost takes `interval / limit` of a line of time. The number is how far the line is
+ * taken, and a call may run as soon as the line is taken no further than `burst` units beyond now.
+ * In any stretch of time `t` no more than `burst + t * limit / interval` units run.
  *
- * All is done in whole numbers: times are monotonic nanoseconds, and the line is measured in nanoseconds divided by `limit`, so that a third of a second
- * is exact and nothing drifts.
+ * All is done in whole numbers: times are monotonic nanoseconds, and the line is measured in
+ * nanoseconds divided by `limit`, so that a third of a second is exact and nothing drifts.
  */
 
 /**
@@ -26,7 +27,10 @@ export interface Policy {
  */
 export type Taken = bigint
 
-/** Below what any clock can tell: one that counts in fractions of milliseconds loses the last nanosecond. */
+/**
+ * Below what any clock can tell: one that counts in fractions of milliseconds loses the last
+ * nanosecond.
+ */
 const toleranceNanos = 10n
 
 const max = (a: bigint, b: bigint): bigint => (a > b ? a : b)
@@ -39,11 +43,18 @@ const max = (a: bigint, b: bigint): bigint => (a > b ? a : b)
 export const unused: Taken = -(2n ** 127n)
 
 /**
- * How long a call has to wait when `ahead` units go before it; nothing where it may run now. After exactly this time it may, and not before. O(1).
+ * How long a call has to wait when `ahead` units go before it; nothing where it may run now. After
+ * exactly this time it may, and not before. O(1).
  *
  * @since 0.1.0
  */
-export const waitNanos = (policy: Policy, taken: Taken, ahead: number, cost: number, nowNanos: bigint): bigint => {
+export const waitNanos = (
+  policy: Policy,
+  taken: Taken,
+  ahead: number,
+  cost: number,
+  nowNanos: bigint
+): bigint => {
   const now = nowNanos * policy.limit
   const wait = max(taken, now) - now + BigInt(ahead + cost - policy.burst) * policy.intervalNanos
   if (wait <= toleranceNanos * policy.limit) return 0n
@@ -51,13 +62,19 @@ export const waitNanos = (policy: Policy, taken: Taken, ahead: number, cost: num
 }
 
 /**
- * The line with a call on it that runs now. A call that waited and comes up to `lateNanos` late, as timers do, takes the time it was meant to have:
- * else each call would be a little later than the one before. O(1).
+ * The line with a call on it that runs now. A call that waited and comes up to `lateNanos` late, as
+ * timers do, takes the time it was meant to have: else each call would be a little later than the
+ * one before. O(1).
  *
  * @since 0.1.0
  */
-export const take = (policy: Policy, taken: Taken, cost: number, nowNanos: bigint, lateNanos: bigint = 0n): Taken =>
-  max(taken, (nowNanos - lateNanos) * policy.limit) + BigInt(cost) * policy.intervalNanos
+export const take = (
+  policy: Policy,
+  taken: Taken,
+  cost: number,
+  nowNanos: bigint,
+  lateNanos: bigint = 0n
+): Taken => max(taken, (nowNanos - lateNanos) * policy.limit) + BigInt(cost) * policy.intervalNanos
 
 /**
  * How many units could run at once. O(1).
@@ -75,4 +92,5 @@ export const available = (policy: Policy, taken: Taken, nowNanos: bigint): numbe
  *
  * @since 0.1.0
  */
-export const isIdle = (policy: Policy, taken: Taken, nowNanos: bigint): boolean => taken <= nowNanos * policy.limit
+export const isIdle = (policy: Policy, taken: Taken, nowNanos: bigint): boolean =>
+  taken <= nowNanos * policy.limit

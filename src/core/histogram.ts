@@ -1,13 +1,15 @@
 /**
- * Reading a histogram: what share of what was measured lies below, estimated from how many lie below each boundary.
+ * Reading a histogram: what share of what was measured lies below, estimated from how many lie
+ * below each boundary.
  *
- * It is the estimate that a metrics backend makes from the same numbers, so a figure in a log and one on a dashboard agree: within a bucket,
- * values are taken to be spread evenly. It is exact at the boundaries, and between them as wrong as the bucket is wide.
+ * It is the estimate that a metrics backend makes from the same numbers, so a figure in a log and
+ * one on a dashboard agree: within a bucket, values are taken to be spread evenly. It is exact at
+ * the boundaries, and between them as wrong as the bucket is wide.
  */
 
 /**
- * How many were measured up to each boundary, in rising order, each with all before it; `count` is how many there are in all. `min` and `max` are the
- * smallest and the largest of them.
+ * How many were measured up to each boundary, in rising order, each with all before it; `count` is
+ * how many there are in all. `min` and `max` are the smallest and the largest of them.
  *
  * @since 0.1.0
  */
@@ -19,11 +21,15 @@ export interface Histogram {
 }
 
 /**
- * The value below which `share` (from 0 to 1) of what was measured lies, never outside of what was measured. Undefined when nothing was. O(buckets).
+ * The value below which `share` (from 0 to 1) of what was measured lies, never outside of what was
+ * measured. Undefined when nothing was. O(buckets).
  *
  * @since 0.1.0
  */
-export const quantile = ({ buckets, count, max, min }: Histogram, share: number): number | undefined => {
+export const quantile = (
+  { buckets, count, max, min }: Histogram,
+  share: number
+): number | undefined => {
   if (count === 0) return undefined
   const rank = share * count
   let low = min

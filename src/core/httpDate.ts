@@ -1,8 +1,9 @@
 /**
- * Why this file exists: a server may answer "come back at this moment" with a date, and `Date.parse` is the wrong
- * reader for it. It accepts far more than HTTP does (it turns "-5" into a day in the year 2001), it reads one of the
- * three forms in the local time zone, and it knows nothing of the two-digit year rule. This is the strict grammar of
- * RFC 9110 section 5.6.7, and nothing beyond it.
+ * Why this file exists: a server may answer "come back at this moment" with a date, and
+ * `Date.parse` is the wrong reader for it. It accepts far more than HTTP does (it turns "-5" into a
+ * day in the year 2001), it reads one of the three forms in the local time zone, and it knows
+ * nothing of the two-digit year rule. This is the strict grammar of RFC 9110 section 5.6.7, and
+ * nothing beyond it.
  */
 
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -21,20 +22,23 @@ const rfc850 = new RegExp(`^${longDay}, (?<day>\\d{2})-${month}-(?<year>\\d{2}) 
 /** `Sun Nov  6 08:49:37 1994` */
 const asctime = new RegExp(`^${shortDay} ${month} (?<day>\\d{2}| \\d) ${time} (?<year>\\d{4})$`)
 
-/** Midnight UTC of a day. `Date.UTC` would read the years 0 to 99 as 1900 to 1999; `setUTCFullYear` does not. */
+/**
+ * Midnight UTC of a day. `Date.UTC` would read the years 0 to 99 as 1900 to 1999; `setUTCFullYear`
+ * does not.
+ */
 const midnight = (year: number, monthIndex: number, day: number): number =>
   new Date(0).setUTCFullYear(year, monthIndex, day)
 
 /**
  * Reads an HTTP-date as milliseconds since the epoch, or `undefined` when the text is not one.
  *
- * **Details** The three forms of RFC 9110 section 5.6.7: IMF-fixdate, RFC 850 and asctime (which is UTC too). Names
- * are case-sensitive, every number has its exact width, outer white space is trimmed. A two-digit year is the latest
- * one that does not put the date more than 50 years after `nowMillis`. A leap second (`:60`) is the second after it.
- * O(length).
+ * **Details** The three forms of RFC 9110 section 5.6.7: IMF-fixdate, RFC 850 and asctime (which is
+ * UTC too). Names are case-sensitive, every number has its exact width, outer white space is
+ * trimmed. A two-digit year is the latest one that does not put the date more than 50 years after
+ * `nowMillis`. A leap second (`:60`) is the second after it. O(length).
  *
- * **Gotchas** The name of the weekday has to be a name, but it may be the wrong one: servers get it wrong, and the rest
- * of the date says everything. The day has to exist in its month.
+ * **Gotchas** The name of the weekday has to be a name, but it may be the wrong one: servers get it
+ * wrong, and the rest of the date says everything. The day has to exist in its month.
  *
  * @category parsing
  * @since 0.1.0
@@ -63,11 +67,13 @@ export const parse = (text: string, nowMillis: number): number | undefined => {
 }
 
 /**
- * Writes milliseconds since the epoch as an IMF-fixdate, the one form a sender may use (RFC 9110 section 5.6.7).
+ * Writes milliseconds since the epoch as an IMF-fixdate, the one form a sender may use (RFC 9110
+ * section 5.6.7).
  *
  * **Details** A fraction of a second is cut off towards the past. O(1).
  *
- * **Gotchas** The form has room for the years 0000 to 9999 only; anything else, NaN included, is a `RangeError`.
+ * **Gotchas** The form has room for the years 0000 to 9999 only; anything else, NaN included, is a
+ * `RangeError`.
  *
  * @category formatting
  * @since 0.1.0
@@ -76,7 +82,9 @@ export const format = (millis: number): string => {
   const date = new Date(millis)
   const year = date.getUTCFullYear()
   if (!(year >= 0 && year <= 9999)) {
-    throw new RangeError(`httpDate.format: millis should lie in the years 0000 to 9999, got ${millis}`)
+    throw new RangeError(
+      `httpDate.format: millis should lie in the years 0000 to 9999, got ${millis}`
+    )
   }
   return date.toUTCString()
 }
@@ -84,8 +92,8 @@ export const format = (millis: number): string => {
 /**
  * The moment that the dates of a response are to be compared with, in milliseconds since the epoch.
  *
- * **Details** The response's own `Date` header when that is an HTTP-date, so that a wrong clock on either side cancels
- * out, else `nowMillis` (RFC 9110 section 6.6.1). O(length).
+ * **Details** The response's own `Date` header when that is an HTTP-date, so that a wrong clock on
+ * either side cancels out, else `nowMillis` (RFC 9110 section 6.6.1). O(length).
  *
  * @category parsing
  * @since 0.1.0

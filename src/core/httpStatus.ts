@@ -1,5 +1,6 @@
 /**
- * What an HTTP status means when nobody has said anything more particular (RFC 9110 section 15, RFC 6585, RFC 8470).
+ * What an HTTP status means when nobody has said anything more particular (RFC 9110 section 15, RFC
+ * 6585, RFC 8470).
  */
 
 /**
@@ -40,13 +41,16 @@ const tags: Readonly<Record<number, Tag>> = {
  *
  * @since 0.1.0
  */
-export const tagOf = (status: number): Tag => tags[status] ?? (status >= 400 && status < 500 ? "Validation" : "Server")
+export const tagOf = (status: number): Tag =>
+  tags[status] ?? (status >= 400 && status < 500 ? "Validation" : "Server")
 
 /**
- * Whether a `Server` failure with this status is worth another try: 425 and the 5xx, except 501 and 505, which say that the server will
- * never do it. No status means that none was seen, which may pass. O(1).
+ * Whether a `Server` failure with this status is worth another try: 425 and the 5xx, except 501 and
+ * 505, which say that the server will never do it. No status means that none was seen, which may
+ * pass. O(1).
  *
  * @since 0.1.0
  */
 export const isTransientServer = (status: number | undefined): boolean =>
-  status === undefined || status === 425 || (status >= 500 && status < 600 && status !== 501 && status !== 505)
+  status === undefined || status === 425 ||
+  (status >= 500 && status < 600 && status !== 501 && status !== 505)

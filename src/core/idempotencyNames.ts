@@ -1,5 +1,6 @@
 /**
- * A key that has had other names: the secret under which keys are named was changed, and records still stand under the names of before.
+ * A key that has had other names: the secret under which keys are named was changed, and records
+ * still stand under the names of before.
  */
 import * as IdempotencyRecord from "./idempotencyRecord.js"
 
@@ -11,12 +12,14 @@ import * as IdempotencyRecord from "./idempotencyRecord.js"
 export type Write = readonly [index: number, record: IdempotencyRecord.IdempotencyRecord]
 
 /**
- * A claim by all names that the key has had: `records` are what stands under them, the present name first.
+ * A claim by all names that the key has had: `records` are what stands under them, the present name
+ * first.
  *
  * **Details**
  *
- * The first record that is live answers. A claim that is granted stands under the present name afterwards. What was taken from under an earlier name
- * looks released by the new owner there, so that the owner before is stale. O(names).
+ * The first record that is live answers. A claim that is granted stands under the present name
+ * afterwards. What was taken from under an earlier name looks released by the new owner there, so
+ * that the owner before is stale. O(names).
  *
  * @since 0.1.0
  */
@@ -27,7 +30,11 @@ export const acquire = (
 ): readonly [IdempotencyRecord.Answer, writes: ReadonlyArray<Write>] => {
   const live = records.findIndex((record) => IdempotencyRecord.isLive(record, nowMillis))
   const at = Math.max(0, live)
-  const [answer, next] = IdempotencyRecord.acquire(records[at] ?? IdempotencyRecord.absent, claim, nowMillis)
+  const [answer, next] = IdempotencyRecord.acquire(
+    records[at] ?? IdempotencyRecord.absent,
+    claim,
+    nowMillis
+  )
   if (next._tag !== "InProgress" || answer._tag !== "Acquired") return [answer, []]
   if (at === 0) return [answer, [[0, next]]]
   return [answer, [[0, next], [at, {

@@ -1,5 +1,6 @@
 /**
- * What may happen to the record of one idempotent call: who may run it, for how long, and what came of it.
+ * What may happen to the record of one idempotent call: who may run it, for how long, and what came
+ * of it.
  *
  * Whoever changed nothing gets the record back that it came with.
  */
@@ -38,7 +39,8 @@ export type Answer =
  */
 export type Change = readonly [kept: "ok" | "stale", record: IdempotencyRecord]
 
-const generationOf = (record: IdempotencyRecord): number => record._tag === "Absent" ? 0 : record.generation
+const generationOf = (record: IdempotencyRecord): number =>
+  record._tag === "Absent" ? 0 : record.generation
 
 /** A claim that is granted from now on. */
 const granted = (
@@ -49,16 +51,28 @@ const granted = (
   const { generation, recovered, recoveryPoint } = was
   const point = recoveryPoint === undefined ? {} : { recoveryPoint }
   const leaseUntilMillis = nowMillis + leaseMillis
-  const expiresAtMillis = Math.max(nowMillis + timeToLiveMillis, leaseUntilMillis + unfinishedMillis)
+  const expiresAtMillis = Math.max(
+    nowMillis + timeToLiveMillis,
+    leaseUntilMillis + unfinishedMillis
+  )
   return [
     { _tag: "Acquired", generation, recovered, ...point },
-    { _tag: "InProgress", owner, generation, fingerprint, recovered, ...point, leaseUntilMillis, expiresAtMillis }
+    {
+      _tag: "InProgress",
+      owner,
+      generation,
+      fingerprint,
+      recovered,
+      ...point,
+      leaseUntilMillis,
+      expiresAtMillis
+    }
   ]
 }
 
 /**
- * Asks to run the call. The same owner may ask again and is told the same, with a new lease. Whatever is left of an earlier life of the record, the
- * generation is higher than there. O(1).
+ * Asks to run the call. The same owner may ask again and is told the same, with a new lease.
+ * Whatever is left of an earlier life of the record, the generation is higher than there. O(1).
  *
  * @since 0.1.0
  */
@@ -77,10 +91,17 @@ export const acquire = (
   if (record.leaseUntilMillis > nowMillis) {
     return [{ _tag: "InFlight", retryAfterMillis: record.leaseUntilMillis - nowMillis }, record]
   }
-  return granted(claim, { ...record, generation: record.generation + 1, recovered: true }, nowMillis)
+  return granted(
+    claim,
+    { ...record, generation: record.generation + 1, recovered: true },
+    nowMillis
+  )
 }
 
-/** Whether the record is this holder's claim, which it may still use after its lease as long as nobody has taken over. */
+/**
+ * Whether the record is this holder's claim, which it may still use after its lease as long as
+ * nobody has taken over.
+ */
 const isHeldBy = (record: IdempotencyRecord, { generation, owner }: Holder): boolean =>
   record._tag !== "Absent" && record.owner === owner && record.generation === generation
 
@@ -95,7 +116,8 @@ const changed = (
     : ["stale", record]
 
 /**
- * Records what came of the call; the time to live counts from now. Its owner may repeat it, and the outcome stays the first. O(1).
+ * Records what came of the call; the time to live counts from now. Its owner may repeat it, and the
+ * outcome stays the first. O(1).
  *
  * @since 0.1.0
  */
@@ -118,8 +140,9 @@ export const complete = (
     }))
 
 /**
- * Gives the claim up: the next caller runs as if there had been none. A record that is complete cannot be given up. Where nothing is left of a record,
- * everybody is told that it is released, because it is. O(1).
+ * Gives the claim up: the next caller runs as if there had been none. A record that is complete
+ * cannot be given up. Where nothing is left of a record, everybody is told that it is released,
+ * because it is. O(1).
  *
  * @since 0.1.0
  */
@@ -135,7 +158,8 @@ export const release = (record: IdempotencyRecord, holder: Holder, nowMillis: nu
 }
 
 /**
- * Lets the lease end `leaseMillis` from now, also one that has lapsed and that nobody has taken over. O(1).
+ * Lets the lease end `leaseMillis` from now, also one that has lapsed and that nobody has taken
+ * over. O(1).
  *
  * @since 0.1.0
  */

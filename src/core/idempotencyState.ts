@@ -1,8 +1,9 @@
 /**
  * What is known of one idempotent call: nothing, that somebody runs it, or what came of it.
  *
- * Two clocks: a lease says how long a claim keeps others out, `expiresAtMillis` how long the record is kept. For both, a time that is equal to now is
- * over. Times are milliseconds of whatever clock the store goes by.
+ * Two clocks: a lease says how long a claim keeps others out, `expiresAtMillis` how long the record
+ * is kept. For both, a time that is equal to now is over. Times are milliseconds of whatever clock
+ * the store goes by.
  */
 
 /**
@@ -25,7 +26,8 @@ export interface Absent {
 }
 
 /**
- * Somebody runs the call, or has given no sign since `leaseUntilMillis`. `recovered` says whether it was taken over from somebody else.
+ * Somebody runs the call, or has given no sign since `leaseUntilMillis`. `recovered` says whether
+ * it was taken over from somebody else.
  *
  * @since 0.1.0
  */
@@ -51,8 +53,8 @@ export interface Completed extends Holder {
 }
 
 /**
- * As good as absent for whoever claims it. It is kept for what was left of the lease, to tell the owner that repeats its release from one that had
- * lost its claim before.
+ * As good as absent for whoever claims it. It is kept for what was left of the lease, to tell the
+ * owner that repeats its release from one that had lost its claim before.
  *
  * @since 0.1.0
  */
@@ -72,15 +74,17 @@ export type IdempotencyRecord = Absent | InProgress | Completed | Released
 export const absent: Absent = { _tag: "Absent" }
 
 /**
- * How long after its lease an unfinished record is kept at least: nobody knows whether the call was executed, and a key lives for a day unless the
- * program says otherwise. A short time to live is about answers, and must not turn an unknown outcome into a second execution.
+ * How long after its lease an unfinished record is kept at least: nobody knows whether the call was
+ * executed, and a key lives for a day unless the program says otherwise. A short time to live is
+ * about answers, and must not turn an unknown outcome into a second execution.
  *
  * @since 0.1.0
  */
 export const unfinishedMillis = 86_400_000
 
 /**
- * Whether a sweep may remove what is left of the record: it is over, and for everybody who asks the key is absent. O(1).
+ * Whether a sweep may remove what is left of the record: it is over, and for everybody who asks the
+ * key is absent. O(1).
  *
  * @since 0.1.0
  */
@@ -92,5 +96,9 @@ export const isExpired = (record: IdempotencyRecord, nowMillis: number): boolean
  *
  * @since 0.1.0
  */
-export const isLive = (record: IdempotencyRecord, nowMillis: number): record is InProgress | Completed =>
-  (record._tag === "InProgress" || record._tag === "Completed") && record.expiresAtMillis > nowMillis
+export const isLive = (
+  record: IdempotencyRecord,
+  nowMillis: number
+): record is InProgress | Completed =>
+  (record._tag === "InProgress" || record._tag === "Completed") &&
+  record.expiresAtMillis > nowMillis

@@ -1,8 +1,10 @@
 /**
  * When failures of one kind are an incident and not an accident.
  *
- * One refused credential is somebody's typing error; twenty in a row are a key that was rotated. A rule says how many failures in how much time, which
- * share of all calls, and how much more than the time before. An incident is raised once and lasts until its failures have been quiet for a while.
+ * One refused credential is somebody's typing error; twenty in a row are a key that was rotated. A
+ * rule says how many failures in how much time, which share of all calls, and how much more than
+ * the time before. An incident is raised once and lasts until its failures have been quiet for a
+ * while.
  */
 import * as TimeWindow from "./timeWindow.js"
 
@@ -60,11 +62,17 @@ export const make = (rule: Rule): Watch => ({
 })
 
 /**
- * Takes down one call at a monotonic time, and says whether it raises an incident. O(1): twenty buckets are added up, for a failure only.
+ * Takes down one call at a monotonic time, and says whether it raises an incident. O(1): twenty
+ * buckets are added up, for a failure only.
  *
  * @since 0.1.0
  */
-export const record = (rule: Rule, watch: Watch, failed: boolean, nowMillis: number): Raised | undefined => {
+export const record = (
+  rule: Rule,
+  watch: Watch,
+  failed: boolean,
+  nowMillis: number
+): Raised | undefined => {
   TimeWindow.record(watch.window, { failed, slow: false }, nowMillis)
   if (!failed) return undefined
   const wasQuiet = nowMillis - watch.lastMillis >= rule.quietMillis
@@ -80,7 +88,9 @@ export const record = (rule: Rule, watch: Watch, failed: boolean, nowMillis: num
       failures += bucket.failures
     } else before += bucket.failures
   }
-  if (failures < rule.count || failures < rule.share * calls || failures < rule.growth * before) return undefined
+  if (failures < rule.count || failures < rule.share * calls || failures < rule.growth * before) {
+    return undefined
+  }
   watch.raised = true
   return { failures, calls }
 }

@@ -1,8 +1,9 @@
 /**
  * The last latencies, and their quantiles.
  *
- * The newest ones are kept twice: in the order in which they came, so that the oldest can go, and sorted, so that a quantile is one look. For the
- * few hundred that are worth keeping this is exact, and cheaper than an estimate that has to be explained.
+ * The newest ones are kept twice: in the order in which they came, so that the oldest can go, and
+ * sorted, so that a quantile is one look. For the few hundred that are worth keeping this is exact,
+ * and cheaper than an estimate that has to be explained.
  *
  * Latencies are owned by one observer and changed in place. They are milliseconds.
  */
@@ -38,7 +39,8 @@ const placeOf = (sorted: ReadonlyArray<number>, value: number): number => {
 }
 
 /**
- * Adds one; the oldest goes when there are too many. O(log size) comparisons, and a move of at most `size` numbers.
+ * Adds one; the oldest goes when there are too many. O(log size) comparisons, and a move of at most
+ * `size` numbers.
  *
  * @since 0.1.0
  */

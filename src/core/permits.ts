@@ -1,8 +1,10 @@
 /**
  * The permits of a bulkhead: who may run, who waits, who is turned away.
  *
- * A permit that is given back goes straight to the first in line, without having been free: so nobody who comes later can take it, and permits are free
- * only while nobody waits. All of it is O(1). The permits are owned by one bulkhead and changed in place; `W` is whatever stands for a waiting call.
+ * A permit that is given back goes straight to the first in line, without having been free: so
+ * nobody who comes later can take it, and permits are free only while nobody waits. All of it is
+ * O(1). The permits are owned by one bulkhead and changed in place; `W` is whatever stands for a
+ * waiting call.
  */
 import * as Fifo from "./fifo.js"
 
@@ -37,7 +39,8 @@ export const make = <W>({ concurrency, queue }: Limits): Permits<W> => ({
 })
 
 /**
- * What becomes of a call that comes: it runs, and has its permit now; it has to wait; or it is turned away.
+ * What becomes of a call that comes: it runs, and has its permit now; it has to wait; or it is
+ * turned away.
  *
  * @since 0.1.0
  */
@@ -61,7 +64,8 @@ export const release = <W>(permits: Permits<W>): W | undefined => {
 }
 
 /**
- * A waiting call that will not run leaves. Where it had been handed a permit at that very moment the permit goes on; the answer is to whom.
+ * A waiting call that will not run leaves. Where it had been handed a permit at that very moment
+ * the permit goes on; the answer is to whom.
  *
  * @since 0.1.0
  */

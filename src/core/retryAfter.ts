@@ -1,22 +1,24 @@
 /**
- * Why this file exists: `Retry-After` is the one place where a server says how long to stay away, and the usual
- * one-liners get it wrong in both directions: "-5" becomes a date in 2001, "0" becomes "no hint", a server with a slow
- * clock becomes a wait of hours, and two header fields that a library joined become garbage. Rules E10 and E11.
+ * Why this file exists: `Retry-After` is the one place where a server says how long to stay away,
+ * and the usual one-liners get it wrong in both directions: "-5" becomes a date in 2001, "0"
+ * becomes "no hint", a server with a slow clock becomes a wait of hours, and two header fields that
+ * a library joined become garbage. Rules E10 and E11.
  */
 import * as HttpDate from "./httpDate.js"
 
 /**
- * A comma between two joined field values, not the one inside a date. Libraries join with a comma and a space, so a
- * comma without a space ("1,5" or "1,000") joins nothing; and after the name of a day it belongs to the date, unless
- * the next value begins with a name as well.
+ * A comma between two joined field values, not the one inside a date. Libraries join with a comma
+ * and a space, so a comma without a space ("1,5" or "1,000") joins nothing; and after the name of a
+ * day it belongs to the date, unless the next value begins with a name as well.
  */
 const joint = /(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),(?=[ \t])|,(?=[ \t][A-Z])/
 
 /**
- * The largest wait that `read` finds in several field lines, each of which may be several values joined with ", ".
+ * The largest wait that `read` finds in several field lines, each of which may be several values
+ * joined with ", ".
  *
- * **Details** Values are trimmed before they are read; those that `read` answers with `undefined` do not count. With
- * none left the answer is `undefined`. O(total length).
+ * **Details** Values are trimmed before they are read; those that `read` answers with `undefined`
+ * do not count. With none left the answer is `undefined`. O(total length).
  *
  * @category parsing
  * @since 0.1.0
@@ -36,10 +38,11 @@ export const longest = (
 }
 
 /**
- * Reads a whole number of seconds (`delay-seconds = 1*DIGIT`, RFC 9110 section 10.2.3) as milliseconds.
+ * Reads a whole number of seconds (`delay-seconds = 1*DIGIT`, RFC 9110 section 10.2.3) as
+ * milliseconds.
  *
- * **Details** No sign, fraction, exponent or hexadecimal. A number too large saturates at `Number.MAX_SAFE_INTEGER`, so
- * that the answer is always finite. O(length).
+ * **Details** No sign, fraction, exponent or hexadecimal. A number too large saturates at
+ * `Number.MAX_SAFE_INTEGER`, so that the answer is always finite. O(length).
  *
  * @category parsing
  * @since 0.1.0
@@ -48,12 +51,14 @@ export const delaySeconds = (text: string): number | undefined =>
   /^\d+$/.test(text) ? Math.min(Number(text) * 1000, Number.MAX_SAFE_INTEGER) : undefined
 
 /**
- * Reads `Retry-After` (RFC 9110 section 10.2.3) as the milliseconds to wait: finite, and never below zero.
+ * Reads `Retry-After` (RFC 9110 section 10.2.3) as the milliseconds to wait: finite, and never
+ * below zero.
  *
- * **Details** Seconds or an HTTP-date; anything else is ignored, and a number is never taken for a date. `0` and a past
- * date answer 0, which means *now*; `undefined` means *no hint*. A date is compared with the response's own `Date`
- * header when that can be read, else with `nowMillis`. Of several fields, as an array or joined with ", ", the largest
- * one that can be read counts. O(length).
+ * **Details** Seconds or an HTTP-date; anything else is ignored, and a number is never taken for a
+ * date. `0` and a past date answer 0, which means *now*; `undefined` means *no hint*. A date is
+ * compared with the response's own `Date` header when that can be read, else with `nowMillis`. Of
+ * several fields, as an array or joined with ", ", the largest one that can be read counts.
+ * O(length).
  *
  * @category parsing
  * @since 0.1.0
@@ -69,5 +74,8 @@ export const parse = (
       ? undefined
       : Math.max(0, date - HttpDate.reference(context.dateHeader, context.nowMillis))
   }
-  return longest(typeof value === "string" ? [value] : value, (text) => delaySeconds(text) ?? dateWait(text))
+  return longest(
+    typeof value === "string" ? [value] : value,
+    (text) => delaySeconds(text) ?? dateWait(text)
+  )
 }

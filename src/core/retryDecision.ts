@@ -1,8 +1,8 @@
 /**
  * Whether to try again, and after how long: the whole decision as one pure function.
  *
- * The driver in `Retry`, the schedules in `Schedules` and the property tests ask the same function, so none of them can disagree about
- * which failures may be repeated.
+ * The driver in `Retry`, the schedules in `Schedules` and the property tests ask the same function,
+ * so none of them can disagree about which failures may be repeated.
  */
 import * as Backoff from "./backoff.js"
 
@@ -12,7 +12,11 @@ import * as Backoff from "./backoff.js"
  * @since 0.1.0
  */
 export type Verdict =
-  | { readonly _tag: "Transient"; readonly ambiguous: boolean; readonly retryAfterMillis: number | undefined }
+  | {
+    readonly _tag: "Transient"
+    readonly ambiguous: boolean
+    readonly retryAfterMillis: number | undefined
+  }
   | { readonly _tag: "Terminal" }
   | { readonly _tag: "Rejected"; readonly retryAfterMillis: number | undefined }
 
@@ -97,10 +101,11 @@ export const refusal = (
 }
 
 /**
- * The wait that the server asked for, in milliseconds (0 when it asked for none), or `undefined` when it is more than the caller will wait.
+ * The wait that the server asked for, in milliseconds (0 when it asked for none), or `undefined`
+ * when it is more than the caller will wait.
  *
- * A wait equal to the cap is honoured. A rejection by one of our own guards is never cut short: trying earlier than it says can only be
- * rejected again. O(1).
+ * A wait equal to the cap is honoured. A rejection by one of our own guards is never cut short:
+ * trying earlier than it says can only be rejected again. O(1).
  *
  * @since 0.1.0
  */
@@ -110,12 +115,14 @@ export const floorMillis = (
 ): number | undefined => {
   const asked = verdict.retryAfterMillis ?? 0
   if (asked <= policy.retryAfterCapMillis && asked !== Infinity) return asked
-  return policy.beyondCap === "clamp" && verdict._tag === "Transient" ? policy.retryAfterCapMillis : undefined
+  return policy.beyondCap === "clamp" && verdict._tag === "Transient"
+    ? policy.retryAfterCapMillis
+    : undefined
 }
 
 /**
- * The decision. The server's wait is a floor for the delay, never a replacement; a delay that would not end before the deadline is not
- * begun. O(1).
+ * The decision. The server's wait is a floor for the delay, never a replacement; a delay that would
+ * not end before the deadline is not begun. O(1).
  *
  * @since 0.1.0
  */
@@ -126,7 +133,10 @@ export const decide = (policy: Policy, input: Input): Decision => {
   if (attempt >= policy.retries) return stop("retries")
   const floor = floorMillis(verdict, policy)
   if (floor === undefined) return stop("retryAfter")
-  const delayMillis = Math.min(Backoff.maxTimerMillis, Math.max(floor, Backoff.delayMillis(policy.backoff, input)))
+  const delayMillis = Math.min(
+    Backoff.maxTimerMillis,
+    Math.max(floor, Backoff.delayMillis(policy.backoff, input))
+  )
   if (elapsedMillis + delayMillis >= policy.withinMillis) return stop("deadline")
   if (!budgetLeft && verdict._tag === "Transient") return stop("budget")
   return { _tag: "Retry", delayMillis }

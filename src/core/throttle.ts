@@ -1,13 +1,16 @@
 /**
- * With which probability a caller turns its own calls away, because too many of the last ones were not accepted.
+ * With which probability a caller turns its own calls away, because too many of the last ones were
+ * not accepted.
  *
- * The formula is the one of "Handling Overload" in Google's book on site reliability: as long as a backend accepts at least one in K requests, all
- * are sent; below that, only about K times as many as it accepts. Requests that were turned away here count as requests and not as accepted.
+ * The formula is the one of "Handling Overload" in Google's book on site reliability: as long as a
+ * backend accepts at least one in K requests, all are sent; below that, only about K times as many
+ * as it accepts. Requests that were turned away here count as requests and not as accepted.
  */
 import type { Counts } from "./countWindow.js"
 
 /**
- * `multiplier` is K. Below `minimumCalls` requests in the window nothing is turned away. `maxRejection` is the highest probability.
+ * `multiplier` is K. Below `minimumCalls` requests in the window nothing is turned away.
+ * `maxRejection` is the highest probability.
  *
  * @since 0.1.0
  */
@@ -18,11 +21,15 @@ export interface Policy {
 }
 
 /**
- * The probability at these counts: `calls` are the requests, `failures` those of them that were not accepted. O(1).
+ * The probability at these counts: `calls` are the requests, `failures` those of them that were not
+ * accepted. O(1).
  *
  * @since 0.1.0
  */
-export const probability = (policy: Policy, { calls, failures }: Pick<Counts, "calls" | "failures">): number => {
+export const probability = (
+  policy: Policy,
+  { calls, failures }: Pick<Counts, "calls" | "failures">
+): number => {
   if (calls < policy.minimumCalls) return 0
   const excess = calls - policy.multiplier * (calls - failures)
   return Math.min(policy.maxRejection, Math.max(0, excess / (calls + 1)))

@@ -1,8 +1,9 @@
 /**
  * The outcomes of the last while, and how many of them failed or were slow.
  *
- * Time is cut into buckets. A bucket that has become too old is subtracted when somebody looks, so nothing has to tick, and after an idle hour
- * nothing of the hour before remains. Memory is a few numbers for each bucket, however many calls there are.
+ * Time is cut into buckets. A bucket that has become too old is subtracted when somebody looks, so
+ * nothing has to tick, and after an idle hour nothing of the hour before remains. Memory is a few
+ * numbers for each bucket, however many calls there are.
  *
  * A window is owned by one circuit and changed in place. Times are monotonic milliseconds.
  */
@@ -68,8 +69,8 @@ const empty = (window: TimeWindow, bucket: Bucket): void => {
 }
 
 /**
- * Forgets what has become too old by `nowMillis`. A time before the newest bucket changes nothing. O(buckets passed), at most all of them: O(1)
- * for each bucket of time that passes.
+ * Forgets what has become too old by `nowMillis`. A time before the newest bucket changes nothing.
+ * O(buckets passed), at most all of them: O(1) for each bucket of time that passes.
  *
  * @since 0.1.0
  */
@@ -91,7 +92,8 @@ export const record = (window: TimeWindow, { failed, slow }: Outcome, nowMillis:
 }
 
 /**
- * Adds counts to the bucket that was the newest `age` buckets ago; ones that are too old are not added. O(1).
+ * Adds counts to the bucket that was the newest `age` buckets ago; ones that are too old are not
+ * added. O(1).
  *
  * @since 0.1.0
  */

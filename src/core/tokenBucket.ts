@@ -1,7 +1,8 @@
 /**
  * A bucket of tokens that fills on its own and by deposits, as arithmetic.
  *
- * Time is an argument, tokens are a fraction, and nothing ticks: what has flowed in since the last look is added when somebody looks.
+ * Time is an argument, tokens are a fraction, and nothing ticks: what has flowed in since the last
+ * look is added when somebody looks.
  */
 
 /**
@@ -24,7 +25,9 @@ export interface State {
   readonly atMillis: number
 }
 
-/** Ten deposits of a tenth make a token, although ten times 0.1 is a little less than 1 in binary. */
+/**
+ * Ten deposits of a tenth make a token, although ten times 0.1 is a little less than 1 in binary.
+ */
 const rounded = (tokens: number): number => Math.round(tokens * 1e9) / 1e9
 
 /**
@@ -51,7 +54,8 @@ export const refill = (bucket: TokenBucket, state: State, nowMillis: number): St
 }
 
 /**
- * Puts tokens in, up to the capacity. Needs no time: what flows in by itself is added later and meets the same capacity. O(1).
+ * Puts tokens in, up to the capacity. Needs no time: what flows in by itself is added later and
+ * meets the same capacity. O(1).
  *
  * @since 0.1.0
  */

@@ -1,13 +1,14 @@
 /**
  * The trials of a half-open circuit: a few calls that find out whether the upstream works again.
  *
- * Finished successes and running trials together never exceed the number of trials. A place is never lost: whatever becomes of a trial, its place is
- * free again at a time that is known when it is taken. Times are monotonic milliseconds.
+ * Finished successes and running trials together never exceed the number of trials. A place is
+ * never lost: whatever becomes of a trial, its place is free again at a time that is known when it
+ * is taken. Times are monotonic milliseconds.
  */
 
 /**
- * How trials decide: `Consecutive` closes after that many successes and opens at the first bad one; `Rate` opens when at least `threshold` of them
- * were bad.
+ * How trials decide: `Consecutive` closes after that many successes and opens at the first bad one;
+ * `Rate` opens when at least `threshold` of them were bad.
  *
  * @since 0.1.0
  */
@@ -44,7 +45,8 @@ export const none: Trials = { good: 0, bad: 0, slots: [], nextTrial: 0 }
 const nobody = -1
 
 /**
- * The trials without those that run: what they will say no longer counts. A place that was told to wait goes on waiting.
+ * The trials without those that run: what they will say no longer counts. A place that was told to
+ * wait goes on waiting.
  *
  * @since 0.1.0
  */
@@ -61,10 +63,12 @@ const held = ({ slots }: Trials, nowMillis: number): ReadonlyArray<Slot> =>
  *
  * @since 0.1.0
  */
-export const areHeld = (trials: Trials, nowMillis: number): boolean => held(trials, nowMillis).length > 0
+export const areHeld = (trials: Trials, nowMillis: number): boolean =>
+  held(trials, nowMillis).length > 0
 
 /**
- * A place for another trial until `untilMillis`, or how long until one is free at the latest. O(trials).
+ * A place for another trial until `untilMillis`, or how long until one is free at the latest.
+ * O(trials).
  *
  * @since 0.1.0
  */
@@ -79,7 +83,10 @@ export const take = (
     return { freeInMillis: Math.min(...slots.map(({ untilMillis }) => untilMillis)) - nowMillis }
   }
   const trial = trials.nextTrial
-  return { trial, trials: { ...trials, slots: [...slots, { trial, untilMillis }], nextTrial: trial + 1 } }
+  return {
+    trial,
+    trials: { ...trials, slots: [...slots, { trial, untilMillis }], nextTrial: trial + 1 }
+  }
 }
 
 /** How many bad trials open the circuit again. A share such as 0.1 * 30 is not exact. */
@@ -87,15 +94,16 @@ const badLimit = (rules: Rules): number =>
   rules._tag === "Consecutive" ? 1 : Math.max(1, Math.ceil(rules.threshold * rules.trials - 1e-9))
 
 /**
- * What a trial showed: it went well, it went badly, or nothing (`waitMillis`: its place stays taken for that long).
+ * What a trial showed: it went well, it went badly, or nothing (`waitMillis`: its place stays taken
+ * for that long).
  *
  * @since 0.1.0
  */
 export type Finding = "good" | "bad" | { readonly waitMillis: number }
 
 /**
- * What a finding changes: the circuit opens or closes as soon as that is certain. A trial that has lost its place changes nothing, whether or not
- * another has it. O(trials).
+ * What a finding changes: the circuit opens or closes as soon as that is certain. A trial that has
+ * lost its place changes nothing, whether or not another has it. O(trials).
  *
  * @since 0.1.0
  */
@@ -110,7 +118,9 @@ export const end = (
   const slots = places.filter((slot) => slot.trial !== trial)
   if (slots.length === places.length) return trials
   if (typeof finding === "object") {
-    const waiting = finding.waitMillis > 0 ? [{ trial: nobody, untilMillis: nowMillis + finding.waitMillis }] : []
+    const waiting = finding.waitMillis > 0
+      ? [{ trial: nobody, untilMillis: nowMillis + finding.waitMillis }]
+      : []
     return { ...trials, slots: [...slots, ...waiting] }
   }
   const bad = trials.bad + (finding === "bad" ? 1 : 0)

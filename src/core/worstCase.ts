@@ -1,8 +1,9 @@
 /**
  * The most that one call through a pipeline can cost: how many requests, and how much time.
  *
- * An operator wants to know both before the incident. They follow from the policy alone, so they are computed and not measured; a brute-force walk
- * through everything that can happen to a call is the model they are held against.
+ * An operator wants to know both before the incident. They follow from the policy alone, so they
+ * are computed and not measured; a brute-force walk through everything that can happen to a call is
+ * the model they are held against.
  */
 import * as Backoff from "./backoff.js"
 
@@ -39,13 +40,22 @@ export interface WorstCase {
 }
 
 /** The wait before a retry when this is drawn and the server asks for `floorMillis`. */
-const waitMillis = (plan: Plan, attempt: number, previousMillis: number, unit: number, floorMillis: number): number =>
+const waitMillis = (
+  plan: Plan,
+  attempt: number,
+  previousMillis: number,
+  unit: number,
+  floorMillis: number
+): number =>
   Math.min(
     Backoff.maxTimerMillis,
     Math.max(floorMillis, Backoff.delayMillis(plan.backoff, { attempt, previousMillis, unit }))
   )
 
-/** All attempts that fail at once and wait as little as possible, as long as the next wait would end in time. */
+/**
+ * All attempts that fail at once and wait as little as possible, as long as the next wait would end
+ * in time.
+ */
 const attemptsOf = (plan: Plan): number => {
   const deadline = Math.min(plan.withinMillis, plan.totalMillis)
   let elapsed = 0
@@ -56,7 +66,10 @@ const attemptsOf = (plan: Plan): number => {
   return plan.retries + 1
 }
 
-/** All waits between so many attempts, each the highest draw or all that a server may ask for; a decorrelated delay grows from the one before. */
+/**
+ * All waits between so many attempts, each the highest draw or all that a server may ask for; a
+ * decorrelated delay grows from the one before.
+ */
 const longestWaits = (plan: Plan, attempts: number): number => {
   let sum = 0
   let previous = 0
@@ -67,7 +80,10 @@ const longestWaits = (plan: Plan, attempts: number): number => {
   return sum
 }
 
-/** One attempt with its hedges. Each hedge begins when its time has come or when all before it have failed. */
+/**
+ * One attempt with its hedges. Each hedge begins when its time has come or when all before it have
+ * failed.
+ */
 const attemptMillisOf = (plan: Plan): number => {
   const one = plan.queueMillis + plan.attemptMillis
   return one + (plan.hedges === 0 ? 0 : plan.hedges * Math.min(plan.hedgeDelayMillis, one))
@@ -76,8 +92,9 @@ const attemptMillisOf = (plan: Plan): number => {
 /**
  * The worst case of one call.
  *
- * **Details** Budgets and breakers can only make it better, and may not, so they do not count. `millis` is the limit that is not exceeded; it is
- * `Infinity` where nothing bounds an attempt. The work that finalizers do after a deadline is not part of it. O(retries).
+ * **Details** Budgets and breakers can only make it better, and may not, so they do not count.
+ * `millis` is the limit that is not exceeded; it is `Infinity` where nothing bounds an attempt. The
+ * work that finalizers do after a deadline is not part of it. O(retries).
  *
  * @since 0.1.0
  */
@@ -87,5 +104,9 @@ export const worstCase = (plan: Plan): WorstCase => {
   const unbounded = one * attempts + longestWaits(plan, attempts)
   // The last wait ends before `within`, and one more attempt follows.
   const millis = attempts > 1 ? Math.min(unbounded, plan.withinMillis + one) : unbounded
-  return { attempts, calls: attempts * (1 + plan.hedges), millis: Math.min(plan.totalMillis, millis) }
+  return {
+    attempts,
+    calls: attempts * (1 + plan.hedges),
+    millis: Math.min(plan.totalMillis, millis)
+  }
 }

@@ -1,8 +1,9 @@
 /**
- * An `HttpClient` for one API that you do not own: failures are `ApiError`s, successes are 2xx, and nothing harmful is sent twice.
+ * An `HttpClient` for one API that you do not own: failures are `ApiError`s, successes are 2xx, and
+ * nothing harmful is sent twice.
  *
- * There is one classifier and one loop over responses and transport failures together. (A loop over responses inside a loop over errors makes
- * nine requests where three were meant.)
+ * There is one classifier and one loop over responses and transport failures together. (A loop over
+ * responses inside a loop over errors makes nine requests where three were meant.)
  *
  * @since 0.1.0
  */
@@ -12,17 +13,17 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as ApiError from "../ApiError.js"
-import * as Check from "../check.js"
-import type * as Operation from "../Operation.js"
-import type * as Pipeline from "../Pipeline.js"
-import * as Playbook from "../Playbook.js"
-import * as Redaction from "../Redaction.js"
-import * as Call from "./call.js"
+import * as ApiError from "../errors/ApiError.js"
+import * as Check from "../runtime/validate.js"
+import type * as Operation from "../idempotency/Operation.js"
+import type * as Pipeline from "../pipeline/Pipeline.js"
+import * as Playbook from "../errors/Playbook.js"
+import * as Redaction from "../errors/Redaction.js"
+import * as Call from "./requestExecution.js"
 import * as ErrorResponse from "./ErrorResponse.js"
-import * as Outgoing from "./outgoing.js"
+import * as Outgoing from "./requestMetadata.js"
 
-export { fromClientError, fromResponse, json } from "./answer.js"
+export { fromClientError, fromResponse, json } from "./responseError.js"
 
 /**
  * What an error body can say.
@@ -37,14 +38,19 @@ export type ErrorBody = ErrorResponse.ErrorBody
  * - `baseUrl`: put before every relative URL.
  * - `playbook`: what its statuses mean. Default `Playbook.standard`.
  * - `errorBody`: reads its error bodies. Default `ErrorResponse.anyErrorBody`.
- * - `pipeline`: how calls are protected. Default: one attempt. Its operation is replaced by what each request is.
- * - `circuitKey`: what has a circuit of its own, where the pipeline has a breaker: the whole `origin` (default) or each `endpoint` (origin, method
- *   and template).
- * - `refresh`: run once per call on a 401, followed by one more attempt (of a client below this one that adds the credential).
- * - `idempotencyHeader`: default `Idempotency-Key`. `idempotencyKeyFormat`: `bare` (default) or `quoted` (RFC 9651).
+ * - `pipeline`: how calls are protected. Default: one attempt. Its operation is replaced by what
+ *   each request is.
+ * - `circuitKey`: what has a circuit of its own, where the pipeline has a breaker: the whole
+ *   `origin` (default) or each `endpoint` (origin, method and template).
+ * - `refresh`: run once per call on a 401, followed by one more attempt (of a client below this one
+ *   that adds the credential).
+ * - `idempotencyHeader`: default `Idempotency-Key`. `idempotencyKeyFormat`: `bare` (default) or
+ *   `quoted` (RFC 9651).
  * - `keyTimeToLive`: how long the API remembers a key. Default 24 h from its making.
- * - `redactedNames`: names of headers, query parameters and fields whose values are secret, beside `Redaction.defaultNames`.
- * - `secrets`: values to keep out of everything that is printed although they are never sent, such as a key that requests are signed with.
+ * - `redactedNames`: names of headers, query parameters and fields whose values are secret, beside
+ *   `Redaction.defaultNames`.
+ * - `secrets`: values to keep out of everything that is printed although they are never sent, such
+ *   as a key that requests are signed with.
  * - `maxErrorBodyBytes`: how much of an error body is read. Default 65536.
  *
  * @since 0.1.0
@@ -80,23 +86,26 @@ export const defaults = {
 } as const
 
 /**
- * Files the requests of an effect under a template, such as `/v1/sessions/:id`. Without it, the path with everything that looks like an id
- * (digits, UUIDs, long hexadecimal numbers) replaced.
+ * Files the requests of an effect under a template, such as `/v1/sessions/:id`. Without it, the
+ * path with everything that looks like an id (digits, UUIDs, long hexadecimal numbers) replaced.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const withEndpoint = (template: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.locally(self, Outgoing.currentEndpoint, template)
+export const withEndpoint =
+  (template: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.locally(self, Outgoing.currentEndpoint, template)
 
 /**
- * Says what the requests of an effect are, where the method says less: a POST that closes a session is `Operation.idempotent`.
+ * Says what the requests of an effect are, where the method says less: a POST that closes a session
+ * is `Operation.idempotent`.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const withOperation =
-  <R2>(operation: Operation.Operation<R2>) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | R2> =>
+  <R2>(operation: Operation.Operation<R2>) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | R2> =>
     Effect.locally(self, Call.currentOperation, operation)
 
 const configOf = (options: Options<unknown>): Call.Config => ({
@@ -123,10 +132,15 @@ const configOf = (options: Options<unknown>): Call.Config => ({
     ...(options.redactedNames ?? [])
   ],
   secrets: (options.secrets ?? []).map(Redacted.value),
-  maxErrorBodyBytes: Check.integer("maxErrorBodyBytes", options.maxErrorBodyBytes ?? defaults.maxErrorBodyBytes, 0)
+  maxErrorBodyBytes: Check.integer(
+    "maxErrorBodyBytes",
+    options.maxErrorBodyBytes ?? defaults.maxErrorBodyBytes,
+    0
+  )
 })
 
-const isHttpUrl = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
+const isHttpUrl = (url: string): boolean =>
+  URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
 
 const upstreamOf = Effect.map(HttpClient.HttpClient, HttpClient.withTracerDisabledWhen(() => true))
 
@@ -135,17 +149,22 @@ const upstreamOf = Effect.map(HttpClient.HttpClient, HttpClient.withTracerDisabl
  *
  * **When to use**
  *
- * In code that wants to handle failures by tag. For code written against `HttpClient` that knows nothing of us, `layer`.
+ * In code that wants to handle failures by tag. For code written against `HttpClient` that knows
+ * nothing of us, `layer`.
  *
  * **Details**
  *
- * - GET, HEAD and OPTIONS are `read`, PUT and DELETE `idempotent`; POST and PATCH are `keyed` when there is an idempotency key (in the
- *   environment or already on the request) and `once` otherwise.
- * - The key is put on the request once per call, outside the retry loop; a key already on the request wins; safe methods carry none.
+ * - GET, HEAD and OPTIONS are `read`, PUT and DELETE `idempotent`; POST and PATCH are `keyed` when
+ *   there is an idempotency key (in the environment or already on the request) and `once`
+ *   otherwise.
+ * - The key is put on the request once per call, outside the retry loop; a key already on the
+ *   request wins; safe methods carry none.
  * - Sent after `keyTimeToLive`, a call fails with `UnknownOutcome` instead.
  * - Redirects are not followed: a 3xx is a `Server` error with its status.
- * - A header that HTTP cannot hold is a `Validation` with the code `malformed_header`, and nothing is sent.
- * - Spans of our own replace the platform's, which record headers and the full URL: one per call, one per attempt.
+ * - A header that HTTP cannot hold is a `Validation` with the code `malformed_header`, and nothing
+ *   is sent.
+ * - Spans of our own replace the platform's, which record headers and the full URL: one per call,
+ *   one per attempt.
  * - Dies with a `RangeError` for nonsense options.
  *
  * **Example** (A call that fails with a tagged value)
@@ -157,7 +176,9 @@ const upstreamOf = Effect.map(HttpClient.HttpClient, HttpClient.withTracerDisabl
  * import { Effect } from "effect"
  *
  * const program = Effect.gen(function*() {
- *   const api = yield* make({ app: HttpServerResponse.json({ error: "no such tenant" }, { status: 404 }) })
+ *   const api = yield* make({
+ *     app: HttpServerResponse.json({ error: "no such tenant" }, { status: 404 })
+ *   })
  *   const client = yield* ApiClient.make({ name: "tenants", baseUrl: api.url })
  *   return yield* client.get("/v1/tenants/42").pipe(
  *     Effect.as("found"),
@@ -178,20 +199,25 @@ export const make = <E = never>(
     const config = configOf(options)
     return HttpClient.makeWith<Call.Failure<E>, never, Call.Failure<E>, never>(
       Effect.flatMap((request) =>
-        Effect.flatMap(Call.prepare(config, request), (call) => Call.run<E>(config, call, upstream, false))
+        Effect.flatMap(
+          Call.prepare(config, request),
+          (call) => Call.run<E>(config, call, upstream, false)
+        )
       ),
       Effect.succeed
     )
   })
 
 /**
- * The same client as a drop-in `HttpClient`, for code that knows nothing of us (such as `HttpApiClient`).
+ * The same client as a drop-in `HttpClient`, for code that knows nothing of us (such as
+ * `HttpApiClient`).
  *
  * **Details**
  *
- * Retries, breaks and redacts; then a response that is not a success is handed through as a response, its body readable, for the caller to
- * judge. A transport failure or a rejection becomes a `RequestError` with reason `Transport`, the typed failure its `cause`, and a request
- * that shows method and address only.
+ * Retries, breaks and redacts; then a response that is not a success is handed through as a
+ * response, its body readable, for the caller to judge. A transport failure or a rejection becomes
+ * a `RequestError` with reason `Transport`, the typed failure its `cause`, and a request that shows
+ * method and address only.
  *
  * @since 0.1.0
  * @category layers
@@ -203,7 +229,12 @@ export const layer = <E = never>(
     HttpClient.HttpClient,
     Effect.map(upstreamOf, (upstream) => {
       const config = configOf(options)
-      return HttpClient.makeWith<HttpClientError.HttpClientError, never, HttpClientError.HttpClientError, never>(
+      return HttpClient.makeWith<
+        HttpClientError.HttpClientError,
+        never,
+        HttpClientError.HttpClientError,
+        never
+      >(
         Effect.flatMap((request) =>
           Effect.flatMap(Call.prepare(config, request), (call) =>
             Effect.catchAll(Call.run<E>(config, call, upstream, true), (error) =>

@@ -1,8 +1,10 @@
 /**
- * Problem details for HTTP APIs (RFC 9457): one JSON document that says what went wrong, written by servers and read by clients.
+ * Problem details for HTTP APIs (RFC 9457): one JSON document that says what went wrong, written by
+ * servers and read by clients.
  *
- * A status is too coarse for a program and a sentence too loose. The `type` of a problem is a word that a program can rely on, and everything else in
- * the document is for people, or an extension that whoever knows the type understands.
+ * A status is too coarse for a program and a sentence too loose. The `type` of a problem is a word
+ * that a program can rely on, and everything else in the document is for people, or an extension
+ * that whoever knows the type understands.
  *
  * @since 0.1.0
  */
@@ -15,10 +17,10 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as ApiError from "../ApiError.js"
-import * as Redaction from "../Redaction.js"
+import * as ApiError from "../errors/ApiError.js"
+import * as Redaction from "../errors/Redaction.js"
 import * as ErrorBody from "./errorBody.js"
-import { readFront } from "./front.js"
+import { readFront } from "./bodyPreview.js"
 import { typeOf } from "./idempotencyTypes.js"
 
 /**
@@ -47,8 +49,9 @@ const Document = Schema.Struct(
 )
 
 /**
- * One problem. `type` is a URI reference that names the kind, `title` says the kind in words and is the same for every problem of it, `detail` says
- * what happened this time, `instance` names this occurrence. Other members are extensions.
+ * One problem. `type` is a URI reference that names the kind, `title` says the kind in words and is
+ * the same for every problem of it, `detail` says what happened this time, `instance` names this
+ * occurrence. Other members are extensions.
  *
  * @since 0.1.0
  * @category models
@@ -60,7 +63,9 @@ const texts = ["type", "title", "detail", "instance"] as const
 /** RFC 9457 section 3.1: a member whose value is of the wrong type is ignored, and so is a null. */
 const read = (json: Readonly<Record<string, unknown>>): ProblemDetails => {
   const { detail: _d, instance: _i, status, title: _t, type: _y, ...extensions } = json
-  const said = texts.flatMap((name) => typeof json[name] === "string" ? [[name, json[name]] as const] : [])
+  const said = texts.flatMap((name) =>
+    typeof json[name] === "string" ? [[name, json[name]] as const] : []
+  )
   return {
     ...extensions,
     type: defaults.type,
@@ -74,19 +79,24 @@ const read = (json: Readonly<Record<string, unknown>>): ProblemDetails => {
  *
  * **Details**
  *
- * Reads leniently, as RFC 9457 section 3.1 asks of readers: a member of an unexpected type counts as absent, a missing `type` is `about:blank`, and
- * extensions are kept as they are. Fails only on what is no JSON object.
+ * Reads leniently, as RFC 9457 section 3.1 asks of readers: a member of an unexpected type counts
+ * as absent, a missing `type` is `about:blank`, and extensions are kept as they are. Fails only on
+ * what is no JSON object.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const ProblemDetails: Schema.Schema<ProblemDetails, { readonly [name: string]: unknown }> = Schema.transform(
-  Schema.Record({ key: Schema.String, value: Schema.Unknown }),
-  Schema.typeSchema(Document),
-  { strict: true, decode: read, encode: identity }
-)
+export const ProblemDetails: Schema.Schema<ProblemDetails, { readonly [name: string]: unknown }> =
+  Schema.transform(
+    Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+    Schema.typeSchema(Document),
+    { strict: true, decode: read, encode: identity }
+  )
 
-/** Status phrases (RFC 9110 section 15, RFC 6585), the titles of problems that have no type of their own. */
+/**
+ * Status phrases (RFC 9110 section 15, RFC 6585), the titles of problems that have no type of their
+ * own.
+ */
 const phrases: Readonly<Record<number, string>> = {
   400: "Bad Request",
   401: "Unauthorized",
@@ -125,11 +135,16 @@ export const ofStatus = (status: number, detail?: string): ProblemDetails => ({
   ...(detail === undefined ? {} : { detail })
 })
 
-const isUri = (code: string | undefined): code is string => code !== undefined && /^[a-z][a-z0-9+.-]*:\S+$/i.test(code)
+const isUri = (code: string | undefined): code is string =>
+  code !== undefined && /^[a-z][a-z0-9+.-]*:\S+$/i.test(code)
 
-/** What the tag alone answers with; an unexpected 1xx or 3xx from upstream is no status of an error. */
+/**
+ * What the tag alone answers with; an unexpected 1xx or 3xx from upstream is no status of an error.
+ */
 const statusOf = (error: ApiError.ApiError): number => {
-  if (error.status !== undefined && error.status >= 400 && isStatus(error.status)) return error.status
+  if (error.status !== undefined && error.status >= 400 && isStatus(error.status)) {
+    return error.status
+  }
   const Class = ApiError.ApiError.members.find((member) => error instanceof member)
   return Class === undefined ? defaults.status : HttpApiSchema.getStatusErrorAST(Class.ast)
 }
@@ -143,14 +158,16 @@ const seconds = (wait: Duration.Duration): number =>
  *
  * **Details**
  *
- * The status is the one that the API answered with, else the one that the tag stands for. A code that is a URI becomes the type, any other the
- * extension `code`. Issues, the request id and the wait go along as `issues`, `requestId` and `retryAfter` (seconds). Stack, headers, raw body, the
- * address and everything else that an `ApiError` knows about our side stays here. The message is the client's, which has scrubbed it of what it sent;
- * `secrets` are scrubbed in addition.
+ * The status is the one that the API answered with, else the one that the tag stands for. A code
+ * that is a URI becomes the type, any other the extension `code`. Issues, the request id and the
+ * wait go along as `issues`, `requestId` and `retryAfter` (seconds). Stack, headers, raw body, the
+ * address and everything else that an `ApiError` knows about our side stays here. The message is
+ * the client's, which has scrubbed it of what it sent; `secrets` are scrubbed in addition.
  *
  * **Gotchas**
  *
- * It repeats the API's message. For a document that end users see, replace `detail` by a sentence of your own.
+ * It repeats the API's message. For a document that end users see, replace `detail` by a sentence
+ * of your own.
  *
  * @since 0.1.0
  * @category conversions
@@ -162,7 +179,9 @@ export const fromApiError = (
   const scrub = Redaction.scrubber((options.secrets ?? []).map(Redacted.value))
   const code = error.code === undefined ? undefined : scrub(error.code)
   const wait = "retryAfter" in error ? error.retryAfter : undefined
-  const running = error._tag === "Conflict" && error.inFlight && !isUri(code) ? typeOf("in-flight") : undefined
+  const running = error._tag === "Conflict" && error.inFlight && !isUri(code)
+    ? typeOf("in-flight")
+    : undefined
   const type = running ?? (isUri(code) ? code : undefined)
   return {
     ...ofStatus(statusOf(error), scrub(error.message)),
@@ -171,7 +190,12 @@ export const fromApiError = (
     ...(error.requestId === undefined ? {} : { requestId: scrub(error.requestId) }),
     ...(wait === undefined ? {} : { retryAfter: seconds(wait) }),
     ...(error._tag === "Validation" && error.issues.length > 0
-      ? { issues: error.issues.map(({ message, path }) => ({ path: scrub(path), message: scrub(message) })) }
+      ? {
+        issues: error.issues.map(({ message, path }) => ({
+          path: scrub(path),
+          message: scrub(message)
+        }))
+      }
       : {})
   }
 }
@@ -187,7 +211,8 @@ const written = (problem: ProblemDetails): string => {
 }
 
 /**
- * The response that a server gives: the problem as `application/problem+json` under its status, 500 where it has none.
+ * The response that a server gives: the problem as `application/problem+json` under its status, 500
+ * where it has none.
  *
  * **Details**
  *
@@ -233,24 +258,31 @@ export const toResponse = (
 }
 
 /**
- * The problem in a response that is not a success. Never fails: a response without a document that can be read is a problem that says no more than its
- * status. Reads at most the first 64 KiB of the body.
+ * The problem in a response that is not a success. Never fails: a response without a document that
+ * can be read is a problem that says no more than its status. Reads at most the first 64 KiB of the
+ * body.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const fromResponse = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<ProblemDetails> =>
-  Effect.map(readFront(response), (bytes) =>
-    ErrorBody.jsonOf(bytes, response.headers["content-type"]).pipe(
-      Option.flatMap(Schema.decodeUnknownOption(ProblemDetails)),
-      Option.match({
-        onNone: () => ofStatus(response.status),
-        onSome: (problem) => ({ status: response.status, ...problem })
-      })
-    ))
+export const fromResponse = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<ProblemDetails> =>
+  Effect.map(
+    readFront(response),
+    (bytes) =>
+      ErrorBody.jsonOf(bytes, response.headers["content-type"]).pipe(
+        Option.flatMap(Schema.decodeUnknownOption(ProblemDetails)),
+        Option.match({
+          onNone: () => ofStatus(response.status),
+          onSome: (problem) => ({ status: response.status, ...problem })
+        })
+      )
+  )
 
 /**
- * What the client reads out of a problem: `type` is the code unless there is a `code`, `detail` or `title` the message.
+ * What the client reads out of a problem: `type` is the code unless there is a `code`, `detail` or
+ * `title` the message.
  *
  * @since 0.1.0
  * @category conversions

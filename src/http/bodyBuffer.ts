@@ -1,8 +1,8 @@
 /**
  * Reading the body of a request before the handler does, and giving it back.
  *
- * After one reader has run, the others of the platform hang or find nothing. So the handler gets a request whose readers all work on the bytes that have
- * been read, as often as it likes.
+ * After one reader has run, the others of the platform hang or find nothing. So the handler gets a
+ * request whose readers all work on the bytes that have been read, as often as it likes.
  */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpServerError from "@effect/platform/HttpServerError"
@@ -19,7 +19,10 @@ export type Body =
 
 const tooLarge: Body = { _tag: "TooLarge" }
 
-/** How much more is read of a body that is too large: a client that is not left in the middle of sending can read the answer. */
+/**
+ * How much more is read of a body that is too large: a client that is not left in the middle of
+ * sending can read the answer.
+ */
 const drainBytes = 1_048_576
 
 const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
@@ -37,7 +40,10 @@ const isBodiless = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
   source instanceof Request && source.body === null
 
 /** Reads the body, whatever its `content-length` promises, and keeps at most `maxBytes` of it. */
-export const read = (request: HttpServerRequest.HttpServerRequest, maxBytes: number): Effect.Effect<Body> =>
+export const read = (
+  request: HttpServerRequest.HttpServerRequest,
+  maxBytes: number
+): Effect.Effect<Body> =>
   Effect.suspend(() => {
     if (Number(request.headers["content-length"]) > maxBytes) return Effect.succeed(tooLarge)
     if (isBodiless(request)) return Effect.succeed<Body>({ _tag: "Bytes", bytes: new Uint8Array() })
@@ -49,14 +55,23 @@ export const read = (request: HttpServerRequest.HttpServerRequest, maxBytes: num
         if (size <= maxBytes) chunks.push(chunk)
         return size <= maxBytes + drainBytes
       })).pipe(
-        Effect.map((): Body => size > maxBytes ? tooLarge : { _tag: "Bytes", bytes: concat(chunks, size) }),
+        Effect.map((): Body =>
+          size > maxBytes ? tooLarge : { _tag: "Bytes", bytes: concat(chunks, size) }
+        ),
         Effect.catchAll(() => Effect.succeed<Body>({ _tag: "Broken" }))
       )
   })
 
-const value = <A>(get: () => A): PropertyDescriptor => ({ get, enumerable: false, configurable: true })
+const value = <A>(get: () => A): PropertyDescriptor => ({
+  get,
+  enumerable: false,
+  configurable: true
+})
 
-/** A fetch request can be handed on to code that knows nothing of Effect, with its body. One that had no body has none to restore. */
+/**
+ * A fetch request can be handed on to code that knows nothing of Effect, with its body. One that
+ * had no body has none to restore.
+ */
 const sourceWith = (source: unknown, bytes: Uint8Array<ArrayBuffer>): unknown =>
   source instanceof Request && source.body !== null
     ? new Request(source, { method: source.method, body: bytes })
@@ -73,7 +88,8 @@ export const withBody = (
   const reading = <A>(read: () => A, description: string) =>
     Effect.try({
       try: read,
-      catch: () => new HttpServerError.RequestError({ request: buffered, reason: "Decode", description })
+      catch: () =>
+        new HttpServerError.RequestError({ request: buffered, reason: "Decode", description })
     })
   const text = () => new TextDecoder().decode(body)
   const parts = () =>

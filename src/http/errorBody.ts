@@ -9,7 +9,8 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
 /**
- * What an error body can say. `type` is a coarser word beside `code`, where an API has both; it decides the tag before the status does.
+ * What an error body can say. `type` is a coarser word beside `code`, where an API has both; it
+ * decides the tag before the status does.
  *
  * @since 0.1.0
  * @category models
@@ -40,10 +41,14 @@ export interface Issue {
  * @since 0.1.0
  * @category models
  */
-// oxlint-disable-next-line typescript/no-explicit-any -- a schema is invariant in what it encodes to, and here that is nobody's business
+// A schema is invariant in what it encodes to, and here that is nobody's business.
+// oxlint-disable-next-line typescript/no-explicit-any
 export type Decoder = Schema.Schema<ErrorBody, any>
 
-/** A field that counts when it is what we hope for and is absent when it is not: one odd field must not cost the others. */
+/**
+ * A field that counts when it is what we hope for and is absent when it is not: one odd field must
+ * not cost the others.
+ */
 const lenient = <A, I>(schema: Schema.Schema<A, I>) => {
   const decode = Schema.decodeUnknownOption(schema)
   return Schema.optionalWith(
@@ -71,7 +76,10 @@ const RawIssue = Schema.Struct({
   detail: lenient(Text)
 })
 
-/** `[{ path, message }]` in its many spellings, a list of sentences, or a map from field to sentences. */
+/**
+ * `[{ path, message }]` in its many spellings, a list of sentences, or a map from field to
+ * sentences.
+ */
 const RawIssues = Schema.Union(
   Schema.Array(Schema.Union(Text, RawIssue)),
   Schema.Record({ key: Schema.String, value: Schema.Union(Text, Schema.Array(Text)) })
@@ -116,7 +124,10 @@ const issuesOf = (raw: typeof RawIssues.Type | undefined): ReadonlyArray<Issue> 
 
 const isList = <A>(value: A): value is Extract<A, ReadonlyArray<unknown>> => Array.isArray(value)
 
-/** Seconds as a duration that can be written down: an API may name more of them than a whole number of milliseconds can count. */
+/**
+ * Seconds as a duration that can be written down: an API may name more of them than a whole number
+ * of milliseconds can count.
+ */
 export const ofSeconds = (seconds: number): Duration.Duration =>
   Duration.millis(Math.min(seconds * 1000, Number.MAX_SAFE_INTEGER))
 
@@ -126,7 +137,8 @@ const toBody = (raw: typeof RawBody.Type): ErrorBody => {
   const sentences = said.message ?? (nested === undefined ? undefined : raw.message)
   const sentence = typeof sentences === "string" ? sentences : sentences?.join("; ") || undefined
   const problem = said.detail ?? said.title
-  // `error` is the name of the error where a message stands beside it, and the message itself where none does.
+  // `error` is the name of the error where a message stands beside it, and the message itself where
+  // none does.
   const name = typeof raw.error === "string" ? raw.error : undefined
   // Beside `statusCode` there should be a message, and where there is none the name is both.
   const isName = name !== undefined && raw.statusCode !== undefined
@@ -140,7 +152,9 @@ const toBody = (raw: typeof RawBody.Type): ErrorBody => {
     type: nested === undefined && said.code === undefined ? undefined : type,
     requestId: said.request_id ?? said.requestId ?? raw.request_id ?? raw.requestId,
     issues: issuesOf(said.issues ?? said.errors ?? raw.issues ?? raw.errors) ??
-      (sentences !== undefined && typeof sentences !== "string" ? sentences.map(issueOf) : undefined),
+      (sentences !== undefined && typeof sentences !== "string"
+        ? sentences.map(issueOf)
+        : undefined),
     retryAfter: seconds === undefined ? undefined : ofSeconds(seconds)
   }
 }
@@ -150,8 +164,9 @@ const toBody = (raw: typeof RawBody.Type): ErrorBody => {
  *
  * **Details**
  *
- * Reads `{ error: { type, message, code } }`, `{ statusCode, error, message }`, `{ error: "..." }`, RFC 9457 problem details (`type` is the code,
- * `detail` or `title` the message) and their mixtures. A field of an unexpected type counts as absent. Decodes only: encoding fails.
+ * Reads `{ error: { type, message, code } }`, `{ statusCode, error, message }`, `{ error: "..." }`,
+ * RFC 9457 problem details (`type` is the code, `detail` or `title` the message) and their
+ * mixtures. A field of an unexpected type counts as absent. Decodes only: encoding fails.
  *
  * @since 0.1.0
  * @category schemas
@@ -162,14 +177,18 @@ export const anyErrorBody: Schema.Schema<ErrorBody, unknown> = Schema.transformO
   {
     strict: true,
     decode: (input) => ParseResult.map(ParseResult.decodeUnknown(RawBody)(input), toBody),
-    encode: (body, _, ast) => ParseResult.fail(new ParseResult.Forbidden(ast, body, "error bodies are only read"))
+    encode: (body, _, ast) =>
+      ParseResult.fail(new ParseResult.Forbidden(ast, body, "error bodies are only read"))
   }
 )
 
 const charsetOf = (contentType: string | undefined): string =>
   /charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? "")?.[1] ?? "utf-8"
 
-/** Fails on bytes that are not of the encoding they are said to be. An encoding that nobody knows is taken for UTF-8. */
+/**
+ * Fails on bytes that are not of the encoding they are said to be. An encoding that nobody knows is
+ * taken for UTF-8.
+ */
 const textOf = (bytes: Uint8Array, contentType: string | undefined): string => {
   const decoderOf = (charset: string) => new TextDecoder(charset, { fatal: true })
   let decoder: TextDecoder
@@ -182,7 +201,10 @@ const textOf = (bytes: Uint8Array, contentType: string | undefined): string => {
 }
 
 /** The JSON in a body, or nothing when it is empty, cut short, or not what it says it is. */
-export const jsonOf = (bytes: Uint8Array, contentType: string | undefined): Option.Option<unknown> => {
+export const jsonOf = (
+  bytes: Uint8Array,
+  contentType: string | undefined
+): Option.Option<unknown> => {
   try {
     return Option.some(JSON.parse(textOf(bytes, contentType)))
   } catch {
@@ -207,5 +229,8 @@ export const decode = (
   Effect.suspend(() => {
     const json = jsonOf(bytes, options.contentType)
     if (Option.isNone(json)) return Effect.succeed({})
-    return Effect.orElseSucceed(Schema.decodeUnknown(options.schema ?? anyErrorBody)(json.value), () => ({}))
+    return Effect.orElseSucceed(
+      Schema.decodeUnknown(options.schema ?? anyErrorBody)(json.value),
+      () => ({})
+    )
   })

@@ -1,12 +1,13 @@
 /**
- * What the idempotency middleware answers where the handler does not: each reason as a problem document.
+ * What the idempotency middleware answers where the handler does not: each reason as a problem
+ * document.
  *
- * Whatever a client has to find out for itself is a 409 and not a 5xx: a client that knows nothing of the types repeats a 5xx, sooner or later under a
- * new key, and leaves a 409 alone.
+ * Whatever a client has to find out for itself is a 409 and not a 5xx: a client that knows nothing
+ * of the types repeats a 5xx, sooner or later under a new key, and leaves a 409 alone.
  */
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Duration from "effect/Duration"
-import type * as IdempotencyErrors from "../idempotencyErrors.js"
+import type * as IdempotencyErrors from "../errors/idempotencyErrors.js"
 import { typeOf, type Word } from "./idempotencyTypes.js"
 import * as ProblemDetails from "./ProblemDetails.js"
 
@@ -15,10 +16,19 @@ const titles: Readonly<Record<Word, readonly [status: number, title: string]>> =
   "key-invalid": [400, "The idempotency key is not valid"],
   mismatch: [422, "The idempotency key was used before for another request"],
   "in-flight": [409, "The first request with this idempotency key is still running"],
-  "store-unavailable": [503, "Idempotency cannot be guaranteed at the moment: nothing was executed"],
-  "unknown-outcome": [409, "It is unknown whether the first request with this idempotency key was executed"],
+  "store-unavailable": [
+    503,
+    "Idempotency cannot be guaranteed at the moment: nothing was executed"
+  ],
+  "unknown-outcome": [
+    409,
+    "It is unknown whether the first request with this idempotency key was executed"
+  ],
   "result-unavailable": [409, "The request was executed before, but its response was not kept"],
-  "corrupt-record": [409, "The record of the first request with this idempotency key cannot be read"],
+  "corrupt-record": [
+    409,
+    "The record of the first request with this idempotency key cannot be read"
+  ],
   "scope-invalid": [500, "The scope of the idempotency key is not valid"]
 }
 
@@ -34,7 +44,8 @@ export const keyMissing = (header: string): HttpServerResponse.HttpServerRespons
   )
 
 /** The reason does not repeat the key. */
-export const keyInvalid = (reason: string): HttpServerResponse.HttpServerResponse => problem("key-invalid", reason)
+export const keyInvalid = (reason: string): HttpServerResponse.HttpServerResponse =>
+  problem("key-invalid", reason)
 
 export const tooLarge = (maxBodyBytes: number): HttpServerResponse.HttpServerResponse =>
   ProblemDetails.toResponse(
@@ -50,24 +61,43 @@ const wait = (duration: Duration.Duration): { readonly retryAfter: number } => (
   retryAfter: Math.max(1, Math.ceil(Duration.toSeconds(duration)))
 })
 
-/** `longest` is what a duplicate is told to wait at most: the first request may end long before its lease does. */
+/**
+ * `longest` is what a duplicate is told to wait at most: the first request may end long before its
+ * lease does.
+ */
 export const of = (
   error: IdempotencyErrors.IdempotencyError,
   longest: Duration.Duration
 ): HttpServerResponse.HttpServerResponse => {
   switch (error._tag) {
     case "Mismatch":
-      return problem("mismatch", "Use a new key for a new operation, and send a repeated one unchanged")
+      return problem(
+        "mismatch",
+        "Use a new key for a new operation, and send a repeated one unchanged"
+      )
     case "InFlight":
-      return problem("in-flight", "Repeat it with the same key", wait(Duration.min(error.retryAfter, longest)))
+      return problem(
+        "in-flight",
+        "Repeat it with the same key",
+        wait(Duration.min(error.retryAfter, longest))
+      )
     case "StoreUnavailable":
       return problem("store-unavailable", "Repeat it with the same key", wait(error.retryAfter))
     case "UnknownOutcome":
-      return problem("unknown-outcome", "Find out before you send it under another key: it could be executed twice")
+      return problem(
+        "unknown-outcome",
+        "Find out before you send it under another key: it could be executed twice"
+      )
     case "ResultUnavailable":
-      return problem("result-unavailable", "Read the resource; under another key it would be executed twice")
+      return problem(
+        "result-unavailable",
+        "Read the resource; under another key it would be executed twice"
+      )
     case "CorruptRecord":
-      return problem("corrupt-record", "It was not executed again; find out before you send it under another key")
+      return problem(
+        "corrupt-record",
+        "It was not executed again; find out before you send it under another key"
+      )
     case "FingerprintError":
       return problem("scope-invalid", error.message)
   }

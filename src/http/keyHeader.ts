@@ -4,19 +4,28 @@
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
-import * as IdempotencyKey from "../IdempotencyKey.js"
+import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 
 export type KeyHeader =
   | { readonly _tag: "Key"; readonly key: IdempotencyKey.IdempotencyKey }
   | { readonly _tag: "Missing" }
   | { readonly _tag: "Invalid"; readonly reason: string }
 
-const invalid = (reason: string): Effect.Effect<KeyHeader> => Effect.succeed({ _tag: "Invalid", reason })
+const invalid = (reason: string): Effect.Effect<KeyHeader> =>
+  Effect.succeed({ _tag: "Invalid", reason })
 
-/** How often the field stands in the request as it came over the wire, where that can still be seen (Node). */
-const linesOf = ({ source }: HttpServerRequest.HttpServerRequest, name: string): number | undefined =>
+/**
+ * How often the field stands in the request as it came over the wire, where that can still be seen
+ * (Node).
+ */
+const linesOf = (
+  { source }: HttpServerRequest.HttpServerRequest,
+  name: string
+): number | undefined =>
   hasProperty(source, "rawHeaders") && Array.isArray(source.rawHeaders)
-    ? source.rawHeaders.filter((text, index) => index % 2 === 0 && String(text).toLowerCase() === name).length
+    ? source.rawHeaders.filter((text, index) =>
+      index % 2 === 0 && String(text).toLowerCase() === name
+    ).length
     : undefined
 
 /** A structured-field string (RFC 9651): the only form in which a key may begin with a quote. */
@@ -25,17 +34,25 @@ const quoted = /^"(?:[^"\\]|\\["\\])*"$/
 /**
  * Reads the header `name` (lower case).
  *
- * A field that was sent twice is invalid, whether the values differ or not: servers in between may pick either. Node and fetch join the two with a comma,
- * and a bare key may hold a comma. Where the lines of the request can be counted, they are; elsewhere a bare value with a comma counts as two.
+ * A field that was sent twice is invalid, whether the values differ or not: servers in between may
+ * pick either. Node and fetch join the two with a comma, and a bare key may hold a comma. Where the
+ * lines of the request can be counted, they are; elsewhere a bare value with a comma counts as two.
  */
-export const read = (request: HttpServerRequest.HttpServerRequest, name: string): Effect.Effect<KeyHeader> => {
+export const read = (
+  request: HttpServerRequest.HttpServerRequest,
+  name: string
+): Effect.Effect<KeyHeader> => {
   const value = request.headers[name]?.trim()
   if (value === undefined) return Effect.succeed({ _tag: "Missing" })
   const lines = linesOf(request, name)
   const isQuoted = quoted.test(value)
-  if (lines === undefined ? !isQuoted && value.includes(",") : lines > 1) return invalid("The key was sent twice")
+  if (lines === undefined ? !isQuoted && value.includes(",") : lines > 1) {
+    return invalid("The key was sent twice")
+  }
   if (value === "" || value === "\"\"") return invalid("The key is empty")
-  if (value.startsWith("\"") && !isQuoted) return invalid("The key begins with a quote and is no quoted string")
+  if (value.startsWith("\"") && !isQuoted) {
+    return invalid("The key begins with a quote and is no quoted string")
+  }
   return IdempotencyKey.fromHeader(value).pipe(
     Effect.map((key): KeyHeader => ({ _tag: "Key", key })),
     Effect.catchAll(() => invalid("A key is 1 to 255 printable ASCII characters"))

@@ -9,8 +9,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 /**
- * Headers of a response that a replay repeats: those that belong to the representation and to what was created. Nothing that belongs to one caller or
- * one connection.
+ * Headers of a response that a replay repeats: those that belong to the representation and to what
+ * was created. Nothing that belongs to one caller or one connection.
  */
 export const keptHeaders: ReadonlyArray<string> = [
   "content-type",
@@ -52,10 +52,15 @@ const bytesOf = (body: unknown): Uint8Array | undefined => {
   return body instanceof ArrayBuffer ? new Uint8Array(body) : undefined
 }
 
-/** The response with its body in bytes where it is in memory, and those bytes; nothing for a body that is a stream. */
+/**
+ * The response with its body in bytes where it is in memory, and those bytes; nothing for a body
+ * that is a stream.
+ */
 export const collected = (
   response: HttpServerResponse.HttpServerResponse
-): Effect.Effect<readonly [HttpServerResponse.HttpServerResponse, Option.Option<Uint8Array | null>]> => {
+): Effect.Effect<
+  readonly [HttpServerResponse.HttpServerResponse, Option.Option<Uint8Array | null>]
+> => {
   const { body } = response
   switch (body._tag) {
     case "Empty":
@@ -87,17 +92,24 @@ export const write = (
   body: Uint8Array | null,
   names: ReadonlyArray<string>
 ): string => {
-  const headers = Object.entries(response.headers).filter(([name]) => names.includes(name) && !neverKept.has(name))
+  const headers = Object.entries(response.headers).filter(([name]) =>
+    names.includes(name) && !neverKept.has(name)
+  )
   return JSON.stringify({
     status: response.status,
     headers: Object.fromEntries(headers),
     body: body === null ? null : Encoding.encodeBase64(body),
-    ...(response.body._tag === "Raw" && typeof response.body.body === "string" ? { text: true } : {})
+    ...(response.body._tag === "Raw" && typeof response.body.body === "string"
+      ? { text: true }
+      : {})
   })
 }
 
 /** The response of a record, marked as a replay; nothing where the text cannot be read. */
-export const read = (text: string, marker: string): Option.Option<HttpServerResponse.HttpServerResponse> =>
+export const read = (
+  text: string,
+  marker: string
+): Option.Option<HttpServerResponse.HttpServerResponse> =>
   Option.map(decode(text), ({ body, headers, status, text }) => {
     const response = HttpServerResponse.empty({ status, headers: { ...headers, [marker]: "true" } })
     const contentType = headers["content-type"]
@@ -105,7 +117,9 @@ export const read = (text: string, marker: string): Option.Option<HttpServerResp
     return HttpServerResponse.setBody(
       response,
       contentType === undefined
-        ? HttpBody.raw(text === true ? new TextDecoder().decode(body) : body, { contentLength: body.length })
+        ? HttpBody.raw(text === true ? new TextDecoder().decode(body) : body, {
+          contentLength: body.length
+        })
         : HttpBody.uint8Array(body, contentType)
     )
   })

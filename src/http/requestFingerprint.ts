@@ -27,13 +27,19 @@ const keysIn = (json: unknown): number => {
   return keys
 }
 
-/** A number that a double holds as it is written: up to fifteen digits, and an exponent that neither overflows nor vanishes. */
+/**
+ * A number that a double holds as it is written: up to fifteen digits, and an exponent that neither
+ * overflows nor vanishes.
+ */
 const isExact = (number: string): boolean => {
   const [mantissa = "", exponent = "0"] = number.toLowerCase().split("e")
   return mantissa.replaceAll(/[^0-9]/g, "").length <= 15 && Math.abs(Number(exponent)) <= 200
 }
 
-/** Whether parsing a JSON text loses nothing: no key stands twice in an object, and every number is exact. */
+/**
+ * Whether parsing a JSON text loses nothing: no key stands twice in an object, and every number is
+ * exact.
+ */
 const isLossless = (text: string, json: unknown): boolean => {
   const number = /[-\d.eE+]+/y
   let colons = 0
@@ -43,7 +49,9 @@ const isLossless = (text: string, json: unknown): boolean => {
       for (at++; text[at] !== "\"" && at < text.length; at++) if (text[at] === "\\") at++
     } else if (character === ":") {
       colons++
-    } else if (character === "-" || (character !== undefined && character >= "0" && character <= "9")) {
+    } else if (
+      character === "-" || (character !== undefined && character >= "0" && character <= "9")
+    ) {
       number.lastIndex = at
       const found = number.exec(text)?.[0] ?? character
       if (!isExact(found)) return false
@@ -54,8 +62,9 @@ const isLossless = (text: string, json: unknown): boolean => {
 }
 
 /**
- * The canonical form of a JSON body, so that a client which writes the same value in another order is recognised. Only where nothing is lost by parsing:
- * with a key that stands twice in an object, or a number that a double does not hold, two different bodies would have one form.
+ * The canonical form of a JSON body, so that a client which writes the same value in another order
+ * is recognised. Only where nothing is lost by parsing: with a key that stands twice in an object,
+ * or a number that a double does not hold, two different bodies would have one form.
  */
 const canonical = (body: Uint8Array): string | undefined => {
   try {
@@ -71,7 +80,9 @@ const canonical = (body: Uint8Array): string | undefined => {
 
 const isJson = (mediaType: string): boolean => /^application\/(?:[\w.+-]+\+)?json$/.test(mediaType)
 
-/** Each part with its length before it, so that no choice of parts can read like another. O(body). */
+/**
+ * Each part with its length before it, so that no choice of parts can read like another. O(body).
+ */
 const digest = (parts: ReadonlyArray<Uint8Array>): string => {
   const hash = sha256.create()
   const encoder = new TextEncoder()
@@ -79,7 +90,8 @@ const digest = (parts: ReadonlyArray<Uint8Array>): string => {
   return bytesToHex(hash.digest())
 }
 
-const encoded = (...texts: ReadonlyArray<string>) => texts.map((text) => new TextEncoder().encode(text))
+const encoded = (...texts: ReadonlyArray<string>) =>
+  texts.map((text) => new TextEncoder().encode(text))
 
 /** The fingerprint of a request with this body, SHA-256 in hexadecimal. */
 export const ofBody = (request: HttpServerRequest.HttpServerRequest, body: Uint8Array): string => {

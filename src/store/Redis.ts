@@ -1,8 +1,9 @@
 /**
  * Records in Redis, shared by all that use the server.
  *
- * Machines that serve the same callers must agree on who runs a call. Redis answers in well under a millisecond, and forgets by itself what is over; it also
- * forgets what it has not written to disk. Where forgetting a claim would cost money, use a database.
+ * Machines that serve the same callers must agree on who runs a call. Redis answers in well under a
+ * millisecond, and forgets by itself what is over; it also forgets what it has not written to disk.
+ * Where forgetting a claim would cost money, use a database.
  *
  * @since 0.1.0
  */
@@ -12,9 +13,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type { Redis, RedisOptions } from "ioredis"
-import * as Check from "../check.js"
+import * as Check from "../runtime/validate.js"
 import * as IdempotencyRecord from "../core/idempotencyRecord.js"
-import * as IdempotencyStore from "../IdempotencyStore.js"
+import * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import * as Connection from "./redisConnection.js"
 import { fields, keptMillis, millis, type Script, scripts } from "./redisScripts.js"
 import * as Secrets from "./secrets.js"
@@ -23,17 +24,21 @@ import * as Stored from "./storedRecord.js"
 export type { Secret, Secrets } from "./secrets.js"
 
 /**
- * How the store reaches Redis and names its records. Either `url` or `options`, or both: options complete what the URL says.
+ * How the store reaches Redis and names its records. Either `url` or `options`, or both: options
+ * complete what the URL says.
  *
  * **Details**
  *
- * - `secret`, `previousSecrets`: keys are named by an HMAC under `secret`, the same for all that share the server. A record that was made under one of
- *   `previousSecrets` is still found.
+ * - `secret`, `previousSecrets`: keys are named by an HMAC under `secret`, the same for all that
+ *   share the server. A record that was made under one of `previousSecrets` is still found.
  * - `url`: `redis://` or `rediss://`; redact it where it holds a password.
- * - `options`: of ioredis. Of these `connectTimeout` (2 seconds), `commandTimeout` (5 seconds) and `socketTimeout` (10 seconds of silence while commands
- *   wait) have defaults here and can be changed. No command is ever queued or sent again, whatever the options say.
- * - `prefix`: what the names of records begin with. No braces. Default `effect-resilience:idempotency:`.
- * - `timeSource`: who says what time it is, Redis (`"store"`, the default) or the program's `Clock` (`"clock"`).
+ * - `options`: of ioredis. Of these `connectTimeout` (2 seconds), `commandTimeout` (5 seconds) and
+ *   `socketTimeout` (10 seconds of silence while commands wait) have defaults here and can be
+ *   changed. No command is ever queued or sent again, whatever the options say.
+ * - `prefix`: what the names of records begin with. No braces. Default
+ *   `effect-resilience:idempotency:`.
+ * - `timeSource`: who says what time it is, Redis (`"store"`, the default) or the program's `Clock`
+ *   (`"clock"`).
  *
  * @since 0.1.0
  * @category models
@@ -66,18 +71,34 @@ interface Settings {
 }
 
 /** An answer that is no record, or no answer. */
-const unreadable = (operation: Operation) => new IdempotencyStore.StoreError({ operation, corrupt: true })
+const unreadable = (operation: Operation) =>
+  new IdempotencyStore.StoreError({ operation, corrupt: true })
 
-/** The record that a script has answered with, and what time it was. An empty answer: there is none. */
+/**
+ * The record that a script has answered with, and what time it was. An empty answer: there is none.
+ */
 const read = (
   operation: Operation,
   reply: unknown
-): Effect.Effect<readonly [IdempotencyRecord.IdempotencyRecord, number], IdempotencyStore.StoreError> => {
+): Effect.Effect<
+  readonly [IdempotencyRecord.IdempotencyRecord, number],
+  IdempotencyStore.StoreError
+> => {
   if (!Array.isArray(reply)) return unreadable(operation)
   const values: ReadonlyArray<unknown> = reply
   if (values.length === 0) return Effect.succeed([IdempotencyRecord.absent, 0])
-  const [version, state, owner, generation, fingerprint, recovered, recoveryPoint, outcome, leaseUntil, expiresAt] =
-    values
+  const [
+    version,
+    state,
+    owner,
+    generation,
+    fingerprint,
+    recovered,
+    recoveryPoint,
+    outcome,
+    leaseUntil,
+    expiresAt
+  ] = values
   const record = Stored.decode({
     version,
     state,
@@ -90,7 +111,9 @@ const read = (
     leaseUntil,
     expiresAt
   })
-  return record === undefined ? unreadable(operation) : Effect.succeed([record, Number(values[fields.length])])
+  return record === undefined
+    ? unreadable(operation)
+    : Effect.succeed([record, Number(values[fields.length])])
 }
 
 /** The parts of a pattern mean nothing but themselves. */
@@ -103,7 +126,8 @@ class Store {
   constructor(private readonly redis: Redis, private readonly settings: Settings) {}
 
   /**
-   * All names that a key may have are in one slot of a cluster, because one script has to see them: the part in braces is the scope's.
+   * All names that a key may have are in one slot of a cluster, because one script has to see them:
+   * the part in braces is the scope's.
    */
   private keyOf(scope: string, keyHash: string): string {
     return `${this.settings.prefix}{${Stored.scopeName(scope)}}:${Stored.toText(keyHash)}`
@@ -125,9 +149,14 @@ class Store {
       : Effect.flatMap(Clock.currentTimeMillis, (now) => send(String(now)))
   }
 
-  acquire(claim: IdempotencyStore.Claim): Effect.Effect<IdempotencyStore.Acquired, IdempotencyStore.StoreError> {
-    const { fingerprint, leaseMillis, owner, previousKeyHashes = [], scope, timeToLiveMillis } = claim
-    const names = [...new Set([claim.keyHash, ...previousKeyHashes])].map((keyHash) => this.keyOf(scope, keyHash))
+  acquire(
+    claim: IdempotencyStore.Claim
+  ): Effect.Effect<IdempotencyStore.Acquired, IdempotencyStore.StoreError> {
+    const { fingerprint, leaseMillis, owner, previousKeyHashes = [], scope, timeToLiveMillis } =
+      claim
+    const names = [...new Set([claim.keyHash, ...previousKeyHashes])].map((keyHash) =>
+      this.keyOf(scope, keyHash)
+    )
     const asked = {
       ...claim,
       leaseMillis: Stored.wholeMillis(leaseMillis),
@@ -155,7 +184,10 @@ class Store {
     operation: Exclude<Operation, "acquire" | "sweep">,
     held: IdempotencyStore.Held,
     args: ReadonlyArray<string>,
-    step: (record: IdempotencyRecord.IdempotencyRecord, nowMillis: number) => IdempotencyRecord.Change
+    step: (
+      record: IdempotencyRecord.IdempotencyRecord,
+      nowMillis: number
+    ) => IdempotencyRecord.Change
   ): Effect.Effect<IdempotencyStore.Kept, IdempotencyStore.StoreError> {
     const all = [Stored.toText(held.owner), String(held.generation), ...args]
     return Effect.flatMap(
@@ -168,7 +200,9 @@ class Store {
     const most = Number.isNaN(limit) ? 0 : Math.min(1_000_000, Math.max(0, Math.floor(limit)))
     if (most === 0) return Effect.succeed(0)
     const pattern = `${literally(this.settings.prefix)}{*`
-    return Effect.suspend(() => this.run("sweep", scripts.sweep, [], [this.cursor, pattern, String(most)])).pipe(
+    return Effect.suspend(() =>
+      this.run("sweep", scripts.sweep, [], [this.cursor, pattern, String(most)])
+    ).pipe(
       Effect.flatMap((reply) => {
         if (!Array.isArray(reply)) return unreadable("sweep")
         this.cursor = String(reply[0])
@@ -187,15 +221,29 @@ const make = (redis: Redis, settings: Settings): IdempotencyStore.Service => {
         "complete",
         held,
         [Stored.toText(outcome), millis(timeToLiveMillis)],
-        (record, now) => IdempotencyRecord.complete(record, held, outcome, Stored.wholeMillis(timeToLiveMillis), now)
+        (record, now) =>
+          IdempotencyRecord.complete(
+            record,
+            held,
+            outcome,
+            Stored.wholeMillis(timeToLiveMillis),
+            now
+          )
       ),
-    release: (held) => store.change("release", held, [], (record, now) => IdempotencyRecord.release(record, held, now)),
+    release: (held) =>
+      store.change(
+        "release",
+        held,
+        [],
+        (record, now) => IdempotencyRecord.release(record, held, now)
+      ),
     extend: (held, leaseMillis) =>
       store.change(
         "extend",
         held,
         [millis(leaseMillis)],
-        (record, now) => IdempotencyRecord.extend(record, held, Stored.wholeMillis(leaseMillis), now)
+        (record, now) =>
+          IdempotencyRecord.extend(record, held, Stored.wholeMillis(leaseMillis), now)
       ),
     savepoint: (held, data) =>
       store.change(
@@ -210,39 +258,56 @@ const make = (redis: Redis, settings: Settings): IdempotencyStore.Service => {
 
 const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
   const source = timeSource ?? defaults.timeSource
-  Check.text("timeSource", source, "\"clock\" or \"store\"", (value) => value === "clock" || value === "store")
+  Check.text(
+    "timeSource",
+    source,
+    "\"clock\" or \"store\"",
+    (value) => value === "clock" || value === "store"
+  )
   for (const field of ["connectTimeout", "commandTimeout", "socketTimeout"] as const) {
     const value = options?.[field]
     if (value !== undefined) Check.integer(`options.${field}`, value, 1)
   }
-  const given = Check.text("prefix", prefix ?? defaults.prefix, "a text without braces", (value) => !/[{}]/.test(value))
+  const given = Check.text(
+    "prefix",
+    prefix ?? defaults.prefix,
+    "a text without braces",
+    (value) => !/[{}]/.test(value)
+  )
   return { prefix: `${options?.keyPrefix ?? ""}${given}`, timeSource: source }
 }
 
 /**
- * A store on a Redis server, over a connection of its own that lives as long as the layer. Keys of calls over it are named under its secrets.
+ * A store on a Redis server, over a connection of its own that lives as long as the layer. Keys of
+ * calls over it are named under its secrets.
  *
  * **When to use**
  *
- * When several machines serve the same callers and Redis is there already, and forgetting a claim in the worst case is bearable.
+ * When several machines serve the same callers and Redis is there already, and forgetting a claim
+ * in the worst case is bearable.
  *
  * **Details**
  *
- * - Each operation is one Lua script, one round trip, O(1); the script's text is sent once. A record is one hash.
- * - Redis removes by itself what is over: a completed record a minute after its time to live, an unfinished one a day after its lease at least (a lapsed
- *   lease must not make the record vanish: who comes then has to learn of it). `sweep` is hardly needed; it looks at some five thousand keys at a time.
- * - A command fails after `commandTimeout`, at once without a connection, and is never sent again. The connection is tried again at most a second apart.
- *   The layer waits for the server at most `connectTimeout`, and comes up without it, with a warning in the log; calls then fail, or run unprotected, as
- *   they say themselves.
- * - Every failure is a `StoreError` without the client's text. A record of another version, or one that cannot be read, is a `StoreError` that says `corrupt`,
- *   and is left as it is.
+ * - Each operation is one Lua script, one round trip, O(1); the script's text is sent once. A
+ *   record is one hash.
+ * - Redis removes by itself what is over: a completed record a minute after its time to live, an
+ *   unfinished one a day after its lease at least (a lapsed lease must not make the record vanish:
+ *   who comes then has to learn of it). `sweep` is hardly needed; it looks at some five thousand
+ *   keys at a time.
+ * - A command fails after `commandTimeout`, at once without a connection, and is never sent again.
+ *   The connection is tried again at most a second apart. The layer waits for the server at most
+ *   `connectTimeout`, and comes up without it, with a warning in the log; calls then fail, or run
+ *   unprotected, as they say themselves.
+ * - Every failure is a `StoreError` without the client's text. A record of another version, or one
+ *   that cannot be read, is a `StoreError` that says `corrupt`, and is left as it is.
  * - Nonsense is refused with a `RangeError` here.
  *
  * **Gotchas**
  *
  * - Set `maxmemory-policy noeviction`: an evicted record is a forgotten one.
- * - Redis answers before it has written to disk (`appendfsync`) and before replicas have it. A crash or a failover can forget the claims and outcomes of the
- *   last moments, and these calls can be executed again. Nothing here waits for replicas.
+ * - Redis answers before it has written to disk (`appendfsync`) and before replicas have it. A
+ *   crash or a failover can forget the claims and outcomes of the last moments, and these calls can
+ *   be executed again. Nothing here waits for replicas.
  * - All records of one scope are in one slot of a cluster.
  *
  * **Example** (Sharing keys between machines)
@@ -254,13 +319,20 @@ const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
  *
  * const store = Layer.unwrapEffect(
  *   Effect.map(
- *     Effect.all({ secret: Config.redacted("IDEMPOTENCY_SECRET"), url: Config.redacted("REDIS_URL") }),
+ *     Effect.all({
+ *       secret: Config.redacted("IDEMPOTENCY_SECRET"),
+ *       url: Config.redacted("REDIS_URL")
+ *     }),
  *     (options) => Redis.layer(options)
  *   )
  * )
  *
  * const program = Effect.succeed("charged").pipe(
- *   Idempotency.run({ scope: ["acme", "charge"], payload: { amount: 100 }, result: Schema.String }),
+ *   Idempotency.run({
+ *     scope: ["acme", "charge"],
+ *     payload: { amount: 100 },
+ *     result: Schema.String
+ *   }),
  *   IdempotencyKey.provideNew
  * )
  *

@@ -1,8 +1,9 @@
 /**
  * Records in a SQL database, which outlive the process and are shared by all that use the table.
  *
- * A call that was executed by a process that has died since must not be executed again by the next one. The database that the program has already is the
- * place to remember it: a claim is one row, and the database decides who has it.
+ * A call that was executed by a process that has died since must not be executed again by the next
+ * one. The database that the program has already is the place to remember it: a claim is one row,
+ * and the database decides who has it.
  *
  * @since 0.1.0
  */
@@ -11,8 +12,8 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Check from "../check.js"
-import * as IdempotencyStore from "../IdempotencyStore.js"
+import * as Check from "../runtime/validate.js"
+import * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import * as Secrets from "./secrets.js"
 import { make, type Settings } from "./sqlOperations.js"
 import { type Dialect, dialectOf, isTableName, migrate, statementsOf } from "./sqlTable.js"
@@ -25,13 +26,17 @@ export type { Dialect } from "./sqlTable.js"
  *
  * **Details**
  *
- * - `secret`, `previousSecrets`: keys are named by an HMAC under `secret`, the same for all that share the table. A record that was made under one of
- *   `previousSecrets` is still found.
- * - `table`: a plain name of at most 48 letters, digits and underscores. Default `effect_resilience_idempotency`.
- * - `timeSource`: who says what time it is, the database (`"store"`) or the program's `Clock` (`"clock"`). Default: the database, for one that is shared by
- *   machines (PostgreSQL, MySQL); the `Clock` for SQLite.
- * - `transactional`: whether the store writes in the transaction that it is called in. Default `false`.
- * - `migrate`: whether the layer makes the table and its index where they are missing. Default `true`.
+ * - `secret`, `previousSecrets`: keys are named by an HMAC under `secret`, the same for all that
+ *   share the table. A record that was made under one of `previousSecrets` is still found.
+ * - `table`: a plain name of at most 48 letters, digits and underscores. Default
+ *   `effect_resilience_idempotency`.
+ * - `timeSource`: who says what time it is, the database (`"store"`) or the program's `Clock`
+ *   (`"clock"`). Default: the database, for one that is shared by machines (PostgreSQL, MySQL); the
+ *   `Clock` for SQLite.
+ * - `transactional`: whether the store writes in the transaction that it is called in. Default
+ *   `false`.
+ * - `migrate`: whether the layer makes the table and its index where they are missing. Default
+ *   `true`.
  *
  * @since 0.1.0
  * @category models
@@ -63,13 +68,19 @@ const tableOf = (table: string | undefined): string =>
 
 const timeSourceOf = (timeSource: Options["timeSource"]): Options["timeSource"] => {
   if (timeSource !== undefined) {
-    Check.text("timeSource", timeSource, "\"clock\" or \"store\"", (value) => value === "clock" || value === "store")
+    Check.text(
+      "timeSource",
+      timeSource,
+      "\"clock\" or \"store\"",
+      (value) => value === "clock" || value === "store"
+    )
   }
   return timeSource
 }
 
 /**
- * What makes the table and its index, as text, for a program that has migrations of its own. Each statement can be repeated.
+ * What makes the table and its index, as text, for a program that has migrations of its own. Each
+ * statement can be repeated.
  *
  * @since 0.1.0
  * @category migrations
@@ -80,7 +91,8 @@ export const statements = (
 ): ReadonlyArray<string> => statementsOf(dialect, tableOf(options?.table))
 
 /**
- * Makes the table and its index where they are missing. Safe for several processes that start at once.
+ * Makes the table and its index where they are missing. Safe for several processes that start at
+ * once.
  *
  * @since 0.1.0
  * @category migrations
@@ -93,32 +105,44 @@ export const migration = (
 }
 
 /**
- * A store in a table of the database behind `SqlClient`: SQLite (libsql), PostgreSQL or MySQL (MariaDB). Keys of calls over it are named under its secrets.
+ * A store in a table of the database behind `SqlClient`: SQLite (libsql), PostgreSQL or MySQL
+ * (MariaDB). Keys of calls over it are named under its secrets.
  *
  * **When to use**
  *
- * When the program has a database already. Several machines need a server (PostgreSQL, MySQL); SQLite is for one process for each file.
+ * When the program has a database already. Several machines need a server (PostgreSQL, MySQL);
+ * SQLite is for one process for each file.
  *
  * **Details**
  *
- * - On PostgreSQL and SQLite every operation is one statement, which makes its step only where the record allows it, and answers with the row. MySQL cannot
- *   do that: there an operation is a short transaction that locks the row, and so is a claim while there are `previousSecrets` on PostgreSQL.
- * - A claim never waits for another claim's work, only for the moment of its statement. O(1) for each operation, by primary key; `sweep` is by index.
- * - A completed record is replayed until its time to live ends. An unfinished one is kept for at least a day after its lease, so that whoever comes then
- *   learns of it. Nothing removes old rows by itself: call `sweep` now and then.
- * - Deadlocks and serialization failures of the database are tried again up to eight times. Whatever else goes wrong is a `StoreError` without the driver's
- *   text, and the statements are not traced, because a driver repeats values in its messages. A row of another version, or one that cannot be read, is a
- *   `StoreError` that says `corrupt`, and is left as it is.
- * - Nonsense is refused with a `RangeError` here; a database that cannot be reached, or refuses the table, fails the layer.
+ * - On PostgreSQL and SQLite every operation is one statement, which makes its step only where the
+ *   record allows it, and answers with the row. MySQL cannot do that: there an operation is a short
+ *   transaction that locks the row, and so is a claim while there are `previousSecrets` on
+ *   PostgreSQL.
+ * - A claim never waits for another claim's work, only for the moment of its statement. O(1) for
+ *   each operation, by primary key; `sweep` is by index.
+ * - A completed record is replayed until its time to live ends. An unfinished one is kept for at
+ *   least a day after its lease, so that whoever comes then learns of it. Nothing removes old rows
+ *   by itself: call `sweep` now and then.
+ * - Deadlocks and serialization failures of the database are tried again up to eight times.
+ *   Whatever else goes wrong is a `StoreError` without the driver's text, and the statements are
+ *   not traced, because a driver repeats values in its messages. A row of another version, or one
+ *   that cannot be read, is a `StoreError` that says `corrupt`, and is left as it is.
+ * - Nonsense is refused with a `RangeError` here; a database that cannot be reached, or refuses the
+ *   table, fails the layer.
  *
  * **Gotchas**
  *
- * - Inside a transaction of the caller the store uses a connection of its own: a claim that vanished with a rollback would let the call be executed again.
- *   So the pool needs a connection more than there are such callers. SQLite has only one writer. There a call inside a transaction fails at once with a
- *   `StoreError`, and an error in the log says why: put the transaction inside the idempotent call.
- * - `transactional: true` makes claim, work and outcome one transaction, for work that writes to this database and does nothing else. A duplicate that comes
- *   meanwhile waits for the transaction, for as long as the caller's `storeTimeout` allows.
- * - A table on a replica that lags, or one that loses commits at failover, can forget a claim. Use the primary, with synchronous commits.
+ * - Inside a transaction of the caller the store uses a connection of its own: a claim that
+ *   vanished with a rollback would let the call be executed again. So the pool needs a connection
+ *   more than there are such callers. SQLite has only one writer. There a call inside a transaction
+ *   fails at once with a `StoreError`, and an error in the log says why: put the transaction inside
+ *   the idempotent call.
+ * - `transactional: true` makes claim, work and outcome one transaction, for work that writes to
+ *   this database and does nothing else. A duplicate that comes meanwhile waits for the
+ *   transaction, for as long as the caller's `storeTimeout` allows.
+ * - A table on a replica that lags, or one that loses commits at failover, can forget a claim. Use
+ *   the primary, with synchronous commits.
  *
  * **Example** (Surviving a restart)
  *
@@ -129,7 +153,9 @@ export const migration = (
  * import { Effect, Layer, Redacted, Schema } from "effect"
  *
  * const database = LibsqlClient.layer({ url: ":memory:" })
- * const store = Sql.layer({ secret: Redacted.make("from your secret store") }).pipe(Layer.provide(database))
+ * const store = Sql.layer({ secret: Redacted.make("from your secret store") }).pipe(
+ *   Layer.provide(database)
+ * )
  *
  * let charges = 0
  * const charge = Effect.sync(() => ++charges).pipe(
@@ -163,7 +189,9 @@ export const layer = (
       const dialect = yield* dialectOf(sql)
       if (migrates) yield* migrate(sql, table)
       const source = timeSource ?? (dialect === "sqlite" ? "clock" : "store")
-      const nowMillis: Settings["nowMillis"] = source === "clock" ? Clock.currentTimeMillis : Effect.succeed(undefined)
+      const nowMillis: Settings["nowMillis"] = source === "clock"
+        ? Clock.currentTimeMillis
+        : Effect.succeed(undefined)
       return make({ sql, dialect, table, nowMillis, transactional })
     })
   )

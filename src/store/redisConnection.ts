@@ -1,8 +1,9 @@
 /**
  * A connection to Redis that fails soon instead of waiting for ever.
  *
- * Left alone the client keeps commands until the server is back, and sends them then. A claim that was given up seconds ago must not be made after all, so
- * here a command is sent now or fails now. Only the connection itself is tried again, for as long as its scope is open.
+ * Left alone the client keeps commands until the server is back, and sends them then. A claim that
+ * was given up seconds ago must not be made after all, so here a command is sent now or fails now.
+ * Only the connection itself is tried again, for as long as its scope is open.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -20,8 +21,9 @@ export interface Target {
 }
 
 /**
- * Milliseconds. A command may take longer than those who wait for it do by default: a claim that is granted late can then still be given back. A dead
- * connection is noticed by its silence while commands wait.
+ * Milliseconds. A command may take longer than those who wait for it do by default: a claim that is
+ * granted late can then still be given back. A dead connection is noticed by its silence while
+ * commands wait.
  */
 export const defaults = {
   connectTimeout: 2000,
@@ -53,15 +55,16 @@ const clientOf = ({ options, url }: Target): Redis => {
 }
 
 /**
- * Connects for as long as the scope is open. Waits for the server, but not for long: without it the connection comes up later, and until then every command
- * fails at once.
+ * Connects for as long as the scope is open. Waits for the server, but not for long: without it the
+ * connection comes up later, and until then every command fails at once.
  */
 export const make = (target: Target): Effect.Effect<Redis, never, Scope.Scope> =>
   Effect.gen(function*() {
     const redis = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const redis = clientOf(target)
-        // Whoever sends a command learns of it. Without a listener the client would write errors to the console.
+        // Whoever sends a command learns of it. Without a listener the client would write errors to
+        // the console.
         redis.on("error", constVoid)
         return redis
       }),
@@ -74,14 +77,20 @@ export const make = (target: Target): Effect.Effect<Redis, never, Scope.Scope> =
       Effect.withClock(Clock.make())
     )
     if (Option.isNone(Option.flatten(ready))) {
-      yield* Effect.logWarning("The idempotency store on Redis is not reachable yet; calls fail until it is")
+      yield* Effect.logWarning(
+        "The idempotency store on Redis is not reachable yet; calls fail until it is"
+      )
     }
     return redis
   })
 
-const isUnknown = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT")
+const isUnknown = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith("NOSCRIPT")
 
-/** Runs a script: by its name, or as text where Redis has not seen it, or has been restarted since. Rejects with whatever the client says. */
+/**
+ * Runs a script: by its name, or as text where Redis has not seen it, or has been restarted since.
+ * Rejects with whatever the client says.
+ */
 export const run = async (
   redis: Redis,
   script: Script,

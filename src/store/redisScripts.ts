@@ -1,8 +1,10 @@
 /**
- * The operations of the store as Lua scripts, one for each. Redis runs a script from beginning to end without anything between.
+ * The operations of the store as Lua scripts, one for each. Redis runs a script from beginning to
+ * end without anything between.
  *
- * A script makes its step only where the record allows it, and always gives the record back: what time it is, and the fields. A step can be repeated by its
- * owner, so asking the pure record what it thinks of the answer tells what has happened.
+ * A script makes its step only where the record allows it, and always gives the record back: what
+ * time it is, and the fields. A step can be repeated by its owner, so asking the pure record what
+ * it thinks of the answer tells what has happened.
  */
 import { sha1 } from "@noble/hashes/legacy"
 import { bytesToHex } from "@noble/hashes/utils"
@@ -24,14 +26,17 @@ export const fields = [
 ] as const
 
 /**
- * How much longer than its record a key lives. Whether a record is over is decided by its fields; the key is only what it takes up, and a clock of another
- * machine may be a little behind.
+ * How much longer than its record a key lives. Whether a record is over is decided by its fields;
+ * the key is only what it takes up, and a clock of another machine may be a little behind.
  */
 export const graceMillis = 60_000
 
 const whole = (value: number): string => value.toFixed(0)
 
-/** What all scripts know. The first argument is the time; without one Redis says what time it is. Times are whole numbers of less than 54 bits. */
+/**
+ * What all scripts know. The first argument is the time; without one Redis says what time it is.
+ * Times are whole numbers of less than 54 bits.
+ */
 const prelude = `
 local time = redis.call('TIME')
 local now = tonumber(ARGV[1]) or (time[1] * 1000 + math.floor(time[2] / 1000))
@@ -56,7 +61,10 @@ local function answer(key)
 end
 `
 
-/** KEYS: the names of the key, the present one first. ARGV: time, fingerprint, owner, lease, how long the record is kept. */
+/**
+ * KEYS: the names of the key, the present one first. ARGV: time, fingerprint, owner, lease, how
+ * long the record is kept.
+ */
 const acquire = `${prelude}
 local fingerprint, owner, lease, kept = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local at, found = 1, nil
@@ -120,8 +128,9 @@ const extend = change(`  local lease = now + tonumber(ARGV[4])
 const savepoint = change(`  redis.call('HSET', key, 'recovery_point', ARGV[4])`)
 
 /**
- * Goes on from where the last one stopped, over a bounded part of the keys, so that nobody has to wait for long. ARGV: time, where to go on, pattern, limit.
- * Gives back where it stopped and how many it removed; what was released goes along and does not count.
+ * Goes on from where the last one stopped, over a bounded part of the keys, so that nobody has to
+ * wait for long. ARGV: time, where to go on, pattern, limit. Gives back where it stopped and how
+ * many it removed; what was released goes along and does not count.
  */
 const sweep = `${prelude}
 local cursor, limit, removed = ARGV[2], tonumber(ARGV[4]), 0
@@ -148,7 +157,10 @@ export interface Script {
   readonly hash: string
 }
 
-const script = (text: string): Script => ({ text, hash: bytesToHex(sha1(new TextEncoder().encode(text))) })
+const script = (text: string): Script => ({
+  text,
+  hash: bytesToHex(sha1(new TextEncoder().encode(text)))
+})
 
 export const scripts = {
   acquire: script(acquire),
@@ -164,4 +176,9 @@ export const millis = (value: number): string => whole(Stored.wholeMillis(value)
 
 /** How long an unfinished record is kept, as an argument. */
 export const keptMillis = (timeToLiveMillis: number, leaseMillis: number): string =>
-  whole(Math.max(Stored.wholeMillis(timeToLiveMillis), Stored.wholeMillis(leaseMillis) + unfinishedMillis))
+  whole(
+    Math.max(
+      Stored.wholeMillis(timeToLiveMillis),
+      Stored.wholeMillis(leaseMillis) + unfinishedMillis
+    )
+  )

@@ -4,7 +4,7 @@
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as IdempotencyKey from "../IdempotencyKey.js"
+import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 
 /**
  * A secret. Best redacted from where it comes; a plain text is redacted at once.
@@ -15,7 +15,8 @@ import * as IdempotencyKey from "../IdempotencyKey.js"
 export type Secret = string | Redacted.Redacted<string>
 
 /**
- * The secret under which keys are named, and those that came before it: a record that was made under one of them is still found.
+ * The secret under which keys are named, and those that came before it: a record that was made
+ * under one of them is still found.
  *
  * @since 0.1.0
  * @category models
@@ -28,7 +29,9 @@ export interface Secrets {
 /** The refusal names the field only. */
 const checked = (field: string, secret: Secret): Redacted.Redacted<string> => {
   const value: unknown = Redacted.isRedacted(secret) ? Redacted.value(secret) : secret
-  if (typeof value !== "string" || value === "") throw new RangeError(`${field} should be a text that is not empty`)
+  if (typeof value !== "string" || value === "") {
+    throw new RangeError(`${field} should be a text that is not empty`)
+  }
   return Redacted.make(value)
 }
 
@@ -38,7 +41,9 @@ export const layer = (options: Secrets): Layer.Layer<never> =>
     Context.make(IdempotencyKey.Secret, checked("secret", options.secret)).pipe(
       Context.add(
         IdempotencyKey.PreviousSecrets,
-        (options.previousSecrets ?? []).map((secret, index) => checked(`previousSecrets[${index}]`, secret))
+        (options.previousSecrets ?? []).map((secret, index) =>
+          checked(`previousSecrets[${index}]`, secret)
+        )
       )
     )
   )

@@ -1,5 +1,6 @@
 /**
- * The store over a SQL client: which way an operation goes, in whose transaction, and what becomes of its failures.
+ * The store over a SQL client: which way an operation goes, in whose transaction, and what becomes
+ * of its failures.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
@@ -10,7 +11,14 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Names from "../core/idempotencyNames.js"
 import * as IdempotencyRecord from "../core/idempotencyRecord.js"
-import { type Acquired, type Claim, type Held, type Kept, type Service, StoreError } from "../IdempotencyStore.js"
+import {
+  type Acquired,
+  type Claim,
+  type Held,
+  type Kept,
+  type Service,
+  StoreError
+} from "../idempotency/IdempotencyStore.js"
 import * as Records from "./sqlRecords.js"
 import * as Statements from "./sqlStatements.js"
 import type { Dialect } from "./sqlTable.js"
@@ -43,9 +51,13 @@ const conflictRetries = 8
 const conflicts: ReadonlySet<unknown> = new Set(["40001", "40P01", "ER_LOCK_DEADLOCK"])
 
 const isConflict = (failure: Failure): boolean =>
-  failure._tag === "SqlError" && hasProperty(failure.cause, "code") && conflicts.has(failure.cause.code)
+  failure._tag === "SqlError" && hasProperty(failure.cause, "code") &&
+  conflicts.has(failure.cause.code)
 
-/** The client makes a defect of a commit that fails, which is a failure of the database like any other. */
+/**
+ * The client makes a defect of a commit that fails, which is a failure of the database like any
+ * other.
+ */
 const failingCommits = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
   Effect.catchSomeDefect(
     self,
@@ -57,9 +69,14 @@ const noWayOut =
   "The idempotency store was called inside a transaction, and SQLite has no second writer: a claim would vanish with a rollback. Put the transaction inside "
   + "the idempotent call, or make both one on purpose with transactional: true"
 
-/** Answers the owner that asks again what it was told, and says nothing of recovery points that there are not. */
+/**
+ * Answers the owner that asks again what it was told, and says nothing of recovery points that
+ * there are not.
+ */
 const acquired = (answer: IdempotencyRecord.Answer): Acquired =>
-  answer._tag === "Acquired" ? { ...answer, recoveryPoint: Option.fromNullable(answer.recoveryPoint) } : answer
+  answer._tag === "Acquired"
+    ? { ...answer, recoveryPoint: Option.fromNullable(answer.recoveryPoint) }
+    : answer
 
 class Store {
   private readonly sql: SqlClient.SqlClient
@@ -75,18 +92,27 @@ class Store {
   }
 
   /** One operation, outside of the caller's transaction unless it is to be inside. */
-  private run<A>(operation: Operation, self: (parts: Statements.Parts) => Effect.Effect<A, Failure>) {
+  private run<A>(
+    operation: Operation,
+    self: (parts: Statements.Parts) => Effect.Effect<A, Failure>
+  ) {
     const { transactional } = this.settings
     const once = failingCommits(Effect.flatMap(this.parts, self))
-    const work = transactional ? once : Effect.retry(once, { times: conflictRetries, while: isConflict })
+    const work = transactional
+      ? once
+      : Effect.retry(once, { times: conflictRetries, while: isConflict })
     const failing = Effect.mapError(
       Effect.withTracerEnabled(work, false),
-      (failure) => new StoreError(failure._tag === "Unreadable" ? { operation, corrupt: true } : { operation })
+      (failure) =>
+        new StoreError(failure._tag === "Unreadable" ? { operation, corrupt: true } : { operation })
     )
     return transactional ? failing : this.outside(operation, failing)
   }
 
-  private outside<A>(operation: Operation, self: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> {
+  private outside<A>(
+    operation: Operation,
+    self: Effect.Effect<A, StoreError>
+  ): Effect.Effect<A, StoreError> {
     const isLibsql = hasProperty(this.sql, libsql)
     return Effect.contextWithEffect((context: Context.Context<never>) => {
       const inside = isLibsql
@@ -132,7 +158,10 @@ class Store {
     })
   }
 
-  /** A refused claim that gave nothing back is looked up; what has become free meanwhile is claimed again. */
+  /**
+   * A refused claim that gave nothing back is looked up; what has become free meanwhile is claimed
+   * again.
+   */
   private claim(parts: Statements.Parts, claim: Claim): Effect.Effect<Acquired, Failure> {
     const answer = (record: IdempotencyRecord.IdempotencyRecord, now: number) =>
       acquired(IdempotencyRecord.acquire(record, claim, now)[0])
@@ -153,7 +182,10 @@ class Store {
     operation: Operation,
     held: Held,
     query: (parts: Statements.Parts) => Statement.Statement<unknown>,
-    step: (record: IdempotencyRecord.IdempotencyRecord, nowMillis: number) => IdempotencyRecord.Change
+    step: (
+      record: IdempotencyRecord.IdempotencyRecord,
+      nowMillis: number
+    ) => IdempotencyRecord.Change
   ): Effect.Effect<Kept, StoreError> {
     return this.run(operation, (parts) =>
       parts.dialect === "mysql"
@@ -161,16 +193,22 @@ class Store {
           const [kept, after] = step(before, now)
           return [kept, after === before ? [] : [[0, after]]]
         })
-        : this.ask(query(parts), (record, now) => step(record, now)[0], step(IdempotencyRecord.absent, 0)[0]))
+        : this.ask(query(parts), (record, now) =>
+          step(record, now)[0], step(IdempotencyRecord.absent, 0)[0]))
   }
 
   /** What was released is no record any more: it goes along and does not count. */
   sweep(limit: number): Effect.Effect<number, StoreError> {
     const most = Number.isNaN(limit) ? 0 : Math.min(1_000_000, Math.max(0, Math.floor(limit)))
-    const removed = (query: Statement.Statement<unknown>, dialect: Dialect): Effect.Effect<number, SqlError> =>
+    const removed = (
+      query: Statement.Statement<unknown>,
+      dialect: Dialect
+    ): Effect.Effect<number, SqlError> =>
       dialect === "mysql"
-        ? Effect.map(query.raw, (result) => hasProperty(result, "affectedRows") ? Number(result.affectedRows) : 0)
-        : Effect.map(query.values, (rows) => rows.length)
+        ? Effect.map(query.raw, (result) =>
+          hasProperty(result, "affectedRows") ? Number(result.affectedRows) : 0)
+        : Effect.map(query.values, (rows) =>
+          rows.length)
     return most === 0 ? Effect.succeed(0) : this.run("sweep", (parts) =>
       Effect.zipRight(
         removed(Statements.sweep(parts, most, true), parts.dialect),
@@ -188,7 +226,8 @@ export const make = (settings: Settings): Service => {
         "complete",
         held,
         (parts) => Statements.complete(parts, held, outcome, timeToLiveMillis),
-        (record, now) => IdempotencyRecord.complete(record, held, outcome, wholeMillis(timeToLiveMillis), now)
+        (record, now) =>
+          IdempotencyRecord.complete(record, held, outcome, wholeMillis(timeToLiveMillis), now)
       ),
     release: (held) =>
       store.change(

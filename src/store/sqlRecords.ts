@@ -1,7 +1,9 @@
 /**
- * Records that are read, decided on by the pure record and written back, in several statements that nobody comes between.
+ * Records that are read, decided on by the pure record and written back, in several statements that
+ * nobody comes between.
  *
- * Two cases need it: MySQL, which does not answer a write with the row; and a claim by several names, which may move a record from one row to another.
+ * Two cases need it: MySQL, which does not answer a write with the row; and a claim by several
+ * names, which may move a record from one row to another.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
@@ -28,7 +30,10 @@ export interface Place {
 export type Decide<A> = (
   records: ReadonlyArray<IdempotencyRecord.IdempotencyRecord>,
   nowMillis: number
-) => readonly [answer: A, writes: ReadonlyArray<readonly [index: number, record: IdempotencyRecord.IdempotencyRecord]>]
+) => readonly [
+  answer: A,
+  writes: ReadonlyArray<readonly [index: number, record: IdempotencyRecord.IdempotencyRecord]>
+]
 
 const nameOf = ({ keyHash, scope }: Place): string => Stored.recordName(scope, keyHash)
 
@@ -47,7 +52,9 @@ export const fieldsOf = (row: Row): Stored.Fields => ({
 })
 
 /** The record in a row, and what time it was there. */
-export const read = (row: Row): Effect.Effect<readonly [IdempotencyRecord.IdempotencyRecord, number], Unreadable> => {
+export const read = (
+  row: Row
+): Effect.Effect<readonly [IdempotencyRecord.IdempotencyRecord, number], Unreadable> => {
   const record = Stored.decode(fieldsOf(row))
   return record === undefined
     ? Effect.fail(new Unreadable())
@@ -55,7 +62,9 @@ export const read = (row: Row): Effect.Effect<readonly [IdempotencyRecord.Idempo
 }
 
 /** Absent where nothing was there and nothing is to be. */
-const valuesOf = (record: IdempotencyRecord.IdempotencyRecord): ReadonlyArray<string | number | null> => {
+const valuesOf = (
+  record: IdempotencyRecord.IdempotencyRecord
+): ReadonlyArray<string | number | null> => {
   if (record._tag === "Absent") return []
   const fields = Stored.encode(record)
   return [
@@ -74,15 +83,20 @@ const valuesOf = (record: IdempotencyRecord.IdempotencyRecord): ReadonlyArray<st
 
 const list = columns.join(", ")
 
-const commaSeparated = (sql: SqlClient.SqlClient, fragments: ReadonlyArray<Statement.Fragment>): Statement.Fragment =>
-  sql.join(", ", false)(fragments)
+const commaSeparated = (
+  sql: SqlClient.SqlClient,
+  fragments: ReadonlyArray<Statement.Fragment>
+): Statement.Fragment => sql.join(", ", false)(fragments)
 
-const placed = (sql: SqlClient.SqlClient, place: Place, record: IdempotencyRecord.IdempotencyRecord) =>
+const placed = (
+  sql: SqlClient.SqlClient,
+  place: Place,
+  record: IdempotencyRecord.IdempotencyRecord
+) =>
   commaSeparated(
     sql,
-    [nameOf(place), Stored.toText(place.scope), Stored.toText(place.keyHash), ...valuesOf(record)].map((value) =>
-      sql`${value}`
-    )
+    [nameOf(place), Stored.toText(place.scope), Stored.toText(place.keyHash), ...valuesOf(record)]
+      .map((value) => sql`${value}`)
   )
 
 /** The row of a place, if there is one. */
@@ -91,10 +105,15 @@ const rowOf = (rows: ReadonlyArray<Row>, place: Place): Row | undefined =>
 
 /** The records of all places, in their order. */
 const inOrder = (places: ReadonlyArray<Place>, rows: ReadonlyArray<Row>) =>
-  Effect.forEach(places, (place): Effect.Effect<IdempotencyRecord.IdempotencyRecord, Unreadable> => {
-    const row = rowOf(rows, place)
-    return row === undefined ? Effect.succeed(IdempotencyRecord.absent) : Effect.map(read(row), ([record]) => record)
-  })
+  Effect.forEach(
+    places,
+    (place): Effect.Effect<IdempotencyRecord.IdempotencyRecord, Unreadable> => {
+      const row = rowOf(rows, place)
+      return row === undefined
+        ? Effect.succeed(IdempotencyRecord.absent)
+        : Effect.map(read(row), ([record]) => record)
+    }
+  )
 
 const select = (parts: Parts, places: ReadonlyArray<Place>): Statement.Fragment => {
   const { sql } = parts
@@ -111,8 +130,9 @@ const placeholder: IdempotencyRecord.IdempotencyRecord = {
 }
 
 /**
- * Under locks on the rows of all places, taken in the order of their names, so that two claims by the same names cannot wait for each other. Where a row
- * may have to be made it is made first: what is not there cannot be locked.
+ * Under locks on the rows of all places, taken in the order of their names, so that two claims by
+ * the same names cannot wait for each other. Where a row may have to be made it is made first: what
+ * is not there cannot be locked.
  */
 export const locked = <A>(
   parts: Parts,
@@ -123,7 +143,9 @@ export const locked = <A>(
   const { dialect, sql } = parts
   const table = tableOf(parts)
   const sorted = [...places].sort((a, b) => nameOf(a) < nameOf(b) ? -1 : 1)
-  const ifThere = sql.literal(dialect === "mysql" ? "ON DUPLICATE KEY UPDATE id = id" : "ON CONFLICT (id) DO NOTHING")
+  const ifThere = sql.literal(
+    dialect === "mysql" ? "ON DUPLICATE KEY UPDATE id = id" : "ON CONFLICT (id) DO NOTHING"
+  )
   const make = Effect.forEach(
     makes ? sorted : [],
     (place) =>
@@ -134,7 +156,10 @@ export const locked = <A>(
   )
   const write = (place: Place, record: IdempotencyRecord.IdempotencyRecord) =>
     sql`UPDATE ${table} SET ${
-      commaSeparated(sql, valuesOf(record).map((value, index) => sql`${sql.literal(columns[index] ?? "")} = ${value}`))
+      commaSeparated(
+        sql,
+        valuesOf(record).map((value, index) => sql`${sql.literal(columns[index] ?? "")} = ${value}`)
+      )
     } WHERE id = ${nameOf(place)}`
   return sql.withTransaction(Effect.gen(function*() {
     yield* make
@@ -154,8 +179,9 @@ export const locked = <A>(
 const comparisons = 100
 
 /**
- * Without a transaction: reads, and writes with one statement that does so only where everything still is as it was read; else from the beginning. For
- * SQLite, whose statements come one after another, and whose clients may not have a second connection for a transaction.
+ * Without a transaction: reads, and writes with one statement that does so only where everything
+ * still is as it was read; else from the beginning. For SQLite, whose statements come one after
+ * another, and whose clients may not have a second connection for a transaction.
  */
 export const compared = <A>(
   parts: Parts,
@@ -169,7 +195,9 @@ export const compared = <A>(
     const id = nameOf(place)
     if (row === undefined) return sql`NOT EXISTS (SELECT 1 FROM ${table} WHERE id = ${id})`
     const same = columns.map((column, index) => sql`${sql.literal(column)} IS ${row[index]}`)
-    return sql`EXISTS (SELECT 1 FROM ${table} WHERE ${sql.join(" AND ", false)([sql`id = ${id}`, ...same])})`
+    return sql`EXISTS (SELECT 1 FROM ${table} WHERE ${
+      sql.join(" AND ", false)([sql`id = ${id}`, ...same])
+    })`
   }
   return Effect.gen(function*() {
     const [[now] = []] = yield* sql`SELECT ${nowOf(parts)}`.values
@@ -182,7 +210,9 @@ export const compared = <A>(
     })
     const unchanged = places.map((place) => asRead(place, rowOf(rows, place)))
     const written = yield* sql`INSERT INTO ${table} (id, scope, key_hash, ${sql.literal(list)})
-      SELECT * FROM (${sql.join(" UNION ALL ", false)(after)}) WHERE ${sql.join(" AND ", false)(unchanged)}
+      SELECT * FROM (${sql.join(" UNION ALL ", false)(after)}) WHERE ${
+      sql.join(" AND ", false)(unchanged)
+    }
       ON CONFLICT (id) DO UPDATE SET ${
       commaSeparated(sql, columns.map((column) => sql.literal(`${column} = excluded.${column}`)))
     } RETURNING 1`.values

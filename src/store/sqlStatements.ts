@@ -1,13 +1,15 @@
 /**
- * The operations of the store as one statement each, for databases that answer a write with the row that is there afterwards.
+ * The operations of the store as one statement each, for databases that answer a write with the row
+ * that is there afterwards.
  *
- * The statement makes the step only where the record allows it, and always gives the row back. A step can be repeated by its owner, so asking the pure
- * record what it thinks of the row tells what has happened: there is no second place that knows the answers.
+ * The statement makes the step only where the record allows it, and always gives the row back. A
+ * step can be repeated by its owner, so asking the pure record what it thinks of the row tells what
+ * has happened: there is no second place that knows the answers.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Statement from "@effect/sql/Statement"
 import { unfinishedMillis } from "../core/idempotencyRecord.js"
-import type { Claim, Held } from "../IdempotencyStore.js"
+import type { Claim, Held } from "../idempotency/IdempotencyStore.js"
 import * as Stored from "./storedRecord.js"
 import { columns, type Dialect, quoted } from "./sqlTable.js"
 
@@ -20,11 +22,15 @@ export interface Parts {
   readonly sql: SqlClient.SqlClient
   readonly dialect: Dialect
   readonly table: string
-  /** Milliseconds of the program's clock, or undefined where the database is to say what time it is. */
+  /**
+   * Milliseconds of the program's clock, or undefined where the database is to say what time it is.
+   */
   readonly nowMillis: number | undefined
 }
 
-/** The present time of the database. Not the beginning of the transaction, which may be long ago. */
+/**
+ * The present time of the database. Not the beginning of the transaction, which may be long ago.
+ */
 const databaseNow: Readonly<Record<Dialect, string>> = {
   sqlite: "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS BIGINT)",
   pg: "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)",
@@ -38,7 +44,8 @@ export const nowOf = ({ dialect, nowMillis, sql }: Parts): Fragment =>
     ? sql`${nowMillis}`
     : sql`CAST(${nowMillis} AS BIGINT)`
 
-export const tableOf = ({ dialect, sql, table }: Parts): Fragment => sql.literal(quoted(dialect, table))
+export const tableOf = ({ dialect, sql, table }: Parts): Fragment =>
+  sql.literal(quoted(dialect, table))
 
 const list = columns.join(", ")
 
@@ -54,12 +61,14 @@ const returningOf = ({ dialect, sql }: Parts): Fragment =>
   sql.literal(dialect === "pg" ? returning : `RETURNING ${list}, ${now}`)
 
 /** Whether the row is a record of this version. What is not is left as it is. */
-const readable = `(r.version = ${Stored.version} AND r.state IN ('in_progress', 'completed', 'released'))`
+const readable =
+  `(r.version = ${Stored.version} AND r.state IN ('in_progress', 'completed', 'released'))`
 
 /** Whether nothing is left of the record that would answer. */
 const over = `(r.state = 'released' OR r.expires_at <= ${now})`
 
-const claimable = `(${readable} AND (${over} OR (r.state = 'in_progress' AND r.fingerprint = excluded.fingerprint
+const claimable =
+  `(${readable} AND (${over} OR (r.state = 'in_progress' AND r.fingerprint = excluded.fingerprint
   AND (r.owner = excluded.owner OR r.lease_until <= ${now}))))`
 
 const claimed = `
@@ -77,8 +86,9 @@ const claimed = `
 /**
  * The row of a new claim, or what a claim makes of the row that is there.
  *
- * A refused claim changes nothing. PostgreSQL writes the row as it is, to give it back in the same round trip; SQLite has no round trips to spare and waits
- * for the disk with every write, so there a refused claim gives nothing back, and `look` has to be asked.
+ * A refused claim changes nothing. PostgreSQL writes the row as it is, to give it back in the same
+ * round trip; SQLite has no round trips to spare and waits for the disk with every write, so there
+ * a refused claim gives nothing back, and `look` has to be asked.
  */
 export const acquire = (parts: Parts, claim: Claim): Query => {
   const { sql } = parts
@@ -113,8 +123,12 @@ const change = (
   assignments: (mine: Fragment) => Fragment
 ): Query => {
   const { sql } = parts
-  const mine = sql`(${sql.literal(readable)} AND r.state = 'in_progress' AND r.expires_at > ${sql.literal(now)}
-    AND r.owner = ${Stored.toText(held.owner)} AND r.generation = CAST(${held.generation} AS BIGINT))`
+  const mine = sql`(${sql.literal(readable)} AND r.state = 'in_progress' AND r.expires_at > ${
+    sql.literal(now)
+  }
+    AND r.owner = ${
+    Stored.toText(held.owner)
+  } AND r.generation = CAST(${held.generation} AS BIGINT))`
   return sql`${clock(parts)}
     UPDATE ${tableOf(parts)} AS r SET ${assignments(mine)}
     WHERE r.id = ${Stored.recordName(held.scope, held.keyHash)}
@@ -122,7 +136,12 @@ const change = (
 }
 
 /** The record is over and has an outcome. */
-export const complete = (parts: Parts, held: Held, outcome: string, timeToLiveMillis: number): Query => {
+export const complete = (
+  parts: Parts,
+  held: Held,
+  outcome: string,
+  timeToLiveMillis: number
+): Query => {
   const { sql } = parts
   const until = sql`${sql.literal(now)} + CAST(${Stored.wholeMillis(timeToLiveMillis)} AS BIGINT)`
   return change(parts, held, (mine) =>
@@ -167,8 +186,12 @@ export const savepoint = (parts: Parts, held: Held, data: string): Query => {
 export const sweep = (parts: Parts, limit: number, released: boolean): Query => {
   const { dialect, sql } = parts
   const table = tableOf(parts)
-  const expired = sql`version = ${sql.literal(String(Stored.version))} AND expires_at <= ${nowOf(parts)}
-    AND state ${sql.literal(released ? "=" : "<>")} 'released' ORDER BY expires_at LIMIT ${sql.literal(String(limit))}`
+  const expired = sql`version = ${sql.literal(String(Stored.version))} AND expires_at <= ${
+    nowOf(parts)
+  }
+    AND state ${sql.literal(released ? "=" : "<>")} 'released' ORDER BY expires_at LIMIT ${
+    sql.literal(String(limit))
+  }`
   if (dialect === "mysql") return sql`DELETE FROM ${table} WHERE ${expired}`
   // Whoever claims a record at this moment has it.
   const locked = sql.literal(dialect === "pg" ? "FOR UPDATE SKIP LOCKED" : "")

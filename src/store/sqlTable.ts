@@ -13,7 +13,10 @@ import * as Effect from "effect/Effect"
  */
 export type Dialect = "sqlite" | "pg" | "mysql"
 
-/** The columns in the order in which they are written and read, after the name and what is only there for people to read. */
+/**
+ * The columns in the order in which they are written and read, after the name and what is only
+ * there for people to read.
+ */
 export const columns = [
   "version",
   "state",
@@ -31,11 +34,17 @@ export const columns = [
 export const isTableName = (table: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,47}$/.test(table)
 
 /** Quoted, so that it may be a word of the language. */
-export const quoted = (dialect: Dialect, table: string): string => dialect === "mysql" ? `\`${table}\`` : `"${table}"`
+export const quoted = (dialect: Dialect, table: string): string =>
+  dialect === "mysql" ? `\`${table}\`` : `"${table}"`
 
 /** The client's database, or a defect where it is one that the store does not speak to. */
 export const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect> =>
-  sql.onDialectOrElse<Effect.Effect<Dialect>, Effect.Effect<Dialect>, Effect.Effect<Dialect>, Effect.Effect<Dialect>>({
+  sql.onDialectOrElse<
+    Effect.Effect<Dialect>,
+    Effect.Effect<Dialect>,
+    Effect.Effect<Dialect>,
+    Effect.Effect<Dialect>
+  >({
     sqlite: () => Effect.succeed("sqlite"),
     pg: () => Effect.succeed("pg"),
     mysql: () => Effect.succeed("mysql"),
@@ -62,14 +71,26 @@ const columnsOf = (text: string, name: string, short: string): string =>
 /** What makes the table and its index where they are not there. */
 export const statementsOf = (dialect: Dialect, table: string): ReadonlyArray<string> => {
   const name = quoted(dialect, table)
-  const index = `CREATE INDEX IF NOT EXISTS ${quoted(dialect, `${table}_expires_at`)} ON ${name} (expires_at)`
+  const index = `CREATE INDEX IF NOT EXISTS ${
+    quoted(dialect, `${table}_expires_at`)
+  } ON ${name} (expires_at)`
   switch (dialect) {
     case "sqlite":
-      return [`CREATE TABLE IF NOT EXISTS ${name} (\n  ${columnsOf("TEXT", "TEXT", "INTEGER")}\n)`, index]
+      return [
+        `CREATE TABLE IF NOT EXISTS ${name} (\n  ${columnsOf("TEXT", "TEXT", "INTEGER")}\n)`,
+        index
+      ]
     case "pg":
-      return [`CREATE TABLE IF NOT EXISTS ${name} (\n  ${columnsOf("TEXT", "TEXT", "SMALLINT")}\n)`, index]
+      return [
+        `CREATE TABLE IF NOT EXISTS ${name} (\n  ${columnsOf("TEXT", "TEXT", "SMALLINT")}\n)`,
+        index
+      ]
     case "mysql": {
-      const body = columnsOf("LONGTEXT", "CHAR(64) CHARACTER SET ascii COLLATE ascii_bin", "SMALLINT")
+      const body = columnsOf(
+        "LONGTEXT",
+        "CHAR(64) CHARACTER SET ascii COLLATE ascii_bin",
+        "SMALLINT"
+      )
       return [
         `CREATE TABLE IF NOT EXISTS ${name} (\n  ${body},\n  INDEX expires_at (expires_at)\n) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`
       ]
@@ -81,18 +102,24 @@ export const statementsOf = (dialect: Dialect, table: string): ReadonlyArray<str
 const advisoryLock = 0x69_64_65_6d
 
 /**
- * Makes the table. PostgreSQL lets two processes that create one table at once run into each other, in spite of IF NOT EXISTS; there they queue. What is
- * there already needs no right to create.
+ * Makes the table. PostgreSQL lets two processes that create one table at once run into each other,
+ * in spite of IF NOT EXISTS; there they queue. What is there already needs no right to create.
  */
 export const migrate = (sql: SqlClient.SqlClient, table: string): Effect.Effect<void, SqlError> =>
   Effect.flatMap(dialectOf(sql), (dialect) => {
-    const create = Effect.forEach(statementsOf(dialect, table), (statement) => sql.unsafe(statement), { discard: true })
+    const create = Effect.forEach(
+      statementsOf(dialect, table),
+      (statement) => sql.unsafe(statement),
+      { discard: true }
+    )
     if (dialect !== "pg") return create
     return Effect.flatMap(
       sql`SELECT to_regclass(${quoted(dialect, table)}) IS NOT NULL`.values,
       ([row]) =>
         row?.[0] === true
           ? Effect.void
-          : sql.withTransaction(Effect.zipRight(sql`SELECT pg_advisory_xact_lock(${advisoryLock})`, create))
+          : sql.withTransaction(
+            Effect.zipRight(sql`SELECT pg_advisory_xact_lock(${advisoryLock})`, create)
+          )
     )
   })

@@ -1,6 +1,7 @@
 /**
- * How a record is written down where it outlives the process, the same in every store: plain fields, texts that every database takes byte for byte, and
- * nothing but fingerprints. What cannot be read back is not guessed at.
+ * How a record is written down where it outlives the process, the same in every store: plain
+ * fields, texts that every database takes byte for byte, and nothing but fingerprints. What cannot
+ * be read back is not guessed at.
  */
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex } from "@noble/hashes/utils"
@@ -10,9 +11,16 @@ import type * as IdempotencyRecord from "../core/idempotencyRecord.js"
 export const version = 1
 
 /** The names of a record's state where it is stored. */
-export const states = { InProgress: "in_progress", Completed: "completed", Released: "released" } as const
+export const states = {
+  InProgress: "in_progress",
+  Completed: "completed",
+  Released: "released"
+} as const
 
-/** What a store gives back for a record. Absent fields are null; numbers may come as texts or big integers. */
+/**
+ * What a store gives back for a record. Absent fields are null; numbers may come as texts or big
+ * integers.
+ */
 export interface Fields {
   readonly version: unknown
   readonly state: unknown
@@ -30,35 +38,51 @@ export interface Fields {
 const maxMillis = 4_000_000_000_000_000
 
 /** Stores count in whole milliseconds. No duration is nothing. */
-export const wholeMillis = (millis: number): number => Math.min(maxMillis, Math.max(1, Math.ceil(millis)))
+export const wholeMillis = (millis: number): number =>
+  Math.min(maxMillis, Math.max(1, Math.ceil(millis)))
 
 /** The mark of an escaped character. It is no character itself, and is in no text. */
 const mark = "\uffff"
 
-const escaped = (character: string): string => `${mark}${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+const escaped = (character: string): string =>
+  `${mark}${character.charCodeAt(0).toString(16).padStart(4, "0")}`
 
-/** PostgreSQL takes no NUL, and UTF-8 no half of a surrogate pair. JSON has none of what is escaped here, so it stays as it is. */
+/**
+ * PostgreSQL takes no NUL, and UTF-8 no half of a surrogate pair. JSON has none of what is escaped
+ * here, so it stays as it is.
+ */
 export const toText = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cs}\uffff]/gu, escaped)
 
 const fromText = (text: string): string =>
-  text.replaceAll(/\uffff([\da-f]{4})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+  text.replaceAll(
+    /\uffff([\da-f]{4})/g,
+    (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))
+  )
 
 const digest = (text: string): string => bytesToHex(sha256(new TextEncoder().encode(toText(text))))
 
 /** The name of a scope, of fixed length. */
 export const scopeName = (scope: string): string => digest(scope)
 
-/** The name of a record: of fixed length, so that any database can index it, and different for any two pairs of scope and key. */
-export const recordName = (scope: string, keyHash: string): string => digest(`${scope.length}:${scope}${keyHash}`)
+/**
+ * The name of a record: of fixed length, so that any database can index it, and different for any
+ * two pairs of scope and key.
+ */
+export const recordName = (scope: string, keyHash: string): string =>
+  digest(`${scope.length}:${scope}${keyHash}`)
 
 const integer = (value: unknown): number | undefined => {
-  const number = typeof value === "bigint" || (typeof value === "string" && /^\d{1,16}$/.test(value))
-    ? Number(value)
-    : value
-  return typeof number === "number" && Number.isSafeInteger(number) && number >= 0 ? number : undefined
+  const number =
+    typeof value === "bigint" || (typeof value === "string" && /^\d{1,16}$/.test(value))
+      ? Number(value)
+      : value
+  return typeof number === "number" && Number.isSafeInteger(number) && number >= 0
+    ? number
+    : undefined
 }
 
-const text = (value: unknown): string | undefined => typeof value === "string" ? fromText(value) : undefined
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" ? fromText(value) : undefined
 
 /** The record, or undefined where the fields are none: of another version, or damaged. */
 export const decode = (
@@ -68,7 +92,9 @@ export const decode = (
   const expiresAtMillis = integer(fields.expiresAt)
   const owner = text(fields.owner)
   if (integer(fields.version) !== version) return undefined
-  if (generation === undefined || expiresAtMillis === undefined || owner === undefined) return undefined
+  if (generation === undefined || expiresAtMillis === undefined || owner === undefined) {
+    return undefined
+  }
   const held = { owner, generation, expiresAtMillis }
   if (fields.state === states.Released) return { _tag: "Released", ...held }
   const fingerprint = text(fields.fingerprint)
@@ -93,7 +119,9 @@ export const decode = (
 }
 
 /** What is written for a record: the fields of its state, and null for the others. */
-export const encode = (record: Exclude<IdempotencyRecord.IdempotencyRecord, { _tag: "Absent" }>) => ({
+export const encode = (
+  record: Exclude<IdempotencyRecord.IdempotencyRecord, { _tag: "Absent" }>
+) => ({
   version,
   state: states[record._tag],
   owner: toText(record.owner),

@@ -1,11 +1,12 @@
 /**
  * A real HTTP server that plays an API on a bad day.
  *
- * A stubbed client cannot show what happens when the connection is reset after the server did the work, when the body
- * stops half way, or when nobody listens for a moment: all of that lies below the level at which one stubs. Here an
- * ordinary `HttpApp` is served on a loopback port, a script disturbs its answers on the wire, idempotency keys are
- * honoured as a good API honours them, and the server keeps count of what it received and of what it executed. So a
- * test can say what matters: however often the client had to ask, the work was done once.
+ * A stubbed client cannot show what happens when the connection is reset after the server did the
+ * work, when the body stops half way, or when nobody listens for a moment: all of that lies below
+ * the level at which one stubs. Here an ordinary `HttpApp` is served on a loopback port, a script
+ * disturbs its answers on the wire, idempotency keys are honoured as a good API honours them, and
+ * the server keeps count of what it received and of what it executed. So a test can say what
+ * matters: however often the client had to ask, the work was done once.
  *
  * @since 0.1.0
  */
@@ -30,9 +31,9 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Http from "node:http"
-import * as Check from "../check.js"
+import * as Check from "../runtime/validate.js"
 import * as HttpDate from "../core/httpDate.js"
-import * as IdempotencyKey from "../IdempotencyKey.js"
+import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type { Arrival, Fault, Script } from "./faults.js"
 import { identity, none, responseOf } from "./faults.js"
 import { bytesOf, collected, replay } from "./recorded.js"
@@ -88,19 +89,22 @@ export interface FlakyApi {
   /** `http://127.0.0.1:port`, without a slash at the end. */
   readonly url: string
   readonly port: number
-  /** Every request that arrived so far, in order. Those that found nobody listening did not arrive. */
+  /**
+   * Every request that arrived so far, in order. Those that found nobody listening did not arrive.
+   */
   readonly received: Effect.Effect<ReadonlyArray<Received>>
   /** Every run of the handler so far, in order of completion. A replayed answer is not a run. */
   readonly executed: Effect.Effect<ReadonlyArray<Executed>>
   /**
-   * Stops listening: new connections are refused, idle ones are closed, requests in progress are still answered.
+   * Stops listening: new connections are refused, idle ones are closed, requests in progress are
+   * still answered.
    */
   readonly stop: Effect.Effect<void>
   /** Listens again, on the same port. */
   readonly start: Effect.Effect<void>
   /**
-   * Stops listening and returns; when the time is over the server listens again by itself. Of two outages at once the
-   * longer counts. The wait runs in the scope of the server.
+   * Stops listening and returns; when the time is over the server listens again by itself. Of two
+   * outages at once the longer counts. The wait runs in the scope of the server.
    */
   readonly down: (duration: Duration.DurationInput) => Effect.Effect<void>
 }
@@ -112,7 +116,10 @@ export interface FlakyApi {
  * @category models
  */
 export interface Options<E, R> {
-  /** The API being played: it executes the calls. A failure becomes the response the platform has for it, or 500. */
+  /**
+   * The API being played: it executes the calls. A failure becomes the response the platform has
+   * for it, or 500.
+   */
   readonly app: HttpApp.Default<E, R>
   /**
    * Which request meets which fault. A plain function; see `sequence` and `seeded`.
@@ -142,11 +149,14 @@ const problem = (status: number, type: string, title: string, headers?: Headers.
 
 const keyInvalid = problem(400, "key-invalid", "The idempotency key is not valid")
 
-const inFlight = problem(409, "in-flight", "The first request with this key is still running", { "retry-after": "1" })
+const inFlight = problem(409, "in-flight", "The first request with this key is still running", {
+  "retry-after": "1"
+})
 
 /**
- * Ends the connection with an RST. Left to itself `resetAndDestroy` says goodbye first (a FIN, in `destroySoon`), and
- * the client could take that for an orderly end. The response that is returned goes nowhere.
+ * Ends the connection with an RST. Left to itself `resetAndDestroy` says goodbye first (a FIN, in
+ * `destroySoon`), and the client could take that for an orderly end. The response that is returned
+ * goes nowhere.
  */
 const resetConnection = Effect.map(HttpServerRequest, (request) => {
   const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
@@ -155,14 +165,19 @@ const resetConnection = Effect.map(HttpServerRequest, (request) => {
   return HttpServerResponse.empty()
 })
 
-/** The headers and half of the body, under a `content-length` that promises more; then what comes next. */
+/**
+ * The headers and half of the body, under a `content-length` that promises more; then what comes
+ * next.
+ */
 const cutShort = (
   response: HttpServerResponse.HttpServerResponse,
   next: Effect.Effect<unknown, never, HttpServerRequest>
 ) =>
   Effect.map(HttpServerRequest, (request) => {
     const bytes = bytesOf(response)
-    const half = bytes.length === 0 ? new Uint8Array([0x20]) : bytes.subarray(0, Math.ceil(bytes.length / 2))
+    const half = bytes.length === 0
+      ? new Uint8Array([0x20])
+      : bytes.subarray(0, Math.ceil(bytes.length / 2))
     const written = Effect.async<void>((resume) => {
       NodeHttpServerRequest.toServerResponse(request).write(half, () => resume(Effect.void))
     })
@@ -172,7 +187,10 @@ const cutShort = (
       request
     ))
     const contentType = response.headers["content-type"] ?? "application/json"
-    return HttpServerResponse.setBody(response, HttpBody.stream(body, contentType, Math.max(bytes.length, 1) + 1))
+    return HttpServerResponse.setBody(
+      response,
+      HttpBody.stream(body, contentType, Math.max(bytes.length, 1) + 1)
+    )
   })
 
 const slowly = (response: HttpServerResponse.HttpServerResponse, delay: Duration.Duration) => {
@@ -191,13 +209,18 @@ const slowly = (response: HttpServerResponse.HttpServerResponse, delay: Duration
 
 const notJson = HttpBody.text("{\"id\": \"", "application/json")
 
-/** What becomes of an answer on a bad day. Faults that strike before the execution leave the answer alone. */
+/**
+ * What becomes of an answer on a bad day. Faults that strike before the execution leave the answer
+ * alone.
+ */
 const play = (fault: Fault, answer: HttpApp.Default, down: FlakyApi["down"]): HttpApp.Default => {
   switch (fault._tag) {
     case "None":
       return answer
     case "Status":
-      return fault.when === "before" ? responseOf(fault) : Effect.zipRight(answer, responseOf(fault))
+      return fault.when === "before"
+        ? responseOf(fault)
+        : Effect.zipRight(answer, responseOf(fault))
     case "Reset":
       if (fault.when === "before") return resetConnection
       return fault.when === "after"
@@ -210,7 +233,8 @@ const play = (fault: Fault, answer: HttpApp.Default, down: FlakyApi["down"]): Ht
     case "Truncated":
       return Effect.flatMap(
         answer,
-        (response) => cutShort(HttpServerResponse.setHeader(response, "connection", "close"), Effect.void)
+        (response) =>
+          cutShort(HttpServerResponse.setHeader(response, "connection", "close"), Effect.void)
       )
     case "Malformed":
       return Effect.map(answer, HttpServerResponse.setBody(notJson))
@@ -219,7 +243,10 @@ const play = (fault: Fault, answer: HttpApp.Default, down: FlakyApi["down"]): Ht
   }
 }
 
-/** A server whose listener can be taken away and brought back, and that ends with its scope, connections and all. */
+/**
+ * A server whose listener can be taken away and brought back, and that ends with its scope,
+ * connections and all.
+ */
 const listen = (wanted: number) =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
@@ -268,7 +295,10 @@ const listen = (wanted: number) =>
         const until = now + Duration.toMillis(wait)
         if (until <= downUntil) return close
         downUntil = until
-        const comeBack = Effect.delay(Effect.suspend(() => downUntil === until ? start : Effect.void), wait)
+        const comeBack = Effect.delay(
+          Effect.suspend(() => downUntil === until ? start : Effect.void),
+          wait
+        )
         return Effect.zipRight(close, Effect.forkIn(Effect.interruptible(comeBack), scope))
       }).pipe(Effect.asVoid, Effect.uninterruptible)
     }
@@ -284,22 +314,24 @@ const listen = (wanted: number) =>
  *
  * **Details**
  *
- * The server listens on 127.0.0.1 and nowhere else. Closing the scope closes the listener and every connection at once
- * and interrupts handlers that are still running. Time is the `Clock` of the caller, so under a `TestClock` the delays
- * of faults pass when the test says so. Nothing is sent to a tracer.
+ * The server listens on 127.0.0.1 and nowhere else. Closing the scope closes the listener and every
+ * connection at once and interrupts handlers that are still running. Time is the `Clock` of the
+ * caller, so under a `TestClock` the delays of faults pass when the test says so. Nothing is sent
+ * to a tracer.
  *
- * A request with an idempotency key (bare or quoted, both are the same key) belongs to the call of that method, path
- * and key. When the call has been answered with 2xx, the answer is repeated: same status, same body, no cookies, and
- * `Idempotent-Replayed: true`. While it is running: 409 of type `urn:effect-resilience:idempotency:in-flight` with
- * `Retry-After: 1`. Any other answer is not recorded, and the next request is executed again. A key that is not valid:
+ * A request with an idempotency key (bare or quoted, both are the same key) belongs to the call of
+ * that method, path and key. When the call has been answered with 2xx, the answer is repeated: same
+ * status, same body, no cookies, and `Idempotent-Replayed: true`. While it is running: 409 of type
+ * `urn:effect-resilience:idempotency:in-flight` with `Retry-After: 1`. Any other answer is not
+ * recorded, and the next request is executed again. A key that is not valid:
  * 400. A client that goes away does not stop the handler, as it would not stop a real server.
  *
  * Records and outcomes are kept until the scope closes. O(1) per request.
  *
  * **Gotchas**
  *
- * A port that is taken is a defect, and so is a script that throws. The headers in `received` are shown as they were
- * sent: do not print those of requests with real credentials.
+ * A port that is taken is a defect, and so is a script that throws. The headers in `received` are
+ * shown as they were sent: do not print those of requests with real credentials.
  *
  * **Example** (The server did the work, and the client cannot know)
  *
@@ -313,7 +345,9 @@ const listen = (wanted: number) =>
  *     app: HttpServerResponse.json({ id: 1 }, { status: 201 }),
  *     script: FlakyApi.sequence([FlakyApi.gatewayTimeout({ when: "after" })])
  *   })
- *   const post = Effect.promise(() => fetch(api.url, { method: "POST", headers: { "idempotency-key": "row-1" } }))
+ *   const post = Effect.promise(() =>
+ *     fetch(api.url, { method: "POST", headers: { "idempotency-key": "row-1" } })
+ *   )
  *   const first = yield* post
  *   const second = yield* post
  *   return {
@@ -335,7 +369,9 @@ export const make = <E, R>(
   const script = options.script ?? defaults.script
   const header = (options.idempotencyHeader ?? defaults.idempotencyHeader).toLowerCase()
   if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(header)) {
-    throw new RangeError(`FlakyApi: idempotencyHeader should be a header name, got ${JSON.stringify(header)}`)
+    throw new RangeError(
+      `FlakyApi: idempotencyHeader should be a header name, got ${JSON.stringify(header)}`
+    )
   }
   const wanted = Check.integer("FlakyApi: port", options.port ?? defaults.port, 0)
   if (wanted > 65_535) throw new RangeError(`FlakyApi: port should be at most 65535, got ${wanted}`)
@@ -345,8 +381,12 @@ export const make = <E, R>(
     const executed: Array<Executed> = []
     const attempts = new Map<string, number>()
     const outcomes = new Map<string, "running" | HttpServerResponse.HttpServerResponse>()
-    // Older than the listener, so that it closes after it: a server that goes down does not apologise first.
-    const handlers = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.parallel))
+    // Older than the listener, so that it closes after it: a server that goes down does not
+    // apologise first.
+    const handlers = yield* Effect.flatMap(
+      Effect.scope,
+      (scope) => Scope.fork(scope, ExecutionStrategy.parallel)
+    )
     const context = yield* Effect.context<Exclude<R, HttpServerRequest | Scope.Scope>>()
     const { down, isListening, platform, port, start, stop } = yield* listen(wanted)
 
@@ -365,18 +405,31 @@ export const make = <E, R>(
       return entry
     }
 
-    // The handler runs in a fiber of its own: the client that asked for it may be gone before it ends.
-    const execute = (call: Received, settle: (response: HttpServerResponse.HttpServerResponse) => void) =>
+    // The handler runs in a fiber of its own: the client that asked for it may be gone before it
+    // ends.
+    const execute = (
+      call: Received,
+      settle: (response: HttpServerResponse.HttpServerResponse) => void
+    ) =>
       options.app.pipe(
         Effect.flatMap(collected),
         Effect.scoped,
         Effect.mapInputContext((request: Context.Context<HttpServerRequest>) =>
-          Context.merge(context, request) as Context.Context<Exclude<R | HttpServerRequest, Scope.Scope>>
+          Context.merge(context, request) as Context.Context<
+            Exclude<R | HttpServerRequest, Scope.Scope>
+          >
         ),
         Effect.tapErrorCause((cause) => Effect.logDebug("FlakyApi: the handler failed", cause)),
-        Effect.catchAllCause((cause) => Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)),
+        Effect.catchAllCause((cause) =>
+          Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
+        ),
         Effect.tap((response) => {
-          executed.push({ method: call.method, path: call.path, key: call.key, status: response.status })
+          executed.push({
+            method: call.method,
+            path: call.path,
+            key: call.key,
+            status: response.status
+          })
           settle(response)
         }),
         Effect.interruptible,
@@ -388,7 +441,9 @@ export const make = <E, R>(
     const once = (call: Received) => {
       const name = identity(call)
       const outcome = outcomes.get(name)
-      if (outcome !== undefined) return Effect.succeed(outcome === "running" ? inFlight : replay(outcome))
+      if (outcome !== undefined) {
+        return Effect.succeed(outcome === "running" ? inFlight : replay(outcome))
+      }
       outcomes.set(name, "running")
       return execute(call, (response) => {
         if (response.status >= 200 && response.status < 300) outcomes.set(name, response)
@@ -401,8 +456,13 @@ export const make = <E, R>(
       // A connection that outlived the listener.
       if (!isListening()) return yield* resetConnection
       const value = request.headers[header]
-      const key = value === undefined ? undefined : yield* Effect.option(IdempotencyKey.fromHeader(value))
-      const call = arrive(request, Option.map(Option.flatten(Option.fromNullable(key)), (key) => key.value))
+      const key = value === undefined
+        ? undefined
+        : yield* Effect.option(IdempotencyKey.fromHeader(value))
+      const call = arrive(
+        request,
+        Option.map(Option.flatten(Option.fromNullable(key)), (key) => key.value)
+      )
       const answer = Effect.suspend(() => {
         if (key === undefined) return execute(call, constVoid)
         return Option.isNone(key) ? Effect.succeed(keyInvalid) : once(call)

@@ -15,16 +15,16 @@ import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
-import * as ApiError from "../ApiError.js"
-import * as Check from "../check.js"
+import * as ApiError from "../errors/ApiError.js"
+import * as Check from "../runtime/validate.js"
 import { maxTimerMillis } from "../core/backoff.js"
-import * as Playbook from "../Playbook.js"
+import * as Playbook from "../errors/Playbook.js"
 import { LawBroken } from "./lawBroken.js"
 
-export { breaker } from "./breakerLaw.js"
+export { breaker } from "./breaker/law.js"
 export { LawBroken } from "./lawBroken.js"
-export { pipeline } from "./pipelineLaw.js"
-export { idempotencyStore } from "./storeLaw.js"
+export { pipeline } from "./pipeline/law.js"
+export { idempotencyStore } from "./store/law.js"
 
 /** Any schedule at all: its inputs are tried out, whatever it takes. */
 type AnySchedule<R> = Schedule.Schedule<unknown, never, R>
@@ -44,7 +44,8 @@ class VirtualClock implements Clock.Clock {
 }
 
 /**
- * The delays, in milliseconds, that a schedule answers to these inputs, in virtual time. Shorter than the inputs when the schedule ends.
+ * The delays, in milliseconds, that a schedule answers to these inputs, in virtual time. Shorter
+ * than the inputs when the schedule ends.
  *
  * **Details**
  *
@@ -56,7 +57,8 @@ class VirtualClock implements Clock.Clock {
  * import { Backoff, Laws, Schedules } from "effect-resilience"
  * import { Effect } from "effect"
  *
- * const policy = Backoff.schedule(Backoff.exponential({ base: "1 second", jitter: Backoff.none })).pipe(Schedules.retries(3))
+ * const policy = Backoff.schedule(Backoff.exponential({ base: "1 second", jitter: Backoff.none }))
+ *   .pipe(Schedules.retries(3))
  *
  * await Effect.runPromise(Laws.delays(policy, ["a", "b", "c", "d"])) // => [1000, 2000, 4000]
  * ```
@@ -90,7 +92,9 @@ export const delays = <R>(
 /** How an input is called in a message. */
 const named = (input: unknown): string => {
   const wait = waitOf(input)
-  const name = typeof input === "object" && input !== null && "_tag" in input ? String(input._tag) : String(input)
+  const name = typeof input === "object" && input !== null && "_tag" in input
+    ? String(input._tag)
+    : String(input)
   return wait === undefined ? name : `${name} asking for ${wait} ms`
 }
 
@@ -107,11 +111,15 @@ const slack = 1e-3
 /** What is wrong with one delay, in words. */
 const fault = (delay: number, input: unknown, capMillis: number): string | undefined => {
   const wait = waitOf(input)
-  if (!Number.isFinite(delay) || delay > maxTimerMillis) return `waits ${delay} ms, which no timer can hold`
+  if (!Number.isFinite(delay) || delay > maxTimerMillis) {
+    return `waits ${delay} ms, which no timer can hold`
+  }
   if (wait !== undefined && delay < Math.min(wait, maxTimerMillis) - slack) {
     return `waits ${delay} ms although ${wait} ms were asked for`
   }
-  if (delay > Math.max(capMillis, wait ?? 0) + slack) return `waits ${delay} ms, its cap is ${capMillis} ms`
+  if (delay > Math.max(capMillis, wait ?? 0) + slack) {
+    return `waits ${delay} ms, its cap is ${capMillis} ms`
+  }
   return undefined
 }
 
@@ -124,13 +132,15 @@ const after = (inputs: ReadonlyArray<unknown>): string =>
 const clients = 64
 
 /**
- * The laws of a schedule of retries: every delay can be held by a timer, none is longer than `cap`, none is shorter than what the failed call
- * asked for (`Retry-After`), and clients that are at the cap are not all in step there.
+ * The laws of a schedule of retries: every delay can be held by a timer, none is longer than `cap`,
+ * none is shorter than what the failed call asked for (`Retry-After`), and clients that are at the
+ * cap are not all in step there.
  *
  * **Details**
  *
- * `inputs` are the failures to try it with, in any order and number. `runs` (default 200) is how many sequences are tried. A wait that was asked
- * for may exceed the cap. A schedule without jitter, and one with additive jitter, does stand still at its cap: leave `cap` out, or bound the
+ * `inputs` are the failures to try it with, in any order and number. `runs` (default 200) is how
+ * many sequences are tried. A wait that was asked for may exceed the cap. A schedule without
+ * jitter, and one with additive jitter, does stand still at its cap: leave `cap` out, or bound the
  * retries so that it is never reached.
  *
  * **Example** (A schedule that ignores Retry-After)
@@ -139,12 +149,18 @@ const clients = 64
  * import { ApiError, Laws, Schedules } from "effect-resilience"
  * import { Duration, Effect } from "effect"
  *
- * const limited = new ApiError.RateLimit({ message: "slow down", status: 429, retryAfter: Duration.seconds(30) })
+ * const limited = new ApiError.RateLimit({
+ *   message: "slow down",
+ *   status: 429,
+ *   retryAfter: Duration.seconds(30)
+ * })
  *
  * const law = Laws.schedule(Schedules.cappedJitter(), { inputs: [limited] })
  * await Effect.runPromise(Effect.as(Effect.flip(law), "broken")) // => "broken"
  *
- * const mended = Laws.schedule(Schedules.cappedJitter().pipe(Schedules.honourRetryAfter()), { inputs: [limited] })
+ * const mended = Laws.schedule(Schedules.cappedJitter().pipe(Schedules.honourRetryAfter()), {
+ *   inputs: [limited]
+ * })
  * await Effect.runPromise(Effect.as(mended, "kept")) // => "kept"
  * ```
  *
@@ -161,18 +177,30 @@ export const schedule = <R>(
 ): Effect.Effect<void, Error, R> =>
   Effect.gen(function*() {
     const inputs = options.inputs
-    const capMillis = options.cap === undefined ? Infinity : Duration.toMillis(Check.duration("cap", options.cap))
+    const capMillis = options.cap === undefined
+      ? Infinity
+      : Duration.toMillis(Check.duration("cap", options.cap))
     const runs = Check.integer("runs", options.runs ?? 200, 1)
-    if (inputs.length === 0) return yield* Effect.dieMessage("Laws.schedule: inputs should hold at least one failure")
+    if (inputs.length === 0) {
+      return yield* Effect.dieMessage("Laws.schedule: inputs should hold at least one failure")
+    }
     const runtime = yield* Effect.runtime<R>()
-    const failures = FastCheck.array(FastCheck.constantFrom(...inputs), { minLength: 1, maxLength: 64, size: "max" })
+    const failures = FastCheck.array(FastCheck.constantFrom(...inputs), {
+      minLength: 1,
+      maxLength: 64,
+      size: "max"
+    })
 
     const bounded = (failures: ReadonlyArray<unknown>, seed: number) =>
       Effect.map(delays(schedule, failures, { seed }), (found) => {
-        const at = found.findIndex((delay, index) => fault(delay, failures[index], capMillis) !== undefined)
+        const at = found.findIndex((delay, index) =>
+          fault(delay, failures[index], capMillis) !== undefined
+        )
         return at === -1
           ? undefined
-          : `${after(failures.slice(0, at + 1))} it ${fault(found[at] ?? Number.NaN, failures[at], capMillis)}`
+          : `${after(failures.slice(0, at + 1))} it ${
+            fault(found[at] ?? Number.NaN, failures[at], capMillis)
+          }`
       })
     const spread = (failures: ReadonlyArray<unknown>, seed: number) =>
       Effect.map(
@@ -182,7 +210,8 @@ export const schedule = <R>(
         ),
         (each) => {
           const at = failures.findIndex((input, index) =>
-            waitOf(input) === undefined && each.every((delays) => (delays[index] ?? 0) >= capMillis - slack)
+            waitOf(input) === undefined &&
+            each.every((delays) => (delays[index] ?? 0) >= capMillis - slack)
           )
           return at === -1
             ? undefined
@@ -194,11 +223,20 @@ export const schedule = <R>(
 
     yield* checked("Laws.schedule", runtime, [failures, FastCheck.nat()], bounded, runs)
     if (capMillis !== Infinity) {
-      yield* checked("Laws.schedule", runtime, [failures, FastCheck.nat()], spread, Math.ceil(runs / 10))
+      yield* checked(
+        "Laws.schedule",
+        runtime,
+        [failures, FastCheck.nat()],
+        spread,
+        Math.ceil(runs / 10)
+      )
     }
   })
 
-/** Tries a law on many cases. A case that breaks it is made as small as possible, and what the law said of that one is the error. */
+/**
+ * Tries a law on many cases. A case that breaks it is made as small as possible, and what the law
+ * said of that one is the error.
+ */
 const checked = <A, B, R>(
   law: string,
   runtime: Runtime.Runtime<R>,
@@ -222,7 +260,13 @@ const checked = <A, B, R>(
   }))
 
 /** Tags whose failures stay failures however often the same request is sent. */
-const finalTags: ReadonlySet<string> = new Set(["Auth", "Policy", "Validation", "NotFound", "Conflict"])
+const finalTags: ReadonlySet<string> = new Set([
+  "Auth",
+  "Policy",
+  "Validation",
+  "NotFound",
+  "Conflict"
+])
 
 const rowFault = (status: number, row: Playbook.Entry): string | undefined => {
   if (row.repeat === "transient") {
@@ -231,13 +275,15 @@ const rowFault = (status: number, row: Playbook.Entry): string | undefined => {
       return "is repeated, but the server will never do it"
     }
   }
-  const missing = (["meaning", "action", "userMessage"] as const).find((text) => row[text].trim() === "")
+  const missing = (["meaning", "action", "userMessage"] as const).find((text) =>
+    row[text].trim() === ""
+  )
   return missing === undefined ? undefined : `has no ${missing}`
 }
 
 /**
- * The laws of a playbook: it has a row for every status, repeats nothing that fails the same way every time (a 401, a 422, a 501), and has
- * something to say to the integrator and the user.
+ * The laws of a playbook: it has a row for every status, repeats nothing that fails the same way
+ * every time (a 401, a 422, a 501), and has something to say to the integrator and the user.
  *
  * **Details**
  *
@@ -265,12 +311,17 @@ export const playbook = (playbook: Playbook.Playbook): Effect.Effect<void, Error
     for (let status = 100; status <= 599; status++) {
       const row = Playbook.lookup(playbook, status)
       const wrong = rowFault(status, row)
-      if (wrong !== undefined) return new LawBroken({ message: `Laws.playbook: ${status} ${wrong}` })
+      if (wrong !== undefined) {
+        return new LawBroken({ message: `Laws.playbook: ${status} ${wrong}` })
+      }
       for (const [code, changes] of Object.entries(playbook.byCode ?? {})) {
-        // A code that changes the tag and not `repeat` takes the answer of the status along, which is the fault most easily made.
+        // A code that changes the tag and not `repeat` takes the answer of the status along, which
+        // is the fault most easily made.
         const corrected = status >= 400 ? rowFault(status, { ...row, ...changes }) : undefined
         if (corrected !== undefined) {
-          return new LawBroken({ message: `Laws.playbook: ${status} with code "${code}" ${corrected}` })
+          return new LawBroken({
+            message: `Laws.playbook: ${status} with code "${code}" ${corrected}`
+          })
         }
       }
     }

@@ -1,8 +1,11 @@
 /**
- * Hours in milliseconds: runs an effect under a clock that jumps from one thing that is waited for to the next.
+ * Hours in milliseconds: runs an effect under a clock that jumps from one thing that is waited for
+ * to the next.
  *
- * What a policy does over an hour of outage cannot be tried out in an hour. Under virtual time nobody waits: as soon as everything waits, the clock jumps to
- * the earliest end of a wait. Unlike a test clock it needs nobody to say when, so a simulation is written as the program that it simulates.
+ * What a policy does over an hour of outage cannot be tried out in an hour. Under virtual time
+ * nobody waits: as soon as everything waits, the clock jumps to the earliest end of a wait. Unlike
+ * a test clock it needs nobody to say when, so a simulation is written as the program that it
+ * simulates.
  *
  * @since 0.1.0
  */
@@ -13,7 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Agenda from "../core/agenda.js"
+import * as Agenda from "../core/priorityQueue.js"
 
 interface Sleeper {
   wake: (() => void) | undefined
@@ -52,7 +55,11 @@ class JumpingClock implements Clock.Clock {
 
   /** Wakes whoever is to be woken first; says whether there was anybody. */
   jump(): boolean {
-    for (let next = Agenda.take(this.#agenda); next !== undefined; next = Agenda.take(this.#agenda)) {
+    for (
+      let next = Agenda.take(this.#agenda);
+      next !== undefined;
+      next = Agenda.take(this.#agenda)
+    ) {
       const { wake } = next.what
       if (wake === undefined) continue
       this.#nanos = next.at
@@ -63,7 +70,10 @@ class JumpingClock implements Clock.Clock {
   }
 }
 
-/** Fibers that have something to do are run in a turn of the microtask queue; what they set off, in one of the next turns. */
+/**
+ * Fibers that have something to do are run in a turn of the microtask queue; what they set off, in
+ * one of the next turns.
+ */
 const turns = 64
 
 const untilAllWait = Effect.promise(async () => {
@@ -81,7 +91,9 @@ const jumpsPerBreath = 100
 const drive = <A, E>(clock: JumpingClock, fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<void> => {
   let jumps = 0
   // Where nobody sleeps and yet it has not ended, something real is under way.
-  const jump = Effect.suspend(() => clock.jump() && ++jumps % jumpsPerBreath !== 0 ? Effect.void : breath)
+  const jump = Effect.suspend(() =>
+    clock.jump() && ++jumps % jumpsPerBreath !== 0 ? Effect.void : breath
+  )
   return untilAllWait.pipe(
     Effect.zipRight(Fiber.poll(fiber)),
     Effect.tap((exit) => Option.isSome(exit) ? Effect.void : jump),
@@ -95,9 +107,10 @@ const drive = <A, E>(clock: JumpingClock, fiber: Fiber.RuntimeFiber<A, E>): Effe
  *
  * **Details**
  *
- * The clock begins at `startMillis` (epoch milliseconds, default 0) and is as exact as a nanosecond. Every sleep of the effect, of its fibers and of the
- * modules of this library goes by it. Real work, such as a request, is waited for in real time, during which the clock stands still. A jump costs
- * O(log sleepers) and some microseconds.
+ * The clock begins at `startMillis` (epoch milliseconds, default 0) and is as exact as a
+ * nanosecond. Every sleep of the effect, of its fibers and of the modules of this library goes by
+ * it. Real work, such as a request, is waited for in real time, during which the clock stands
+ * still. A jump costs O(log sleepers) and some microseconds.
  *
  * **Gotchas**
  *

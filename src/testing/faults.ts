@@ -1,9 +1,10 @@
 /**
- * The faults that `FlakyApi` can play, as plain data, and the scripts that deal them out, as pure functions.
+ * The faults that `FlakyApi` can play, as plain data, and the scripts that deal them out, as pure
+ * functions.
  *
- * They are separate from the server because they have no part in its sockets: a script looks at one request and names a
- * fault, the same one in every run, however the requests interleave. That is what makes a failing test repeatable.
- * `FlakyApi` exports all of it.
+ * They are separate from the server because they have no part in its sockets: a script looks at one
+ * request and names a fault, the same one in every run, however the requests interleave. That is
+ * what makes a failing test repeatable. `FlakyApi` exports all of it.
  *
  * @since 0.1.0
  */
@@ -15,18 +16,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Check from "../check.js"
+import * as Check from "../runtime/validate.js"
 import * as HttpDate from "../core/httpDate.js"
 
 /**
- * What one request meets instead of, or on top of, its answer. Plain data with structural equality; built by the
- * constructors below.
+ * What one request meets instead of, or on top of, its answer. Plain data with structural equality;
+ * built by the constructors below.
  *
  * **Details**
  *
- * A fault named `before` strikes when the call has not been executed, one named `after` when it has been executed and
- * its outcome recorded, so that the client cannot tell. `SlowHeaders`, `SlowBody`, `Truncated` and `Malformed` always
- * strike after.
+ * A fault named `before` strikes when the call has not been executed, one named `after` when it has
+ * been executed and its outcome recorded, so that the client cannot tell. `SlowHeaders`,
+ * `SlowBody`, `Truncated` and `Malformed` always strike after.
  *
  * @since 0.1.0
  * @category models
@@ -48,7 +49,9 @@ export type Fault = Data.TaggedEnum<{
   SlowHeaders: { readonly delay: Duration.Duration }
   /** The headers and half of the body at once, the rest late. */
   SlowBody: { readonly delay: Duration.Duration }
-  /** Half of the body under a `content-length` that promises more, then the end of the connection. */
+  /**
+   * Half of the body under a `content-length` that promises more, then the end of the connection.
+   */
   Truncated: {}
   /** The status of the answer, and a body that calls itself JSON and is not. */
   Malformed: {}
@@ -59,8 +62,9 @@ export type Fault = Data.TaggedEnum<{
 const Fault = Data.taggedEnum<Fault>()
 
 /**
- * What `Retry-After` says: a number of whole seconds, sent as digits; a `Date`, sent as an HTTP-date (IMF-fixdate); or
- * `dateIn`, an HTTP-date that far from the moment of the answer, rounded up to a whole second.
+ * What `Retry-After` says: a number of whole seconds, sent as digits; a `Date`, sent as an
+ * HTTP-date (IMF-fixdate); or `dateIn`, an HTTP-date that far from the moment of the answer,
+ * rounded up to a whole second.
  *
  * @since 0.1.0
  * @category models
@@ -89,14 +93,17 @@ export interface StatusOptions {
    */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /**
-   * The body as it is sent. The default is a problem document (RFC 9457) that says the status and nothing else.
+   * The body as it is sent. The default is a problem document (RFC 9457) that says the status and
+   * nothing else.
    */
   readonly body?: string | undefined
 }
 
 const checkedRetryAfter = (input: RetryAfter): RetryAfter => {
   if (typeof input === "number") return Check.integer("FlakyApi: retryAfter", input, 0)
-  if (input instanceof Date) return new Date(Check.number("FlakyApi: retryAfter", input.getTime(), -Infinity))
+  if (input instanceof Date) {
+    return new Date(Check.number("FlakyApi: retryAfter", input.getTime(), -Infinity))
+  }
   return { dateIn: Check.finiteDuration("FlakyApi: retryAfter.dateIn", input.dateIn) }
 }
 
@@ -129,21 +136,27 @@ export const none: Fault = Fault.None()
  *
  * **When to use**
  *
- * For a status that has no constructor of its own, and for bodies and headers that are wrong in a particular way.
+ * For a status that has no constructor of its own, and for bodies and headers that are wrong in a
+ * particular way.
  *
  * @since 0.1.0
  * @category faults
  */
 export const status = (code: number, options: StatusOptions = {}): Fault => {
   if (!(Number.isInteger(code) && code >= 200 && code <= 599)) {
-    throw new RangeError(`FlakyApi: status should be a whole number between 200 and 599, got ${code}`)
+    throw new RangeError(
+      `FlakyApi: status should be a whole number between 200 and 599, got ${code}`
+    )
   }
   return Fault.Status({
     status: code,
     when: options.when ?? "before",
-    retryAfter: options.retryAfter === undefined ? undefined : checkedRetryAfter(options.retryAfter),
+    retryAfter: options.retryAfter === undefined
+      ? undefined
+      : checkedRetryAfter(options.retryAfter),
     headers: { "content-type": "application/problem+json", ...options.headers },
-    body: options.body ?? JSON.stringify({ type: "about:blank", title: `Scripted ${code}`, status: code })
+    body: options.body ??
+      JSON.stringify({ type: "about:blank", title: `Scripted ${code}`, status: code })
   })
 }
 
@@ -180,7 +193,8 @@ export const badGateway = (options?: StatusOptions): Fault => status(502, option
 export const unavailable = (options?: StatusOptions): Fault => status(503, options)
 
 /**
- * 504, as a gateway answers when the server behind it is late. With `when: "after"` the late server has done the work.
+ * 504, as a gateway answers when the server behind it is late. With `when: "after"` the late server
+ * has done the work.
  *
  * @since 0.1.0
  * @category faults
@@ -199,7 +213,8 @@ export const gatewayTimeout = (options?: StatusOptions): Fault => status(504, op
  */
 export const htmlPage = (code: number = 502, options: StatusOptions = {}): Fault =>
   status(code, {
-    body: `<!DOCTYPE html>\n<html><head><title>${code}</title></head><body><h1>${code}</h1><hr>proxy</body></html>\n`,
+    body:
+      `<!DOCTYPE html>\n<html><head><title>${code}</title></head><body><h1>${code}</h1><hr>proxy</body></html>\n`,
     ...options,
     headers: { "content-type": "text/html; charset=utf-8", ...options.headers }
   })
@@ -209,19 +224,20 @@ export const htmlPage = (code: number = 502, options: StatusOptions = {}): Fault
  *
  * **Details**
  *
- * `before` (default): without executing the call. `after`: when it has been executed. `afterHeaders`: executed, and the
- * headers and half of the body were sent already.
+ * `before` (default): without executing the call. `after`: when it has been executed.
+ * `afterHeaders`: executed, and the headers and half of the body were sent already.
  *
  * **Gotchas**
  *
- * When headers and reset reach a client built on Node at the same moment, its read loop reports the end of the
- * connection in place of ECONNRESET. Both mean a body that ends too early.
+ * When headers and reset reach a client built on Node at the same moment, its read loop reports the
+ * end of the connection in place of ECONNRESET. Both mean a body that ends too early.
  *
  * @since 0.1.0
  * @category faults
  */
-export const reset = (options?: { readonly when?: "before" | "after" | "afterHeaders" | undefined }): Fault =>
-  Fault.Reset({ when: options?.when ?? "before" })
+export const reset = (
+  options?: { readonly when?: "before" | "after" | "afterHeaders" | undefined }
+): Fault => Fault.Reset({ when: options?.when ?? "before" })
 
 /**
  * The call is executed, and nothing is heard of it until the delay has passed.
@@ -233,7 +249,8 @@ export const slowHeaders = (delay: Duration.DurationInput): Fault =>
   Fault.SlowHeaders({ delay: Check.finiteDuration("FlakyApi: delay", delay) })
 
 /**
- * The call is executed, the headers and half of the body come at once, and the rest when the delay has passed.
+ * The call is executed, the headers and half of the body come at once, and the rest when the delay
+ * has passed.
  *
  * @since 0.1.0
  * @category faults
@@ -242,7 +259,8 @@ export const slowBody = (delay: Duration.DurationInput): Fault =>
   Fault.SlowBody({ delay: Check.finiteDuration("FlakyApi: delay", delay) })
 
 /**
- * The call is executed, and the connection ends before the body is as long as its `content-length` said.
+ * The call is executed, and the connection ends before the body is as long as its `content-length`
+ * said.
  *
  * @since 0.1.0
  * @category faults
@@ -258,13 +276,13 @@ export const truncated: Fault = Fault.Truncated()
 export const malformed: Fault = Fault.Malformed()
 
 /**
- * This connection is reset before the call is executed, and nobody listens for a while: new connections meet
- * ECONNREFUSED.
+ * This connection is reset before the call is executed, and nobody listens for a while: new
+ * connections meet ECONNREFUSED.
  *
  * **Gotchas**
  *
- * The outage is everybody's: it also meets calls for which the script has no fault, and those never arrive, so that no
- * `maxPerKey` counts them. Keep it shorter than the clients' waits add up to.
+ * The outage is everybody's: it also meets calls for which the script has no fault, and those never
+ * arrive, so that no `maxPerKey` counts them. Keep it shorter than the clients' waits add up to.
  *
  * @since 0.1.0
  * @category faults
@@ -281,14 +299,20 @@ export const refused = (forDuration: Duration.DurationInput): Fault =>
 export interface Arrival {
   /** Which request this is, of all: 0, 1, 2... */
   readonly index: number
-  /** Which one it is with its key, method and path (without a key: with its method and path): 1, 2, 3... */
+  /**
+   * Which one it is with its key, method and path (without a key: with its method and path): 1, 2,
+   * 3...
+   */
   readonly attempt: number
   readonly method: string
   /** Without the query. */
   readonly path: string
   /** The idempotency key; none when the request carried none, or one that is not valid. */
   readonly key: Option.Option<Redacted.Redacted<string>>
-  /** As they were sent, credentials included, without the one of the idempotency key. Names in lower case. */
+  /**
+   * As they were sent, credentials included, without the one of the idempotency key. Names in lower
+   * case.
+   */
   readonly headers: Headers.Headers
 }
 
@@ -297,8 +321,8 @@ export interface Arrival {
  *
  * **When to use**
  *
- * Write one yourself for a test about one request among many: `(call) => call.path === "/v1/sessions" ?
- * FlakyApi.reset() : FlakyApi.none`.
+ * Write one yourself for a test about one request among many:
+ * `(call) => call.path === "/v1/sessions" ? FlakyApi.reset() : FlakyApi.none`.
  *
  * **Details**
  *
@@ -309,7 +333,10 @@ export interface Arrival {
  */
 export type Script = (call: Arrival) => Fault
 
-/** The name of one logical call as far as the server can tell. Attempts are counted and outcomes are kept under it. */
+/**
+ * The name of one logical call as far as the server can tell. Attempts are counted and outcomes are
+ * kept under it.
+ */
 export const identity = (call: Pick<Arrival, "method" | "path" | "key">): string =>
   [call.method, call.path, ...Option.toArray(Option.map(call.key, Redacted.value))].join(" ")
 
@@ -318,7 +345,8 @@ export const identity = (call: Pick<Arrival, "method" | "path" | "key">): string
  *
  * **When to use**
  *
- * For a test with one call at a time. Where requests interleave, `seeded` gives each its own faults.
+ * For a test with one call at a time. Where requests interleave, `seeded` gives each its own
+ * faults.
  *
  * @since 0.1.0
  * @category scripts
@@ -328,7 +356,10 @@ export const sequence = (faults: Iterable<Fault>): Script => {
   return (call) => list[call.index] ?? none
 }
 
-/** A number in [0, 1) that depends on every character of the text: FNV-1a, then the mixing steps of MurmurHash3. */
+/**
+ * A number in [0, 1) that depends on every character of the text: FNV-1a, then the mixing steps of
+ * MurmurHash3.
+ */
 const unit = (text: string): number => {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
@@ -346,16 +377,17 @@ const unit = (text: string): number => {
  *
  * **Details**
  *
- * What a request meets depends on `seed`, on its idempotency key with method and path, and on which attempt it is, and
- * on nothing else: not on the order of arrival, not on time. `rate` is the share of attempts that meet a fault, between
- * 0 and 1; each fault of the list is as likely as the others, and one that is listed twice is twice as likely. After
- * `maxPerKey` faults (default: no limit) a call meets none, so that one that is repeated often enough succeeds.
- * O(attempts so far) with `maxPerKey`, else O(1).
+ * What a request meets depends on `seed`, on its idempotency key with method and path, and on which
+ * attempt it is, and on nothing else: not on the order of arrival, not on time. `rate` is the share
+ * of attempts that meet a fault, between 0 and 1; each fault of the list is as likely as the
+ * others, and one that is listed twice is twice as likely. After `maxPerKey` faults (default: no
+ * limit) a call meets none, so that one that is repeated often enough succeeds. O(attempts so far)
+ * with `maxPerKey`, else O(1).
  *
  * **Gotchas**
  *
- * Requests without a key are told apart by method and path only: they count as attempts of one call, and share its
- * `maxPerKey`.
+ * Requests without a key are told apart by method and path only: they count as attempts of one
+ * call, and share its `maxPerKey`.
  *
  * @since 0.1.0
  * @category scripts
@@ -368,16 +400,23 @@ export const seeded = (options: {
 }): Script => {
   const { faults, maxPerKey } = options
   const rate = Check.number("FlakyApi.seeded: rate", options.rate, 0, 1)
-  if (typeof options.seed === "number") Check.number("FlakyApi.seeded: seed", options.seed, -Infinity)
+  if (typeof options.seed === "number") {
+    Check.number("FlakyApi.seeded: seed", options.seed, -Infinity)
+  }
   if (maxPerKey !== undefined) Check.integer("FlakyApi.seeded: maxPerKey", maxPerKey, 0)
-  if (faults.length === 0) throw new RangeError("FlakyApi.seeded: faults should be a list of at least one, got []")
+  if (faults.length === 0) {
+    throw new RangeError("FlakyApi.seeded: faults should be a list of at least one, got []")
+  }
   return (call) => {
-    const draw = (attempt: number, what: string) => unit([options.seed, identity(call), attempt, what].join("\n"))
+    const draw = (attempt: number, what: string) =>
+      unit([options.seed, identity(call), attempt, what].join("\n"))
     const struck = (attempt: number) => draw(attempt, "struck") < rate
     if (!struck(call.attempt)) return none
     if (maxPerKey !== undefined) {
       let earlier = 0
-      for (let attempt = 1; attempt < call.attempt && earlier < maxPerKey; attempt++) if (struck(attempt)) earlier++
+      for (let attempt = 1; attempt < call.attempt && earlier < maxPerKey; attempt++) {
+        if (struck(attempt)) earlier++
+      }
       if (earlier >= maxPerKey) return none
     }
     return faults[Math.floor(draw(call.attempt, "which") * faults.length)] ?? none

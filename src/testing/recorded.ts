@@ -22,7 +22,8 @@ export const collected = (response: HttpServerResponse.HttpServerResponse) => {
     case "Stream":
       return Effect.map(
         Stream.runCollect(body.stream),
-        (chunks) => withBytes(Buffer.concat(Chunk.toReadonlyArray(chunks)), response.headers["content-type"])
+        (chunks) =>
+          withBytes(Buffer.concat(Chunk.toReadonlyArray(chunks)), response.headers["content-type"])
       )
     case "Raw":
     case "FormData": {
@@ -44,7 +45,11 @@ export const replay = (recorded: HttpServerResponse.HttpServerResponse) =>
   HttpServerResponse.empty({
     status: recorded.status,
     headers: {
-      ...Object.fromEntries(Object.entries(recorded.headers).filter(([name]) => replayedHeaders.includes(name))),
+      ...Object.fromEntries(
+        Object.entries(recorded.headers).filter(([name]) => replayedHeaders.includes(name))
+      ),
       "idempotent-replayed": "true"
     }
-  }).pipe((response) => recorded.body._tag === "Empty" ? response : HttpServerResponse.setBody(response, recorded.body))
+  }).pipe((response) =>
+    recorded.body._tag === "Empty" ? response : HttpServerResponse.setBody(response, recorded.body)
+  )

@@ -15,7 +15,15 @@ import {
   Stream,
   TestClock
 } from "effect"
-import { ApiError, Backoff, IdempotencyKey, Incident, Operation, Pipeline, Playbook } from "effect-resilience"
+import {
+  ApiError,
+  Backoff,
+  IdempotencyKey,
+  Incident,
+  Operation,
+  Pipeline,
+  Playbook
+} from "effect-resilience"
 import * as FaceSign from "effect-resilience/api/FaceSign"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
@@ -36,7 +44,10 @@ const live = Effect.provide(NodeHttpClient.layerUndici)
 
 const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
   if (Exit.isSuccess(exit)) throw new Error(`succeeded: ${JSON.stringify(exit.value)}`)
-  return Option.getOrThrowWith(Cause.failureOption(exit.cause), () => new Error(Cause.pretty(exit.cause)))
+  return Option.getOrThrowWith(
+    Cause.failureOption(exit.cause),
+    () => new Error(Cause.pretty(exit.cause))
+  )
 }
 
 type Client = FaceSign.FaceSign
@@ -48,7 +59,8 @@ const against = <A, E>(
   script: FlakyApi.Script,
   use: (client: Client) => Effect.Effect<A, E>,
   options: Partial<FaceSign.Options> = {},
-  onItsWay: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity
+  onItsWay: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest =
+    identity
 ) =>
   Effect.gen(function*() {
     const { layer, run } = yield* virtualHttp
@@ -63,7 +75,9 @@ const against = <A, E>(
       exit,
       waits: waits(at),
       requests: received.length,
-      keys: new Set(received.flatMap(({ key }) => Option.toArray(Option.map(key, Redacted.value)))).size,
+      keys: new Set(received.flatMap(({ key }) =>
+        Option.toArray(Option.map(key, Redacted.value))
+      )).size,
       executed: (yield* api.executed).length,
       sessions: api.sessions
     }
@@ -71,13 +85,21 @@ const against = <A, E>(
 
 const errorOf = (exit: Exit.Exit<unknown, FaceSign.Failure>) => failure(exit) as ApiError.ApiError
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // status codes
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
-/** The document's table of status codes: tag, how many calls, what it means, what the user reads. */
+/**
+ * The document's table of status codes: tag, how many calls, what it means, what the user reads.
+ */
 const rows: ReadonlyArray<
-  readonly [status: number, tag: ApiError.ApiError["_tag"], calls: number, meaning: RegExp, user: string]
+  readonly [
+    status: number,
+    tag: ApiError.ApiError["_tag"],
+    calls: number,
+    meaning: RegExp,
+    user: string
+  ]
 > = [
   [
     400,
@@ -93,7 +115,13 @@ const rows: ReadonlyArray<
     /requires authentication or the API key is invalid/,
     "The verification is not available at the moment. Our team has been told."
   ],
-  [403, "Policy", 1, /doesn't have permissions/, "The verification is not available for your account."],
+  [
+    403,
+    "Policy",
+    1,
+    /doesn't have permissions/,
+    "The verification is not available for your account."
+  ],
   [404, "NotFound", 1, /doesn't exist/, "We could not find this verification. Please start again."],
   [
     409,
@@ -102,19 +130,39 @@ const rows: ReadonlyArray<
     /conflicts with another request \(perhaps using the same idempotency key\)/,
     "This verification has been started already."
   ],
-  [429, "RateLimit", 3, /hit the API too quickly/, "Many verifications are going on. Please try again in a moment."],
-  [500, "Server", 3, /on FaceSign's end/, "The verification has a problem. Please try again in a moment."]
+  [
+    429,
+    "RateLimit",
+    3,
+    /hit the API too quickly/,
+    "Many verifications are going on. Please try again in a moment."
+  ],
+  [
+    500,
+    "Server",
+    3,
+    /on FaceSign's end/,
+    "The verification has a problem. Please try again in a moment."
+  ]
 ]
 
 describe("FaceSign: status codes, over real HTTP", () => {
-  it.effect.each(rows)("%i is %s after %i calls", ([status, tag, calls, meaning, user]) =>
-    Effect.gen(function*() {
-      const { exit, requests } = yield* against(() => FlakyApi.status(status), create)
-      const error = errorOf(exit)
-      expect([error._tag, error.status, requests, error.attempts]).toEqual([tag, status, calls, calls])
-      expect(FaceSign.userMessage(error)).toBe(user)
-      expect(Playbook.lookup(FaceSign.playbook, status).meaning).toMatch(meaning)
-    }))
+  it.effect.each(rows)(
+    "%i is %s after %i calls",
+    ([status, tag, calls, meaning, user]) =>
+      Effect.gen(function*() {
+        const { exit, requests } = yield* against(() => FlakyApi.status(status), create)
+        const error = errorOf(exit)
+        expect([error._tag, error.status, requests, error.attempts]).toEqual([
+          tag,
+          status,
+          calls,
+          calls
+        ])
+        expect(FaceSign.userMessage(error)).toBe(user)
+        expect(Playbook.lookup(FaceSign.playbook, status).meaning).toMatch(meaning)
+      })
+  )
 
   it.effect("201 Created: the session and its client secret, which does not print itself", () =>
     Effect.gen(function*() {
@@ -135,18 +183,19 @@ describe("FaceSign: status codes, over real HTTP", () => {
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // error types
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /** The document's table of error types. The status is another one on purpose: the type decides. */
-const types: ReadonlyArray<readonly [type: string, tag: ApiError.ApiError["_tag"], calls: number]> = [
-  ["authentication_error", "Auth", 1],
-  ["validation_error", "Validation", 1],
-  ["not_found_error", "NotFound", 1],
-  ["rate_limit_error", "RateLimit", 3],
-  ["server_error", "Server", 3]
-]
+const types: ReadonlyArray<readonly [type: string, tag: ApiError.ApiError["_tag"], calls: number]> =
+  [
+    ["authentication_error", "Auth", 1],
+    ["validation_error", "Validation", 1],
+    ["not_found_error", "NotFound", 1],
+    ["rate_limit_error", "RateLimit", 3],
+    ["server_error", "Server", 3]
+  ]
 
 describe("FaceSign: error types, over real HTTP", () => {
   it.effect.each(types)(
@@ -196,11 +245,15 @@ describe("FaceSign: error types, over real HTTP", () => {
       }
     }
     expect(Schema.decodeUnknownSync(FaceSign.ErrorBody)(body)).toEqual(body)
-    expect(() => Schema.decodeUnknownSync(FaceSign.ErrorBody)({ error: { ...body.error, type: "other" } })).toThrow()
+    expect(() =>
+      Schema.decodeUnknownSync(FaceSign.ErrorBody)({ error: { ...body.error, type: "other" } })
+    ).toThrow()
   })
 
   it("an error that is no answer of the API has no error object", () => {
-    const none = [new ApiError.Network({ message: "x", sent: "no" }), new Error("x"), "x"].map(FaceSign.errorObject)
+    const none = [new ApiError.Network({ message: "x", sent: "no" }), new Error("x"), "x"].map(
+      FaceSign.errorObject
+    )
     expect(none.map(Option.isNone)).toEqual([true, true, true])
   })
 
@@ -222,14 +275,16 @@ describe("FaceSign: error types, over real HTTP", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // common errors
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FaceSign: common errors and their solutions, over real HTTP", () => {
   it.effect("an invalid key: Auth, not retried, and the solution is the document's", () =>
     Effect.gen(function*() {
-      const { exit, requests } = yield* against(() => FlakyApi.none, create, { auth: Redacted.make("sk_test_revoked") })
+      const { exit, requests } = yield* against(() => FlakyApi.none, create, {
+        auth: Redacted.make("sk_test_revoked")
+      })
       const error = errorOf(exit)
       expect([error._tag, error.message, error.code, requests]).toEqual([
         "Auth",
@@ -272,8 +327,14 @@ describe("FaceSign: common errors and their solutions, over real HTTP", () => {
         "parameter_missing"
       )
       const { exit, requests } = yield* against(() => fault, create)
-      expect([errorOf(exit)._tag, errorOf(exit).code, requests]).toEqual(["Validation", "parameter_missing", 1])
-      expect(FaceSign.playbook.byCode?.["parameter_missing"]?.action).toMatch(/all required parameters are included/)
+      expect([errorOf(exit)._tag, errorOf(exit).code, requests]).toEqual([
+        "Validation",
+        "parameter_missing",
+        1
+      ])
+      expect(FaceSign.playbook.byCode?.["parameter_missing"]?.action).toMatch(
+        /all required parameters are included/
+      )
     }))
 
   const sixty = (options?: FlakyApi.StatusOptions) =>
@@ -316,8 +377,13 @@ describe("FaceSign: common errors and their solutions, over real HTTP", () => {
 
   it.effect("a session that is not there is NotFound", () =>
     Effect.gen(function*() {
-      const { exit, requests } = yield* against(() => FlakyApi.none, (client) => client.session("fs-77"))
-      expect([errorOf(exit)._tag, errorOf(exit).endpoint, requests]).toEqual(["NotFound", "/v1/sessions/:id", 1])
+      const { exit, requests } = yield* against(() => FlakyApi.none, (client) =>
+        client.session("fs-77"))
+      expect([errorOf(exit)._tag, errorOf(exit).endpoint, requests]).toEqual([
+        "NotFound",
+        "/v1/sessions/:id",
+        1
+      ])
     }))
 })
 
@@ -329,7 +395,12 @@ describe("FaceSign: missing authentication", () => {
     "in %s it is Auth, whether it is a 401 or a 403",
     (environment) =>
       Effect.gen(function*() {
-        const { exit, requests } = yield* against(() => FlakyApi.none, create, { environment }, lost)
+        const { exit, requests } = yield* against(
+          () => FlakyApi.none,
+          create,
+          { environment },
+          lost
+        )
         expect([errorOf(exit)._tag, errorOf(exit).status, requests]).toEqual([
           "Auth",
           environment === "development" ? 403 : 401,
@@ -351,7 +422,11 @@ describe("FaceSign: missing authentication", () => {
       const environment = "development"
       const tags = yield* Effect.forEach(
         [gateway, FlakyApi.status(403)],
-        (fault) => Effect.map(against(() => fault, create, { environment }), ({ exit }) => errorOf(exit)._tag)
+        (fault) =>
+          Effect.map(
+            against(() => fault, create, { environment }),
+            ({ exit }) => errorOf(exit)._tag
+          )
       )
       expect(tags).toEqual(["Auth", "Policy"])
     }))
@@ -365,14 +440,17 @@ describe("FaceSign: missing authentication", () => {
     const [production, development] = (["production", "development"] as const).map((environment) =>
       Playbook.lookup(FaceSign.playbookFor(environment), 403)
     )
-    expect([/header is missing/.test(production?.meaning ?? ""), /header is missing/.test(development?.meaning ?? "")])
+    expect([
+      /header is missing/.test(production?.meaning ?? ""),
+      /header is missing/.test(development?.meaning ?? "")
+    ])
       .toEqual([false, true])
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // retries
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FaceSign: retry logic, over real HTTP", () => {
   it.effect.each(
@@ -381,24 +459,33 @@ describe("FaceSign: retry logic, over real HTTP", () => {
       ["a server error", FlakyApi.serverError()],
       ["a network issue", FlakyApi.reset()]
     ] as const
-  )("%s: three calls in all, after 1 s and 2 s, under one key", ([, fault]) =>
-    Effect.gen(function*() {
-      const { executed, keys, requests, waits } = yield* against(() => fault, create)
-      expect([requests, waits, keys, executed]).toEqual([3, [1000, 2000], 1, 0])
-    }))
+  )(
+    "%s: three calls in all, after 1 s and 2 s, under one key",
+    ([, fault]) =>
+      Effect.gen(function*() {
+        const { executed, keys, requests, waits } = yield* against(() => fault, create)
+        expect([requests, waits, keys, executed]).toEqual([3, [1000, 2000], 1, 0])
+      })
+  )
 
   it.effect("the delays are 1 s, 2 s, 4 s and so on, at most 10 s", () =>
     Effect.sync(() => {
-      const bounds = [0, 1, 2, 3, 4, 50].map((n) => Backoff.envelope(FaceSign.stages.retry.backoff, n))
-      expect(bounds.map(({ max, min }) => [Duration.toSeconds(min), Duration.toSeconds(max)])).toEqual(
-        [1, 2, 4, 8, 10, 10].map((seconds) => [seconds, seconds])
+      const bounds = [0, 1, 2, 3, 4, 50].map((n) =>
+        Backoff.envelope(FaceSign.stages.retry.backoff, n)
       )
+      expect(bounds.map(({ max, min }) => [Duration.toSeconds(min), Duration.toSeconds(max)]))
+        .toEqual(
+          [1, 2, 4, 8, 10, 10].map((seconds) => [seconds, seconds])
+        )
     }))
 
   it.effect("a session that was created before the connection broke is not created again", () =>
     Effect.gen(function*() {
       const { exit, keys, requests, sessions } = yield* against(
-        FlakyApi.sequence([FlakyApi.reset({ when: "after" }), FlakyApi.gatewayTimeout({ when: "after" })]),
+        FlakyApi.sequence([
+          FlakyApi.reset({ when: "after" }),
+          FlakyApi.gatewayTimeout({ when: "after" })
+        ]),
         create
       )
       expect([Exit.isSuccess(exit), requests, keys, sessions]).toEqual([true, 3, 1, ["user-123"]])
@@ -406,14 +493,18 @@ describe("FaceSign: retry logic, over real HTTP", () => {
 
   it.effect("E3: a 409 whose code says that the first request with this key still runs is waited for", () =>
     Effect.gen(function*() {
-      const running = Server.fault(409, undefined, "still running", "idempotency_key_in_use", { retryAfter: 2 })
+      const running = Server.fault(409, undefined, "still running", "idempotency_key_in_use", {
+        retryAfter: 2
+      })
       const { exit, keys, requests, waits } = yield* against(FlakyApi.sequence([running]), create)
       expect([Exit.isSuccess(exit), requests, keys, waits]).toEqual([true, 2, 1, [2000]])
     }))
 
   it.effect("E3: other codes for it can be said", () =>
     Effect.gen(function*() {
-      const playbook = Playbook.extend(FaceSign.playbook, { inFlightCodes: ["request_in_progress"] })
+      const playbook = Playbook.extend(FaceSign.playbook, {
+        inFlightCodes: ["request_in_progress"]
+      })
       const running = Server.fault(409, undefined, "still running", "request_in_progress")
       const { exit, requests } = yield* against(FlakyApi.sequence([running]), create, { playbook })
       expect([Exit.isSuccess(exit), requests]).toEqual([true, 2])
@@ -427,7 +518,11 @@ describe("FaceSign: retry logic, over real HTTP", () => {
       const pipeline = yield* Pipeline.make({ operation: Operation.keyed, retry })
       const client = yield* FaceSign.make({ baseUrl: api.url, auth, pipeline })
       const error = yield* Effect.flip(IdempotencyKey.provideNew(client.createSession(settings)))
-      expect([error._tag, error._tag === "Network" && [error.sent, error.attempts], FaceSign.userMessage(error)])
+      expect([
+        error._tag,
+        error._tag === "Network" && [error.sent, error.attempts],
+        FaceSign.userMessage(error)
+      ])
         .toEqual([
           "Network",
           ["no", 3],
@@ -468,9 +563,9 @@ describe("FaceSign: retry logic, over real HTTP", () => {
     }).pipe(Effect.scoped))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // validation
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FaceSign.validate", () => {
   it.each<readonly [string, unknown, ReadonlyArray<string>]>([
@@ -489,27 +584,37 @@ describe("FaceSign.validate", () => {
   })
 
   it("T1: it repeats nothing of what was sent", () => {
-    const issues = FaceSign.validate({ clientReferenceId: { SENTINEL: 1 }, metadata: "SENTINEL", flow: ["SENTINEL"] })
+    const issues = FaceSign.validate({
+      clientReferenceId: { SENTINEL: 1 },
+      metadata: "SENTINEL",
+      flow: ["SENTINEL"]
+    })
     expect([issues.length, JSON.stringify(issues).includes("SENTINEL")]).toEqual([3, false])
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // help
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FaceSign: getting help", () => {
   it.effect("the request id of the error response, over real HTTP", () =>
     Effect.gen(function*() {
-      const { exit } = yield* against(() => Server.fault(500, "server_error", "oops", "internal"), create)
+      const { exit } = yield* against(
+        () => Server.fault(500, "server_error", "oops", "internal"),
+        create
+      )
       const error = errorOf(exit)
       expect(FaceSign.supportReference(error)).toEqual({
         requestId: Option.some("req_500_internal"),
-        summary: "POST /v1/sessions, HTTP 500, server_error, internal, 3 attempts, request id req_500_internal"
+        summary:
+          "POST /v1/sessions, HTTP 500, server_error, internal, 3 attempts, request id req_500_internal"
       })
       expect(FaceSign.help(error)).toEqual([
         "Check the API status page for any ongoing issues.",
-        `Contact support with the request id req_500_internal (${FaceSign.supportReference(error).summary}).`
+        `Contact support with the request id req_500_internal (${
+          FaceSign.supportReference(error).summary
+        }).`
       ])
     }))
 
@@ -552,9 +657,9 @@ describe("FaceSign: getting help", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // usage
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FaceSign: respecting rate limits", () => {
   it.effect("E12: a Retry-After holds back the other calls too, and nobody calls before it has passed", () =>
@@ -562,7 +667,8 @@ describe("FaceSign: respecting rate limits", () => {
       const script = FlakyApi.sequence([FlakyApi.rateLimited({ retryAfter: 20 })])
       const { exit, requests, waits } = yield* against(
         (call) => script(call),
-        (client) => Effect.all([create(client), Effect.delay(create(client), "1 second")], { concurrency: 2 })
+        (client) =>
+          Effect.all([create(client), Effect.delay(create(client), "1 second")], { concurrency: 2 })
       )
       expect([Exit.isSuccess(exit), requests, waits]).toEqual([true, 3, [20_000, 0]])
     }))
@@ -575,18 +681,21 @@ describe("FaceSign: respecting rate limits", () => {
       )
       const error = failure(exit)
       expect(error._tag).toBe("CoolingDown")
-      expect(FaceSign.userMessage(error)).toMatch(/^The verification is not available at the moment\./)
+      expect(FaceSign.userMessage(error)).toMatch(
+        /^The verification is not available at the moment\./
+      )
     }))
 
   it.effect("each rule has the route of the document, and twenty refused keys are one incident", () =>
     Effect.gen(function*() {
-      expect(Object.fromEntries(FaceSign.incidentRules.map(({ name, route }) => [name, route]))).toMatchObject({
-        unauthorized: "check that the API key is the correct one and has not been revoked",
-        forbidden: "check the permissions of the API key",
-        "rate-limited": "monitor your usage, throttle, respect the Retry-After header",
-        "server-errors": "check the API status page; contact support with the request id",
-        "validation-errors": expect.stringContaining("required parameters")
-      })
+      expect(Object.fromEntries(FaceSign.incidentRules.map(({ name, route }) => [name, route])))
+        .toMatchObject({
+          unauthorized: "check that the API key is the correct one and has not been revoked",
+          forbidden: "check the permissions of the API key",
+          "rate-limited": "monitor your usage, throttle, respect the Retry-After header",
+          "server-errors": "check the API status page; contact support with the request id",
+          "validation-errors": expect.stringContaining("required parameters")
+        })
       const detector = yield* Incident.make({ rules: FaceSign.incidentRules })
       const told = yield* Effect.fork(Stream.runCollect(Stream.take(detector.incidents, 1)))
       yield* Effect.yieldNow()
@@ -595,15 +704,16 @@ describe("FaceSign: respecting rate limits", () => {
         (client) => Effect.forEach(Array(20).fill(0), () => Effect.exit(create(client))),
         { detector }
       )
-      expect([...(yield* Fiber.join(told))].map(({ integration, name }) => [integration, name])).toEqual([
-        ["facesign", "unauthorized"]
-      ])
+      expect([...(yield* Fiber.join(told))].map(({ integration, name }) => [integration, name]))
+        .toEqual([
+          ["facesign", "unauthorized"]
+        ])
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // secrets
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FaceSign: what is never shown (T1, T2)", () => {
   const secret = "SENTINEL-of-a-user-4f"
@@ -615,13 +725,24 @@ describe("FaceSign: what is never shown (T1, T2)", () => {
       [
         `a ${status}`,
         FlakyApi.status(status, {
-          body: JSON.stringify({ error: { type: said, message: said, code: said }, request_id: said }),
-          headers: { "content-type": "application/json", "x-request-id": said, server: said, "retry-after": "0" }
+          body: JSON.stringify({
+            error: { type: said, message: said, code: said },
+            request_id: said
+          }),
+          headers: {
+            "content-type": "application/json",
+            "x-request-id": said,
+            server: said,
+            "retry-after": "0"
+          }
         })
       ] as const
     ),
     ["HTML", FlakyApi.htmlPage(502, { body: said })],
-    ["a success that cannot be read", FlakyApi.status(200, { body: JSON.stringify({ session: { [said]: said } }) })],
+    [
+      "a success that cannot be read",
+      FlakyApi.status(200, { body: JSON.stringify({ session: { [said]: said } }) })
+    ],
     ["a success that is no JSON", FlakyApi.status(200, { body: `${said} {` })],
     ["a reset", FlakyApi.reset()]
   ]
@@ -635,7 +756,9 @@ describe("FaceSign: what is never shown (T1, T2)", () => {
         const pipeline = yield* Pipeline.make({ operation: Operation.keyed, retry })
         const client = yield* FaceSign.make({ baseUrl: api.url, auth, pipeline })
         const call = client.createSession({ ...settings, metadata: { email: secret } })
-        const texts = yield* renderings(IdempotencyKey.provide(call, yield* IdempotencyKey.fromString(idempotency)))
+        const texts = yield* renderings(
+          IdempotencyKey.provide(call, yield* IdempotencyKey.fromString(idempotency))
+        )
         expect(texts.length).toBeGreaterThan(20)
         expect(leaks(texts, Server.auth, secret, idempotency)).toEqual([])
       }).pipe(Effect.scoped, live)
@@ -667,13 +790,16 @@ describe("FaceSign: what is never shown (T1, T2)", () => {
     }).pipe(live))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // what is not sent
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FaceSign: keys and ids that cannot be sent", () => {
   const readWith = (baseUrl: string, key: string) =>
-    Effect.flatMap(FaceSign.make({ baseUrl, auth: Redacted.make(key) }), (client) => client.session("fs-1"))
+    Effect.flatMap(
+      FaceSign.make({ baseUrl, auth: Redacted.make(key) }),
+      (client) => client.session("fs-1")
+    )
 
   it.live.each(Stray.unsendableKeys)(
     "T1: a key with %s, over %s: Auth without a request, and in nothing that is printed",
@@ -685,14 +811,15 @@ describe("FaceSign: keys and ids that cannot be sent", () => {
         const error = yield* Effect.flip(call)
         const { code, endpoint, method } = error as ApiError.ApiError
         const texts = yield* renderings(call)
-        expect([error._tag, code, method, endpoint, http.requests(), leaks(texts, Stray.key)]).toEqual([
-          "Auth",
-          "malformed_api_key",
-          "GET",
-          "/v1/sessions/:id",
-          0,
-          []
-        ])
+        expect([error._tag, code, method, endpoint, http.requests(), leaks(texts, Stray.key)])
+          .toEqual([
+            "Auth",
+            "malformed_api_key",
+            "GET",
+            "/v1/sessions/:id",
+            0,
+            []
+          ])
       }).pipe(Effect.scoped)
   )
 
@@ -703,21 +830,28 @@ describe("FaceSign: keys and ids that cannot be sent", () => {
         const api = yield* FlakyApi.make({ app: Stray.tellTale })
         const call = Effect.provide(readWith(api.url, key), layer)
         const error = yield* Effect.flip(call)
-        expect(ApiError.isApiError(error) && error.message).toBe("not a key: <redacted>, <redacted>")
+        expect(ApiError.isApiError(error) && error.message).toBe(
+          "not a key: <redacted>, <redacted>"
+        )
         expect(leaks(yield* renderings(call), Stray.key)).toEqual([])
       }).pipe(Effect.scoped)
   )
 
-  it.effect.each(["", " "])("a key of %j is Auth, and nothing is sent", (key) =>
-    Effect.gen(function*() {
-      const http = Stray.nobodyAsked()
-      const error = yield* Effect.flip(Effect.provide(readWith("https://face.test", key), http.layer))
-      expect([error._tag, error.message, http.asked]).toEqual([
-        "Auth",
-        "The API key is empty, and was not sent",
-        []
-      ])
-    }))
+  it.effect.each(["", " "])(
+    "a key of %j is Auth, and nothing is sent",
+    (key) =>
+      Effect.gen(function*() {
+        const http = Stray.nobodyAsked()
+        const error = yield* Effect.flip(
+          Effect.provide(readWith("https://face.test", key), http.layer)
+        )
+        expect([error._tag, error.message, http.asked]).toEqual([
+          "Auth",
+          "The API key is empty, and was not sent",
+          []
+        ])
+      })
+  )
 
   const nonsense: ReadonlyArray<readonly [string, Partial<FaceSign.Options>]> = [
     ["environment should be \"production\" or \"development\", got \"staging\"", {
@@ -727,12 +861,15 @@ describe("FaceSign: keys and ids that cannot be sent", () => {
     ["paths.sessions should be a path, got \"\"", { paths: { sessions: "" } }]
   ]
 
-  it.effect.each(nonsense)("nonsense is refused by make: %s", ([message, options]) =>
-    Effect.gen(function*() {
-      const made = FaceSign.make({ baseUrl: "https://face.test", auth, ...options })
-      const exit = yield* Effect.exit(Effect.provide(made, Stray.nobodyAsked().layer))
-      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(new RangeError(message))
-    }))
+  it.effect.each(nonsense)(
+    "nonsense is refused by make: %s",
+    ([message, options]) =>
+      Effect.gen(function*() {
+        const made = FaceSign.make({ baseUrl: "https://face.test", auth, ...options })
+        const exit = yield* Effect.exit(Effect.provide(made, Stray.nobodyAsked().layer))
+        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(new RangeError(message))
+      })
+  )
 
   it.effect("a path that is undefined is not given", () =>
     Effect.gen(function*() {
@@ -748,9 +885,16 @@ describe("FaceSign: keys and ids that cannot be sent", () => {
     ([id]) =>
       Effect.gen(function*() {
         const http = Stray.nobodyAsked()
-        const client = yield* Effect.provide(FaceSign.make({ baseUrl: "https://face.test", auth }), http.layer)
+        const client = yield* Effect.provide(
+          FaceSign.make({ baseUrl: "https://face.test", auth }),
+          http.layer
+        )
         const error = yield* Effect.flip(client.session(id))
-        expect([error._tag, error._tag === "Validation" && error.issues.map(({ path }) => path), http.asked]).toEqual([
+        expect([
+          error._tag,
+          error._tag === "Validation" && error.issues.map(({ path }) => path),
+          http.asked
+        ]).toEqual([
           "Validation",
           ["id"],
           []

@@ -1,4 +1,9 @@
-import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
+import {
+  FetchHttpClient,
+  HttpClient,
+  HttpClientRequest,
+  HttpClientResponse
+} from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import {
@@ -45,10 +50,14 @@ const live = Effect.provide(NodeHttpClient.layerUndici)
 
 const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
   if (Exit.isSuccess(exit)) throw new Error(`succeeded: ${JSON.stringify(exit.value)}`)
-  return Option.getOrThrowWith(Cause.failureOption(exit.cause), () => new Error(Cause.pretty(exit.cause)))
+  return Option.getOrThrowWith(
+    Cause.failureOption(exit.cause),
+    () => new Error(Cause.pretty(exit.cause))
+  )
 }
 
-const errorOf = (exit: Exit.Exit<unknown, FieldActivities.Failure>) => failure(exit) as ApiError.ApiError
+const errorOf = (exit: Exit.Exit<unknown, FieldActivities.Failure>) =>
+  failure(exit) as ApiError.ApiError
 
 type Client = FieldActivities.FieldActivities
 
@@ -60,7 +69,8 @@ const against = <A, E>(
   use: (client: Client) => Effect.Effect<A, E>,
   options: Partial<FieldActivities.Options> = {},
   setting: Omit<Server.Options, "script"> = {},
-  onItsWay: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest = identity
+  onItsWay: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest =
+    identity
 ) =>
   Effect.gen(function*() {
     const { layer, run } = yield* virtualHttp
@@ -89,10 +99,16 @@ const answering = (answer: (url: string) => Effect.Effect<Response>) => {
   const calls: Array<string> = []
   const client = HttpClient.make((request, url) => {
     calls.push(`${request.method} ${url.pathname}`)
-    return Effect.map(answer(url.pathname), (response) => HttpClientResponse.fromWeb(request, response))
+    return Effect.map(
+      answer(url.pathname),
+      (response) => HttpClientResponse.fromWeb(request, response)
+    )
   })
   const options = { baseUrl: "https://field.test", apiKey, resultTypes: types }
-  return { calls, client: Effect.provideService(FieldActivities.make(options), HttpClient.HttpClient, client) }
+  return {
+    calls,
+    client: Effect.provideService(FieldActivities.make(options), HttpClient.HttpClient, client)
+  }
 }
 
 /** Bodies are read by promises, which no virtual time moves on. */
@@ -107,11 +123,14 @@ const unfinished = (status: number) =>
     { status }
   )
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // error codes
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
-/** The document's table, and its recommendation for 5xx: tag, how many submissions, what it means and what to do about it, what the user reads. */
+/**
+ * The document's table, and its recommendation for 5xx: tag, how many submissions, what it means
+ * and what to do about it, what the user reads.
+ */
 const rows: ReadonlyArray<
   readonly [
     status: number,
@@ -196,15 +215,19 @@ describe("FieldActivities: error codes, over real HTTP", () => {
         const script = Server.submissions(() => Server.fault(status, name, "words of the API"))
         const run = yield* against(script, submit)
         const error = errorOf(run.exit)
-        expect([error._tag, error.status, error.code, error.message, run.posts, error.attempts]).toEqual([
-          tag,
-          status,
-          name,
-          "words of the API",
-          posts,
-          posts
-        ])
-        expect([FieldActivities.userMessage(error), FieldActivities.userMessage(error, { locale: "de-AT" })]).toEqual([
+        expect([error._tag, error.status, error.code, error.message, run.posts, error.attempts])
+          .toEqual([
+            tag,
+            status,
+            name,
+            "words of the API",
+            posts,
+            posts
+          ])
+        expect([
+          FieldActivities.userMessage(error),
+          FieldActivities.userMessage(error, { locale: "de-AT" })
+        ]).toEqual([
           en,
           de
         ])
@@ -213,11 +236,17 @@ describe("FieldActivities: error codes, over real HTTP", () => {
       })
   )
 
-  it.effect.each(rows)("E1: %i %s is the same for a query", ([status, name, tag, calls]) =>
-    Effect.gen(function*() {
-      const run = yield* against(() => Server.fault(status, name, "x"), (client) => client.activity("A-1"))
-      expect([errorOf(run.exit)._tag, run.gets]).toEqual([tag, calls])
-    }))
+  it.effect.each(rows)(
+    "E1: %i %s is the same for a query",
+    ([status, name, tag, calls]) =>
+      Effect.gen(function*() {
+        const run = yield* against(
+          () => Server.fault(status, name, "x"),
+          (client) => client.activity("A-1")
+        )
+        expect([errorOf(run.exit)._tag, run.gets]).toEqual([tag, calls])
+      })
+  )
 
   it.effect("E5: HTML, an empty body and a body that breaks off: the status decides", () =>
     Effect.gen(function*() {
@@ -228,7 +257,8 @@ describe("FieldActivities: error codes, over real HTTP", () => {
       ]
       const found = yield* Effect.forEach(
         faults,
-        (fault) => Effect.map(against(Server.submissions(() => fault), submit), ({ exit }) => errorOf(exit))
+        (fault) =>
+          Effect.map(against(Server.submissions(() => fault), submit), ({ exit }) => errorOf(exit))
       )
       expect(found.map(({ _tag, code }) => [_tag, code])).toEqual([
         ["Policy", undefined],
@@ -240,15 +270,23 @@ describe("FieldActivities: error codes, over real HTTP", () => {
   it("E5: the schema of the body is the document's", () => {
     const body = { statusCode: 401, error: "Unauthorized", message: "API key missing or invalid" }
     expect(Schema.decodeUnknownSync(FieldActivities.ErrorBody)(body)).toEqual(body)
-    expect(() => Schema.decodeUnknownSync(FieldActivities.ErrorBody)({ ...body, statusCode: "401" })).toThrow()
+    expect(() =>
+      Schema.decodeUnknownSync(FieldActivities.ErrorBody)({ ...body, statusCode: "401" })
+    ).toThrow()
   })
 
   it.effect("E8: the body of an error can be stored: in its three fields, and as it came", () =>
     Effect.gen(function*() {
-      const { exit } = yield* against(undisturbed, (client) => Effect.zipRight(submit(client), submit(client)))
+      const { exit } = yield* against(
+        undisturbed,
+        (client) => Effect.zipRight(submit(client), submit(client))
+      )
       const body = { statusCode: 409, error: "Conflict", message: "Activity already has a result" }
       expect(FieldActivities.errorObject(errorOf(exit))).toEqual(Option.some(body))
-      const raw = Option.map(ApiError.rawBody(errorOf(exit)), (bytes) => JSON.parse(new TextDecoder().decode(bytes)))
+      const raw = Option.map(
+        ApiError.rawBody(errorOf(exit)),
+        (bytes) => JSON.parse(new TextDecoder().decode(bytes))
+      )
       expect(raw).toEqual(Option.some(body))
     }))
 
@@ -262,7 +300,10 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
   it.effect("a result is registered with one request, after one for the result types", () =>
     Effect.gen(function*() {
       const run = yield* against(undisturbed, submit)
-      expect([Exit.isSuccess(run.exit), run.gets, run.posts, run.results]).toEqual([true, 1, 1, [["A-1", "SOLD"]]])
+      expect([Exit.isSuccess(run.exit), run.gets, run.posts, run.results]).toEqual([true, 1, 1, [[
+        "A-1",
+        "SOLD"
+      ]]])
     }))
 
   it.effect.each(
@@ -304,7 +345,11 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
       const { exit, gets } = yield* against(undisturbed, (client) => client.activity("A-1"), {
         apiKey: Redacted.make(key)
       })
-      expect([errorOf(exit)._tag, errorOf(exit).code, gets]).toEqual(["Auth", "malformed_api_key", 0])
+      expect([errorOf(exit)._tag, errorOf(exit).code, gets]).toEqual([
+        "Auth",
+        "malformed_api_key",
+        0
+      ])
       expect(FieldActivities.diagnose401(Redacted.make(key))[0]).toMatch(/formatting error/)
     }))
 
@@ -313,13 +358,14 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
       const { exit, posts, results } = yield* against(undisturbed, submit, {
         apiKey: Redacted.make(Server.keys.viewOnly)
       })
-      expect([errorOf(exit)._tag, errorOf(exit).message, errorOf(exit).method, posts, results]).toEqual([
-        "Policy",
-        "Insufficient permissions",
-        "POST",
-        1,
-        []
-      ])
+      expect([errorOf(exit)._tag, errorOf(exit).message, errorOf(exit).method, posts, results])
+        .toEqual([
+          "Policy",
+          "Insufficient permissions",
+          "POST",
+          1,
+          []
+        ])
     }))
 
   it.effect("403: a key that may only submit cannot look, not even for the result types", () =>
@@ -352,43 +398,61 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
     ["a missing status", /required/, { status: undefined }],
     ["a missing task_result.result", /required/, { task_result: {} }],
     ["an invalid result code", /valid result type code/, { task_result: { result: "GONE" } }],
-    ["a missing future_scheduled_at", /future_scheduled_at is required/, { task_result: { result: "RESCHEDULED" } }],
+    ["a missing future_scheduled_at", /future_scheduled_at is required/, {
+      task_result: { result: "RESCHEDULED" }
+    }],
     ["a date that is not ISO 8601", /ISO 8601/, { occurred_at: "01.03.2026" }]
   ]
 
-  it.effect.each(wrong)("400: %s is refused before it is sent", ([, , changes]) =>
-    Effect.gen(function*() {
-      // As a program without types would send it.
-      const body: FieldActivities.ActivityResult = JSON.parse(JSON.stringify({ ...result, ...changes }))
-      const { exit, posts } = yield* against(undisturbed, (client) => client.submitResult("A-1", body))
-      const error = errorOf(exit)
-      expect([error._tag, error._tag === "Validation" && error.issues.length, error.code, posts]).toEqual([
-        "Validation",
-        1,
-        "invalid_result",
-        0
-      ])
-    }))
-
-  it.effect.each(wrong)("400: %s would be refused by the API, too", ([, message, changes]) =>
-    Effect.gen(function*() {
-      const api = yield* Server.make()
-      const body = JSON.stringify({ ...result, ...changes })
-      const headers = { "x-api-key": Server.apiKey, "content-type": "application/json" }
-      const answer: { statusCode: number; message: string } = yield* Effect.promise(() =>
-        fetch(`${api.url}/v1/activities/A-1/result`, { method: "POST", body, headers }).then((response) =>
-          response.json()
+  it.effect.each(wrong)(
+    "400: %s is refused before it is sent",
+    ([, , changes]) =>
+      Effect.gen(function*() {
+        // As a program without types would send it.
+        const body: FieldActivities.ActivityResult = JSON.parse(
+          JSON.stringify({ ...result, ...changes })
         )
-      )
-      expect([answer.statusCode, message.test(answer.message)]).toEqual([400, true])
-    }).pipe(Effect.scoped))
+        const { exit, posts } = yield* against(
+          undisturbed,
+          (client) => client.submitResult("A-1", body)
+        )
+        const error = errorOf(exit)
+        expect([error._tag, error._tag === "Validation" && error.issues.length, error.code, posts])
+          .toEqual([
+            "Validation",
+            1,
+            "invalid_result",
+            0
+          ])
+      })
+  )
+
+  it.effect.each(wrong)(
+    "400: %s would be refused by the API, too",
+    ([, message, changes]) =>
+      Effect.gen(function*() {
+        const api = yield* Server.make()
+        const body = JSON.stringify({ ...result, ...changes })
+        const headers = { "x-api-key": Server.apiKey, "content-type": "application/json" }
+        const answer: { statusCode: number; message: string } = yield* Effect.promise(() =>
+          fetch(`${api.url}/v1/activities/A-1/result`, { method: "POST", body, headers }).then((
+            response
+          ) => response.json())
+        )
+        expect([answer.statusCode, message.test(answer.message)]).toEqual([400, true])
+      }).pipe(Effect.scoped)
+  )
 
   it.effect("400: a result code that the API does not know any more is Validation, in its words", () =>
     Effect.gen(function*() {
       const body = { ...result, task_result: { result: "GONE" } }
-      const { exit, posts } = yield* against(undisturbed, (client) => client.submitResult("A-1", body), {
-        resultTypes: [{ code: "GONE", requires_future_scheduled_at: false }]
-      })
+      const { exit, posts } = yield* against(
+        undisturbed,
+        (client) => client.submitResult("A-1", body),
+        {
+          resultTypes: [{ code: "GONE", requires_future_scheduled_at: false }]
+        }
+      )
       expect([errorOf(exit)._tag, errorOf(exit).status, errorOf(exit).message, posts]).toEqual([
         "Validation",
         400,
@@ -400,8 +464,15 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
   it.effect("404: an activity_id that is not in the tenant", () =>
     Effect.gen(function*() {
       const query = yield* against(undisturbed, (client) => client.activity("A-77"))
-      const submission = yield* against(undisturbed, (client) => client.submitResult("A-77", result))
-      expect([query.exit, submission.exit].map(errorOf).map(({ _tag, endpoint, message }) => [_tag, endpoint, message]))
+      const submission = yield* against(
+        undisturbed,
+        (client) => client.submitResult("A-77", result)
+      )
+      expect(
+        [query.exit, submission.exit].map(errorOf).map((
+          { _tag, endpoint, message }
+        ) => [_tag, endpoint, message])
+      )
         .toEqual([
           ["NotFound", "/v1/activities/:id", "Activity not found"],
           ["NotFound", "/v1/activities/:id/result", "Activity not found"]
@@ -414,14 +485,22 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
         undisturbed,
         (client) => client.submitResult("A-1", { ...result, commerce_external_id: "SHOP-8" })
       )
-      expect([errorOf(exit)._tag, errorOf(exit).message, posts]).toEqual(["NotFound", "Commerce not found", 1])
+      expect([errorOf(exit)._tag, errorOf(exit).message, posts]).toEqual([
+        "NotFound",
+        "Commerce not found",
+        1
+      ])
     }))
 
   it.effect("an id is one segment of the path, and one that would leave it is not sent", () =>
     Effect.gen(function*() {
       const activities = ["a/b ?#%:id$&"]
-      const inside = yield* against(undisturbed, (client) => client.activity("a/b ?#%:id$&"), {}, { activities })
-      expect(Exit.map(inside.exit, ({ activity_id }) => activity_id)).toEqual(Exit.succeed("a/b ?#%:id$&"))
+      const inside = yield* against(undisturbed, (client) => client.activity("a/b ?#%:id$&"), {}, {
+        activities
+      })
+      expect(Exit.map(inside.exit, ({ activity_id }) => activity_id)).toEqual(
+        Exit.succeed("a/b ?#%:id$&")
+      )
       const outside = yield* Effect.forEach(Stray.strayIds, (id) =>
         Effect.all([
           against(undisturbed, (client) => client.activity(id)),
@@ -438,9 +517,9 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the result that is there already
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FieldActivities: hard_override, over real HTTP", () => {
   const overridden = { ...result, hard_override: true }
@@ -452,12 +531,13 @@ describe("FieldActivities: hard_override, over real HTTP", () => {
         undisturbed,
         (client) => Effect.zipRight(submit(client), client.submitResult("A-1", second))
       )
-      expect([errorOf(exit)._tag, FieldActivities.mayBeOurs(errorOf(exit)), bodies, results]).toEqual([
-        "Conflict",
-        false,
-        [result, second],
-        [["A-1", "SOLD"]]
-      ])
+      expect([errorOf(exit)._tag, FieldActivities.mayBeOurs(errorOf(exit)), bodies, results])
+        .toEqual([
+          "Conflict",
+          false,
+          [result, second],
+          [["A-1", "SOLD"]]
+        ])
     }))
 
   it.effect("409: it is overwritten by overrideResult, and by nothing else", () =>
@@ -493,7 +573,11 @@ describe("FieldActivities: hard_override, over real HTTP", () => {
     Effect.gen(function*() {
       const script = Server.submissions((nth) => nth < 2 ? fault : FlakyApi.none)
       const { bodies, exit } = yield* against(script, submit)
-      expect([errorOf(exit)._tag, bodies.length > 1, new Set(bodies.map((body) => JSON.stringify(body))).size]).toEqual(
+      expect([
+        errorOf(exit)._tag,
+        bodies.length > 1,
+        new Set(bodies.map((body) => JSON.stringify(body))).size
+      ]).toEqual(
         [
           "Conflict",
           true,
@@ -510,29 +594,38 @@ describe("FieldActivities: hard_override, over real HTTP", () => {
           submit(client),
           client.submitResult("A-1", { ...overridden, task_result: { result: "NOT_INTERESTED" } })
         ))
-      expect([errorOf(exit)._tag, JSON.stringify(bodies).includes("hard_override"), results]).toEqual([
-        "Conflict",
-        false,
-        [["A-1", "SOLD"]]
-      ])
+      expect([errorOf(exit)._tag, JSON.stringify(bodies).includes("hard_override"), results])
+        .toEqual([
+          "Conflict",
+          false,
+          [["A-1", "SOLD"]]
+        ])
     }))
 
   it.effect("409 after a repeat: the first attempt may have registered the result, and the error says so", () =>
     Effect.gen(function*() {
-      const script = Server.submissions((nth) => nth === 0 ? FlakyApi.reset({ when: "after" }) : FlakyApi.none)
+      const script = Server.submissions((nth) =>
+        nth === 0 ? FlakyApi.reset({ when: "after" }) : FlakyApi.none
+      )
       const { exit, posts, results } = yield* against(script, submit)
-      expect([errorOf(exit)._tag, FieldActivities.mayBeOurs(errorOf(exit)), posts, results]).toEqual([
-        "Conflict",
-        true,
-        2,
-        [["A-1", "SOLD"]]
-      ])
+      expect([errorOf(exit)._tag, FieldActivities.mayBeOurs(errorOf(exit)), posts, results])
+        .toEqual([
+          "Conflict",
+          true,
+          2,
+          [["A-1", "SOLD"]]
+        ])
     }))
 
   it.effect("overrideResult is repeated with its flag, and leaves one result", () =>
     Effect.gen(function*() {
-      const script = Server.submissions((nth) => nth === 0 ? FlakyApi.gatewayTimeout({ when: "after" }) : FlakyApi.none)
-      const { bodies, exit, results } = yield* against(script, (client) => client.overrideResult("A-1", result))
+      const script = Server.submissions((nth) =>
+        nth === 0 ? FlakyApi.gatewayTimeout({ when: "after" }) : FlakyApi.none
+      )
+      const { bodies, exit, results } = yield* against(
+        script,
+        (client) => client.overrideResult("A-1", result)
+      )
       expect([Exit.isSuccess(exit), bodies, results]).toEqual([
         true,
         [overridden, overridden],
@@ -551,28 +644,40 @@ describe("FieldActivities: hard_override, over real HTTP", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // retries and limits of time
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FieldActivities: retries, over real HTTP", () => {
   const { backoff } = FieldActivities.stages.retry
   const longest = (n: number) => Duration.toMillis(Backoff.envelope(backoff, n).max)
 
   it("the backoff is exponential: at most 500 ms, 1 s, 2 s and so on, and never more than 10 s", () => {
-    expect([0, 1, 2, 3, 4, 5, 50].map(longest)).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000])
+    expect([0, 1, 2, 3, 4, 5, 50].map(longest)).toEqual([
+      500,
+      1000,
+      2000,
+      4000,
+      8000,
+      10_000,
+      10_000
+    ])
   })
 
   it.effect.each([500, 502, 503, 504])(
     "R1: a %i is repeated three times, after waits within the backoff",
     (status) =>
       Effect.gen(function*() {
-        const { posts, waits } = yield* against(Server.submissions(() => FlakyApi.status(status)), submit)
-        expect([posts, waits.length, waits.map((wait, n) => wait >= 0 && wait <= longest(n))]).toEqual([
-          4,
-          3,
-          [true, true, true]
-        ])
+        const { posts, waits } = yield* against(
+          Server.submissions(() => FlakyApi.status(status)),
+          submit
+        )
+        expect([posts, waits.length, waits.map((wait, n) => wait >= 0 && wait <= longest(n))])
+          .toEqual([
+            4,
+            3,
+            [true, true, true]
+          ])
       })
   )
 
@@ -593,22 +698,36 @@ describe("FieldActivities: retries, over real HTTP", () => {
     Effect.gen(function*() {
       const posts = yield* Effect.forEach(
         [501, 505],
-        (status) => Effect.map(against(Server.submissions(() => FlakyApi.status(status)), submit), ({ posts }) => posts)
+        (status) =>
+          Effect.map(
+            against(Server.submissions(() => FlakyApi.status(status)), submit),
+            ({ posts }) => posts
+          )
       )
       expect(posts).toEqual([1, 1])
     }))
 
   it.effect("E12: a 429, which the document does not mention, is repeated, and not before Retry-After", () =>
     Effect.gen(function*() {
-      const script = Server.submissions((nth) => nth === 0 ? FlakyApi.rateLimited({ retryAfter: 7 }) : FlakyApi.none)
+      const script = Server.submissions((nth) =>
+        nth === 0 ? FlakyApi.rateLimited({ retryAfter: 7 }) : FlakyApi.none
+      )
       const { exit, posts, waits: [wait = 0] } = yield* against(script, submit)
-      expect([Exit.isSuccess(exit), posts, wait >= 7000, wait <= 7500]).toEqual([true, 2, true, true])
+      expect([Exit.isSuccess(exit), posts, wait >= 7000, wait <= 7500]).toEqual([
+        true,
+        2,
+        true,
+        true
+      ])
     }))
 
   it.effect("a result that met two failures is registered once", () =>
     Effect.gen(function*() {
       const faults = [FlakyApi.unavailable(), FlakyApi.reset()]
-      const { bodies, exit, posts } = yield* against(Server.submissions((nth) => faults[nth] ?? FlakyApi.none), submit)
+      const { bodies, exit, posts } = yield* against(
+        Server.submissions((nth) => faults[nth] ?? FlakyApi.none),
+        submit
+      )
       expect([Exit.isSuccess(exit), posts, bodies]).toEqual([true, 3, [result]])
     }))
 
@@ -617,12 +736,17 @@ describe("FieldActivities: retries, over real HTTP", () => {
       const { exit, gets } = yield* against(
         () => FlakyApi.unavailable(),
         (client) =>
-          Effect.zipRight(Effect.forEach(Array(10), () => Effect.ignore(client.activity("A-1"))), submit(client))
+          Effect.zipRight(
+            Effect.forEach(Array(10), () => Effect.ignore(client.activity("A-1"))),
+            submit(client)
+          )
       )
       expect([failure(exit)._tag, gets, FieldActivities.userMessage(failure(exit))]).toEqual([
         "CircuitOpen",
         10,
-        expect.stringMatching(/^The visit service is not available at the moment\. Please try again/)
+        expect.stringMatching(
+          /^The visit service is not available at the moment\. Please try again/
+        )
       ])
     }))
 
@@ -634,7 +758,10 @@ describe("FieldActivities: retries, over real HTTP", () => {
       const pipeline = yield* Pipeline.make({ operation: Operation.idempotent, retry })
       const client = yield* FieldActivities.make({ baseUrl: api.url, apiKey, pipeline })
       const error = yield* Effect.flip(client.submitResult("A-1", result))
-      expect([error._tag, error._tag === "Network" && [error.sent, error.attempts]]).toEqual(["Network", ["no", 3]])
+      expect([error._tag, error._tag === "Network" && [error.sent, error.attempts]]).toEqual([
+        "Network",
+        ["no", 3]
+      ])
       expect(FieldActivities.userMessage(error, { locale: "de" })).toBe(
         "Der Besuchsdienst war nicht erreichbar. Bitte versuchen Sie es gleich noch einmal."
       )
@@ -655,13 +782,14 @@ describe("FieldActivities: limits of time", () => {
       // The waits are drawn; their fractions of a nanosecond are rounded up.
       yield* TestClock.adjust("2 millis")
       const error = failure(yield* Fiber.join(fiber))
-      expect([first, second, early, calls.length, error._tag === "Timeout" && error.deadline]).toEqual([
-        1,
-        2,
-        true,
-        3,
-        "total"
-      ])
+      expect([first, second, early, calls.length, error._tag === "Timeout" && error.deadline])
+        .toEqual([
+          1,
+          2,
+          true,
+          3,
+          "total"
+        ])
       expect(FieldActivities.userMessage(error)).toBe(
         "The visit service is taking longer than usual. Please try again in a moment."
       )
@@ -675,10 +803,16 @@ describe("FieldActivities: limits of time", () => {
         Effect.zip(Clock.currentTimeMillis),
         Effect.fork
       )
-      for (let seconds = 0; seconds < 40; seconds++) yield* Effect.zipRight(turn, TestClock.adjust("1 second"))
+      for (let seconds = 0; seconds < 40; seconds++) {
+        yield* Effect.zipRight(turn, TestClock.adjust("1 second"))
+      }
       const [exit, endedAt] = yield* Fiber.join(fiber)
       // The waits are drawn; their fractions of a nanosecond are rounded up.
-      expect([calls.length, failure(exit)._tag, Math.floor(endedAt)]).toEqual([3, "Timeout", 30_000])
+      expect([calls.length, failure(exit)._tag, Math.floor(endedAt)]).toEqual([
+        3,
+        "Timeout",
+        30_000
+      ])
     }))
 
   it.effect("the body of a result that is registered does not: the head has said so", () =>
@@ -696,7 +830,8 @@ describe("FieldActivities: limits of time", () => {
     "E7: the answer to a query that is %s is an attempt that failed",
     ([, fault]) =>
       Effect.gen(function*() {
-        const { exit, gets } = yield* against(FlakyApi.sequence([fault]), (client) => client.activity("A-1"))
+        const { exit, gets } = yield* against(FlakyApi.sequence([fault]), (client) =>
+          client.activity("A-1"))
         expect([Exit.isSuccess(exit), gets]).toEqual([true, 2])
       })
   )
@@ -720,7 +855,10 @@ describe("FieldActivities: interruption", () => {
     Effect.gen(function*() {
       const { layer } = yield* virtualHttp
       const api = yield* Server.make({ script: Server.submissions(() => FlakyApi.serverError()) })
-      const client = yield* Effect.provide(FieldActivities.make({ baseUrl: api.url, apiKey }), layer)
+      const client = yield* Effect.provide(
+        FieldActivities.make({ baseUrl: api.url, apiKey }),
+        layer
+      )
       const fiber = yield* Effect.fork(submit(client))
       while ((yield* api.posts) === 0) yield* turn
       const exit = yield* Fiber.interrupt(fiber)
@@ -731,7 +869,9 @@ describe("FieldActivities: interruption", () => {
   it.effect("R12: during a request it ends the call, and the request with it", () =>
     Effect.gen(function*() {
       let ended = 0
-      const { calls, client } = answering(() => Effect.onInterrupt(Effect.never, () => Effect.sync(() => ended++)))
+      const { calls, client } = answering(() =>
+        Effect.onInterrupt(Effect.never, () => Effect.sync(() => ended++))
+      )
       const fiber = yield* Effect.fork((yield* client).submitResult("A-1", result))
       yield* TestClock.adjust("1 second")
       const exit = yield* Fiber.interrupt(fiber)
@@ -741,26 +881,37 @@ describe("FieldActivities: interruption", () => {
 
   it.effect("R12: while the result types are asked for, it is not kept: whoever comes next asks again", () =>
     Effect.gen(function*() {
-      const script: FlakyApi.Script = ({ index }) => index === 0 ? FlakyApi.serverError() : FlakyApi.none
+      const script: FlakyApi.Script = ({ index }) =>
+        index === 0 ? FlakyApi.serverError() : FlakyApi.none
       const { layer } = yield* virtualHttp
       const api = yield* Server.make({ script })
-      const client = yield* Effect.provide(FieldActivities.make({ baseUrl: api.url, apiKey }), layer)
+      const client = yield* Effect.provide(
+        FieldActivities.make({ baseUrl: api.url, apiKey }),
+        layer
+      )
       const first = yield* Effect.fork(submit(client))
       while ((yield* api.gets) === 0) yield* turn
       const waiting = yield* Effect.fork(submit(client))
       yield* Effect.yieldNow()
       const interrupted = yield* Fiber.interrupt(first)
       yield* Fiber.join(waiting)
-      expect([Exit.isInterrupted(interrupted), yield* api.gets, yield* api.posts]).toEqual([true, 2, 1])
+      expect([Exit.isInterrupted(interrupted), yield* api.gets, yield* api.posts]).toEqual([
+        true,
+        2,
+        1
+      ])
     }).pipe(Effect.scoped))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // validation
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FieldActivities.validate", () => {
-  const task = (changes: object) => ({ ...result, task_result: { result: "RESCHEDULED", ...changes } })
+  const task = (changes: object) => ({
+    ...result,
+    task_result: { result: "RESCHEDULED", ...changes }
+  })
   const next = "task_result.future_scheduled_at"
 
   it.each<readonly [string, unknown, ReadonlyArray<string>]>([
@@ -775,18 +926,32 @@ describe("FieldActivities.validate", () => {
       { commerce_external_id: "", occurred_at: " ", status: "\t", task_result: { result: "" } },
       ["commerce_external_id", "occurred_at", "status", "task_result.result"]
     ],
-    ["no commerce_external_id", { ...result, commerce_external_id: undefined }, ["commerce_external_id"]],
+    ["no commerce_external_id", { ...result, commerce_external_id: undefined }, [
+      "commerce_external_id"
+    ]],
     ["no occurred_at", { ...result, occurred_at: null }, ["occurred_at"]],
     ["no status", { ...result, status: undefined }, ["status"]],
     ["no task_result", { ...result, task_result: undefined }, ["task_result.result"]],
     ["no task_result.result", { ...result, task_result: {} }, ["task_result.result"]],
     ["a number for a text", { ...result, commerce_external_id: 7 }, ["commerce_external_id"]],
-    ["an invalid result code", { ...result, task_result: { result: "GONE" } }, ["task_result.result"]],
-    ["a result code in other letters", { ...result, task_result: { result: "sold" } }, ["task_result.result"]],
+    ["an invalid result code", { ...result, task_result: { result: "GONE" } }, [
+      "task_result.result"
+    ]],
+    ["a result code in other letters", { ...result, task_result: { result: "sold" } }, [
+      "task_result.result"
+    ]],
     ["no date where the type asks for one", task({}), [next]],
     ["a blank date where the type asks for one", task({ future_scheduled_at: " " }), [next]],
-    ["a date where the type asks for one", task({ future_scheduled_at: "2026-04-01T09:00:00+02:00" }), []],
-    ["a wrong date where the type asks for none", task({ result: "SOLD", future_scheduled_at: "soon" }), [next]],
+    [
+      "a date where the type asks for one",
+      task({ future_scheduled_at: "2026-04-01T09:00:00+02:00" }),
+      []
+    ],
+    [
+      "a wrong date where the type asks for none",
+      task({ result: "SOLD", future_scheduled_at: "soon" }),
+      [next]
+    ],
     ["no date where the type asks for none", task({ result: "NOT_INTERESTED" }), []]
   ])("%s", (_, input, paths) => {
     expect(FieldActivities.validate(input, types).map(({ path }) => path)).toEqual(paths)
@@ -830,11 +995,17 @@ describe("FieldActivities.validate", () => {
   })
 
   it("what a program writes as ISO 8601 is ISO 8601", () => {
-    const dates = fc.date({ min: new Date(0), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true })
+    const dates = fc.date({
+      min: new Date(0),
+      max: new Date("9999-12-31T23:59:59.999Z"),
+      noInvalidDate: true
+    })
     fc.assert(
       fc.property(
         dates,
-        (date) => FieldActivities.validate({ ...result, occurred_at: date.toISOString() }, types).length === 0
+        (date) =>
+          FieldActivities.validate({ ...result, occurred_at: date.toISOString() }, types).length ===
+            0
       ),
       { numRuns: 500 }
     )
@@ -874,7 +1045,11 @@ describe("FieldActivities: the result types, over real HTTP", () => {
         ({ index }) => index === 0 ? FlakyApi.status(404) : FlakyApi.none,
         (client) => Effect.zip(Effect.flip(submit(client)), submit(client))
       )
-      expect([Exit.map(exit, ([error]) => error._tag), gets, posts]).toEqual([Exit.succeed("NotFound"), 2, 1])
+      expect([Exit.map(exit, ([error]) => error._tag), gets, posts]).toEqual([
+        Exit.succeed("NotFound"),
+        2,
+        1
+      ])
     }))
 
   it.effect("those that say nothing of a further visit ask for none", () =>
@@ -886,10 +1061,17 @@ describe("FieldActivities: the result types, over real HTTP", () => {
   it.effect("a time to live that is none is refused when the client is made", () =>
     Effect.gen(function*() {
       const { layer } = yield* virtualHttp
-      const exit = yield* FieldActivities.make({ baseUrl: "https://field.test", apiKey, resultTypesTimeToLive: 0 })
+      const exit = yield* FieldActivities.make({
+        baseUrl: "https://field.test",
+        apiKey,
+        resultTypesTimeToLive: 0
+      })
         .pipe(Effect.provide(layer), Effect.exit)
       expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
-        expect.objectContaining({ name: "RangeError", message: expect.stringMatching(/^resultTypesTimeToLive should/) })
+        expect.objectContaining({
+          name: "RangeError",
+          message: expect.stringMatching(/^resultTypesTimeToLive should/)
+        })
       )
     }))
 
@@ -898,7 +1080,11 @@ describe("FieldActivities: the result types, over real HTTP", () => {
     (name) =>
       Effect.gen(function*() {
         const { layer } = yield* virtualHttp
-        const exit = yield* FieldActivities.make({ baseUrl: "https://field.test", apiKey, paths: { [name]: " " } })
+        const exit = yield* FieldActivities.make({
+          baseUrl: "https://field.test",
+          apiKey,
+          paths: { [name]: " " }
+        })
           .pipe(Effect.provide(layer), Effect.exit)
         expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
           new RangeError(`paths.${name} should be a path, got " "`)
@@ -914,7 +1100,10 @@ describe("FieldActivities: the result types, over real HTTP", () => {
     }))
 
   it("the defaults are those that are documented", () => {
-    expect([FieldActivities.defaults.paths, Duration.toMinutes(FieldActivities.defaults.resultTypesTimeToLive)])
+    expect([
+      FieldActivities.defaults.paths,
+      Duration.toMinutes(FieldActivities.defaults.resultTypesTimeToLive)
+    ])
       .toEqual([
         {
           resultTypes: "/v1/configurations/result-types",
@@ -926,16 +1115,21 @@ describe("FieldActivities: the result types, over real HTTP", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // help
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FieldActivities: diagnostics", () => {
   it("401: the causes of the document, those first that show in the key", () => {
-    const unseen = ["The key was revoked from the administration panel", "The key has passed its expiration date"]
+    const unseen = [
+      "The key was revoked from the administration panel",
+      "The key has passed its expiration date"
+    ]
     const malformed = ["The key has a formatting error: spaces or extra characters", ...unseen]
     const causesOf = (key: string) => FieldActivities.diagnose401(Redacted.make(key))
-    expect(FieldActivities.diagnose401(undefined)).toEqual(["The x-api-key header is not present in the request"])
+    expect(FieldActivities.diagnose401(undefined)).toEqual([
+      "The x-api-key header is not present in the request"
+    ])
     expect(["", "key", " key", "key ", "k ey", "key\n", "kéy"].map(causesOf)).toEqual([
       ["The x-api-key header is not present in the request"],
       unseen,
@@ -957,27 +1151,45 @@ describe("FieldActivities: diagnostics", () => {
 
   it("docs/field-activities.md shows the rows and the routes that the code has", () => {
     const cells = (line: string) => line.split("|").map((cell) => cell.trim())
-    const document = fs.readFileSync(new URL("../../docs/field-activities.md", import.meta.url), "utf8")
+    const document = fs.readFileSync(
+      new URL("../../docs/field-activities.md", import.meta.url),
+      "utf8"
+    )
     const lines = document.split("\n").map(cells)
-    const isRow = ([, status, tag]: ReadonlyArray<string>) => /^`\d{3}`$/.test(status ?? "") && /^[A-Z]/.test(tag ?? "")
+    const isRow = ([, status, tag]: ReadonlyArray<string>) =>
+      /^`\d{3}`$/.test(status ?? "") && /^[A-Z]/.test(tag ?? "")
     const shown = lines.filter(isRow)
     const printed = Playbook.markdown(FieldActivities.playbook).split("\n").map(cells)
     expect(shown.map(([, status]) => status).join()).toBe("`400`,`401`,`403`,`404`,`409`,`500`")
-    expect(shown).toEqual(printed.filter(([, status]) => shown.some(([, other]) => other === status)))
+    expect(shown).toEqual(
+      printed.filter(([, status]) => shown.some(([, other]) => other === status))
+    )
 
-    const names = ["validation-errors", "unauthorized", "forbidden", "not-found", "duplicates", "server-errors"]
+    const names = [
+      "validation-errors",
+      "unauthorized",
+      "forbidden",
+      "not-found",
+      "duplicates",
+      "server-errors"
+    ]
     const routes = lines.flatMap(([, , name, route]) =>
       names.some((rule) => name === `\`${rule}\``) ? [[name, route]] : []
     )
     expect(routes).toEqual(
-      names.map((name) => [`\`${name}\``, FieldActivities.incidentRules.find((rule) => rule.name === name)?.route])
+      names.map((
+        name
+      ) => [`\`${name}\``, FieldActivities.incidentRules.find((rule) => rule.name === name)?.route])
     )
   })
 
   it("T8: a locale without sentences of its own is answered in general ones", () => {
     const error = new ApiError.Conflict({ message: "SENTINEL", status: 409 })
     const texts = ["fr", "xx"].map((locale) => FieldActivities.userMessage(error, { locale }))
-    expect(texts).toEqual(["Ceci a déjà été envoyé.", "A result for this visit has been registered already."])
+    expect(texts).toEqual([
+      "Ceci a déjà été envoyé.",
+      "A result for this visit has been registered already."
+    ])
   })
 
   it("T8: what the document does not mention has its sentences, too, without a word of the API", () => {
@@ -988,7 +1200,8 @@ describe("FieldActivities: diagnostics", () => {
       new ApiError.Timeout({ message, deadline: "total" }),
       new ApiError.Network({ message, sent: "no" })
     ]
-    const inLocale = (locale: string) => errors.map((error) => FieldActivities.userMessage(error, { locale }))
+    const inLocale = (locale: string) =>
+      errors.map((error) => FieldActivities.userMessage(error, { locale }))
     expect([inLocale("en"), inLocale("de")]).toEqual([
       [
         "The visit service is busy. Please try again in 30 seconds.",
@@ -1008,7 +1221,9 @@ describe("FieldActivities: diagnostics", () => {
   it.effect("T4: fields to log, over real HTTP", () =>
     Effect.gen(function*() {
       const headers = { "x-request-id": "req-7" }
-      const script = Server.submissions(() => Server.fault(503, "Service Unavailable", "SENTINEL", { headers }))
+      const script = Server.submissions(() =>
+        Server.fault(503, "Service Unavailable", "SENTINEL", { headers })
+      )
       const { exit } = yield* against(script, submit)
       const context = { environment: "production", tenantId: "acme" }
       const fields = FieldActivities.logFields(errorOf(exit), context)
@@ -1030,29 +1245,43 @@ describe("FieldActivities: diagnostics", () => {
 
 describe("FieldActivities: incidents, over real HTTP", () => {
   const routes: ReadonlyArray<readonly [status: number, name: string, words: RegExp]> = [
-    [400, "validation-errors", /format of the body, data types, required fields and valid result codes/],
+    [
+      400,
+      "validation-errors",
+      /format of the body, data types, required fields and valid result codes/
+    ],
     [401, "unauthorized", /x-api-key header is present and that the key has not been revoked/],
     [
       403,
       "forbidden",
       /VIEW_ACTIVITIES for queries, SUBMIT_ACTIVITY_RESULT for submitting results.*tenant administrator/
     ],
-    [404, "not-found", /activity_id, commerce_external_id or other identifier exists in the tenant/],
+    [
+      404,
+      "not-found",
+      /activity_id, commerce_external_id or other identifier exists in the tenant/
+    ],
     [409, "duplicates", /hard_override: true only to overwrite the existing result/],
     [500, "server-errors", /exponential backoff/],
     [504, "server-errors", /exponential backoff/]
   ]
 
   /** A detector, and what it has raised. */
-  const watching = Effect.map(Incident.make({ rules: FieldActivities.incidentRules }), (detector) => {
-    const raised: Array<Incident.Incident> = []
-    const seeing: Incident.Detector = {
-      ...detector,
-      observe: (integration, exit) =>
-        Effect.tap(detector.observe(integration, exit), (found) => Effect.sync(() => raised.push(...found)))
+  const watching = Effect.map(
+    Incident.make({ rules: FieldActivities.incidentRules }),
+    (detector) => {
+      const raised: Array<Incident.Incident> = []
+      const seeing: Incident.Detector = {
+        ...detector,
+        observe: (integration, exit) =>
+          Effect.tap(
+            detector.observe(integration, exit),
+            (found) => Effect.sync(() => raised.push(...found))
+          )
+      }
+      return { raised, detector: seeing }
     }
-    return { raised, detector: seeing }
-  })
+  )
 
   it.effect.each(routes)(
     "repeated %i: one incident, %s, with the document's solution as its route",
@@ -1065,8 +1294,13 @@ describe("FieldActivities: incidents, over real HTTP", () => {
           (client) => Effect.forEach(Array(30), () => Effect.ignore(submit(client))),
           { detector, pipeline }
         )
-        expect([posts, raised.map(({ name }) => name), words.test(raised[0]?.route ?? "")]).toEqual([30, [name], true])
-        expect(raised[0]).toMatchObject({ integration: "field-activities", endpoint: "/v1/activities/:id/result" })
+        expect([posts, raised.map(({ name }) => name), words.test(raised[0]?.route ?? "")]).toEqual(
+          [30, [name], true]
+        )
+        expect(raised[0]).toMatchObject({
+          integration: "field-activities",
+          endpoint: "/v1/activities/:id/result"
+        })
         expect(Playbook.lookup(FieldActivities.playbook, status).alert).toBe(raised[0]?.route)
       })
   )
@@ -1074,8 +1308,10 @@ describe("FieldActivities: incidents, over real HTTP", () => {
   it.effect("a few failures among many calls are none", () =>
     Effect.gen(function*() {
       const { detector, raised } = yield* watching
-      const script: FlakyApi.Script = ({ index }) => index % 10 === 9 ? FlakyApi.status(404) : FlakyApi.none
-      yield* against(script, (client) => Effect.forEach(Array(40), () => Effect.ignore(client.activity("A-1"))), {
+      const script: FlakyApi.Script = ({ index }) =>
+        index % 10 === 9 ? FlakyApi.status(404) : FlakyApi.none
+      yield* against(script, (client) =>
+        Effect.forEach(Array(40), () => Effect.ignore(client.activity("A-1"))), {
         detector
       })
       expect(raised).toEqual([])
@@ -1083,7 +1319,11 @@ describe("FieldActivities: incidents, over real HTTP", () => {
 
   it("the rules can be used by a detector, and none is about polling", () => {
     const names = FieldActivities.incidentRules.map(({ name }) => name)
-    expect([new Set(names).size, names.includes("polling-timeouts"), names.includes("rate-limited")]).toEqual([
+    expect([
+      new Set(names).size,
+      names.includes("polling-timeouts"),
+      names.includes("rate-limited")
+    ]).toEqual([
       names.length,
       false,
       true
@@ -1091,12 +1331,14 @@ describe("FieldActivities: incidents, over real HTTP", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // secrets
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("FieldActivities: what is never shown (T1, T2)", () => {
-  const said = `${Server.apiKey} | x-api-key: ${Server.apiKey} | "${encodeURIComponent(Server.apiKey)}"`
+  const said = `${Server.apiKey} | x-api-key: ${Server.apiKey} | "${
+    encodeURIComponent(Server.apiKey)
+  }"`
   const metrics = Effect.map(Metric.snapshot, (pairs) => inspect(pairs, { depth: null }))
 
   /** Everything that could be printed of a call, the metrics included. */
@@ -1122,13 +1364,26 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
       [
         `a ${status}`,
         FlakyApi.status(status, {
-          body: JSON.stringify({ statusCode: status, error: said, message: said, request_id: said }),
-          headers: { "content-type": "application/json", "x-request-id": said, server: said, "retry-after": "0" }
+          body: JSON.stringify({
+            statusCode: status,
+            error: said,
+            message: said,
+            request_id: said
+          }),
+          headers: {
+            "content-type": "application/json",
+            "x-request-id": said,
+            server: said,
+            "retry-after": "0"
+          }
         })
       ] as const
     ),
     ["HTML", FlakyApi.htmlPage(502, { body: said })],
-    ["a success that cannot be read", FlakyApi.status(200, { body: JSON.stringify({ [said]: said }) })],
+    [
+      "a success that cannot be read",
+      FlakyApi.status(200, { body: JSON.stringify({ [said]: said }) })
+    ],
     ["a success that is no JSON", FlakyApi.status(200, { body: `${said} {` })],
     ["a reset", FlakyApi.reset()]
   ]
@@ -1140,7 +1395,10 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
         const api = yield* Server.make({ script: () => fault })
         const client = yield* clientOf(api.url, Server.apiKey)
         const texts = yield* Effect.map(
-          Effect.all([printed(client.activity("A-1")), printed(client.submitResult("A-1", result))]),
+          Effect.all([
+            printed(client.activity("A-1")),
+            printed(client.submitResult("A-1", result))
+          ]),
           (texts) => texts.flat()
         )
         expect(texts.length).toBeGreaterThan(40)
@@ -1158,10 +1416,15 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
     ["an accent", "SENTINEL-malformed-é"],
     ["quotes", "\"SENTINEL-malformed\""]
   ]
-  const clients = [["undici", NodeHttpClient.layerUndici], ["fetch", FetchHttpClient.layer]] as const
+  const clients = [["undici", NodeHttpClient.layerUndici], [
+    "fetch",
+    FetchHttpClient.layer
+  ]] as const
 
   it.live.each(
-    malformed.flatMap(([name, key]) => clients.map(([client, layer]) => [name, client, key, layer] as const))
+    malformed.flatMap(([name, key]) =>
+      clients.map(([client, layer]) => [name, client, key, layer] as const)
+    )
   )(
     "T1: a key with %s, over %s: it is Auth, and in nothing that is printed",
     ([, , key, layer]) =>
@@ -1170,7 +1433,11 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
         const client = yield* clientOf(api.url, key)
         const texts = yield* printed(client.activity("A-1"))
         const error = yield* Effect.flip(client.activity("A-1"))
-        expect([error._tag, texts.length > 20, leaks(texts, "SENTINEL-malformed")]).toEqual(["Auth", true, []])
+        expect([error._tag, texts.length > 20, leaks(texts, "SENTINEL-malformed")]).toEqual([
+          "Auth",
+          true,
+          []
+        ])
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
@@ -1181,7 +1448,9 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
         const api = yield* FlakyApi.make({ app: Stray.tellTale })
         const client = yield* clientOf(api.url, key)
         const error = yield* Effect.flip(client.activity("A-1"))
-        expect(ApiError.isApiError(error) && error.message).toBe("not a key: <redacted>, <redacted>")
+        expect(ApiError.isApiError(error) && error.message).toBe(
+          "not a key: <redacted>, <redacted>"
+        )
         expect(leaks(yield* printed(client.activity("A-1")), Stray.key)).toEqual([])
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
@@ -1196,7 +1465,10 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
           [client.activity("A-1"), client.submitResult("A-1", result)],
           (call) => Effect.flip<unknown, unknown, never>(call)
         )
-        expect([errors.map((error) => ApiError.isApiError(error) && [error.code, error.endpoint]), http.requests()])
+        expect([
+          errors.map((error) => ApiError.isApiError(error) && [error.code, error.endpoint]),
+          http.requests()
+        ])
           .toEqual([
             [
               ["malformed_api_key", "/v1/activities/:id"],
@@ -1224,14 +1496,25 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
       const count = Effect.map(metrics, (text) => text.split(integration).length - 1)
       yield* against(Server.submissions(() => FlakyApi.serverError()), submit)
       const before = yield* count
-      yield* against(Server.submissions(() => FlakyApi.serverError()), submit, { telemetry: { integration } })
-      expect([before, (yield* count) > 0, leaks([yield* metrics], Server.apiKey, "A-1")]).toEqual([0, true, []])
+      yield* against(Server.submissions(() => FlakyApi.serverError()), submit, {
+        telemetry: { integration }
+      })
+      expect([before, (yield* count) > 0, leaks([yield* metrics], Server.apiKey, "A-1")]).toEqual([
+        0,
+        true,
+        []
+      ])
     }))
 
   it.live("T1: nor in the client itself", () =>
     Effect.gen(function*() {
       const client = yield* clientOf("http://127.0.0.1:1", Server.apiKey)
-      expect(leaks([inspect(client, { depth: null, showHidden: true }), JSON.stringify(client)], Server.apiKey))
+      expect(
+        leaks(
+          [inspect(client, { depth: null, showHidden: true }), JSON.stringify(client)],
+          Server.apiKey
+        )
+      )
         .toEqual([])
     }).pipe(live))
 })

@@ -1,7 +1,19 @@
 import { HttpClient } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Metric, Option, Random, Redacted, TestClock } from "effect"
+import {
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Metric,
+  Option,
+  Random,
+  Redacted,
+  TestClock
+} from "effect"
 import {
   ApiError,
   Backoff,
@@ -26,7 +38,10 @@ const live = Effect.provide(NodeHttpClient.layerUndici)
 
 const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
   if (Exit.isSuccess(exit)) throw new Error(`succeeded: ${JSON.stringify(exit.value)}`)
-  return Option.getOrThrowWith(Cause.failureOption(exit.cause), () => new Error(Cause.pretty(exit.cause)))
+  return Option.getOrThrowWith(
+    Cause.failureOption(exit.cause),
+    () => new Error(Cause.pretty(exit.cause))
+  )
 }
 
 type Client = Messaging.Messaging
@@ -54,7 +69,10 @@ const against = <A, E>(
   Effect.gen(function*() {
     const { layer, run } = yield* virtualHttp
     const api = yield* Server.make(server)
-    const client = yield* Effect.provide(Messaging.make({ baseUrl: api.url, apiKey, ...options }), layer)
+    const client = yield* Effect.provide(
+      Messaging.make({ baseUrl: api.url, apiKey, ...options }),
+      layer
+    )
     const { at, exit } = yield* run(use(client))
     const received = yield* api.received
     return {
@@ -63,7 +81,9 @@ const against = <A, E>(
       waits: waits(at),
       requests: received.length,
       paths: received.map(({ path }) => path),
-      keys: new Set(received.flatMap(({ key }) => Option.toArray(Option.map(key, Redacted.value)))).size,
+      keys: new Set(received.flatMap(({ key }) =>
+        Option.toArray(Option.map(key, Redacted.value))
+      )).size,
       records: api.records
     }
   }).pipe(Effect.scoped)
@@ -76,16 +96,21 @@ const halfway = Effect.withRandom(Random.fixed([0.5]))
 /** One turn of the event loop after another, until something has happened. */
 const turnsUntil = (happened: Effect.Effect<boolean>) =>
   Effect.gen(function*() {
-    while (!(yield* happened)) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    while (!(yield* happened)) {
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    }
   })
 
 const errorOf = (exit: Exit.Exit<unknown, Messaging.Failure>) => failure(exit) as ApiError.ApiError
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // status codes
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
-/** The document's status code playbook: tag, calls, its family and meaning, the recommended handling, what the person reads. */
+/**
+ * The document's status code playbook: tag, calls, its family and meaning, the recommended
+ * handling, what the person reads.
+ */
 const rows: ReadonlyArray<
   readonly [
     status: number,
@@ -104,7 +129,14 @@ const rows: ReadonlyArray<
     /not retry blindly.*validate before sending/,
     "This address or code is not valid. Please check it and try again."
   ],
-  [401, "Auth", 1, /^Auth: /, /Refresh or rotate credentials/, "This could not be sent. Our team has been told."],
+  [
+    401,
+    "Auth",
+    1,
+    /^Auth: /,
+    /Refresh or rotate credentials/,
+    "This could not be sent. Our team has been told."
+  ],
   [
     403,
     "Policy",
@@ -113,9 +145,30 @@ const rows: ReadonlyArray<
     /do not retry until policy is fixed/,
     "This could not be sent. Our team has been told."
   ],
-  [404, "NotFound", 1, /^Not found: /, /terminal; request a new/, "This code has expired. Please ask for a new one."],
-  [409, "Conflict", 1, /^Conflict: /, /avoid automatic retries/, "This has been submitted already."],
-  [423, "Locked", 1, /^Locked\/closed: /, /closed message and route to the support/, "This is closed at the moment."],
+  [
+    404,
+    "NotFound",
+    1,
+    /^Not found: /,
+    /terminal; request a new/,
+    "This code has expired. Please ask for a new one."
+  ],
+  [
+    409,
+    "Conflict",
+    1,
+    /^Conflict: /,
+    /avoid automatic retries/,
+    "This has been submitted already."
+  ],
+  [
+    423,
+    "Locked",
+    1,
+    /^Locked\/closed: /,
+    /closed message and route to the support/,
+    "This is closed at the moment."
+  ],
   [
     429,
     "RateLimit",
@@ -157,7 +210,9 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
     "%i is %s after %i calls",
     ([status, tag, calls, meaning, action, user]) =>
       Effect.gen(function*() {
-        const { exit, keys, requests, waits } = yield* halfway(against(always(FlakyApi.status(status)), sendOtp))
+        const { exit, keys, requests, waits } = yield* halfway(
+          against(always(FlakyApi.status(status)), sendOtp)
+        )
         const error = errorOf(exit)
         expect([error._tag, error.status, requests, error.attempts, keys, waits]).toEqual([
           tag,
@@ -196,20 +251,36 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
     ["the wrong key scope", sendOtp, "Policy", Server.narrowKey],
     ["an unknown templateId", (client) => send(client, "x"), "NotFound"],
     ["an expired OTP session", (client) => verify(client, "gone"), "NotFound"],
-    ["a duplicate form submission", (client) => Effect.zipRight(submit(client), submit(client)), "Conflict"],
+    [
+      "a duplicate form submission",
+      (client) => Effect.zipRight(submit(client), submit(client)),
+      "Conflict"
+    ],
     ["an inactive form", (client) => submit(client, "inactive"), "Locked"],
     ["a form closed by its response cap", (client) => submit(client, "full"), "Locked"]
   ]
   it.effect.each(triggers)("%s is final at once", ([, call, tag, key]) =>
     Effect.gen(function*() {
-      const { exit, requests } = yield* against({}, call, key === undefined ? {} : { apiKey: Redacted.make(key) })
+      const { exit, requests } = yield* against(
+        {},
+        call,
+        key === undefined ? {} : { apiKey: Redacted.make(key) }
+      )
       expect([errorOf(exit)._tag, requests]).toEqual([tag, tag === "Conflict" ? 2 : 1])
     }))
 
   const unsent: ReadonlyArray<
-    readonly [what: string, issue: string, call: (client: Client) => Effect.Effect<unknown, Messaging.Failure>]
+    readonly [
+      what: string,
+      issue: string,
+      call: (client: Client) => Effect.Effect<unknown, Messaging.Failure>
+    ]
   > = [
-    ["an address that is none", "to is not a valid email address", (client) => sendOtp(client, { to: "SENTINEL" })],
+    [
+      "an address that is none",
+      "to is not a valid email address",
+      (client) => sendOtp(client, { to: "SENTINEL" })
+    ],
     ["no address", "to is required", (client) => sendOtp(client, { to: " " })],
     ["no templateId", "template_id is required", (client) => send(client, "")],
     ["no session", "session_id is required", (client) => verify(client, "")],
@@ -234,11 +305,20 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
   const untyped = (given: unknown) => given as never
 
   it.effect.each<readonly [string, (client: Client) => Effect.Effect<unknown, Messaging.Failure>]>([
-    ["template_id is required; to is required", (client) => IdempotencyKey.provideNew(client.sendMessage(untyped({})))],
+    [
+      "template_id is required; to is required",
+      (client) => IdempotencyKey.provideNew(client.sendMessage(untyped({})))
+    ],
     ["template_id is required", (client) => send(client, untyped(7))],
     ["to is required", (client) => sendOtp(client, { to: untyped(null) })],
-    ["session_id is required; otp is required", (client) => IdempotencyKey.provideNew(client.verifyOtp(untyped({})))],
-    ["fields is required; formId is required", (client) => IdempotencyKey.provideNew(client.submitForm(untyped({})))],
+    [
+      "session_id is required; otp is required",
+      (client) => IdempotencyKey.provideNew(client.verifyOtp(untyped({})))
+    ],
+    [
+      "fields is required; formId is required",
+      (client) => IdempotencyKey.provideNew(client.submitForm(untyped({})))
+    ],
     [
       "fields is required",
       (client) => IdempotencyKey.provideNew(client.submitForm(untyped({ formId: "f", fields: [] })))
@@ -258,8 +338,20 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
     Effect.gen(function*() {
       const sent = (to: string) =>
         Effect.map(against({}, (client) => sendOtp(client, { to })), ({ requests }) => requests)
-      const some = ["\"john doe\"@example.com", "\"a@b\"@example.com", "zoë@exämple.com", "a@localhost"]
-      const none = ["ada", "@example.com", "ada@", "ada@ ", "ada@example.com\n", "a\u0000@example.com"]
+      const some = [
+        "\"john doe\"@example.com",
+        "\"a@b\"@example.com",
+        "zoë@exämple.com",
+        "a@localhost"
+      ]
+      const none = [
+        "ada",
+        "@example.com",
+        "ada@",
+        "ada@ ",
+        "ada@example.com\n",
+        "a\u0000@example.com"
+      ]
       expect([yield* Effect.forEach(some, sent), yield* Effect.forEach(none, sent)]).toEqual([
         some.map(() => 1),
         none.map(() => 0)
@@ -270,14 +362,22 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
     [
       ["204", 204, "", {}],
       ["an empty body", 200, "", {}],
-      ["fields of other types", 200, "{\"submission_id\":7,\"queue_id\":\"q-1\"}", { queue_id: "q-1" }],
+      ["fields of other types", 200, "{\"submission_id\":7,\"queue_id\":\"q-1\"}", {
+        queue_id: "q-1"
+      }],
       ["no object", 200, "[]", {}]
     ] as const
-  )("E7: a form that was taken is a success: %s", ([, status, body, expected]) =>
-    Effect.gen(function*() {
-      const { exit } = yield* against(always(FlakyApi.status(status, { body })), (client) => submit(client))
-      expect(exit).toEqual(Exit.succeed(expected))
-    }))
+  )(
+    "E7: a form that was taken is a success: %s",
+    ([, status, body, expected]) =>
+      Effect.gen(function*() {
+        const { exit } = yield* against(
+          always(FlakyApi.status(status, { body })),
+          (client) => submit(client)
+        )
+        expect(exit).toEqual(Exit.succeed(expected))
+      })
+  )
 
   it.effect("T6: success rate, p95, 4xx and 5xx apart, for each endpoint", () =>
     Effect.gen(function*() {
@@ -324,9 +424,9 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // retries
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("Messaging: retries, over real HTTP", () => {
   it.effect.each([429, 500, 502, 503])(
@@ -335,7 +435,11 @@ describe("Messaging: retries, over real HTTP", () => {
       Effect.gen(function*() {
         const { keys, requests, waits } = yield* against(always(FlakyApi.status(status)), sendOtp)
         expect([requests, keys]).toEqual([4, 1])
-        expect(waits.map((wait, n) => wait >= 0 && wait <= 500 * 2 ** n)).toEqual([true, true, true])
+        expect(waits.map((wait, n) => wait >= 0 && wait <= 500 * 2 ** n)).toEqual([
+          true,
+          true,
+          true
+        ])
       })
   )
 
@@ -363,7 +467,10 @@ describe("Messaging: retries, over real HTTP", () => {
 
   it.effect("a Retry-After that ends after the call's limit of time is not waited for", () =>
     Effect.gen(function*() {
-      const { exit, requests } = yield* against(always(FlakyApi.rateLimited({ retryAfter: 45 })), sendOtp)
+      const { exit, requests } = yield* against(
+        always(FlakyApi.rateLimited({ retryAfter: 45 })),
+        sendOtp
+      )
       expect([errorOf(exit)._tag, requests]).toEqual(["RateLimit", 1])
     }))
 
@@ -380,7 +487,10 @@ describe("Messaging: retries, over real HTTP", () => {
 
   it.effect("a message that went out before the connection broke does not go out again", () =>
     Effect.gen(function*() {
-      const script = FlakyApi.sequence([FlakyApi.reset({ when: "after" }), FlakyApi.serverError({ when: "after" })])
+      const script = FlakyApi.sequence([
+        FlakyApi.reset({ when: "after" }),
+        FlakyApi.serverError({ when: "after" })
+      ])
       const { exit, keys, records, requests } = yield* against({ script }, (client) => send(client))
       expect([Exit.isSuccess(exit), requests, keys, records.messages]).toEqual([true, 3, 1, [to]])
     }))
@@ -424,13 +534,19 @@ describe("Messaging: retries, over real HTTP", () => {
 
   it.live("an answer whose body comes too slowly is cut, and asked for again under the same key", () =>
     Effect.gen(function*() {
-      const api = yield* Server.make({ script: FlakyApi.sequence([FlakyApi.slowBody("20 seconds")]) })
+      const api = yield* Server.make({
+        script: FlakyApi.sequence([FlakyApi.slowBody("20 seconds")])
+      })
       const policies = {
         sendMessage: { backoff: Backoff.constant("1 millis"), attemptTimeout: "500 millis" }
       } as const
       const client = yield* Messaging.make({ baseUrl: api.url, apiKey, policies })
       const answer = yield* send(client)
-      expect([answer, (yield* api.received).length, api.records.messages]).toEqual([{ queue_id: "q-1" }, 2, [to]])
+      expect([answer, (yield* api.received).length, api.records.messages]).toEqual([
+        { queue_id: "q-1" },
+        2,
+        [to]
+      ])
     }).pipe(Effect.scoped, live))
 
   it.live("E7: an answer that breaks off was a success that cannot be read, and is not asked for again", () =>
@@ -445,8 +561,13 @@ describe("Messaging: retries, over real HTTP", () => {
     Effect.gen(function*() {
       const { layer } = yield* virtualHttp
       const api = yield* Server.make(always(FlakyApi.serverError()))
-      const policies = { sendOtp: { backoff: Backoff.constant("1 minute"), totalTimeout: "1 hour" } } as const
-      const client = yield* Effect.provide(Messaging.make({ baseUrl: api.url, apiKey, policies }), layer)
+      const policies = {
+        sendOtp: { backoff: Backoff.constant("1 minute"), totalTimeout: "1 hour" }
+      } as const
+      const client = yield* Effect.provide(
+        Messaging.make({ baseUrl: api.url, apiKey, policies }),
+        layer
+      )
       const fiber = yield* Effect.fork(sendOtp(client))
       yield* turnsUntil(Effect.map(api.received, ({ length }) => length === 1))
       const exit = yield* Fiber.interrupt(fiber)
@@ -456,21 +577,29 @@ describe("Messaging: retries, over real HTTP", () => {
 
   it.effect("a circuit that is open for one endpoint lets the others through", () =>
     Effect.gen(function*() {
-      const script: FlakyApi.Script = ({ path }) => path === "/v1/otp" ? FlakyApi.serverError() : FlakyApi.none
+      const script: FlakyApi.Script = ({ path }) =>
+        path === "/v1/otp" ? FlakyApi.serverError() : FlakyApi.none
       const { exit } = yield* against(
         { script },
         (client) =>
-          Effect.all([Effect.exit(sendOtp(client)), Effect.exit(sendOtp(client)), Effect.exit(submit(client))]),
+          Effect.all([
+            Effect.exit(sendOtp(client)),
+            Effect.exit(sendOtp(client)),
+            Effect.exit(submit(client))
+          ]),
         { circuitBreaker: { minimumCalls: 4, slowCall: false } }
       )
       const [, second, form] = Exit.isSuccess(exit) ? exit.value : []
-      expect([second && failure(second)._tag, form && Exit.isSuccess(form)]).toEqual(["CircuitOpen", true])
+      expect([second && failure(second)._tag, form && Exit.isSuccess(form)]).toEqual([
+        "CircuitOpen",
+        true
+      ])
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // duplicates and options
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("Messaging: forms that are sent twice", () => {
   const twice = (client: Client) => Effect.zipRight(submit(client), submit(client))
@@ -496,7 +625,10 @@ describe("Messaging: forms that are sent twice", () => {
   it.effect("a submission whose answer was lost is no duplicate of itself", () =>
     Effect.gen(function*() {
       const script = FlakyApi.sequence([FlakyApi.reset({ when: "after" })])
-      const { exit, keys, records, requests } = yield* against({ script }, (client) => submit(client))
+      const { exit, keys, records, requests } = yield* against(
+        { script },
+        (client) => submit(client)
+      )
       expect([Exit.isSuccess(exit), requests, keys, records.forms.length]).toEqual([true, 2, 1, 1])
     }))
 })
@@ -513,22 +645,35 @@ describe("Messaging.make: options", () => {
   it.effect("an id that cannot be in a path is not sent", () =>
     Effect.gen(function*() {
       const { exit, requests } = yield* against({}, (client) => submit(client, ".."))
-      expect([errorOf(exit)._tag, errorOf(exit).code, requests]).toEqual(["Validation", "invalid_id", 0])
+      expect([errorOf(exit)._tag, errorOf(exit).code, requests]).toEqual([
+        "Validation",
+        "invalid_id",
+        0
+      ])
     }))
 
   it.effect("nonsense is refused, and the message names field and value", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(
-        Messaging.make({ baseUrl: "https://messaging.test", apiKey, policies: { sendOtp: { retries: -1 } } })
+        Messaging.make({
+          baseUrl: "https://messaging.test",
+          apiKey,
+          policies: { sendOtp: { retries: -1 } }
+        })
       )
-      const defect = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.dieOption(exit.cause)) : undefined
-      expect([defect instanceof RangeError, String(defect)]).toEqual([true, expect.stringMatching(/retries.*-1/)])
+      const defect = Exit.isFailure(exit)
+        ? Option.getOrUndefined(Cause.dieOption(exit.cause))
+        : undefined
+      expect([defect instanceof RangeError, String(defect)]).toEqual([
+        true,
+        expect.stringMatching(/retries.*-1/)
+      ])
     }).pipe(live))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the fallback route
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("Messaging: the fallback route", () => {
   it.effect("a direct route that fails with 502 after its retries goes to the other one, once, under a key of its own", () =>
@@ -589,16 +734,17 @@ describe("Messaging: the fallback route", () => {
         const call = sendOtp(client, { fallbackRoute: "queued" })
         return Effect.all([call, call])
       }, { circuitBreaker: { minimumCalls: 4, slowCall: false } })
-      expect([Exit.isSuccess(exit) && exit.value.map(({ isFallback }) => isFallback), requests]).toEqual([
-        [true, true],
-        4 + 1 + 1
-      ])
+      expect([Exit.isSuccess(exit) && exit.value.map(({ isFallback }) => isFallback), requests])
+        .toEqual([
+          [true, true],
+          4 + 1 + 1
+        ])
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // credentials
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("Messaging: credentials", () => {
   it.effect("a key that is refused is replaced, and the call is sent once more; later calls carry the new one", () =>
@@ -662,12 +808,19 @@ describe("Messaging: credentials", () => {
       const renewKey = Effect.suspend(() =>
         ++renewals === 1 ? Effect.never : Effect.succeed(Redacted.make(Server.rotatedKey))
       )
-      const client = yield* Effect.provide(Messaging.make({ baseUrl: api.url, apiKey, renewKey }), layer)
+      const client = yield* Effect.provide(
+        Messaging.make({ baseUrl: api.url, apiKey, renewKey }),
+        layer
+      )
       const first = yield* Effect.fork(sendOtp(client))
       yield* turnsUntil(Effect.sync(() => renewals === 1))
       const interrupted = yield* Fiber.interrupt(first)
       const { exit } = yield* run(sendOtp(client))
-      expect([Exit.isInterrupted(interrupted), Exit.isSuccess(exit), renewals]).toEqual([true, true, 2])
+      expect([Exit.isInterrupted(interrupted), Exit.isSuccess(exit), renewals]).toEqual([
+        true,
+        true,
+        2
+      ])
     }).pipe(Effect.scoped))
 
   it.effect("a key that is refused again is final", () =>
@@ -679,7 +832,10 @@ describe("Messaging: credentials", () => {
     }))
 
   /** Thirty calls at once with a key that is refused, and how often another was fetched. */
-  const storm = (good: ReadonlyArray<string>, renewal: Effect.Effect<Redacted.Redacted<string>, ApiError.ApiError>) =>
+  const storm = (
+    good: ReadonlyArray<string>,
+    renewal: Effect.Effect<Redacted.Redacted<string>, ApiError.ApiError>
+  ) =>
     Effect.gen(function*() {
       let renewed = 0
       const renewKey = Effect.suspend(() => {
@@ -688,8 +844,18 @@ describe("Messaging: credentials", () => {
       })
       const { exit, requests } = yield* against(
         { keys: () => good },
-        (client) => Effect.forEach(Array(30), () => Effect.exit(sendOtp(client)), { concurrency: "unbounded" }),
-        { renewKey, circuitBreaker: { window: CircuitBreaker.count(1000), minimumCalls: 1000, slowCall: false } }
+        (client) =>
+          Effect.forEach(Array(30), () => Effect.exit(sendOtp(client)), {
+            concurrency: "unbounded"
+          }),
+        {
+          renewKey,
+          circuitBreaker: {
+            window: CircuitBreaker.count(1000),
+            minimumCalls: 1000,
+            slowCall: false
+          }
+        }
       )
       const exits = Exit.isSuccess(exit) ? exit.value : []
       const ends = exits.map((exit) => Exit.isSuccess(exit) ? "sent" : errorOf(exit)._tag)
@@ -701,11 +867,21 @@ describe("Messaging: credentials", () => {
   it.effect.each(
     [
       ["succeeds", [Server.rotatedKey], rotated, [1, 60, 30, ["sent"]]],
-      ["succeeds after a while", [Server.rotatedKey], Effect.delay(rotated, "1 second"), [1, 60, 30, ["sent"]]],
+      ["succeeds after a while", [Server.rotatedKey], Effect.delay(rotated, "1 second"), [
+        1,
+        60,
+        30,
+        ["sent"]
+      ]],
       ["fails", [], noVault, [1, 30, 30, ["Server"]]],
       ["fails after a while", [], Effect.delay(noVault, "1 second"), [1, 30, 30, ["Server"]]],
       ["gives a key that is refused too", [], rotated, [1, 60, 30, ["Auth"]]],
-      ["gives a key that is refused too, after a while", [], Effect.delay(rotated, "1 second"), [1, 60, 30, ["Auth"]]]
+      ["gives a key that is refused too, after a while", [], Effect.delay(rotated, "1 second"), [
+        1,
+        60,
+        30,
+        ["Auth"]
+      ]]
     ] as const
   )(
     "30 calls that are refused together renew the key once when that %s",
@@ -720,14 +896,20 @@ describe("Messaging: credentials", () => {
       const { exit, requests } = yield* against({ keys: () => [] }, sendOtp, {
         renewKey: Effect.fail(new ApiError.Server({ message: "no vault", status: 503 }))
       })
-      expect([errorOf(exit)._tag, errorOf(exit).message, requests]).toEqual(["Server", "no vault", 1])
+      expect([errorOf(exit)._tag, errorOf(exit).message, requests]).toEqual([
+        "Server",
+        "no vault",
+        1
+      ])
     }))
 
   it.effect("a key that no header can hold is not sent, whether it was given or fetched", () =>
     Effect.gen(function*() {
       const broken = Redacted.make(`${Server.rotatedKey}\n`)
       const given = yield* against({}, sendOtp, { apiKey: broken })
-      const fetched = yield* against({ keys: () => [] }, sendOtp, { renewKey: Effect.succeed(broken) })
+      const fetched = yield* against({ keys: () => [] }, sendOtp, {
+        renewKey: Effect.succeed(broken)
+      })
       const about = ({ exit, requests }: typeof given) => [
         errorOf(exit)._tag,
         errorOf(exit).code,
@@ -752,17 +934,27 @@ describe("Messaging: credentials", () => {
       const first = yield* Messaging.keyFingerprint(apiKey)
       const rotated = yield* Messaging.keyFingerprint(Redacted.make(Server.rotatedKey))
       expect(first).toMatch(/^[0-9a-f]{16}$/)
-      expect([exit, yield* client.keyFingerprint, first === rotated]).toEqual([Exit.succeed(rotated), rotated, false])
+      expect([exit, yield* client.keyFingerprint, first === rotated]).toEqual([
+        Exit.succeed(rotated),
+        rotated,
+        false
+      ])
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // what is recorded
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("Messaging: what is recorded of a failure", () => {
   const talkative = FlakyApi.status(400, {
-    body: JSON.stringify({ message: `bad: ${to}`, to, otp: Server.otp, key: Server.apiKey, hint: "format" }),
+    body: JSON.stringify({
+      message: `bad: ${to}`,
+      to,
+      otp: Server.otp,
+      key: Server.apiKey,
+      hint: "format"
+    }),
     headers: { "content-type": "application/json", "x-request-id": "req-9" }
   })
 
@@ -801,11 +993,16 @@ describe("Messaging: what is recorded of a failure", () => {
     Effect.gen(function*() {
       const page = FlakyApi.htmlPage(502, { body: `<h1>${to}, ${Server.apiKey}, x</h1>` })
       const { client, exit } = yield* against(always(page), sendOtp)
-      expect((yield* client.record(failure(exit), { body: true }))["body"]).toBe("<h1><redacted>, <redacted>, x</h1>")
+      expect((yield* client.record(failure(exit), { body: true }))["body"]).toBe(
+        "<h1><redacted>, <redacted>, x</h1>"
+      )
     }))
 
   /** The body that is recorded of a form with these fields that was answered with this text. */
-  const recorded = (text: string, fields: Record<string, string> = { name: "Zoë/Ünal & <Söhne>" }) =>
+  const recorded = (
+    text: string,
+    fields: Record<string, string> = { name: "Zoë/Ünal & <Söhne>" }
+  ) =>
     Effect.gen(function*() {
       const { client, exit } = yield* against(
         always(FlakyApi.status(400, { body: text })),
@@ -819,19 +1016,25 @@ describe("Messaging: what is recorded of a failure", () => {
     "{\"error\":\"bad Zo\\u00eb\\/\\u00dcnal \\u0026 \\u003cS\\u00f6hne\\u003e\"}",
     "{\"error\":\"bad Zoë\\/Ünal & <Söhne>\"}",
     "{\"error\":\"bad Zo&#235;/&#220;nal &amp; &lt;S&#246;hne&gt;\"}"
-  ])("E8: what was sent is taken out of a JSON body however it is spelled: %s", (text) =>
-    Effect.gen(function*() {
-      expect(yield* recorded(text)).toBe("{\"error\":\"bad <redacted>\"}")
-    }))
+  ])(
+    "E8: what was sent is taken out of a JSON body however it is spelled: %s",
+    (text) =>
+      Effect.gen(function*() {
+        expect(yield* recorded(text)).toBe("{\"error\":\"bad <redacted>\"}")
+      })
+  )
 
   it.effect.each([
     "<p>bad Zoë/Ünal &amp; &lt;Söhne&gt;</p>",
     "<p>bad Zo&#235;/&#220;nal &amp; &lt;S&#246;hne&gt;</p>",
     "<p>bad Zo\\u00eb\\/\\u00dcnal & <S\\u00f6hne></p>"
-  ])("E8: what was sent is taken out of a page however it is spelled: %s", (text) =>
-    Effect.gen(function*() {
-      expect(yield* recorded(text)).toBe("<p>bad <redacted></p>")
-    }))
+  ])(
+    "E8: what was sent is taken out of a page however it is spelled: %s",
+    (text) =>
+      Effect.gen(function*() {
+        expect(yield* recorded(text)).toBe("<p>bad <redacted></p>")
+      })
+  )
 
   it.effect("E8: whatever stands under a secret name of a JSON body goes: texts, numbers, objects; other names say it no more", () =>
     Effect.gen(function*() {
@@ -868,16 +1071,25 @@ describe("Messaging: what is recorded of a failure", () => {
   it.effect.each(
     [
       ["{\"hint\":\"h\",\"otp\":\"4815", "{\"hint\":\"h\",\"otp\":\"<redacted>\""],
-      ["{\"otp\" : 4815, \"hint\":\"h\", \"n\":", "{\"otp\" : \"<redacted>\", \"hint\":\"h\", \"n\":"],
+      [
+        "{\"otp\" : 4815, \"hint\":\"h\", \"n\":",
+        "{\"otp\" : \"<redacted>\", \"hint\":\"h\", \"n\":"
+      ],
       ["{\"email\":{\"a\":\"}\",\"b\":[\"eve\"]},\"hint\":", "{\"email\":\"<redacted>\",\"hint\":"],
       ["{\"email\":{\"a\":\"x\\\"\",\"b\":[\"eve", "{\"email\":\"<redacted>\""],
       ["{\"\\u006ftp\":\"4815\\\"16\",", "{\"\\u006ftp\":\"<redacted>\","],
-      ["{\"log\":\"{\\\"otp\\\":\\\"4815\\\",\\\"n\\\":1", "{\"log\":\"{\\\"otp\\\":\\\"<redacted>\\\",\\\"n\\\":1"],
+      [
+        "{\"log\":\"{\\\"otp\\\":\\\"4815\\\",\\\"n\\\":1",
+        "{\"log\":\"{\\\"otp\\\":\\\"<redacted>\\\",\\\"n\\\":1"
+      ],
       [
         "<pre>{&quot;otp&quot;: &quot;4815&quot;, &quot;n&quot;: 1}</pre>",
         "<pre>{&quot;otp&quot;: &quot;<redacted>&quot;, &quot;n&quot;: 1}</pre>"
       ],
-      ["<script>{'otp': '48 15', 'n': 1}</script>", "<script>{'otp': '<redacted>', 'n': 1}</script>"]
+      [
+        "<script>{'otp': '48 15', 'n': 1}</script>",
+        "<script>{'otp': '<redacted>', 'n': 1}</script>"
+      ]
     ] as const
   )(
     "E8: what stands under a secret name goes where the body is no JSON or was cut off: %s",
@@ -903,10 +1115,17 @@ describe("Messaging: what is recorded of a failure", () => {
   it.effect("the record of what is no answer has no message and no body", () =>
     Effect.gen(function*() {
       const { client } = yield* against({}, sendOtp)
-      const record = yield* client.record(new CircuitBreaker.CircuitOpen({ key: "x", retryAfter: Duration.zero }), {
-        body: true
-      })
-      expect(["message" in record, "body" in record, record["error"]]).toEqual([false, false, "CircuitOpen"])
+      const record = yield* client.record(
+        new CircuitBreaker.CircuitOpen({ key: "x", retryAfter: Duration.zero }),
+        {
+          body: true
+        }
+      )
+      expect(["message" in record, "body" in record, record["error"]]).toEqual([
+        false,
+        false,
+        "CircuitOpen"
+      ])
     }))
 
   it.effect("logFields: the same without anything that the API wrote, with what the caller knows", () =>
@@ -916,7 +1135,9 @@ describe("Messaging: what is recorded of a failure", () => {
         sendOtp
       )
       const keyFingerprint = yield* client.keyFingerprint
-      expect(Messaging.logFields(failure(exit), { queueId: "q-1", sessionId: "otp-1", keyFingerprint })).toMatchObject({
+      expect(
+        Messaging.logFields(failure(exit), { queueId: "q-1", sessionId: "otp-1", keyFingerprint })
+      ).toMatchObject({
         integration: "messaging",
         status: 503,
         endpoint: "/v1/otp",
@@ -938,9 +1159,9 @@ describe("Messaging: what is recorded of a failure", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // alerts
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("Messaging: alerts", () => {
   /** A detector, and what it has raised. */
@@ -949,7 +1170,10 @@ describe("Messaging: alerts", () => {
     const observe: Incident.Detector["observe"] = (integration, exit) =>
       Effect.tap(
         detector.observe(integration, exit),
-        (incidents) => Effect.sync(() => raised.push(...incidents.map(({ endpoint, name }) => `${name} ${endpoint}`)))
+        (incidents) =>
+          Effect.sync(() =>
+            raised.push(...incidents.map(({ endpoint, name }) => `${name} ${endpoint}`))
+          )
       )
     return { detector: { ...detector, observe }, raised }
   })
@@ -984,10 +1208,13 @@ describe("Messaging: alerts", () => {
       expect(yield* raisedBy(status, calls + 5)).toEqual([`${name} /v1/otp`])
     }))
 
-  it.effect.each([400, 404, 409, 423, 500])("repeated %i: none", (status) =>
-    Effect.gen(function*() {
-      expect(yield* raisedBy(status, 12)).toEqual([])
-    }))
+  it.effect.each([400, 404, 409, 423, 500])(
+    "repeated %i: none",
+    (status) =>
+      Effect.gen(function*() {
+        expect(yield* raisedBy(status, 12)).toEqual([])
+      })
+  )
 
   it.effect("502s that a fallback made good are seen all the same", () =>
     Effect.gen(function*() {
@@ -1006,11 +1233,18 @@ describe("Messaging: alerts", () => {
       const { detector } = yield* watching
       const observe: Incident.Detector["observe"] = (integration, exit) => {
         observed.push(
-          Exit.match(exit, { onSuccess: () => "Success", onFailure: (cause) => inspect(Cause.squash(cause)) })
+          Exit.match(exit, {
+            onSuccess: () => "Success",
+            onFailure: (cause) => inspect(Cause.squash(cause))
+          })
         )
         return detector.observe(integration, exit)
       }
-      const script = FlakyApi.sequence([FlakyApi.rateLimited(), FlakyApi.none, ...Array(4).fill(FlakyApi.reset())])
+      const script = FlakyApi.sequence([
+        FlakyApi.rateLimited(),
+        FlakyApi.none,
+        ...Array(4).fill(FlakyApi.reset())
+      ])
       yield* against(
         { script },
         (client) => Effect.zipRight(sendOtp(client), Effect.exit(sendOtp(client))),
@@ -1023,12 +1257,18 @@ describe("Messaging: alerts", () => {
       ])
     }))
 
-  const observedOf = (script: FlakyApi.Script, calls: number, options: Partial<Messaging.Options> = {}) =>
+  const observedOf = (
+    script: FlakyApi.Script,
+    calls: number,
+    options: Partial<Messaging.Options> = {}
+  ) =>
     Effect.gen(function*() {
       const observed: Array<string> = []
       const { detector } = yield* watching
       const observe: Incident.Detector["observe"] = (_, exit) => {
-        observed.push(Exit.isSuccess(exit) ? "Success" : (Cause.squash(exit.cause) as ApiError.ApiError)._tag)
+        observed.push(
+          Exit.isSuccess(exit) ? "Success" : (Cause.squash(exit.cause) as ApiError.ApiError)._tag
+        )
         return Effect.succeed([])
       }
       yield* against(
@@ -1076,7 +1316,9 @@ describe("Messaging: alerts", () => {
     Effect.gen(function*() {
       const { detector, raised } = yield* watching
       const failed = Exit.fail({ _tag: tag, status, endpoint: "/v1/otp" })
-      for (let n = 0; n < calls; n++) yield* detector.observe("messaging", n < calls - failures ? Exit.void : failed)
+      for (let n = 0; n < calls; n++) {
+        yield* detector.observe("messaging", n < calls - failures ? Exit.void : failed)
+      }
       return { detector, raised, failed }
     })
 
@@ -1098,29 +1340,43 @@ describe("Messaging: alerts", () => {
     }))
 
   it("each alert of the playbook is the route of a rule", () => {
-    const alerts = [401, 403, 429, 502, 503].map((status) => Playbook.lookup(Messaging.playbook, status).alert)
+    const alerts = [401, 403, 429, 502, 503].map((status) =>
+      Playbook.lookup(Messaging.playbook, status).alert
+    )
     expect(alerts).toEqual(
-      ["unauthorized", "forbidden", "rate-limited", "upstream-sustained", "smtp-outage"].map((name) =>
-        Messaging.incidentRules.find((rule) => rule.name === name)?.route
-      )
+      ["unauthorized", "forbidden", "rate-limited", "upstream-sustained", "smtp-outage"].map((
+        name
+      ) => Messaging.incidentRules.find((rule) => rule.name === name)?.route)
     )
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // what people read
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("Messaging.userMessage", () => {
-  const throttled = new ApiError.RateLimit({ message: "x", status: 429, retryAfter: Duration.seconds(45) })
+  const throttled = new ApiError.RateLimit({
+    message: "x",
+    status: 429,
+    retryAfter: Duration.seconds(45)
+  })
 
   it.each(
     [
       ["otp", "en", "You have asked for several codes. Please try again in 45 seconds."],
       ["form", "en", "This form has been sent several times. Please try again in 45 seconds."],
       ["message", "en", "This has been used a lot just now. Please try again in 45 seconds."],
-      ["otp", "de", "Sie haben mehrere Codes angefordert. Bitte versuchen Sie es in 45 Sekunden noch einmal."],
-      ["form", "de", "Dieses Formular wurde mehrmals gesendet. Bitte versuchen Sie es in 45 Sekunden noch einmal."]
+      [
+        "otp",
+        "de",
+        "Sie haben mehrere Codes angefordert. Bitte versuchen Sie es in 45 Sekunden noch einmal."
+      ],
+      [
+        "form",
+        "de",
+        "Dieses Formular wurde mehrmals gesendet. Bitte versuchen Sie es in 45 Sekunden noch einmal."
+      ]
     ] as const
   )("T8: the cooldown of %s in %s", (about, locale, text) => {
     expect(Messaging.userMessage(throttled, { about, locale })).toBe(text)
@@ -1165,9 +1421,9 @@ describe("Messaging.userMessage", () => {
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // secrets
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("Messaging: what is never shown (T1, T2)", () => {
   const secret = "SENTINEL-person@example.com"
@@ -1181,7 +1437,12 @@ describe("Messaging: what is never shown (T1, T2)", () => {
         `a ${status}`,
         FlakyApi.status(status, {
           body: JSON.stringify({ message: said, code: said, request_id: said }),
-          headers: { "content-type": "application/json", "x-request-id": said, server: said, "retry-after": "0" }
+          headers: {
+            "content-type": "application/json",
+            "x-request-id": said,
+            server: said,
+            "retry-after": "0"
+          }
         })
       ] as const
     ),
@@ -1194,25 +1455,38 @@ describe("Messaging: what is never shown (T1, T2)", () => {
   /** Calls, and what they send that nobody may see. The server repeats all of it, and more. */
   const calls: ReadonlyArray<
     readonly [
-      call: (client: Client) => Effect.Effect<unknown, Messaging.Failure, IdempotencyKey.IdempotencyKey>,
+      call: (
+        client: Client
+      ) => Effect.Effect<unknown, Messaging.Failure, IdempotencyKey.IdempotencyKey>,
       ...sent: ReadonlyArray<string>
     ]
   > = [
     [
-      (client) => client.sendMessage({ templateId: "welcome", to: secret, variables: { code: Server.otp } }),
+      (client) =>
+        client.sendMessage({ templateId: "welcome", to: secret, variables: { code: Server.otp } }),
       secret,
       Server.otp
     ],
     [(client) => client.sendOtp({ to: secret }), secret],
-    [(client) => client.verifyOtp({ sessionId: "otp-1", otp: Redacted.make(Server.otp) }), Server.otp],
-    [(client) => client.submitForm({ formId: "f", fields: { mail: secret, code: Server.otp } }), secret, Server.otp]
+    [
+      (client) => client.verifyOtp({ sessionId: "otp-1", otp: Redacted.make(Server.otp) }),
+      Server.otp
+    ],
+    [
+      (client) => client.submitForm({ formId: "f", fields: { mail: secret, code: Server.otp } }),
+      secret,
+      Server.otp
+    ]
   ]
 
   const quick = { backoff: Backoff.constant("1 millis"), retries: 1 }
   const policies = { sendMessage: quick, sendOtp: quick, verifyOtp: quick, submitForm: quick }
   const renewKey = Effect.succeed(Redacted.make(Server.rotatedKey))
 
-  /** What could be printed of a call, its incidents and its records with and without a body included. */
+  /**
+   * What could be printed of a call, its incidents and its records with and without a body
+   * included.
+   */
   const printed = (
     client: Client,
     call: Effect.Effect<unknown, Messaging.Failure, IdempotencyKey.IdempotencyKey>
@@ -1223,12 +1497,19 @@ describe("Messaging: what is never shown (T1, T2)", () => {
         (error) =>
           Effect.gen(function*() {
             yield* Effect.annotateLogs(Effect.logError("failed"), Messaging.logFields(error))
-            yield* Effect.annotateLogs(Effect.logError("failed"), yield* client.record(error, { body: true }))
+            yield* Effect.annotateLogs(
+              Effect.logError("failed"),
+              yield* client.record(error, { body: true })
+            )
             yield* Effect.logError(Messaging.userMessage(error))
           })
       )
       const texts = yield* renderings(logged)
-      return [...texts, inspect(yield* Metric.snapshot, { depth: null }), inspect(client, { depth: null })]
+      return [
+        ...texts,
+        inspect(yield* Metric.snapshot, { depth: null }),
+        inspect(client, { depth: null })
+      ]
     })
 
   it.live.each(answers)(
@@ -1244,9 +1525,16 @@ describe("Messaging: what is never shown (T1, T2)", () => {
           const detector: Incident.Detector = {
             incidents,
             observe: (integration, exit) =>
-              Effect.tap(observe(integration, exit), (incidents) => Effect.sync(() => raised.push(inspect(incidents))))
+              Effect.tap(observe(integration, exit), (incidents) =>
+                Effect.sync(() => raised.push(inspect(incidents))))
           }
-          const client = yield* Messaging.make({ baseUrl: api.url, apiKey, renewKey, policies, detector })
+          const client = yield* Messaging.make({
+            baseUrl: api.url,
+            apiKey,
+            renewKey,
+            policies,
+            detector
+          })
           const texts = yield* printed(client, call(client))
           expect(texts.length).toBeGreaterThan(20)
           found.push(...leaks([...texts, ...raised], Server.apiKey, idempotency, ...sent))
@@ -1259,12 +1547,16 @@ describe("Messaging: what is never shown (T1, T2)", () => {
     Effect.gen(function*() {
       const repeating: FlakyApi.Script = ({ key }) => {
         const own = Option.getOrElse(Option.map(key, Redacted.value), () => "no key")
-        return FlakyApi.status(502, { body: JSON.stringify({ message: `${own} | ${Server.apiKey} | ${secret}` }) })
+        return FlakyApi.status(502, {
+          body: JSON.stringify({ message: `${own} | ${Server.apiKey} | ${secret}` })
+        })
       }
       const api = yield* Server.make({ script: repeating })
       const client = yield* Messaging.make({ baseUrl: api.url, apiKey, policies })
       const texts = yield* printed(client, client.sendOtp({ to: secret, fallbackRoute: "queued" }))
-      const keys = (yield* api.received).flatMap(({ key }) => Option.toArray(Option.map(key, Redacted.value)))
+      const keys = (yield* api.received).flatMap(({ key }) =>
+        Option.toArray(Option.map(key, Redacted.value))
+      )
       expect(new Set(keys).size).toBe(2)
       expect(leaks(texts, ...keys, Server.apiKey, secret)).toEqual([])
     }).pipe(Effect.scoped, live))

@@ -1,8 +1,28 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Redacted, Schedule, Schema, TestClock } from "effect"
-import { ApiError, Backoff, CircuitBreaker, IdempotencyKey, Operation, Playbook, Telemetry } from "effect-resilience"
+import {
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Redacted,
+  Schedule,
+  Schema,
+  TestClock
+} from "effect"
+import {
+  ApiError,
+  Backoff,
+  CircuitBreaker,
+  IdempotencyKey,
+  Operation,
+  Playbook,
+  Telemetry
+} from "effect-resilience"
 import * as SiteChat from "effect-resilience/api/SiteChat"
 import * as Bulk from "effect-resilience/Bulk"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
@@ -19,12 +39,20 @@ const live = Effect.provide(NodeHttpClient.layerUndici)
 
 const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
   if (Exit.isSuccess(exit)) throw new Error(`succeeded: ${JSON.stringify(exit.value)}`)
-  return Option.getOrThrowWith(Cause.failureOption(exit.cause), () => new Error(Cause.pretty(exit.cause)))
+  return Option.getOrThrowWith(
+    Cause.failureOption(exit.cause),
+    () => new Error(Cause.pretty(exit.cause))
+  )
 }
 
 type Chat = SiteChat.SiteChat<IdempotencyKey.IdempotencyKey>
 
-const written = { kind: "text", sourceId: "page-1", title: "Hours", content: "We open at nine." } as const
+const written = {
+  kind: "text",
+  sourceId: "page-1",
+  title: "Hours",
+  content: "We open at nine."
+} as const
 
 const file = {
   kind: "file",
@@ -38,18 +66,41 @@ const question = { message: "When do you open?" }
 
 const feedback = { eventId: "click-1", sessionId: "s-1", rating: "up" } as const
 
-/** One call of each operation, and how the document's table of retries has it: the answers to 429, 5xx and timeout. */
+/**
+ * One call of each operation, and how the document's table of retries has it: the answers to 429,
+ * 5xx and timeout.
+ */
 const calls = {
   tenant: [(chat: Chat) => chat.tenant, "Yes", "Yes", "Yes"],
   site: [(chat: Chat) => chat.site, "Yes", "Yes", "Yes"],
   sessions: [(chat: Chat) => chat.sessions, "Yes", "Yes", "Yes"],
   statistics: [(chat: Chat) => chat.statistics, "Yes", "Yes", "Yes"],
-  createDocument: [(chat: Chat) => chat.createDocument(written), "Yes, bounded", "Yes, bounded", "Use care"],
-  uploadDocument: [(chat: Chat) => chat.uploadDocument(file), "Yes, bounded", "Yes, bounded", "Use care"],
+  createDocument: [
+    (chat: Chat) => chat.createDocument(written),
+    "Yes, bounded",
+    "Yes, bounded",
+    "Use care"
+  ],
+  uploadDocument: [
+    (chat: Chat) => chat.uploadDocument(file),
+    "Yes, bounded",
+    "Yes, bounded",
+    "Use care"
+  ],
   chat: [(chat: Chat) => chat.chat(question), "Yes, bounded", "Yes, bounded", "Use care"],
-  submitChat: [(chat: Chat) => chat.submitChat(question), "Yes, bounded", "Yes, bounded", "Use care"],
+  submitChat: [
+    (chat: Chat) => chat.submitChat(question),
+    "Yes, bounded",
+    "Yes, bounded",
+    "Use care"
+  ],
   pollChat: [(chat: Chat) => chat.pollChat("req-1"), "Yes", "Yes", "Stop at timeout budget"],
-  sendFeedback: [(chat: Chat) => chat.sendFeedback(feedback), "Yes, bounded", "Yes, bounded", "Use care"],
+  sendFeedback: [
+    (chat: Chat) => chat.sendFeedback(feedback),
+    "Yes, bounded",
+    "Yes, bounded",
+    "Use care"
+  ],
   closeSession: [(chat: Chat) => chat.closeSession("s-1"), "Yes, bounded", "Yes, bounded", "Yes"]
 } as const satisfies Record<
   SiteChat.OperationName,
@@ -65,7 +116,8 @@ const names = Object.keys(calls) as ReadonlyArray<SiteChat.OperationName>
 const attemptsOf = (answer: string) => answer === "Yes" ? 5 : 3
 
 const call = (name: SiteChat.OperationName, chat: Chat): Effect.Effect<void, SiteChat.Failure> => {
-  const made: Effect.Effect<unknown, SiteChat.Failure, IdempotencyKey.IdempotencyKey> = calls[name][0](chat)
+  const [make] = calls[name]
+  const made: Effect.Effect<unknown, SiteChat.Failure, IdempotencyKey.IdempotencyKey> = make(chat)
   return IdempotencyKey.provideNew(Effect.asVoid(made))
 }
 
@@ -90,22 +142,44 @@ const against = (
       at,
       waits: waits(at),
       requests: received.length,
-      keys: new Set(received.flatMap(({ key }) => Option.toArray(Option.map(key, Redacted.value)))).size,
+      keys: new Set(received.flatMap(({ key }) =>
+        Option.toArray(Option.map(key, Redacted.value))
+      )).size,
       executed: (yield* api.executed).length,
       records: api.records
     }
   }).pipe(Effect.scoped)
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // status codes
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /** The document's table of status codes: tag, whether it is retried, what the visitor reads. */
-const rows: ReadonlyArray<readonly [status: number, tag: string, retried: boolean, meaning: RegExp, user: string]> = [
-  [400, "Validation", false, /Invalid request payload/, "We could not process this. Please change it and try again."],
-  [401, "Auth", false, /authentication/, "The chat is not available at the moment. Our team has been told."],
+const rows: ReadonlyArray<
+  readonly [status: number, tag: string, retried: boolean, meaning: RegExp, user: string]
+> = [
+  [
+    400,
+    "Validation",
+    false,
+    /Invalid request payload/,
+    "We could not process this. Please change it and try again."
+  ],
+  [
+    401,
+    "Auth",
+    false,
+    /authentication/,
+    "The chat is not available at the moment. Our team has been told."
+  ],
   [403, "Policy", false, /not allowed/, "The chat is not available here."],
-  [404, "NotFound", false, /not found in the requested scope/, "We could not find this conversation."],
+  [
+    404,
+    "NotFound",
+    false,
+    /not found in the requested scope/,
+    "We could not find this conversation."
+  ],
   [409, "Conflict", false, /Conflict/, "This has been sent already."],
   [429, "RateLimit", true, /Too many requests/, "The chat is busy. Please try again in a moment."],
   [500, "Server", true, /Temporary/, "The chat has a problem. Please try again in a moment."],
@@ -115,18 +189,24 @@ const rows: ReadonlyArray<readonly [status: number, tag: string, retried: boolea
 ]
 
 describe("SiteChat: status codes, over real HTTP", () => {
-  it.effect.each(rows)("%i is %s, retried: %s", ([status, tag, retried, meaning, user]) =>
-    Effect.gen(function*() {
-      const { exit, requests } = yield* against(() => FlakyApi.status(status), (chat) => chat.tenant)
-      const error = failure(exit) as ApiError.ApiError
-      expect([error._tag, error.status, requests, error.attempts]).toEqual([
-        tag,
-        status,
-        ...(retried ? [5, 5] : [1, 1])
-      ])
-      expect(SiteChat.userMessage(error)).toBe(user)
-      expect(Playbook.lookup(SiteChat.playbook, status).meaning).toMatch(meaning)
-    }))
+  it.effect.each(rows)(
+    "%i is %s, retried: %s",
+    ([status, tag, retried, meaning, user]) =>
+      Effect.gen(function*() {
+        const { exit, requests } = yield* against(
+          () => FlakyApi.status(status),
+          (chat) => chat.tenant
+        )
+        const error = failure(exit) as ApiError.ApiError
+        expect([error._tag, error.status, requests, error.attempts]).toEqual([
+          tag,
+          status,
+          ...(retried ? [5, 5] : [1, 1])
+        ])
+        expect(SiteChat.userMessage(error)).toBe(user)
+        expect(Playbook.lookup(SiteChat.playbook, status).meaning).toMatch(meaning)
+      })
+  )
 
   it("what to do about each is what the document says", () => {
     const words: ReadonlyArray<readonly [number, RegExp]> = [
@@ -138,7 +218,11 @@ describe("SiteChat: status codes, over real HTTP", () => {
       [429, /bounded exponential backoff and jitter/],
       [503, /bounded exponential backoff for safely repeatable operations/]
     ]
-    expect(words.filter(([status, word]) => !word.test(Playbook.lookup(SiteChat.playbook, status).action))).toEqual([])
+    expect(
+      words.filter(([status, word]) =>
+        !word.test(Playbook.lookup(SiteChat.playbook, status).action)
+      )
+    ).toEqual([])
   })
 
   it.effect("the server's own refusals: 400, 401, 403, 404, 409, from bodies that are texts, objects, with or without request id", () =>
@@ -171,9 +255,9 @@ describe("SiteChat: status codes, over real HTTP", () => {
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the retry decision table
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /** Waits with full jitter from 500 ms, at most 10 s. */
 const isBackoff = (waits: ReadonlyArray<number>) =>
@@ -184,7 +268,8 @@ describe("SiteChat: the retry decision table, over real HTTP", () => {
     "%s: a persistent 429 is retried, within its bound and with backoff",
     (name) =>
       Effect.gen(function*() {
-        const { exit, requests, waits } = yield* against(() => FlakyApi.rateLimited(), (chat) => call(name, chat))
+        const { exit, requests, waits } = yield* against(() => FlakyApi.rateLimited(), (chat) =>
+          call(name, chat))
         expect([failure(exit)._tag, requests, isBackoff(waits)]).toEqual([
           "RateLimit",
           attemptsOf(calls[name][1]),
@@ -197,8 +282,13 @@ describe("SiteChat: the retry decision table, over real HTTP", () => {
     "%s: a persistent 5xx is retried, within its bound and with backoff",
     (name) =>
       Effect.gen(function*() {
-        const { exit, requests, waits } = yield* against(() => FlakyApi.unavailable(), (chat) => call(name, chat))
-        expect([failure(exit)._tag, requests, isBackoff(waits)]).toEqual(["Server", attemptsOf(calls[name][2]), true])
+        const { exit, requests, waits } = yield* against(() => FlakyApi.unavailable(), (chat) =>
+          call(name, chat))
+        expect([failure(exit)._tag, requests, isBackoff(waits)]).toEqual([
+          "Server",
+          attemptsOf(calls[name][2]),
+          true
+        ])
       })
   )
 
@@ -209,7 +299,8 @@ describe("SiteChat: the retry decision table, over real HTTP", () => {
         const operation = SiteChat.operations[name].operation._tag
         const { executed, exit, keys, requests } = yield* against(
           FlakyApi.sequence(name === "pollChat" ? [] : [FlakyApi.reset({ when: "after" })]),
-          (chat) => name === "pollChat" ? Effect.asVoid(Effect.either(call(name, chat))) : call(name, chat)
+          (chat) =>
+            name === "pollChat" ? Effect.asVoid(Effect.either(call(name, chat))) : call(name, chat)
         )
         expect([Exit.isSuccess(exit), requests, keys]).toEqual([
           true,
@@ -259,15 +350,18 @@ describe("SiteChat: the retry decision table, over real HTTP", () => {
           FlakyApi.reset({ when: "after" })
         ]
         const requests = yield* Effect.forEach(faults, (fault) =>
-          Effect.map(against(() => fault, (chat) => call(name, chat), once), ({ requests }) => requests))
+          Effect.map(
+            against(() => fault, (chat) => call(name, chat), once),
+            ({ requests }) => requests
+          ))
         expect(requests).toEqual([3, 1, 1, 1])
       })
   )
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // limits of time
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 /** A transport that never answers, and counts. */
 const silent = () => {
@@ -306,7 +400,12 @@ describe("SiteChat: limits of time", () => {
     Effect.gen(function*() {
       const api = yield* Server.make({ script: () => FlakyApi.slowBody("1 minute") })
       const policies = { site: { retries: 0, attemptTimeout: "100 millis" } } as const
-      const chat = yield* SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known, policies })
+      const chat = yield* SiteChat.make({
+        baseUrl: api.url,
+        apiKey: key,
+        ...Server.known,
+        policies
+      })
       expect((yield* Effect.flip(chat.site))._tag).toBe("Timeout")
     }).pipe(Effect.scoped, live))
 
@@ -314,9 +413,16 @@ describe("SiteChat: limits of time", () => {
     "E7: a success that is %s is read again where that is safe, and is final under a key",
     ([, fault]) =>
       Effect.gen(function*() {
-        const api = yield* Server.make({ script: (call) => call.attempt === 1 ? fault : FlakyApi.none })
+        const api = yield* Server.make({
+          script: (call) => call.attempt === 1 ? fault : FlakyApi.none
+        })
         const policies = { tenant: { backoff: Backoff.constant("1 millis") } }
-        const chat = yield* SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known, policies })
+        const chat = yield* SiteChat.make({
+          baseUrl: api.url,
+          apiKey: key,
+          ...Server.known,
+          policies
+        })
         const tenant = yield* chat.tenant
         const error = yield* Effect.flip(IdempotencyKey.provideNew(chat.chat(question)))
         expect([tenant.name, ApiError.isUnreadable(error)]).toEqual(["Acme", true])
@@ -326,12 +432,16 @@ describe("SiteChat: limits of time", () => {
   it.effect("policies and paths can be said, nonsense is refused", () =>
     Effect.gen(function*() {
       const policies = { tenant: { retries: 1, backoff: Backoff.constant("7 seconds") } }
-      const { exit, requests, waits } = yield* against(() => FlakyApi.unavailable(), (chat) => chat.tenant, {
+      const { exit, requests, waits } = yield* against(() => FlakyApi.unavailable(), (chat) =>
+        chat.tenant, {
         policies
       })
       expect([failure(exit)._tag, requests, waits]).toEqual(["Server", 2, [7000]])
       const refused = yield* Effect.exit(
-        Effect.provide(SiteChat.make({ ...virtual, policies: { tenant: { retries: -1 } } }), silent().layer)
+        Effect.provide(
+          SiteChat.make({ ...virtual, policies: { tenant: { retries: -1 } } }),
+          silent().layer
+        )
       )
       expect(Exit.isFailure(refused) && Cause.squash(refused.cause)).toEqual(
         new RangeError("retries should be a whole number of at least 0, got -1")
@@ -341,25 +451,38 @@ describe("SiteChat: limits of time", () => {
   const nonsense: ReadonlyArray<readonly [string, Partial<SiteChat.Options>]> = [
     ["askWithin should be a duration longer than zero, got 0", { askWithin: 0 }],
     ["askWithin should be a finite duration, got Duration(Infinity)", { askWithin: Infinity }],
-    ["jobStates.done should be at least one word, got \"\"", { jobStates: { done: [], failed: ["failed"] } }],
+    ["jobStates.done should be at least one word, got \"\"", {
+      jobStates: { done: [], failed: ["failed"] }
+    }],
     ["paths.tenant should be a path, got \"\"", { paths: { tenant: "" } }],
     ["paths.chat should be a path, got \" \"", { paths: { chat: " " } }]
   ]
 
-  it.effect.each(nonsense)("nonsense is refused by make: %s", ([message, options]) =>
-    Effect.gen(function*() {
-      const exit = yield* Effect.exit(Effect.provide(SiteChat.make({ ...virtual, ...options }), silent().layer))
-      const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-      expect(error).toBeInstanceOf(RangeError)
-      expect(error).toMatchObject({ message: expect.stringContaining(message) })
-    }))
+  it.effect.each(nonsense)(
+    "nonsense is refused by make: %s",
+    ([message, options]) =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(
+          Effect.provide(SiteChat.make({ ...virtual, ...options }), silent().layer)
+        )
+        const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+        expect(error).toBeInstanceOf(RangeError)
+        expect(error).toMatchObject({ message: expect.stringContaining(message) })
+      })
+  )
 
   it.effect("what is undefined among policies and paths is not given", () =>
     Effect.gen(function*() {
-      const { exit, requests } = yield* against(() => FlakyApi.unavailable(), (chat) => chat.tenant, {
-        policies: { tenant: Object.assign({}, { retries: undefined, attemptTimeout: undefined }) } as {},
-        paths: Object.assign({}, { tenant: undefined }) as {}
-      })
+      const { exit, requests } = yield* against(
+        () => FlakyApi.unavailable(),
+        (chat) => chat.tenant,
+        {
+          policies: {
+            tenant: Object.assign({}, { retries: undefined, attemptTimeout: undefined })
+          } as {},
+          paths: Object.assign({}, { tenant: undefined }) as {}
+        }
+      )
       expect([failure(exit)._tag, requests]).toEqual(["Server", 5])
     }))
 
@@ -368,8 +491,13 @@ describe("SiteChat: limits of time", () => {
       const chat = yield* Effect.provide(SiteChat.make(virtual), silent().layer)
       const asked = chat.ask(question, { within: -1 })
       const resumed = chat.resume("req-1", { within: -1 })
-      const exits = yield* Effect.all([Effect.exit(IdempotencyKey.provideNew(asked)), Effect.exit(resumed)])
-      expect(exits.map((exit) => Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof RangeError)).toEqual([
+      const exits = yield* Effect.all([
+        Effect.exit(IdempotencyKey.provideNew(asked)),
+        Effect.exit(resumed)
+      ])
+      expect(
+        exits.map((exit) => Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof RangeError)
+      ).toEqual([
         true,
         true
       ])
@@ -404,7 +532,9 @@ describe("SiteChat: limits of time", () => {
       const seen: Array<string> = []
       const client = HttpClient.make((request) => {
         seen.push(new URL(request.url).pathname)
-        return Effect.succeed(HttpClientResponse.fromWeb(request, new Response(null, { status: 404 })))
+        return Effect.succeed(
+          HttpClientResponse.fromWeb(request, new Response(null, { status: 404 }))
+        )
       })
       const paths = { pollChat: "/api/:siteId/jobs/:requestId" }
       const chat = yield* Effect.provide(
@@ -419,9 +549,9 @@ describe("SiteChat: limits of time", () => {
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // asynchronous answers
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 const pace = { schedule: Schedule.spaced("2 seconds") } as const
 
@@ -434,7 +564,9 @@ describe("SiteChat.ask, over real HTTP", () => {
         () => FlakyApi.none,
         (chat) => IdempotencyKey.provideNew(chat.ask(question, { ...pace, onJob }))
       )
-      expect(exit).toEqual(Exit.succeed({ answer: "We open at nine.", session_id: undefined, request_id: "req-1" }))
+      expect(exit).toEqual(
+        Exit.succeed({ answer: "We open at nine.", session_id: undefined, request_id: "req-1" })
+      )
       expect([at, records.asked.length, jobs]).toEqual([
         [0, 0, 2000, 4000],
         1,
@@ -444,20 +576,30 @@ describe("SiteChat.ask, over real HTTP", () => {
 
   it.effect("R30: a failure to submit is not a failure to poll", () =>
     Effect.gen(function*() {
-      const submitting: FlakyApi.Script = ({ method }) => method === "POST" ? FlakyApi.status(403) : FlakyApi.none
-      const polling: FlakyApi.Script = ({ method }) => method === "GET" ? FlakyApi.status(403) : FlakyApi.none
+      const submitting: FlakyApi.Script = ({ method }) =>
+        method === "POST" ? FlakyApi.status(403) : FlakyApi.none
+      const polling: FlakyApi.Script = ({ method }) =>
+        method === "GET" ? FlakyApi.status(403) : FlakyApi.none
       const outcomes = yield* Effect.forEach([submitting, polling], (script) =>
         Effect.gen(function*() {
           const jobs: Array<SiteChat.Job["state"]> = []
-          const onJob = ({ state }: SiteChat.Job) => Effect.sync(() => void jobs.push(state))
+          const onJob = ({ state }: SiteChat.Job) =>
+            Effect.sync(() => void jobs.push(state))
           const { exit } = yield* against(
             script,
             (chat) => IdempotencyKey.provideNew(chat.ask(question, { ...pace, onJob }))
           )
           const error: unknown = failure(exit)
-          return [(error as { _tag: string })._tag, (error as { error: ApiError.ApiError }).error._tag, jobs]
+          return [
+            (error as { _tag: string })._tag,
+            (error as { error: ApiError.ApiError }).error._tag,
+            jobs
+          ]
         }))
-      expect(outcomes).toEqual([["SubmitFailed", "Policy", []], ["PollFailed", "Policy", ["submitted", "unreachable"]]])
+      expect(outcomes).toEqual([["SubmitFailed", "Policy", []], ["PollFailed", "Policy", [
+        "submitted",
+        "unreachable"
+      ]]])
     }))
 
   it.effect("R30: transient failures of polls are retried, and a lost submission is repeated under its key", () =>
@@ -482,10 +624,16 @@ describe("SiteChat.ask, over real HTTP", () => {
       const { exit, records } = yield* against(
         () => FlakyApi.none,
         (chat) =>
-          IdempotencyKey.provideNew(chat.ask(question, { ...pace, within: "5 seconds", onJob })).pipe(
-            Effect.tapError((error) => Effect.sync(() => void messages.push(SiteChat.userMessage(error)))),
-            Effect.catchTag("PollingTimeout", ({ requestId }) => chat.resume(requestId, { ...pace, onJob }))
-          ),
+          IdempotencyKey.provideNew(chat.ask(question, { ...pace, within: "5 seconds", onJob }))
+            .pipe(
+              Effect.tapError((error) =>
+                Effect.sync(() => void messages.push(SiteChat.userMessage(error)))
+              ),
+              Effect.catchTag(
+                "PollingTimeout",
+                ({ requestId }) => chat.resume(requestId, { ...pace, onJob })
+              )
+            ),
         {},
         { job: (poll) => poll < 4 ? "running" : "completed" }
       )
@@ -529,11 +677,12 @@ describe("SiteChat.ask, over real HTTP", () => {
         { job: (poll) => poll < 4 ? "running" : "completed" }
       )
       const figures = yield* Telemetry.figures(telemetry)
-      expect(figures.map(({ calls, endpoint }) => [endpoint, calls.succeeded, calls.failed])).toEqual([
-        [SiteChat.operations.submitChat.path, 1, 0],
-        [SiteChat.operations.pollChat.path, 5, 0],
-        ["jobs", 1, 1]
-      ])
+      expect(figures.map(({ calls, endpoint }) => [endpoint, calls.succeeded, calls.failed]))
+        .toEqual([
+          [SiteChat.operations.submitChat.path, 1, 0],
+          [SiteChat.operations.pollChat.path, 5, 0],
+          ["jobs", 1, 1]
+        ])
     }))
 
   it.effect("an answer that the API gave up on is JobFailed, and its words can be said", () =>
@@ -556,12 +705,24 @@ describe("SiteChat.ask, over real HTTP", () => {
 
   it("a job is stored as JSON and read back", () => {
     const job: SiteChat.Job = { requestId: "req-1", state: "timedOut", lastStatus: "running" }
-    expect(Schema.decodeUnknownSync(SiteChat.Job)(JSON.parse(JSON.stringify(Schema.encodeSync(SiteChat.Job)(job)))))
+    expect(
+      Schema.decodeUnknownSync(SiteChat.Job)(
+        JSON.parse(JSON.stringify(Schema.encodeSync(SiteChat.Job)(job)))
+      )
+    )
       .toEqual(job)
   })
 
   it("a user is told of an answer once, of a delay once, and of nothing after the end", () => {
-    const states = ["submitted", "timedOut", "unreachable", "timedOut", "done", "done", "timedOut"] as const
+    const states = [
+      "submitted",
+      "timedOut",
+      "unreachable",
+      "timedOut",
+      "done",
+      "done",
+      "timedOut"
+    ] as const
     const jobs = states.map((state): SiteChat.Job => ({ requestId: "r", state }))
     expect(jobs.map((job, index) => SiteChat.isNews(jobs[index - 1], job))).toEqual([
       false,
@@ -575,9 +736,9 @@ describe("SiteChat.ask, over real HTTP", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // visitors
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("SiteChat: visitors", () => {
   it.effect("a sync chat gives a fallback on final failure, after its retries", () =>
@@ -587,7 +748,11 @@ describe("SiteChat: visitors", () => {
         (chat) => IdempotencyKey.provideNew(chat.chatOrFallback(question, { locale: "de-AT" }))
       )
       const reply = (Exit.isSuccess(exit) ? exit.value : undefined) as SiteChat.Reply | undefined
-      expect([reply?._tag, reply?._tag === "Fallback" && [reply.message, reply.error._tag], requests]).toEqual([
+      expect([
+        reply?._tag,
+        reply?._tag === "Fallback" && [reply.message, reply.error._tag],
+        requests
+      ]).toEqual([
         "Fallback",
         ["Der Chat hat ein Problem. Bitte versuchen Sie es gleich noch einmal.", "Server"],
         3
@@ -614,7 +779,11 @@ describe("SiteChat: visitors", () => {
             chat.sendFeedback({ ...feedback, eventId: "click-2", comment: "Thanks" })
           ])
       )
-      expect([Exit.isSuccess(exit), records.feedback, keys]).toEqual([true, ["click-1", "click-2"], 2])
+      expect([Exit.isSuccess(exit), records.feedback, keys]).toEqual([
+        true,
+        ["click-1", "click-2"],
+        2
+      ])
     }))
 
   it.effect("I1: the same event in another session or of another site is other feedback", () =>
@@ -643,7 +812,8 @@ describe("SiteChat: visitors", () => {
 
   it.effect("T8: safe sentences, with the time to wait", () =>
     Effect.gen(function*() {
-      const { exit } = yield* against(() => FlakyApi.rateLimited({ retryAfter: 300 }), (chat) => chat.tenant)
+      const { exit } = yield* against(() => FlakyApi.rateLimited({ retryAfter: 300 }), (chat) =>
+        chat.tenant)
       const error = failure(exit)
       expect([SiteChat.userMessage(error), SiteChat.userMessage(error, { locale: "de" })]).toEqual([
         "The chat is busy. Please try again in 5 minutes.",
@@ -652,9 +822,9 @@ describe("SiteChat: visitors", () => {
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // bulk
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 const documents = (count: number): ReadonlyArray<SiteChat.Document> =>
   Array.from({ length: count }, (_, index) =>
@@ -669,15 +839,27 @@ describe("SiteChat.documentSync, over real HTTP", () => {
     Effect.gen(function*() {
       const { layer, run } = yield* virtualHttp
       const api = yield* Server.make()
-      const chat = yield* Effect.provide(SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known }), layer)
+      const chat = yield* Effect.provide(
+        SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known }),
+        layer
+      )
       const all = documents(6)
-      const job = (items: ReadonlyArray<SiteChat.Document>) => Bulk.forEach(items, chat.syncDocument, sync)
+      const job = (items: ReadonlyArray<SiteChat.Document>) =>
+        Bulk.forEach(items, chat.syncDocument, sync)
       const { exit } = yield* run(
-        Effect.provide(Effect.all([job(all.slice(0, 4)), job(all)]), IdempotencyStore.layerStoreMemory)
+        Effect.provide(
+          Effect.all([job(all.slice(0, 4)), job(all)]),
+          IdempotencyStore.layerStoreMemory
+        )
       )
       const runs = Exit.isSuccess(exit) ? exit.value : []
-      expect(runs.map(({ done, failed, skipped }) => [done, skipped, failed])).toEqual([[4, 0, 0], [2, 4, 0]])
-      expect(runs.at(-1)?.results.map((result) => "value" in result && result.value.document_id)).toHaveLength(6)
+      expect(runs.map(({ done, failed, skipped }) => [done, skipped, failed])).toEqual([[4, 0, 0], [
+        2,
+        4,
+        0
+      ]])
+      expect(runs.at(-1)?.results.map((result) => "value" in result && result.value.document_id))
+        .toHaveLength(6)
       expect(api.records.documents.length).toBe(6)
     }).pipe(Effect.scoped))
 
@@ -685,9 +867,13 @@ describe("SiteChat.documentSync, over real HTTP", () => {
     Effect.gen(function*() {
       const { layer, run } = yield* virtualHttp
       const api = yield* Server.make({
-        script: ({ index }) => index >= 10 && index < 30 ? FlakyApi.unavailable({ when: "after" }) : FlakyApi.none
+        script: ({ index }) =>
+          index >= 10 && index < 30 ? FlakyApi.unavailable({ when: "after" }) : FlakyApi.none
       })
-      const chat = yield* Effect.provide(SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known }), layer)
+      const chat = yield* Effect.provide(
+        SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known }),
+        layer
+      )
       const { exit } = yield* run(
         Effect.provide(
           Bulk.forEach(documents(40), chat.syncDocument, { ...sync, concurrency: 2, retries: 20 }),
@@ -699,22 +885,31 @@ describe("SiteChat.documentSync, over real HTTP", () => {
       expect([api.records.documents.length, new Set(api.records.documents).size]).toEqual([40, 40])
     }).pipe(Effect.scoped))
 
-  it.effect.each([401, 403])("a %i ends the job instead of a storm", (status) =>
-    Effect.gen(function*() {
-      const { layer, run } = yield* virtualHttp
-      const api = yield* Server.make({ script: () => FlakyApi.status(status) })
-      const chat = yield* Effect.provide(SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known }), layer)
-      const { exit } = yield* run(
-        Effect.provide(
-          Bulk.forEach(documents(50), chat.syncDocument, { ...sync, concurrency: 1 }),
-          IdempotencyStore.layerStoreMemory
+  it.effect.each([401, 403])(
+    "a %i ends the job instead of a storm",
+    (status) =>
+      Effect.gen(function*() {
+        const { layer, run } = yield* virtualHttp
+        const api = yield* Server.make({ script: () => FlakyApi.status(status) })
+        const chat = yield* Effect.provide(
+          SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known }),
+          layer
         )
-      )
-      expect([Exit.isSuccess(exit) && Option.isSome(exit.value.stopped), (yield* api.received).length]).toEqual([
-        true,
-        1
-      ])
-    }).pipe(Effect.scoped))
+        const { exit } = yield* run(
+          Effect.provide(
+            Bulk.forEach(documents(50), chat.syncDocument, { ...sync, concurrency: 1 }),
+            IdempotencyStore.layerStoreMemory
+          )
+        )
+        expect([
+          Exit.isSuccess(exit) && Option.isSome(exit.value.stopped),
+          (yield* api.received).length
+        ]).toEqual([
+          true,
+          1
+        ])
+      }).pipe(Effect.scoped)
+  )
 
   it.effect("E4: without keys, a document that may have been created is not sent again", () =>
     Effect.gen(function*() {
@@ -724,7 +919,8 @@ describe("SiteChat.documentSync, over real HTTP", () => {
         SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known, writes: Operation.once }),
         layer
       )
-      const demandsNoKey: Effect.Effect<SiteChat.CreatedDocument, SiteChat.Failure> = chat.createDocument(written)
+      const demandsNoKey: Effect.Effect<SiteChat.CreatedDocument, SiteChat.Failure> = chat
+        .createDocument(written)
       expect(Effect.isEffect(demandsNoKey)).toBe(true)
       yield* run(Bulk.forEach(documents(3), chat.syncDocument, { pauseWhen: false }))
       expect([(yield* api.received).length, api.records.documents.length]).toEqual([3, 3])
@@ -734,7 +930,10 @@ describe("SiteChat.documentSync, over real HTTP", () => {
     Effect.gen(function*() {
       const { layer, run } = yield* virtualHttp
       const api = yield* Server.make()
-      const chat = yield* Effect.provide(SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known }), layer)
+      const chat = yield* Effect.provide(
+        SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known }),
+        layer
+      )
       const changed: ReadonlyArray<SiteChat.Document> = [
         file,
         { ...file, content: new TextEncoder().encode("We open at ten.") }
@@ -746,17 +945,18 @@ describe("SiteChat.documentSync, over real HTTP", () => {
         )
       )
       const results = Exit.isSuccess(exit) ? exit.value.results : []
-      expect(results.map((result) => result._tag === "Failed" ? result.error._tag : result._tag)).toEqual([
-        "Done",
-        "Mismatch"
-      ])
+      expect(results.map((result) => result._tag === "Failed" ? result.error._tag : result._tag))
+        .toEqual([
+          "Done",
+          "Mismatch"
+        ])
       expect(sync.syncLog.id({ ...file, revision: "2" })).not.toBe(sync.syncLog.id(file))
     }).pipe(Effect.scoped))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // incidents and logs
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("SiteChat: incident routing", () => {
   const routes: ReadonlyArray<readonly [status: number, words: RegExp]> = [
@@ -777,10 +977,12 @@ describe("SiteChat: incident routing", () => {
         const seeing: Incident.Detector = {
           ...detector,
           observe: (integration, exit) =>
-            Effect.tap(detector.observe(integration, exit), (found) => Effect.sync(() => raised.push(...found)))
+            Effect.tap(detector.observe(integration, exit), (found) =>
+              Effect.sync(() => raised.push(...found)))
         }
         const { requests } = yield* against(
-          () => FlakyApi.status(status),
+          () =>
+            FlakyApi.status(status),
           (chat) => Effect.forEach(Array(30), () => Effect.ignore(chat.tenant)),
           {
             detector: seeing,
@@ -800,11 +1002,18 @@ describe("SiteChat: incident routing", () => {
       const seeing: Incident.Detector = {
         ...detector,
         observe: (integration, exit) =>
-          Effect.tap(detector.observe(integration, exit), (found) => Effect.sync(() => raised.push(...found)))
+          Effect.tap(
+            detector.observe(integration, exit),
+            (found) => Effect.sync(() => raised.push(...found))
+          )
       }
       const ask = (chat: Chat) =>
-        Effect.ignore(IdempotencyKey.provideNew(chat.ask(question, { ...pace, within: "9 seconds" })))
-      yield* against(() => FlakyApi.none, (chat) => Effect.forEach(Array(8), () => ask(chat)), { detector: seeing }, {
+        Effect.ignore(
+          IdempotencyKey.provideNew(chat.ask(question, { ...pace, within: "9 seconds" }))
+        )
+      yield* against(() => FlakyApi.none, (chat) => Effect.forEach(Array(8), () => ask(chat)), {
+        detector: seeing
+      }, {
         job: () => "running"
       })
       expect(raised.map(({ integration, route }) => [integration, route])).toEqual([
@@ -816,7 +1025,8 @@ describe("SiteChat: incident routing", () => {
     Effect.gen(function*() {
       const { exit, requests } = yield* against(
         () => FlakyApi.unavailable(),
-        (chat) => Effect.zipRight(Effect.forEach([1, 2], () => Effect.ignore(chat.tenant)), chat.site)
+        (chat) =>
+          Effect.zipRight(Effect.forEach([1, 2], () => Effect.ignore(chat.tenant)), chat.site)
       )
       expect([failure(exit)._tag, requests]).toEqual(["CircuitOpen", 10])
     }))
@@ -851,11 +1061,17 @@ describe("SiteChat.logFields", () => {
 
   it.effect("T4: of a polling error, its request id and what is behind it; of a timeout, the flag", () =>
     Effect.gen(function*() {
-      const ask = (chat: Chat) => IdempotencyKey.provideNew(chat.ask(question, { ...pace, within: "3 seconds" }))
+      const ask = (chat: Chat) =>
+        IdempotencyKey.provideNew(chat.ask(question, { ...pace, within: "3 seconds" }))
       const late = yield* against(() => FlakyApi.none, ask, {}, { job: () => "running" })
-      const failed = yield* against(({ method }) => method === "GET" ? FlakyApi.status(403) : FlakyApi.none, ask)
+      const failed = yield* against(
+        ({ method }) => method === "GET" ? FlakyApi.status(403) : FlakyApi.none,
+        ask
+      )
       const fields = [late, failed].map(({ exit }) => SiteChat.logFields(failure(exit)))
-      expect(fields.map(({ error, reason, requestId, timedOut }) => [error, reason, requestId, timedOut])).toEqual([
+      expect(
+        fields.map(({ error, reason, requestId, timedOut }) => [error, reason, requestId, timedOut])
+      ).toEqual([
         ["PollingTimeout", undefined, "req-1", true],
         ["PollFailed", "Policy", "req-1", false]
       ])
@@ -871,9 +1087,9 @@ describe("SiteChat.logFields", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // secrets
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("SiteChat: what is never shown (T1, T2)", () => {
   const secrets = {
@@ -897,12 +1113,20 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
     })
   }
 
-  const sent: Record<string, (chat: Chat) => Effect.Effect<unknown, unknown, IdempotencyKey.IdempotencyKey>> = {
+  const sent: Record<
+    string,
+    (chat: Chat) => Effect.Effect<unknown, unknown, IdempotencyKey.IdempotencyKey>
+  > = {
     chat: (chat) => chat.chat({ message: secrets.message }),
     ask: (chat) => chat.ask({ message: secrets.message }),
     createDocument: (chat) => chat.createDocument({ ...written, content: secrets.content }),
     "a question and its answer": (chat) =>
-      chat.createDocument({ kind: "qa", sourceId: "q", question: secrets.content, answer: secrets.answer }),
+      chat.createDocument({
+        kind: "qa",
+        sourceId: "q",
+        question: secrets.content,
+        answer: secrets.answer
+      }),
     sendFeedback: (chat) => chat.sendFeedback({ ...feedback, comment: secrets.comment })
   }
 
@@ -928,7 +1152,12 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
             createDocument: { backoff },
             sendFeedback: { backoff }
           }
-          const chat = yield* SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known, policies })
+          const chat = yield* SiteChat.make({
+            baseUrl: api.url,
+            apiKey: key,
+            ...Server.known,
+            policies
+          })
           const texts = yield* renderings(IdempotencyKey.provideNew(sent[name]!(chat)))
           expect(texts.length).toBeGreaterThan(20)
           expect(leaks(texts, Server.apiKey, ...ofCall[name]!)).toEqual([])
@@ -943,14 +1172,27 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
         const lines = ["SENTINEL first line", "short", "SENTINEL second line"]
         const text = lines.join("\r\n")
         const said = `refused: ${text} and ${lines[2]}`
-        const body = JSON.stringify({ message: said, code: lines[0], issues: [{ path: lines[0], message: said }] })
+        const body = JSON.stringify({
+          message: said,
+          code: lines[0],
+          issues: [{ path: lines[0], message: said }]
+        })
         const client = HttpClient.make((request) =>
           Effect.succeed(HttpClientResponse.fromWeb(request, new Response(body, { status: 400 })))
         )
-        const chat = yield* Effect.provideService(SiteChat.make(virtual), HttpClient.HttpClient, client)
+        const chat = yield* Effect.provideService(
+          SiteChat.make(virtual),
+          HttpClient.HttpClient,
+          client
+        )
         const content = new TextEncoder().encode(text)
-        const error = yield* Effect.flip(IdempotencyKey.provideNew(chat[name]({ ...file, content })))
-        expect([error.message, error._tag === "Validation" && [error.code, error.issues, error.endpoint]]).toEqual([
+        const error = yield* Effect.flip(
+          IdempotencyKey.provideNew(chat[name]({ ...file, content }))
+        )
+        expect([
+          error.message,
+          error._tag === "Validation" && [error.code, error.issues, error.endpoint]
+        ]).toEqual([
           "refused: <redacted> and <redacted>",
           [
             "<redacted>",
@@ -967,12 +1209,22 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
       const message = `${lines[10]}; ${lines[2999]}`
       const client = HttpClient.make((request) =>
         Effect.succeed(
-          HttpClientResponse.fromWeb(request, new Response(JSON.stringify({ message }), { status: 400 }))
+          HttpClientResponse.fromWeb(
+            request,
+            new Response(JSON.stringify({ message }), { status: 400 })
+          )
         )
       )
-      const chat = yield* Effect.provideService(SiteChat.make(virtual), HttpClient.HttpClient, client)
+      const chat = yield* Effect.provideService(
+        SiteChat.make(virtual),
+        HttpClient.HttpClient,
+        client
+      )
       const messageOf = (content: Uint8Array<ArrayBuffer>) =>
-        Effect.map(Effect.flip(IdempotencyKey.provideNew(chat.uploadDocument({ ...file, content }))), (e) => e.message)
+        Effect.map(
+          Effect.flip(IdempotencyKey.provideNew(chat.uploadDocument({ ...file, content }))),
+          (e) => e.message
+        )
       const text = yield* messageOf(new TextEncoder().encode(lines.join("\n")))
       const binary = yield* messageOf(new Uint8Array([0xff, 0xfe, 0x80]))
       expect([text, binary]).toEqual(["<redacted>; <redacted>", message])
@@ -983,34 +1235,50 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
       const api = yield* Server.make()
       yield* api.stop
       const policies = { uploadDocument: { retries: 0 } }
-      const chat = yield* SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known, policies })
+      const chat = yield* SiteChat.make({
+        baseUrl: api.url,
+        apiKey: key,
+        ...Server.known,
+        policies
+      })
       const content = new TextEncoder().encode(secrets.content)
-      const texts = yield* renderings(IdempotencyKey.provideNew(chat.uploadDocument({ ...file, content })))
+      const texts = yield* renderings(
+        IdempotencyKey.provideNew(chat.uploadDocument({ ...file, content }))
+      )
       expect(leaks(texts, Server.apiKey, secrets.content)).toEqual([])
     }).pipe(Effect.scoped, live))
 
   it.effect("T1: fields of a log and sentences for visitors hold nothing of it", () =>
     Effect.gen(function*() {
-      const { exit } = yield* against(() => echo(400), (chat) => IdempotencyKey.provideNew(chat.chat(question)))
+      const { exit } = yield* against(
+        () => echo(400),
+        (chat) => IdempotencyKey.provideNew(chat.chat(question))
+      )
       const error = failure(exit)
       const { requestId, ...fields } = SiteChat.logFields(error)
-      expect(leaks([JSON.stringify(fields), SiteChat.userMessage(error), String(requestId)], Server.apiKey)).toEqual([])
+      expect(
+        leaks(
+          [JSON.stringify(fields), SiteChat.userMessage(error), String(requestId)],
+          Server.apiKey
+        )
+      ).toEqual([])
     }))
 
   it("T2: the names of the document's list are secret", () => {
     const named = (name: string) =>
-      SiteChat.redactedNames.some((secret) => typeof secret === "string" ? secret === name : secret.test(name))
-    expect(
-      ["api_key", "apiKey", "config", "configuration", "customer", "content", "question", "answer"].filter((name) =>
-        !named(name)
+      SiteChat.redactedNames.some((secret) =>
+        typeof secret === "string" ? secret === name : secret.test(name)
       )
+    expect(
+      ["api_key", "apiKey", "config", "configuration", "customer", "content", "question", "answer"]
+        .filter((name) => !named(name))
     ).toEqual([])
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // what is not sent
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("SiteChat: keys and ids that cannot be sent", () => {
   const askWith = (baseUrl: string, key: string) =>
@@ -1029,14 +1297,15 @@ describe("SiteChat: keys and ids that cannot be sent", () => {
         const error = yield* Effect.flip(call)
         const { code, endpoint, method } = error as ApiError.ApiError
         const texts = yield* renderings(call)
-        expect([error._tag, code, method, endpoint, http.requests(), leaks(texts, Stray.key)]).toEqual([
-          "Auth",
-          "malformed_api_key",
-          "POST",
-          SiteChat.operations.chat.path,
-          0,
-          []
-        ])
+        expect([error._tag, code, method, endpoint, http.requests(), leaks(texts, Stray.key)])
+          .toEqual([
+            "Auth",
+            "malformed_api_key",
+            "POST",
+            SiteChat.operations.chat.path,
+            0,
+            []
+          ])
       }).pipe(Effect.scoped)
   )
 
@@ -1047,7 +1316,9 @@ describe("SiteChat: keys and ids that cannot be sent", () => {
         const api = yield* FlakyApi.make({ app: Stray.tellTale })
         const call = Effect.provide(askWith(api.url, key), layer)
         const error = yield* Effect.flip(call)
-        expect(ApiError.isApiError(error) && error.message).toBe("not a key: <redacted>, <redacted>")
+        expect(ApiError.isApiError(error) && error.message).toBe(
+          "not a key: <redacted>, <redacted>"
+        )
         expect(leaks(yield* renderings(call), Stray.key)).toEqual([])
       }).pipe(Effect.scoped)
   )
@@ -1059,14 +1330,15 @@ describe("SiteChat: keys and ids that cannot be sent", () => {
       const seeing: Incident.Detector = {
         ...detector,
         observe: (integration, exit) =>
-          Effect.tap(detector.observe(integration, exit), (found) =>
-            Effect.sync(() => raised.push(...found.map(({ name }) => name))))
+          Effect.tap(
+            detector.observe(integration, exit),
+            (found) => Effect.sync(() => raised.push(...found.map(({ name }) => name)))
+          )
       }
       const http = Stray.nobodyAsked()
       const options = { ...virtual, apiKey: Redacted.make("a\nb"), detector: seeing }
       const chat = yield* Effect.provide(SiteChat.make(options), http.layer)
-      yield* Effect.forEach(Array(30), () =>
-        Effect.ignore(chat.tenant))
+      yield* Effect.forEach(Array(30), () => Effect.ignore(chat.tenant))
       expect([raised, http.asked]).toEqual([["unauthorized"], []])
     }))
 
@@ -1081,7 +1353,9 @@ describe("SiteChat: keys and ids that cannot be sent", () => {
         const resumed = yield* Effect.flip(chat.resume(id))
         const inside = resumed._tag === "PollFailed" ? resumed.error : undefined
         expect([
-          [poll, close, inside].map((error) => error?._tag === "Validation" && error.issues.map(({ path }) => path)),
+          [poll, close, inside].map((error) =>
+            error?._tag === "Validation" && error.issues.map(({ path }) => path)
+          ),
           http.asked
         ]).toEqual([[["requestId"], ["sessionId"], ["requestId"]], []])
       })
@@ -1091,10 +1365,15 @@ describe("SiteChat: keys and ids that cannot be sent", () => {
     "a %s of %j is refused when the client is made",
     ([field, id]) =>
       Effect.gen(function*() {
-        const made = Effect.provide(SiteChat.make({ ...virtual, [field]: id }), Stray.nobodyAsked().layer)
+        const made = Effect.provide(
+          SiteChat.make({ ...virtual, [field]: id }),
+          Stray.nobodyAsked().layer
+        )
         const exit = yield* Effect.exit(made)
         expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
-          new RangeError(`${field} should be an id that can be in a path, got ${JSON.stringify(id)}`)
+          new RangeError(
+            `${field} should be an id that can be in a path, got ${JSON.stringify(id)}`
+          )
         )
       })
   )

@@ -57,18 +57,26 @@ const john: User = {
   candidates: [{ candidate_id: "CND-001" }, { candidate_id: "CND-002" }]
 }
 
-const hmac = (key: string, text: string) => createHmac("sha256", key).update(text, "utf8").digest("hex")
+const hmac = (key: string, text: string) =>
+  createHmac("sha256", key).update(text, "utf8").digest("hex")
 
 /** The canonical string as the document words it, without our code. */
 const canonicalOf = (partnerId: string, user: User): string => {
   let ids = ""
-  for (const { candidate_id } of user.candidates ?? []) ids += (ids === "" ? "" : ",") + candidate_id
+  for (const { candidate_id } of user.candidates ?? []) {
+    ids += (ids === "" ? "" : ",") + candidate_id
+  }
   const company = user.company === undefined ? "" : user.company.company_id
   return `${partnerId}|${user.user_id}|${user.email}|${user.name}|${company}|${ids}`
 }
 
-/** The rows of the document's table of status codes, and the tags that errors-and-http.md gives them. */
-const rows: ReadonlyArray<readonly [status: number, retry: "Yes" | "No", tag: ApiError.ApiError["_tag"]]> = [
+/**
+ * The rows of the document's table of status codes, and the tags that errors-and-http.md gives
+ * them.
+ */
+const rows: ReadonlyArray<
+  readonly [status: number, retry: "Yes" | "No", tag: ApiError.ApiError["_tag"]]
+> = [
   [401, "No", "Auth"],
   [403, "No", "Policy"],
   [404, "No", "NotFound"],
@@ -80,9 +88,9 @@ const rows: ReadonlyArray<readonly [status: number, retry: "Yes" | "No", tag: Ap
   [504, "Yes", "Server"]
 ]
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the document's tables and formulas
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("playbook", () => {
   it.each(rows)("has the row %i with its answer to \"Retry?\": %s", (status, retry, tag) => {
@@ -91,7 +99,9 @@ describe("playbook", () => {
   })
 
   it("prints the table that the document prints", () => {
-    const printed = Playbook.markdown(WidgetSession.playbook).split("\n").map((line) => line.split(" | "))
+    const printed = Playbook.markdown(WidgetSession.playbook).split("\n").map((line) =>
+      line.split(" | ")
+    )
     const answers = rows.map(([status]) => {
       const row = printed.find(([first]) => first?.includes(String(status)))
       return [status, row?.[3]]
@@ -107,7 +117,9 @@ describe("playbook", () => {
       [422, /payload.*invalid/i],
       [429, /rate limit/i]
     ]
-    expect(words.filter(([status, word]) => !word.test(WidgetSession.playbook.byStatus[status]!.meaning))).toEqual([])
+    expect(
+      words.filter(([status, word]) => !word.test(WidgetSession.playbook.byStatus[status]!.meaning))
+    ).toEqual([])
   })
 })
 
@@ -119,9 +131,17 @@ describe("retry", () => {
       const high = Math.min(8000, 500 * 2 ** attempt + 300)
       const delays = Array.from(
         { length: draws },
-        (_, i) => Backoff.delayMillis(WidgetSession.retry.backoff!, { attempt, previousMillis: 0, unit: i / draws })
+        (_, i) =>
+          Backoff.delayMillis(WidgetSession.retry.backoff!, {
+            attempt,
+            previousMillis: 0,
+            unit: i / draws
+          })
       )
-      return delays.filter((delay) => !(delay >= low && delay <= high)).map((delay) => ({ attempt, delay }))
+      return delays.filter((delay) => !(delay >= low && delay <= high)).map((delay) => ({
+        attempt,
+        delay
+      }))
     })
     expect(outside).toEqual([])
   })
@@ -137,9 +157,9 @@ describe("retry", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // signing
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 const word = fc.stringMatching(/^[A-Za-z0-9]{1,10}$/)
 const anyText = fc.oneof(
@@ -152,7 +172,9 @@ const anyUser: fc.Arbitrary<User> = fc.record({
   email: anyText,
   name: anyText,
   company: fc.option(fc.record({ company_id: anyText }), { nil: undefined }),
-  candidates: fc.option(fc.array(fc.record({ candidate_id: anyText }), { maxLength: 6 }), { nil: undefined })
+  candidates: fc.option(fc.array(fc.record({ candidate_id: anyText }), { maxLength: 6 }), {
+    nil: undefined
+  })
 }).map(({ candidates, company, ...user }) => ({
   ...user,
   ...(company === undefined ? {} : { company }),
@@ -183,7 +205,9 @@ describe("canonicalString", () => {
 
   it("keeps the order of the candidates", () => {
     const candidates = ["C-9", "C-1", "C-5", "C-1"].map((candidate_id) => ({ candidate_id }))
-    expect(WidgetSession.canonicalString("p", { ...john, candidates }).split("|").at(-1)).toBe("C-9,C-1,C-5,C-1")
+    expect(WidgetSession.canonicalString("p", { ...john, candidates }).split("|").at(-1)).toBe(
+      "C-9,C-1,C-5,C-1"
+    )
   })
 
   it("changes nothing in the values: spaces, pipes, newlines and unicode stay", () => {
@@ -220,14 +244,18 @@ describe("sign", () => {
   it("T2: a signature does not print itself", () => {
     const signature = WidgetSession.sign(secretKey, "p|u|e|n||")
     const raw = hmac(secret, "p|u|e|n||")
-    expect([String(signature), JSON.stringify(signature), inspect(signature)].filter((text) => text.includes(raw)))
+    expect(
+      [String(signature), JSON.stringify(signature), inspect(signature)].filter((text) =>
+        text.includes(raw)
+      )
+    )
       .toEqual([])
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the client, in virtual time
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 interface Arrived {
   readonly at: number
@@ -245,12 +273,17 @@ const answering = (...answers: ReadonlyArray<Answer>) => {
       arrived.push({ at, key: request.headers["idempotency-key"] })
       return typeof answer === "number"
         ? Effect.succeed(
-          HttpClientResponse.fromWeb(request, new Response(answer < 300 ? "{}" : null, { status: answer }))
+          HttpClientResponse.fromWeb(
+            request,
+            new Response(answer < 300 ? "{}" : null, { status: answer })
+          )
         )
         : new HttpClientError.RequestError({
           request,
           reason: "Transport",
-          cause: Object.assign(new Error(answer), { code: answer === "refused" ? "ECONNREFUSED" : "ECONNRESET" })
+          cause: Object.assign(new Error(answer), {
+            code: answer === "refused" ? "ECONNREFUSED" : "ECONNRESET"
+          })
         })
     })
   )
@@ -263,14 +296,19 @@ const virtual = { baseUrl: "https://api.test", partnerId: "partner-1", secretKey
 const createVirtually = (layer: Layer.Layer<HttpClient.HttpClient>) =>
   Effect.gen(function*() {
     const api = yield* WidgetSession.make(virtual)
-    const fiber = yield* Effect.fork(Effect.exit(IdempotencyKey.provideNew(api.createSession(john))))
+    const fiber = yield* Effect.fork(
+      Effect.exit(IdempotencyKey.provideNew(api.createSession(john)))
+    )
     yield* TestClock.adjust("1 hour")
     return yield* Fiber.join(fiber)
   }).pipe(Effect.provide(layer))
 
 const errorOf = <A, E>(exit: Exit.Exit<A, E>): E => {
   if (Exit.isSuccess(exit)) throw new Error("succeeded")
-  return Option.getOrThrowWith(Cause.failureOption(exit.cause), () => new Error(Cause.pretty(exit.cause)))
+  return Option.getOrThrowWith(
+    Cause.failureOption(exit.cause),
+    () => new Error(Cause.pretty(exit.cause))
+  )
 }
 
 describe("createSession, in virtual time", () => {
@@ -280,7 +318,10 @@ describe("createSession, in virtual time", () => {
       const error = errorOf(yield* createVirtually(layer))
       const waits = arrived.slice(1).map(({ at }, n) => at - arrived[n]!.at)
       expect([error._tag, arrived.length]).toEqual(["Server", 4])
-      expect(waits.map((wait, n) => wait >= 500 * 2 ** n && wait <= 500 * 2 ** n + 300), waits.join()).toEqual([
+      expect(
+        waits.map((wait, n) => wait >= 500 * 2 ** n && wait <= 500 * 2 ** n + 300),
+        waits.join()
+      ).toEqual([
         true,
         true,
         true
@@ -302,12 +343,15 @@ describe("createSession, in virtual time", () => {
       expect(made).toEqual([4, 4, 4, 4])
     }))
 
-  it.effect.each([401, 403, 404, 422])("E2: a %i makes one request", (status) =>
-    Effect.gen(function*() {
-      const { arrived, layer } = answering(status)
-      yield* createVirtually(layer)
-      expect(arrived.length).toBe(1)
-    }))
+  it.effect.each([401, 403, 404, 422])(
+    "E2: a %i makes one request",
+    (status) =>
+      Effect.gen(function*() {
+        const { arrived, layer } = answering(status)
+        yield* createVirtually(layer)
+        expect(arrived.length).toBe(1)
+      })
+  )
 
   it.effect.each([429, 500, 502, 503, 504])(
     "E2: a %i is tried again and the next answer counts",
@@ -325,7 +369,12 @@ describe("createSession, in virtual time", () => {
       yield* createVirtually(layer)
       yield* createVirtually(layer)
       const keys = arrived.map(({ key }) => key)
-      expect([keys.length, new Set(keys.slice(0, 4)).size, new Set(keys.slice(4)).size, new Set(keys).size]).toEqual([
+      expect([
+        keys.length,
+        new Set(keys.slice(0, 4)).size,
+        new Set(keys.slice(4)).size,
+        new Set(keys).size
+      ]).toEqual([
         8,
         1,
         1,
@@ -355,7 +404,11 @@ describe("createSession, in virtual time", () => {
         })
       )
       const error = errorOf(yield* createVirtually(Layer.succeed(HttpClient.HttpClient, client)))
-      expect([error._tag, "code" in error && error.code, requests]).toEqual(["Server", "unreadable_response", 1])
+      expect([error._tag, "code" in error && error.code, requests]).toEqual([
+        "Server",
+        "unreadable_response",
+        1
+      ])
     }))
 
   /** One logical call to an API that gives this to every attempt. */
@@ -377,11 +430,12 @@ describe("createSession, in virtual time", () => {
       const { at, exit } = yield* createdBy(() => Effect.never)
       const waits = at.slice(1).map((time, n) => time - (at[n] ?? 0))
       expect([errorOf(exit)._tag, at.length]).toEqual(["Timeout", 4])
-      expect(waits.map((wait, n) => wait >= 15_000 + 500 * 2 ** n && wait <= 15_300 + 500 * 2 ** n)).toEqual([
-        true,
-        true,
-        true
-      ])
+      expect(waits.map((wait, n) => wait >= 15_000 + 500 * 2 ** n && wait <= 15_300 + 500 * 2 ** n))
+        .toEqual([
+          true,
+          true,
+          true
+        ])
     }))
 
   it.effect("a body that never ends is cut after 15 s, and the next answer counts", () =>
@@ -392,13 +446,18 @@ describe("createSession, in virtual time", () => {
           calls++ === 0
             ? new Response(
               new ReadableStream<Uint8Array>({
-                start: (controller) => controller.enqueue(new TextEncoder().encode("{\"session_id\""))
+                start: (controller) =>
+                  controller.enqueue(new TextEncoder().encode("{\"session_id\""))
               })
             )
             : new Response("{\"session_id\":\"SES-1\"}")
         )
       )
-      expect([Exit.isSuccess(exit) && exit.value.session.session_id, at.length, (at[1] ?? 0) >= 15_500]).toEqual([
+      expect([
+        Exit.isSuccess(exit) && exit.value.session.session_id,
+        at.length,
+        (at[1] ?? 0) >= 15_500
+      ]).toEqual([
         "SES-1",
         2,
         true
@@ -418,11 +477,19 @@ describe("createSession, in virtual time", () => {
       ["a list", "[]", 200],
       ["null", "null", 200]
     ] as const
-  )("E7: %s is a session that says nothing of itself", ([, body, status]) =>
-    Effect.gen(function*() {
-      const { at, exit } = yield* createdBy(() => Effect.sync(() => new Response(body, { status })))
-      expect([Exit.isSuccess(exit) && exit.value, at.length]).toEqual([{ session: {}, replayed: false }, 1])
-    }))
+  )(
+    "E7: %s is a session that says nothing of itself",
+    ([, body, status]) =>
+      Effect.gen(function*() {
+        const { at, exit } = yield* createdBy(() =>
+          Effect.sync(() => new Response(body, { status }))
+        )
+        expect([Exit.isSuccess(exit) && exit.value, at.length]).toEqual([{
+          session: {},
+          replayed: false
+        }, 1])
+      })
+  )
 
   it.effect.each([["true", true], ["?1", true], ["false", false], ["?0", false]] as const)(
     "Idempotent-Replayed: %s is replayed: %s",
@@ -435,13 +502,16 @@ describe("createSession, in virtual time", () => {
   )
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // the client, over real HTTP
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 const token = "tok-5ad2-session-token"
 
-/** The partner's server: it checks the signature with node:crypto, against the partner id of the URL. */
+/**
+ * The partner's server: it checks the signature with node:crypto, against the partner id of the
+ * URL.
+ */
 const partner = Effect.gen(function*() {
   const request = yield* HttpServerRequest.HttpServerRequest
   const { signature, user } = (yield* request.json) as WidgetSession.Request
@@ -460,7 +530,14 @@ const hasty = Pipeline.make({
 const connect = (api: FlakyApi.FlakyApi, options: Partial<WidgetSession.Options<never>> = {}) =>
   Effect.flatMap(
     hasty,
-    (pipeline) => WidgetSession.make({ baseUrl: api.url, partnerId: "partner 1|é", secretKey, pipeline, ...options })
+    (pipeline) =>
+      WidgetSession.make({
+        baseUrl: api.url,
+        partnerId: "partner 1|é",
+        secretKey,
+        pipeline,
+        ...options
+      })
   )
 
 const live = Effect.provide(NodeHttpClient.layerUndici)
@@ -480,7 +557,9 @@ const create = (
     return {
       exit,
       requests: received.length,
-      keys: new Set(received.map(({ key }) => Option.getOrUndefined(Option.map(key, Redacted.value)))),
+      keys: new Set(
+        received.map(({ key }) => Option.getOrUndefined(Option.map(key, Redacted.value)))
+      ),
       executed: (yield* api.executed).length
     }
   }).pipe(Effect.scoped, live)
@@ -507,12 +586,16 @@ const against = <A, E>(
   Effect.gen(function*() {
     const { layer, run } = yield* virtualHttp
     const api = yield* Server.make({ script })
-    const client = yield* Effect.provide(WidgetSession.make({ baseUrl: api.url, ...Server.partner, ...options }), layer)
+    const client = yield* Effect.provide(
+      WidgetSession.make({ baseUrl: api.url, ...Server.partner, ...options }),
+      layer
+    )
     const { at, exit } = yield* run(use(client))
     return { exit, waits: waits(at), requests: (yield* api.received).length }
   }).pipe(Effect.scoped)
 
-const createNew = (client: WidgetSession.WidgetSession) => IdempotencyKey.provideNew(client.createSession(john))
+const createNew = (client: WidgetSession.WidgetSession) =>
+  IdempotencyKey.provideNew(client.createSession(john))
 
 describe("the table of the document, over real HTTP in virtual time", () => {
   it.effect.each(rows)(
@@ -524,7 +607,9 @@ describe("the table of the document, over real HTTP in virtual time", () => {
         const [en, de] = sentences[status] ?? ["", /^$/]
         expect([error._tag, requests]).toEqual([tag, retry === "Yes" ? 4 : 1])
         const late = [[500, 801], [1000, 1301], [2000, 2301]].slice(0, requests - 1)
-        expect(late.map(([from = 0, to = 0], n) => waits[n]! >= from && waits[n]! <= to)).toEqual(late.map(() => true))
+        expect(late.map(([from = 0, to = 0], n) => waits[n]! >= from && waits[n]! <= to)).toEqual(
+          late.map(() => true)
+        )
         expect(WidgetSession.userMessage(error)).toBe(en)
         expect(WidgetSession.userMessage(error, { locale: "de" })).toMatch(de)
       })
@@ -532,7 +617,12 @@ describe("the table of the document, over real HTTP in virtual time", () => {
 
   /** What the server finds by itself. */
   const found: ReadonlyArray<
-    readonly [what: string, tag: string, options: Partial<WidgetSession.Options>, user: WidgetSession.Draft]
+    readonly [
+      what: string,
+      tag: string,
+      options: Partial<WidgetSession.Options>,
+      user: WidgetSession.Draft
+    ]
   > = [
     ["an invalid signature", "Auth", { secretKey: Redacted.make("of another environment") }, john],
     ["a domain that is not whitelisted", "Policy", { domain: "https://elsewhere.example" }, john],
@@ -552,18 +642,22 @@ describe("the table of the document, over real HTTP in virtual time", () => {
   it.effect("200: a session, once", () =>
     Effect.gen(function*() {
       const { exit, requests } = yield* against(() => FlakyApi.none, createNew)
-      expect([Exit.isSuccess(exit) && exit.value.session.session_id, requests]).toEqual([`SES-${john.user_id}`, 1])
+      expect([Exit.isSuccess(exit) && exit.value.session.session_id, requests]).toEqual([
+        `SES-${john.user_id}`,
+        1
+      ])
     }))
 })
 
 describe("when calls go on failing", () => {
   it("each rule has the route of the document", () => {
-    expect(Object.fromEntries(WidgetSession.incidentRules.map(({ name, route }) => [name, route]))).toMatchObject({
-      unauthorized: expect.stringContaining("diagnose401"),
-      forbidden: "have the domain whitelisted for tokenized widget access",
-      "not-found": "check the partner id, and that the partner is active",
-      "validation-errors": expect.stringContaining("diagnose422")
-    })
+    expect(Object.fromEntries(WidgetSession.incidentRules.map(({ name, route }) => [name, route])))
+      .toMatchObject({
+        unauthorized: expect.stringContaining("diagnose401"),
+        forbidden: "have the domain whitelisted for tokenized widget access",
+        "not-found": "check the partner id, and that the partner is active",
+        "validation-errors": expect.stringContaining("diagnose422")
+      })
   })
 
   it.effect("twenty invalid signatures are one incident", () =>
@@ -606,7 +700,10 @@ describe("debugRecord", () => {
     user: { ...john, candidates: [{ candidate_id: "CND-1" }, { candidate_id: "CND-2" }] },
     secretKey: Server.partner.secretKey
   }
-  const right = WidgetSession.sign(request.secretKey, WidgetSession.canonicalString(request.urlPartnerId, request.user))
+  const right = WidgetSession.sign(
+    request.secretKey,
+    WidgetSession.canonicalString(request.urlPartnerId, request.user)
+  )
 
   it.effect("a signature that matches: equal fingerprints, a canonical string without its values", () =>
     Effect.gen(function*() {
@@ -628,7 +725,11 @@ describe("debugRecord", () => {
       const canonical = "partner-2| USR-001|a@b.example |Ada||"
       const signature = WidgetSession.sign(request.secretKey, canonical)
       const record = yield* WidgetSession.debugRecord({ ...request, canonical, signature })
-      expect([record.canonical, record.matchSignature, record.generatedSignature === record.requestSignature]).toEqual([
+      expect([
+        record.canonical,
+        record.matchSignature,
+        record.generatedSignature === record.requestSignature
+      ]).toEqual([
         "***| ***|*** |***||",
         false,
         false
@@ -637,7 +738,9 @@ describe("debugRecord", () => {
 
   it.effect("T1, T3: neither secret nor signatures nor anything about the user", () =>
     Effect.gen(function*() {
-      const record = JSON.stringify(yield* WidgetSession.debugRecord({ ...request, signature: right }))
+      const record = JSON.stringify(
+        yield* WidgetSession.debugRecord({ ...request, signature: right })
+      )
       const secrets = [
         Redacted.value(request.secretKey),
         Redacted.value(right),
@@ -687,10 +790,12 @@ describe("the circuit breaker of the document", () => {
       ])
       expect([yield* create, yield* requests]).toEqual(["CircuitOpen", 10])
       yield* TestClock.adjust("30 seconds")
-      expect([yield* create, yield* create, yield* create, yield* create, yield* requests]).toEqual([
-        ...Array(4).fill("created"),
-        14
-      ])
+      expect([yield* create, yield* create, yield* create, yield* create, yield* requests]).toEqual(
+        [
+          ...Array(4).fill("created"),
+          14
+        ]
+      )
     }).pipe(Effect.scoped))
 })
 
@@ -699,8 +804,17 @@ describe("createSession, over real HTTP", () => {
     Effect.gen(function*() {
       const { executed, exit, requests } = yield* create([])
       const created = Exit.isSuccess(exit) ? exit.value : undefined
-      expect([created?.session.session_id, created?.replayed, requests, executed]).toEqual(["s-1", false, 1, 1])
-      expect(created?.session.session_token === undefined ? "" : Redacted.value(created.session.session_token)).toBe(
+      expect([created?.session.session_id, created?.replayed, requests, executed]).toEqual([
+        "s-1",
+        false,
+        1,
+        1
+      ])
+      expect(
+        created?.session.session_token === undefined
+          ? ""
+          : Redacted.value(created.session.session_token)
+      ).toBe(
         token
       )
       expect(inspect(created, { depth: null })).not.toContain(token)
@@ -709,7 +823,11 @@ describe("createSession, over real HTTP", () => {
   it.live("the secret of another environment is an Auth", () =>
     Effect.gen(function*() {
       const { exit, requests } = yield* create([], { secretKey: Redacted.make(devSecret) })
-      expect([errorOf(exit)._tag, errorOf(exit).message, requests]).toEqual(["Auth", "Invalid Signature", 1])
+      expect([errorOf(exit)._tag, errorOf(exit).message, requests]).toEqual([
+        "Auth",
+        "Invalid Signature",
+        1
+      ])
     }))
 
   it.live.each(rows)("E1: %i (retry: %s) is %s", ([status, retry, tag]) =>
@@ -745,13 +863,14 @@ describe("createSession, over real HTTP", () => {
       ]
       const { executed, exit, keys, requests } = yield* create(faults)
       const created = Exit.isSuccess(exit) ? exit.value : undefined
-      expect([created?.replayed, created?.session.session_id, requests, keys.size, executed]).toEqual([
-        true,
-        "s-1",
-        4,
-        1,
-        1
-      ])
+      expect([created?.replayed, created?.session.session_id, requests, keys.size, executed])
+        .toEqual([
+          true,
+          "s-1",
+          4,
+          1,
+          1
+        ])
     }))
 
   it.live("E4: a server that is not there is a Network error that was not sent", () =>
@@ -762,7 +881,11 @@ describe("createSession, over real HTTP", () => {
         const client = yield* connect(api)
         return yield* Effect.flip(IdempotencyKey.provideNew(client.createSession(john)))
       }).pipe(Effect.scoped, live)
-      expect([error._tag, error._tag === "Network" && error.sent, "attempts" in error && error.attempts]).toEqual([
+      expect([
+        error._tag,
+        error._tag === "Network" && error.sent,
+        "attempts" in error && error.attempts
+      ]).toEqual([
         "Network",
         "no",
         4
@@ -773,7 +896,10 @@ describe("createSession, over real HTTP", () => {
     Effect.gen(function*() {
       const seen = yield* Effect.gen(function*() {
         const api = yield* FlakyApi.make({ app: HttpServerResponse.unsafeJson({}) })
-        const client = yield* connect(api, { domain: "https://shop.example", path: "/api/create-session" })
+        const client = yield* connect(api, {
+          domain: "https://shop.example",
+          path: "/api/create-session"
+        })
         yield* IdempotencyKey.provideNew(client.createSession(john))
         return yield* api.received
       }).pipe(Effect.scoped, live)
@@ -797,15 +923,18 @@ describe("createSession, over real HTTP", () => {
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // secrets
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("what is never shown (T1, T2)", () => {
   const signature = hmac(secret, canonicalOf("partner-1", john))
   const key = "key-77f1-of-row-17"
 
-  /** Every way in which the outcome of a call can be printed: inside a fiber, outside, as a log line, in a span. */
+  /**
+   * Every way in which the outcome of a call can be printed: inside a fiber, outside, as a log
+   * line, in a span.
+   */
   const renderings = (answer: FlakyApi.Fault) =>
     Effect.gen(function*() {
       const texts: Array<string> = []
@@ -827,7 +956,8 @@ describe("what is never shown (T1, T2)", () => {
             status: { _tag: "Started", startTime },
             attributes: new Map(),
             attribute: (name, value) => texts.push(`${name}=${inspect(value, { depth: null })}`),
-            event: (name, _, attributes) => texts.push(`${name} ${inspect(attributes, { depth: null })}`),
+            event: (name, _, attributes) =>
+              texts.push(`${name} ${inspect(attributes, { depth: null })}`),
             addLinks: () => {},
             end: (_, exit) => texts.push(name, Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
           }
@@ -837,7 +967,10 @@ describe("what is never shown (T1, T2)", () => {
       })
       const api = yield* FlakyApi.make({ app: HttpServerResponse.empty(), script: () => answer })
       const client = yield* connect(api, { partnerId: "partner-1" })
-      const call = IdempotencyKey.provide(client.createSession(john), yield* IdempotencyKey.fromString(key))
+      const call = IdempotencyKey.provide(
+        client.createSession(john),
+        yield* IdempotencyKey.fromString(key)
+      )
       const cause = yield* call.pipe(
         Effect.tapErrorCause((cause) => Effect.logError("failed", cause)),
         Effect.sandbox,
@@ -862,7 +995,9 @@ describe("what is never shown (T1, T2)", () => {
         Cause.pretty(cause, { renderErrorCause: true }),
         (error as Error).stack ?? "",
         (error as Error).message,
-        ApiError.isApiError(error) ? JSON.stringify(Schema.encodeSync(ApiError.ApiError)(error)) : ""
+        ApiError.isApiError(error)
+          ? JSON.stringify(Schema.encodeSync(ApiError.ApiError)(error))
+          : ""
       )
       return texts
     }).pipe(Effect.scoped, live)
@@ -879,9 +1014,24 @@ describe("what is never shown (T1, T2)", () => {
       ["an error text", json(403, { error: said })],
       ["a nested error", json(503, { error: { type: said, code: said, message: said } })],
       ["a problem", json(422, { type: said, title: said, detail: said })],
-      ["issues", json(422, { message: "invalid", issues: [{ path: said, message: said }], errors: { [said]: said } })],
+      [
+        "issues",
+        json(422, {
+          message: "invalid",
+          issues: [{ path: said, message: said }],
+          errors: { [said]: said }
+        })
+      ],
       ["a request id", json(404, { message: "no", request_id: said }, { "x-request-id": said })],
-      ["headers", json(500, {}, { "server": said, "x-correlation-id": said, "etag": said, "retry-after": said })],
+      [
+        "headers",
+        json(500, {}, {
+          "server": said,
+          "x-correlation-id": said,
+          "etag": said,
+          "retry-after": said
+        })
+      ],
       ["HTML", FlakyApi.htmlPage(502, { body: `<html>${said}</html>` })],
       ["a success that is no JSON", FlakyApi.status(200, { body: `${said} {` })]
     ]
@@ -933,15 +1083,19 @@ describe("what is never shown (T1, T2)", () => {
   it.live("T1: no secret when nobody answers", () =>
     Effect.gen(function*() {
       const texts = yield* renderings(FlakyApi.reset())
-      expect([...leaks(texts, secret), ...leaks(texts, signature), ...leaks(texts, key)]).toEqual([])
+      expect([...leaks(texts, secret), ...leaks(texts, signature), ...leaks(texts, key)]).toEqual(
+        []
+      )
     }))
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // diagnose401
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
-/** What was done wrongly, item by item of the checklist, on the way from a user to a signed string. */
+/**
+ * What was done wrongly, item by item of the checklist, on the way from a user to a signed string.
+ */
 interface Mistakes {
   readonly partnerId?: string
   readonly fieldOrder?: ReadonlyArray<number>
@@ -979,7 +1133,10 @@ const wrongly = (user: User, mistakes: Mistakes): string => {
   return (mistakes.whitespace ?? ((text) => text))(kept.join(mistakes.delimiter ?? "|"))
 }
 
-const requestOf = (user: User, mistakes: Mistakes): WidgetSession.SignedRequest & { readonly canonical: string } => {
+const requestOf = (
+  user: User,
+  mistakes: Mistakes
+): WidgetSession.SignedRequest & { readonly canonical: string } => {
   const canonical = wrongly(user, mistakes)
   return {
     urlPartnerId: partnerId,
@@ -991,9 +1148,11 @@ const requestOf = (user: User, mistakes: Mistakes): WidgetSession.SignedRequest 
   }
 }
 
-const itemsOf = (findings: ReadonlyArray<WidgetSession.Finding>) => findings.map(({ item }) => item).toSorted()
+const itemsOf = (findings: ReadonlyArray<WidgetSession.Finding>) =>
+  findings.map(({ item }) => item).toSorted()
 
-const known = (user: User, mistakes: Mistakes) => itemsOf(WidgetSession.diagnose401(requestOf(user, mistakes)))
+const known = (user: User, mistakes: Mistakes) =>
+  itemsOf(WidgetSession.diagnose401(requestOf(user, mistakes)))
 
 /** The canonical string is not known: it has to be found. */
 const guessed = (user: User, mistakes: Mistakes) => {
@@ -1014,10 +1173,13 @@ const typical: Required<Mistakes> = {
 }
 
 const items = Object.keys(typical) as ReadonlyArray<Item>
-const only = (...items: ReadonlyArray<Item>): Mistakes => Object.fromEntries(items.map((item) => [item, typical[item]]))
+const only = (...items: ReadonlyArray<Item>): Mistakes =>
+  Object.fromEntries(items.map((item) => [item, typical[item]]))
 const pairs = items.flatMap((a, index) => items.slice(index + 1).map((b) => [a, b] as const))
 
-/** How long something takes, in milliseconds: by the clock or by the processor, whichever is less. */
+/**
+ * How long something takes, in milliseconds: by the clock or by the processor, whichever is less.
+ */
 const busy = (work: () => unknown): number => {
   const startedAt = performance.now()
   const before = process.cpuUsage()
@@ -1037,11 +1199,15 @@ describe("diagnose401: each item of the checklist", () => {
     ["delimiter", "a colon", { delimiter: ":" }],
     ["delimiter", "nothing at all", { delimiter: "" }],
     ["delimiter", "a pipe between the candidates", { candidateOrder: (ids) => [ids.join("|")] }],
-    ["delimiter", "a semicolon between the candidates", { candidateOrder: (ids) => [ids.join(";")] }],
+    ["delimiter", "a semicolon between the candidates", {
+      candidateOrder: (ids) => [ids.join(";")]
+    }],
     ["emptyOptionals", "the company left out", { emptyOptionals: true }],
     ["whitespace", "a newline at the end", { whitespace: (text) => `${text}\n` }],
     ["whitespace", "a space in front", { whitespace: (text) => ` ${text}` }],
-    ["whitespace", "spaces around the delimiter", { whitespace: (text) => text.replaceAll("|", " | ") }],
+    ["whitespace", "spaces around the delimiter", {
+      whitespace: (text) => text.replaceAll("|", " | ")
+    }],
     ["whitespace", "a byte order mark", { whitespace: (text) => `\uFEFF${text}` }],
     ["whitespace", "a hidden character at the end", { whitespace: (text) => `${text}\u200B` }],
     ["environment", "the secret of development", { environment: true }],
@@ -1062,12 +1228,22 @@ describe("diagnose401: each item of the checklist", () => {
     ["partnerId", "of another partner", { partnerId: "acme-7" }],
     ["partnerId", "with a space in it", { partnerId: "partner 1" }],
     ["partnerId", "left empty", { partnerId: "" }],
-    ["whitespace", "a space too many within the name", { whitespace: (text) => text.replace("Jane Roe", "Jane  Roe") }],
-    ["whitespace", "a newline within the name", { whitespace: (text) => text.replace("Jane Roe", "Jane\n Roe") }],
-    ["whitespace", "a space within the user id", { whitespace: (text) => text.replace("USR-002", "USR -002") }],
-    ["whitespace", "a hidden character within the email", { whitespace: (text) => text.replace("@", "\u200B@") }],
+    ["whitespace", "a space too many within the name", {
+      whitespace: (text) => text.replace("Jane Roe", "Jane  Roe")
+    }],
+    ["whitespace", "a newline within the name", {
+      whitespace: (text) => text.replace("Jane Roe", "Jane\n Roe")
+    }],
+    ["whitespace", "a space within the user id", {
+      whitespace: (text) => text.replace("USR-002", "USR -002")
+    }],
+    ["whitespace", "a hidden character within the email", {
+      whitespace: (text) => text.replace("@", "\u200B@")
+    }],
     ["whitespace", "a soft hyphen", { whitespace: (text) => text.replace("Jane", "Ja\u00ADne") }],
-    ["whitespace", "a carriage return after one field", { whitespace: (text) => text.replace("Roe|", "Roe\r|") }]
+    ["whitespace", "a carriage return after one field", {
+      whitespace: (text) => text.replace("Roe|", "Roe\r|")
+    }]
   ]
 
   it.each(onlyKnown)("%s: %s, with the canonical string", (item, _, mistakes) => {
@@ -1077,15 +1253,27 @@ describe("diagnose401: each item of the checklist", () => {
   it("partnerId: percent-encoded in the URL, plain in the string", () => {
     const user = jane
     const signature = hmac(secret, canonicalOf("acme inc", user))
-    const findings = WidgetSession.diagnose401({ urlPartnerId: "acme%20inc", user, signature, secretKey })
+    const findings = WidgetSession.diagnose401({
+      urlPartnerId: "acme%20inc",
+      user,
+      signature,
+      secretKey
+    })
     expect(itemsOf(findings)).toEqual(["partnerId"])
   })
 
   it("environment: the message names the environment whose secret was used", () => {
     const { canonical: _, ...request } = requestOf(jane, { environment: true })
-    const otherSecrets = { staging: Redacted.make("staging-1234-secret"), development: Redacted.make(devSecret) }
+    const otherSecrets = {
+      staging: Redacted.make("staging-1234-secret"),
+      development: Redacted.make(devSecret)
+    }
     const findings = WidgetSession.diagnose401({ ...request, otherSecrets })
-    expect(findings.map(({ item, message }) => [item, /development/.test(message), /staging/.test(message)])).toEqual([
+    expect(
+      findings.map((
+        { item, message }
+      ) => [item, /development/.test(message), /staging/.test(message)])
+    ).toEqual([
       ["environment", true, false]
     ])
   })
@@ -1093,12 +1281,17 @@ describe("diagnose401: each item of the checklist", () => {
   it("a mistake that is ours alone is not blamed on the environment as well", () => {
     const { canonical: _, ...request } = requestOf(jane, { emptyOptionals: true })
     const otherSecrets = { first: Redacted.make(devSecret), second: Redacted.make("x") }
-    expect(itemsOf(WidgetSession.diagnose401({ ...request, otherSecrets }))).toEqual(["emptyOptionals"])
+    expect(itemsOf(WidgetSession.diagnose401({ ...request, otherSecrets }))).toEqual([
+      "emptyOptionals"
+    ])
   })
 
   it("the signature may be redacted", () => {
     const { canonical: _, signature, ...request } = requestOf(jane, { emptyOptionals: true })
-    const findings = WidgetSession.diagnose401({ ...request, signature: Redacted.make(signature as string) })
+    const findings = WidgetSession.diagnose401({
+      ...request,
+      signature: Redacted.make(signature as string)
+    })
     expect(itemsOf(findings)).toEqual(["emptyOptionals"])
   })
 
@@ -1108,10 +1301,15 @@ describe("diagnose401: each item of the checklist", () => {
     expect(known({ ...jane, candidates }, { candidateOrder: swapped })).toEqual(["candidateOrder"])
   })
 
-  it.each([["sorted", (ids: ReadonlyArray<string>) => ids.toSorted()], ["backwards", reversed]] as const)(
+  it.each(
+    [["sorted", (ids: ReadonlyArray<string>) => ids.toSorted()], ["backwards", reversed]] as const
+  )(
     "candidateOrder: many, %s, without the canonical string",
     (_, candidateOrder) => {
-      const candidates = Array.from({ length: 12 }, (_, i) => ({ candidate_id: `CND-${(i * 5) % 12}` }))
+      const candidates = Array.from(
+        { length: 12 },
+        (_, i) => ({ candidate_id: `CND-${(i * 5) % 12}` })
+      )
       expect(guessed({ ...jane, candidates }, { candidateOrder })).toEqual(["candidateOrder"])
     }
   )
@@ -1129,30 +1327,42 @@ describe("diagnose401: two mistakes", () => {
   it.each(["fieldOrder", "delimiter"] as const)(
     "the id of another partner and %s, with the canonical string",
     (item) => {
-      expect(known(jane, { ...only(item), partnerId: "acme-7" })).toEqual(["partnerId", item].toSorted())
+      expect(known(jane, { ...only(item), partnerId: "acme-7" })).toEqual(
+        ["partnerId", item].toSorted()
+      )
     }
   )
 
   it("the id of another partner that is not in front, with the canonical string", () => {
-    expect(known(jane, { partnerId: "acme-7", fieldOrder: [1, 0, 2, 3, 4, 5] })).toEqual(["fieldOrder", "partnerId"])
+    expect(known(jane, { partnerId: "acme-7", fieldOrder: [1, 0, 2, 3, 4, 5] })).toEqual([
+      "fieldOrder",
+      "partnerId"
+    ])
   })
 })
 
 describe("diagnose401: nothing to find", () => {
   it("no mistake at all: nothing in the string is blamed, only the environment is left", () => {
-    expect([...known(jane, {}), ...guessed(jane, {})].filter((item) => item !== "environment")).toEqual([])
-    expect([...known(john, {}), ...guessed(john, {})].filter((item) => item !== "environment")).toEqual([])
+    expect([...known(jane, {}), ...guessed(jane, {})].filter((item) => item !== "environment"))
+      .toEqual([])
+    expect([...known(john, {}), ...guessed(john, {})].filter((item) => item !== "environment"))
+      .toEqual([])
   })
 
   it("a signature that nothing explains is said to be unexplained", () => {
     const { canonical: _, ...request } = requestOf(jane, {})
-    const findings = WidgetSession.diagnose401({ ...request, signature: hmac("nobody's secret", "something else") })
+    const findings = WidgetSession.diagnose401({
+      ...request,
+      signature: hmac("nobody's secret", "something else")
+    })
     expect(findings.length).toBeGreaterThan(0)
     expect(itemsOf(findings).filter((item) => items.includes(item as Item))).toEqual([])
   })
 
   it("values of another payload are no item of the checklist", () => {
-    const findings = known(jane, { whitespace: (text) => text.replace("jane@example.com", "jane@example.org") })
+    const findings = known(jane, {
+      whitespace: (text) => text.replace("jane@example.com", "jane@example.org")
+    })
     expect(findings.filter((item) => items.includes(item as Item))).toEqual([])
     expect(findings.length).toBeGreaterThan(0)
   })
@@ -1163,7 +1373,10 @@ describe("diagnose401: data that looks like mistakes", () => {
     ["spaces within values", { ...jane, user_id: "USR 002", name: "Jane  Q.  Roe" }],
     ["spaces at the edges of values", { ...jane, name: " Jane " }],
     ["pipes", { ...jane, name: "Jane | Roe", user_id: "a|b" }],
-    ["commas in candidate ids", { ...jane, candidates: [{ candidate_id: "a,b" }, { candidate_id: "c" }] }],
+    ["commas in candidate ids", {
+      ...jane,
+      candidates: [{ candidate_id: "a,b" }, { candidate_id: "c" }]
+    }],
     ["unicode", { ...jane, name: "Åsa 李 👩‍💻", user_id: "é" }],
     ["hidden characters", { ...jane, name: "Jane\u200BRoe\u00A0" }],
     ["equal values", { user_id: "x", email: "x", name: "x" }],
@@ -1171,11 +1384,14 @@ describe("diagnose401: data that looks like mistakes", () => {
   ]
 
   it.each(odd)("%s: no mistake is made of them", (_, user) => {
-    expect([...known(user, {}), ...guessed(user, {})].filter((item) => item !== "environment")).toEqual([])
+    expect([...known(user, {}), ...guessed(user, {})].filter((item) => item !== "environment"))
+      .toEqual([])
   })
 
   it.each(odd)("%s: a newline at the end is still found", (_, user) => {
-    expect([known(user, only("whitespace")), guessed(user, only("whitespace"))]).toEqual([["whitespace"], [
+    expect([known(user, only("whitespace")), guessed(user, only("whitespace"))]).toEqual([[
+      "whitespace"
+    ], [
       "whitespace"
     ]])
   })
@@ -1232,17 +1448,22 @@ describe("diagnose401: any user", () => {
   }
 
   it("a single mistake is among the findings, with the canonical string", () => {
-    fc.assert(fc.property(plainUser, single, (user, mistakes) => found(user, mistakes, known)), { numRuns: 300 })
+    fc.assert(fc.property(plainUser, single, (user, mistakes) => found(user, mistakes, known)), {
+      numRuns: 300
+    })
   })
 
   it("a single mistake is among the findings, without it", () => {
-    fc.assert(fc.property(plainUser, single, (user, mistakes) => found(user, mistakes, guessed)), { numRuns: 100 })
+    fc.assert(fc.property(plainUser, single, (user, mistakes) => found(user, mistakes, guessed)), {
+      numRuns: 100
+    })
   })
 
   it("no mistake, no item of the string, whatever the values are", () => {
     fc.assert(
       fc.property(anyUser, (user) => {
-        expect([...known(user, {}), ...guessed(user, {})].filter((item) => item !== "environment")).toEqual([])
+        expect([...known(user, {}), ...guessed(user, {})].filter((item) => item !== "environment"))
+          .toEqual([])
       }),
       { numRuns: 500 }
     )
@@ -1251,29 +1472,51 @@ describe("diagnose401: any user", () => {
   it("T1: whatever was sent, it answers without a secret and without a signature", () => {
     const sent = fc.fullUnicodeString({ maxLength: 12 })
     fc.assert(
-      fc.property(sent, anyUser, single, fc.option(sent, { nil: undefined }), (urlPartnerId, user, mistakes, other) => {
-        const { canonical, ...request } = requestOf(
-          { ...user, candidates: (user.candidates ?? []).slice(0, 2) },
-          mistakes
-        )
-        const findings = WidgetSession.diagnose401({ ...request, urlPartnerId, canonical: other ?? canonical })
-        const printed = JSON.stringify(findings) + inspect(findings)
-        expect([secret, devSecret, request.signature as string].filter((value) => printed.includes(value))).toEqual([])
-      }),
+      fc.property(
+        sent,
+        anyUser,
+        single,
+        fc.option(sent, { nil: undefined }),
+        (urlPartnerId, user, mistakes, other) => {
+          const { canonical, ...request } = requestOf(
+            { ...user, candidates: (user.candidates ?? []).slice(0, 2) },
+            mistakes
+          )
+          const findings = WidgetSession.diagnose401({
+            ...request,
+            urlPartnerId,
+            canonical: other ?? canonical
+          })
+          const printed = JSON.stringify(findings) + inspect(findings)
+          expect(
+            [secret, devSecret, request.signature as string].filter((value) =>
+              printed.includes(value)
+            )
+          ).toEqual([])
+        }
+      ),
       { numRuns: 50 }
     )
   })
 
   it("half a surrogate pair in a partner id is a mistake like others, and no defect", () => {
     const { canonical: _, ...request } = requestOf(jane, {})
-    expect(() => WidgetSession.diagnose401({ ...request, urlPartnerId: "partner-\uD800" })).not.toThrow()
+    expect(() => WidgetSession.diagnose401({ ...request, urlPartnerId: "partner-\uD800" })).not
+      .toThrow()
   })
 })
 
 describe("diagnose401: how long it takes", () => {
   const { canonical: _, ...request } = requestOf(jane, {})
-  const otherSecrets = { development: Redacted.make(devSecret), staging: Redacted.make("staging-1234-secret") }
-  const unexplained = { ...request, otherSecrets, signature: hmac("nobody's secret", "something else") }
+  const otherSecrets = {
+    development: Redacted.make(devSecret),
+    staging: Redacted.make("staging-1234-secret")
+  }
+  const unexplained = {
+    ...request,
+    otherSecrets,
+    signature: hmac("nobody's secret", "something else")
+  }
   const ids = (length: number) => Array.from({ length }, (_, i) => ({ candidate_id: `CND-${i}` }))
 
   it.each([2, 5, 20])(
@@ -1284,16 +1527,20 @@ describe("diagnose401: how long it takes", () => {
     }
   )
 
-  it.each([5, 200])("a string that nothing explains, with %i candidates: under two seconds", (length) => {
-    const user = { ...jane, candidates: ids(length) }
-    const canonical = "nothing like it"
-    expect(busy(() => WidgetSession.diagnose401({ ...unexplained, user, canonical }))).toBeLessThan(2000)
-  })
+  it.each([5, 200])(
+    "a string that nothing explains, with %i candidates: under two seconds",
+    (length) => {
+      const user = { ...jane, candidates: ids(length) }
+      const canonical = "nothing like it"
+      expect(busy(() => WidgetSession.diagnose401({ ...unexplained, user, canonical })))
+        .toBeLessThan(2000)
+    }
+  )
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // diagnose422
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("diagnose422", () => {
   const body = { user: john, signature: "0".repeat(64) }
@@ -1303,50 +1550,58 @@ describe("diagnose422", () => {
   }
   const withUser = (changes: object) => ({ ...body, user: { ...john, ...changes } })
 
-  const cases: ReadonlyArray<readonly [what: string, body: unknown, items: ReadonlyArray<string>]> = [
-    ["a valid body", body, []],
-    ["a valid body without optionals", { ...body, user: { user_id: "u", email: "e@x.io", name: "n" } }, []],
-    ["no candidates", withUser({ candidates: [] }), []],
-    ["user_id missing", without("user_id"), ["user.user_id"]],
-    ["email missing", without("email"), ["user.email"]],
-    ["name missing", without("name"), ["user.name"]],
-    ["signature missing", { user: john }, ["signature"]],
-    ["user missing", { signature: "x" }, ["user"]],
-    ["user_id empty", withUser({ user_id: "" }), ["user.user_id"]],
-    ["name blank", withUser({ name: "  " }), ["user.name"]],
-    ["signature empty", { ...body, signature: "" }, ["signature"]],
-    ["an email without @", withUser({ email: "john.example.com" }), ["user.email"]],
-    ["an email without a domain", withUser({ email: "john@" }), ["user.email"]],
-    ["an email with a space", withUser({ email: "john doe@example.com" }), ["user.email"]],
-    ["a user_id that is a number", withUser({ user_id: 17 }), ["user.user_id"]],
-    ["a company that is a text", withUser({ company: "COMP-001" }), ["user.company"]],
-    ["a company without company_id", withUser({ company: {} }), ["user.company.company_id"]],
-    ["candidates that are an object", withUser({ candidates: { candidate_id: "a" } }), ["user.candidates"]],
-    ["a candidate that is a text", withUser({ candidates: ["CND-001"] }), ["user.candidates.0"]],
+  const cases: ReadonlyArray<readonly [what: string, body: unknown, items: ReadonlyArray<string>]> =
     [
-      "a candidate without candidate_id",
-      withUser({ candidates: [{ candidate_id: "a" }, {}] }),
-      ["user.candidates.1.candidate_id"]
-    ],
-    [
-      "everything at once",
-      { user: { email: "john", company: {}, candidates: [{}] } },
+      ["a valid body", body, []],
+      ["a valid body without optionals", {
+        ...body,
+        user: { user_id: "u", email: "e@x.io", name: "n" }
+      }, []],
+      ["no candidates", withUser({ candidates: [] }), []],
+      ["user_id missing", without("user_id"), ["user.user_id"]],
+      ["email missing", without("email"), ["user.email"]],
+      ["name missing", without("name"), ["user.name"]],
+      ["signature missing", { user: john }, ["signature"]],
+      ["user missing", { signature: "x" }, ["user"]],
+      ["user_id empty", withUser({ user_id: "" }), ["user.user_id"]],
+      ["name blank", withUser({ name: "  " }), ["user.name"]],
+      ["signature empty", { ...body, signature: "" }, ["signature"]],
+      ["an email without @", withUser({ email: "john.example.com" }), ["user.email"]],
+      ["an email without a domain", withUser({ email: "john@" }), ["user.email"]],
+      ["an email with a space", withUser({ email: "john doe@example.com" }), ["user.email"]],
+      ["a user_id that is a number", withUser({ user_id: 17 }), ["user.user_id"]],
+      ["a company that is a text", withUser({ company: "COMP-001" }), ["user.company"]],
+      ["a company without company_id", withUser({ company: {} }), ["user.company.company_id"]],
+      ["candidates that are an object", withUser({ candidates: { candidate_id: "a" } }), [
+        "user.candidates"
+      ]],
+      ["a candidate that is a text", withUser({ candidates: ["CND-001"] }), ["user.candidates.0"]],
       [
-        "user.user_id",
-        "user.email",
-        "user.name",
-        "user.company.company_id",
-        "user.candidates.0.candidate_id",
-        "signature"
+        "a candidate without candidate_id",
+        withUser({ candidates: [{ candidate_id: "a" }, {}] }),
+        ["user.candidates.1.candidate_id"]
+      ],
+      [
+        "everything at once",
+        { user: { email: "john", company: {}, candidates: [{}] } },
+        [
+          "user.user_id",
+          "user.email",
+          "user.name",
+          "user.company.company_id",
+          "user.candidates.0.candidate_id",
+          "signature"
+        ]
       ]
     ]
-  ]
 
   it.each(cases)("%s", (_, body, expected) => {
     const found = itemsOf(WidgetSession.diagnose422(body))
     expect(expected.filter((item) => !found.includes(item))).toEqual([])
     // What holds a field that fails may be named along with it, nothing else.
-    expect(found.filter((item) => !expected.some((path) => path === item || path.startsWith(`${item}.`)))).toEqual([])
+    expect(
+      found.filter((item) => !expected.some((path) => path === item || path.startsWith(`${item}.`)))
+    ).toEqual([])
   })
 
   it.each([null, undefined, "{}", 17, []].map((body) => [body]))(
@@ -1359,7 +1614,9 @@ describe("diagnose422", () => {
 
   it("every finding says what was expected", () => {
     const silent = cases.flatMap(([what, body]) =>
-      WidgetSession.diagnose422(body).filter(({ message }) => message.trim().length < 10).map(() => what)
+      WidgetSession.diagnose422(body).filter(({ message }) => message.trim().length < 10).map(() =>
+        what
+      )
     )
     expect(silent).toEqual([])
   })
@@ -1386,28 +1643,39 @@ describe("diagnose422", () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 // what is not sent
-// ---------------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------
 
 describe("what cannot be sent", () => {
-  it.effect.each(["", " ", "\t"])("a path of %j is refused by make", (path) =>
-    Effect.gen(function*() {
-      const made = Effect.provide(WidgetSession.make({ ...virtual, path }), Stray.nobodyAsked().layer)
-      const exit = yield* Effect.exit(made)
-      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
-        new RangeError(`path should be a path, got ${JSON.stringify(path)}`)
-      )
-    }))
+  it.effect.each(["", " ", "\t"])(
+    "a path of %j is refused by make",
+    (path) =>
+      Effect.gen(function*() {
+        const made = Effect.provide(
+          WidgetSession.make({ ...virtual, path }),
+          Stray.nobodyAsked().layer
+        )
+        const exit = yield* Effect.exit(made)
+        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+          new RangeError(`path should be a path, got ${JSON.stringify(path)}`)
+        )
+      })
+  )
 
   it.effect.each(Stray.strayIds.map((id) => [id] as const))(
     "a partnerId of %j is refused by make",
     ([partnerId]) =>
       Effect.gen(function*() {
-        const made = Effect.provide(WidgetSession.make({ ...virtual, partnerId }), Stray.nobodyAsked().layer)
+        const made = Effect.provide(
+          WidgetSession.make({ ...virtual, partnerId }),
+          Stray.nobodyAsked().layer
+        )
         const exit = yield* Effect.exit(made)
         expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
-          new RangeError(`partnerId should be an id that can be in a path, got ${JSON.stringify(partnerId)}`)
+          new RangeError(
+            `partnerId should be an id that can be in a path, got ${JSON.stringify(partnerId)}`
+          )
         )
       })
   )
@@ -1420,7 +1688,11 @@ describe("what cannot be sent", () => {
         http.layer
       )
       const error = yield* Effect.flip(IdempotencyKey.provideNew(client.createSession(john)))
-      expect([error._tag, error._tag === "Validation" && error.issues.map(({ path }) => path), http.asked]).toEqual([
+      expect([
+        error._tag,
+        error._tag === "Validation" && error.issues.map(({ path }) => path),
+        http.asked
+      ]).toEqual([
         "Validation",
         ["headers.origin"],
         []

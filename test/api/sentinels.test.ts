@@ -1,5 +1,6 @@
 /**
- * For every API: a server that says back whatever it was sent, and a client of which everything that can be looked at is looked at.
+ * For every API: a server that says back whatever it was sent, and a client of which everything
+ * that can be looked at is looked at.
  */
 import { SqlClient } from "@effect/sql"
 import { LibsqlClient } from "@effect/sql-libsql"
@@ -38,7 +39,10 @@ interface Place {
 }
 
 type Connect = (place: Place) => Effects.Effect<
-  { readonly client: object; readonly call: Effects.Effect<unknown, unknown, IdempotencyKey.IdempotencyKey> },
+  {
+    readonly client: object
+    readonly call: Effects.Effect<unknown, unknown, IdempotencyKey.IdempotencyKey>
+  },
   never,
   HttpClient.HttpClient
 >
@@ -46,9 +50,17 @@ type Connect = (place: Place) => Effects.Effect<
 const quick = { retries: 1, backoff: Backoff.constant("1 millis") }
 
 const pipelineOf = (telemetry: Telemetry.Telemetry) =>
-  Pipeline.make({ operation: Operation.keyed, telemetry, retry: quick, circuitBreaker: { minimumCalls: 20 } })
+  Pipeline.make({
+    operation: Operation.keyed,
+    telemetry,
+    retry: quick,
+    circuitBreaker: { minimumCalls: 20 }
+  })
 
-/** Each API, and a call that sends a credential, and something personal where the API has a name for it. */
+/**
+ * Each API, and a call that sends a credential, and something personal where the API has a name for
+ * it.
+ */
 const apis: Readonly<Record<string, Connect>> = {
   "Widget Session": ({ baseUrl, telemetry }) =>
     Effect.gen(function*() {
@@ -59,7 +71,10 @@ const apis: Readonly<Record<string, Connect>> = {
         secretKey,
         pipeline: yield* pipelineOf(telemetry)
       })
-      return { client, call: client.createSession({ user_id: "u-1", email: "ada@example.com", name: "Ada" }) }
+      return {
+        client,
+        call: client.createSession({ user_id: "u-1", email: "ada@example.com", name: "Ada" })
+      }
     }),
   "Site Chat": ({ baseUrl, telemetry }) =>
     Effect.gen(function*() {
@@ -73,19 +88,32 @@ const apis: Readonly<Record<string, Connect>> = {
       })
       return {
         client,
-        call: client.createDocument({ kind: "text", sourceId: "page-1", title: "Page", content: personal })
+        call: client.createDocument({
+          kind: "text",
+          sourceId: "page-1",
+          title: "Page",
+          content: personal
+        })
       }
     }),
   FaceSign: ({ baseUrl, telemetry }) =>
     Effect.gen(function*() {
       const auth = Redacted.make(credential)
       const client = yield* FaceSign.make({ baseUrl, auth, pipeline: yield* pipelineOf(telemetry) })
-      return { client, call: client.createSession({ clientReferenceId: "user-1", metadata: { email: personal } }) }
+      return {
+        client,
+        call: client.createSession({ clientReferenceId: "user-1", metadata: { email: personal } })
+      }
     }),
   Messaging: ({ baseUrl, telemetry }) =>
     Effect.gen(function*() {
       const apiKey = Redacted.make(credential)
-      const client = yield* Messaging.make({ baseUrl, apiKey, telemetry, policies: { sendOtp: quick } })
+      const client = yield* Messaging.make({
+        baseUrl,
+        apiKey,
+        telemetry,
+        policies: { sendOtp: quick }
+      })
       return { client, call: client.sendOtp({ to: personal }) }
     }),
   "Field Activities": ({ baseUrl, telemetry }) =>
@@ -125,7 +153,10 @@ const echo = (status: number) =>
     )
   })
 
-const metrics = Effect.map(Metric.snapshot, (pairs) => pairs.map((pair) => inspect(pair, { depth: null })))
+const metrics = Effect.map(
+  Metric.snapshot,
+  (pairs) => pairs.map((pair) => inspect(pair, { depth: null }))
+)
 
 const rows = Effect.flatMap(
   SqlClient.SqlClient,
@@ -137,7 +168,10 @@ const rows = Effect.flatMap(
 )
 
 /** The record of a failed run, so that there is something to look into. */
-const recorded = (call: Effects.Effect<unknown, unknown, IdempotencyKey.IdempotencyKey>, name: string) =>
+const recorded = (
+  call: Effects.Effect<unknown, unknown, IdempotencyKey.IdempotencyKey>,
+  name: string
+) =>
   Idempotency.run(Effect.asVoid(call), {
     scope: [name],
     payload: { personal },
@@ -169,7 +203,9 @@ describe("what is never shown, by any of the APIs", () => {
         const problem = ApiError.isApiError(error) ? ProblemDetails.fromApiError(error) : undefined
         const answer = problem === undefined ?
           "" :
-          yield* Effect.promise(() => HttpServerResponse.toWeb(ProblemDetails.toResponse(problem)).text())
+          yield* Effect.promise(() =>
+            HttpServerResponse.toWeb(ProblemDetails.toResponse(problem)).text()
+          )
         yield* Effect.exit(IdempotencyKey.provide(recorded(call, name), key))
         const stored = yield* rows
         const counted = (yield* metrics).filter((metric) => metric.includes(integration))
@@ -182,7 +218,13 @@ describe("what is never shown, by any of the APIs", () => {
           true
         ])
         expect(yield* api.received).not.toEqual([])
-        const looked = [...texts, answer, ...stored, ...counted, inspect(client, { depth: null, showHidden: true })]
+        const looked = [
+          ...texts,
+          answer,
+          ...stored,
+          ...counted,
+          inspect(client, { depth: null, showHidden: true })
+        ]
         expect(
           leaks(
             looked,

@@ -20,7 +20,10 @@ const summed = (base: number, cap: number, attempt: number): number => {
 }
 
 /** R1 and R2, read aloud. */
-const model = (backoff: Backoff.Backoff, { attempt, previousMillis, unit }: Backoff.Draw): number => {
+const model = (
+  backoff: Backoff.Backoff,
+  { attempt, previousMillis, unit }: Backoff.Draw
+): number => {
   const between = (low: number, high: number) => low + unit * (high - low)
   if (backoff._tag === "Decorrelated") {
     const previous = attempt === 0 ? backoff.baseMillis : previousMillis
@@ -45,7 +48,10 @@ const model = (backoff: Backoff.Backoff, { attempt, previousMillis, unit }: Back
 }
 
 const millis = fc.oneof(fc.constantFrom(1, 2, 100, 500, hour), fc.integer({ min: 1, max: hour }))
-const range = fc.tuple(millis, millis).map(([a, b]) => ({ baseMillis: Math.min(a, b), capMillis: Math.max(a, b) }))
+const range = fc.tuple(millis, millis).map(([a, b]) => ({
+  baseMillis: Math.min(a, b),
+  capMillis: Math.max(a, b)
+}))
 const factor = fc.oneof(
   fc.constantFrom(1, 1.000001, 1.5, 2, 3, 10, hour),
   fc.double({ min: 1, max: 1000, noNaN: true })
@@ -133,39 +139,66 @@ describe("delayMillis", () => {
     const delays = [300, 1_000_000].map((attempt) =>
       Backoff.delayMillis(huge, { attempt, previousMillis: 0, unit: 0.5 })
     )
-    expect(delays.every((delay) => Number.isFinite(delay) && delay > Backoff.maxTimerMillis)).toBe(true)
+    expect(delays.every((delay) => Number.isFinite(delay) && delay > Backoff.maxTimerMillis)).toBe(
+      true
+    )
   })
 
   it("R2: full jitter still draws from the whole of [0, cap) at its cap", () => {
     const delays = [0, 0.25, 0.5, 0.75].map((unit) =>
-      Backoff.delayMillis(exponential({ _tag: "Full" }), { attempt: 1_000_000, previousMillis: 8000, unit })
+      Backoff.delayMillis(exponential({ _tag: "Full" }), {
+        attempt: 1_000_000,
+        previousMillis: 8000,
+        unit
+      })
     )
     expect(delays).toEqual([0, 2000, 4000, 6000])
   })
 
   it("R2: equal jitter still draws from the upper half at its cap", () => {
     const delays = [0, 0.25, 0.5, 0.75].map((unit) =>
-      Backoff.delayMillis(exponential({ _tag: "Equal" }), { attempt: 1_000_000, previousMillis: 8000, unit })
+      Backoff.delayMillis(exponential({ _tag: "Equal" }), {
+        attempt: 1_000_000,
+        previousMillis: 8000,
+        unit
+      })
     )
     expect(delays).toEqual([4000, 5000, 6000, 7000])
   })
 
   it("R2: additive jitter sits on its cap, as its formula says", () => {
     const additive = exponential({ _tag: "Additive", maxMillis: 300 })
-    const delays = [0, 0.5, 0.999].map((unit) => Backoff.delayMillis(additive, { attempt: 4, previousMillis: 0, unit }))
+    const delays = [0, 0.5, 0.999].map((unit) =>
+      Backoff.delayMillis(additive, { attempt: 4, previousMillis: 0, unit })
+    )
     expect(delays).toEqual([8000, 8000, 8000])
   })
 
   it("R2: for every cap, full and equal jitter give as many delays as there are draws", () => {
     fc.assert(
-      fc.property(range, factor, fc.constantFrom("Full" as const, "Equal" as const), (range, factor, _tag) => {
-        const spread: Backoff.Backoff = { _tag: "Exponential", ...range, factor, jitter: { _tag } }
-        const delays = Array.from(
-          { length: 50 },
-          (_, i) => Backoff.delayMillis(spread, { attempt: 1_000_000, previousMillis: range.capMillis, unit: i / 50 })
-        )
-        expect(new Set(delays).size).toBe(50)
-      }),
+      fc.property(
+        range,
+        factor,
+        fc.constantFrom("Full" as const, "Equal" as const),
+        (range, factor, _tag) => {
+          const spread: Backoff.Backoff = {
+            _tag: "Exponential",
+            ...range,
+            factor,
+            jitter: { _tag }
+          }
+          const delays = Array.from(
+            { length: 50 },
+            (_, i) =>
+              Backoff.delayMillis(spread, {
+                attempt: 1_000_000,
+                previousMillis: range.capMillis,
+                unit: i / 50
+              })
+          )
+          expect(new Set(delays).size).toBe(50)
+        }
+      ),
       { numRuns: 500 }
     )
   })
@@ -182,7 +215,11 @@ describe("delayMillis", () => {
   })
 
   it("R3: the first decorrelated delay takes the base for the previous one, whatever it is told", () => {
-    const decorrelated: Backoff.Backoff = { _tag: "Decorrelated", baseMillis: 100, capMillis: 10_000 }
+    const decorrelated: Backoff.Backoff = {
+      _tag: "Decorrelated",
+      baseMillis: 100,
+      capMillis: 10_000
+    }
     const first = [0, 7, 5000, Infinity].map((previousMillis) =>
       Backoff.delayMillis(decorrelated, { attempt: 0, previousMillis, unit: 0.5 })
     )
@@ -196,7 +233,10 @@ describe("delayMillis", () => {
         let previous = range.baseMillis
         let previousMillis = 0
         units.forEach((unit, attempt) => {
-          previous = Math.min(range.capMillis, range.baseMillis + unit * (3 * previous - range.baseMillis))
+          previous = Math.min(
+            range.capMillis,
+            range.baseMillis + unit * (3 * previous - range.baseMillis)
+          )
           previousMillis = Backoff.delayMillis(decorrelated, { attempt, previousMillis, unit })
           expect(close(previousMillis, previous)).toBe(true)
         })
@@ -212,7 +252,8 @@ describe("delayMillis", () => {
       fc.property(fc.nat({ max: 5 }), unit, (attempt, unit) => {
         draws++
         const expected = Math.min(500 * [1, 2, 4, 8, 16, 32][attempt]! + unit * 300, 8000)
-        expect(close(Backoff.delayMillis(widget, { attempt, previousMillis: 0, unit }), expected)).toBe(true)
+        expect(close(Backoff.delayMillis(widget, { attempt, previousMillis: 0, unit }), expected))
+          .toBe(true)
       }),
       { numRuns: 10_000 }
     )

@@ -89,13 +89,16 @@ describe("RFC 8785", () => {
 
 describe("keys", () => {
   it("I16: keys that look like integers go by code unit as well", () => {
-    expect(told({ 10: "ten", 9: "nine", 1: "one", "-1": "minus", "01": "zero one", "": "empty" })).toBe(
-      "{\"\":\"empty\",\"-1\":\"minus\",\"01\":\"zero one\",\"1\":\"one\",\"10\":\"ten\",\"9\":\"nine\"}"
-    )
+    expect(told({ 10: "ten", 9: "nine", 1: "one", "-1": "minus", "01": "zero one", "": "empty" }))
+      .toBe(
+        "{\"\":\"empty\",\"-1\":\"minus\",\"01\":\"zero one\",\"1\":\"one\",\"10\":\"ten\",\"9\":\"nine\"}"
+      )
   })
 
   it("I16: a key called __proto__ is a key", () => {
-    expect(told(JSON.parse("{\"b\":1,\"__proto__\":{\"a\":1}}"))).toBe("{\"__proto__\":{\"a\":1},\"b\":1}")
+    expect(told(JSON.parse("{\"b\":1,\"__proto__\":{\"a\":1}}"))).toBe(
+      "{\"__proto__\":{\"a\":1},\"b\":1}"
+    )
   })
 
   it("I16: keys that are symbols, inherited or hidden are not seen", () => {
@@ -147,7 +150,9 @@ describe("as JSON.stringify does", () => {
 
   it("I16: what is held twice without a cycle is written twice", () => {
     const shared = { a: 1 }
-    expect(told({ x: shared, y: [shared, shared] })).toBe("{\"x\":{\"a\":1},\"y\":[{\"a\":1},{\"a\":1}]}")
+    expect(told({ x: shared, y: [shared, shared] })).toBe(
+      "{\"x\":{\"a\":1},\"y\":[{\"a\":1},{\"a\":1}]}"
+    )
   })
 })
 
@@ -162,15 +167,27 @@ describe("refused", () => {
 
   it.each<readonly [string, unknown, string]>([
     ["NaN", { a: [0, NaN] }, "$.a[1]: NaN, which JSON does not have"],
-    ["Infinity", { "unit price": Infinity }, "$[\"unit price\"]: Infinity, which JSON does not have"],
+    [
+      "Infinity",
+      { "unit price": Infinity },
+      "$[\"unit price\"]: Infinity, which JSON does not have"
+    ],
     ["-Infinity", -Infinity, "$: -Infinity, which JSON does not have"],
     ["a bigint", { a: 1n }, "$.a: a bigint, which JSON does not have"],
     ["a boxed bigint", { a: Object(1n) }, "$.a: a bigint, which JSON does not have"],
     ["a function", { a: () => 1 }, "$.a: a function, which JSON does not have"],
     ["a symbol", [Symbol("s")], "$[0]: a symbol, which JSON does not have"],
     ["a cycle", { a: cycle }, "$.a.in[0]: an object that holds itself"],
-    ["half a surrogate pair in a text", { a: "\ud83d" }, "$.a: a text with half of a surrogate pair"],
-    ["half a surrogate pair in a key", { "\ude00": 1 }, "$[\"\\ude00\"]: a text with half of a surrogate pair"],
+    [
+      "half a surrogate pair in a text",
+      { a: "\ud83d" },
+      "$.a: a text with half of a surrogate pair"
+    ],
+    [
+      "half a surrogate pair in a key",
+      { "\ude00": 1 },
+      "$[\"\\ude00\"]: a text with half of a surrogate pair"
+    ],
     ["a map", { a: new Map([[1, 2]]) }, "$.a: an object that shows JSON nothing of what it holds"],
     ["a set", new Set([1]), "$: an object that shows JSON nothing of what it holds"],
     ["a form", new URLSearchParams("a=1"), "$: an object that shows JSON nothing of what it holds"]
@@ -207,7 +224,12 @@ describe("refused", () => {
 
   it("an object without properties, a class without fields and no bytes are none of these", () => {
     class Empty {}
-    expect([{}, new Empty(), Object.create(null), new Uint8Array(0)].map(told)).toEqual(["{}", "{}", "{}", "{}"])
+    expect([{}, new Empty(), Object.create(null), new Uint8Array(0)].map(told)).toEqual([
+      "{}",
+      "{}",
+      "{}",
+      "{}"
+    ])
   })
 })
 
@@ -230,7 +252,9 @@ describe("properties", () => {
   const turned = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(turned)
     if (typeof value !== "object" || value === null) return value
-    return Object.fromEntries(Object.entries(value).toReversed().map(([key, inner]) => [key, turned(inner)]))
+    return Object.fromEntries(
+      Object.entries(value).toReversed().map(([key, inner]) => [key, turned(inner)])
+    )
   }
 
   /** A slow writer: it looks for the least key that is left, code unit by code unit. */

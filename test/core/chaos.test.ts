@@ -3,8 +3,10 @@ import { FastCheck as fc } from "effect"
 import * as Chaos from "../../src/core/chaos.js"
 
 const seeds = fc.maxSafeInteger()
-const picks = (plan: { readonly seed: number; readonly rate: number; readonly faults: number }, calls: number) =>
-  Array.from({ length: calls }, (_, call) => Chaos.pick(plan, call))
+const picks = (
+  plan: { readonly seed: number; readonly rate: number; readonly faults: number },
+  calls: number
+) => Array.from({ length: calls }, (_, call) => Chaos.pick(plan, call))
 
 describe("chaos", () => {
   it("G35: the same seed gives the same faults, in whatever order they are asked for", () => {
@@ -29,25 +31,35 @@ describe("chaos", () => {
         const unit = Chaos.unit(seed, call, 0)
         expect(unit >= 0 && unit < 1).toBe(true)
         const index = Chaos.pick({ seed, rate: 1, faults }, call)
-        expect(index !== undefined && Number.isInteger(index) && index >= 0 && index < faults).toBe(true)
+        expect(index !== undefined && Number.isInteger(index) && index >= 0 && index < faults).toBe(
+          true
+        )
       }),
       { numRuns: 2000 }
     )
   })
 
-  it("G35: the share of calls that meet a fault is the rate, and the faults are equally frequent", () => {
-    fc.assert(
-      fc.property(seeds, fc.integer({ min: 0, max: 20 }), (seed, twentieth) => {
-        const rate = twentieth / 20
-        const met = picks({ seed, rate, faults: 2 }, 4000).filter((pick) => pick !== undefined)
-        // Five standard deviations: less than one in a million draws lies outside.
-        expect(Math.abs(met.length - 4000 * rate)).toBeLessThanOrEqual(5 * Math.sqrt(4000 * rate * (1 - rate)))
-        const first = met.filter((pick) => pick === 0).length
-        expect(Math.abs(first - met.length / 2)).toBeLessThanOrEqual(5 * Math.sqrt(met.length / 4))
-      }),
-      { numRuns: 500 }
-    )
-  }, 30_000)
+  it(
+    "G35: the share of calls that meet a fault is the rate, and the faults are equally frequent",
+    () => {
+      fc.assert(
+        fc.property(seeds, fc.integer({ min: 0, max: 20 }), (seed, twentieth) => {
+          const rate = twentieth / 20
+          const met = picks({ seed, rate, faults: 2 }, 4000).filter((pick) => pick !== undefined)
+          // Five standard deviations: less than one in a million draws lies outside.
+          expect(Math.abs(met.length - 4000 * rate)).toBeLessThanOrEqual(
+            5 * Math.sqrt(4000 * rate * (1 - rate))
+          )
+          const first = met.filter((pick) => pick === 0).length
+          expect(Math.abs(first - met.length / 2)).toBeLessThanOrEqual(
+            5 * Math.sqrt(met.length / 4)
+          )
+        }),
+        { numRuns: 500 }
+      )
+    },
+    30_000
+  )
 
   it("G35: seeds that differ, differ in their faults, also above 32 bits and below zero", () => {
     const plans = [0, 1, -1, 2 ** 32, 2 ** 32 + 1, 2 ** 40].map((seed) =>
@@ -57,7 +69,9 @@ describe("chaos", () => {
   })
 
   it("G35: at a rate of 0 none is met, at a rate of 1 each call meets one", () => {
-    expect(picks({ seed: 3, rate: 0, faults: 1 }, 1000).every((pick) => pick === undefined)).toBe(true)
+    expect(picks({ seed: 3, rate: 0, faults: 1 }, 1000).every((pick) => pick === undefined)).toBe(
+      true
+    )
     expect(picks({ seed: 3, rate: 1, faults: 1 }, 1000).every((pick) => pick === 0)).toBe(true)
   })
 

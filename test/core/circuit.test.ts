@@ -2,11 +2,11 @@ import { describe, expect, it } from "@effect/vitest"
 import { Duration, FastCheck as fc } from "effect"
 import { Backoff, CircuitBreaker } from "effect-resilience"
 import * as Circuit from "../../src/core/circuit.js"
-import { policyOf } from "../../src/CircuitBreaker.js"
-import { commandsOf } from "../../src/testing/breakerCommands.js"
-import { broken } from "../../src/testing/breakerLaw.js"
-import type { Seen, Subject, Time } from "../../src/testing/breakerModel.js"
-import { ofMachine } from "../../src/testing/breakerSubjects.js"
+import { policyOf } from "../../src/policies/CircuitBreaker.js"
+import { commandsOf } from "../../src/testing/breaker/commands.js"
+import { broken } from "../../src/testing/breaker/law.js"
+import type { Seen, Subject, Time } from "../../src/testing/breaker/model.js"
+import { ofMachine } from "../../src/testing/breaker/subjects.js"
 
 type Ending = Partial<Circuit.Result> | Circuit.Result["_tag"]
 
@@ -90,12 +90,20 @@ const halfOpened = (options: CircuitBreaker.Options = {}, ending: Ending = "Fail
   const bench = opened(options, ending)
   return bench.pass(bench.wait ?? 0)
 }
-const doubling = Backoff.exponential({ base: "1 second", factor: 2, cap: "1 hour", jitter: Backoff.none })
+const doubling = Backoff.exponential({
+  base: "1 second",
+  factor: 2,
+  cap: "1 hour",
+  jitter: Backoff.none
+})
 
 const policies: ReadonlyArray<readonly [name: string, options: CircuitBreaker.Options]> = [
   ["the defaults", {}],
   ["two of the last four", { window: CircuitBreaker.count(4), minimumCalls: 2 }],
-  ["one call, one trial", { window: CircuitBreaker.count(1), halfOpen: CircuitBreaker.consecutive(1) }],
+  ["one call, one trial", {
+    window: CircuitBreaker.count(1),
+    halfOpen: CircuitBreaker.consecutive(1)
+  }],
   [
     "a minute, trials by rate, a short trial timeout",
     {
@@ -111,7 +119,12 @@ const policies: ReadonlyArray<readonly [name: string, options: CircuitBreaker.Op
     {
       window: CircuitBreaker.count(5),
       minimumCalls: 3,
-      openDuration: Backoff.exponential({ base: "1 second", factor: 2, cap: "1 minute", jitter: Backoff.none }),
+      openDuration: Backoff.exponential({
+        base: "1 second",
+        factor: 2,
+        cap: "1 minute",
+        jitter: Backoff.none
+      }),
       maxOpenDuration: "30 seconds"
     }
   ],
@@ -193,7 +206,8 @@ describe("B1: when it opens", () => {
   })
 
   it("five failures of ten open, four do not", () => {
-    const of = (failures: number) => new Bench().times(failures, "Failure").times(10 - failures, "Success").visible
+    const of = (failures: number) =>
+      new Bench().times(failures, "Failure").times(10 - failures, "Success").visible
     expect([of(5), of(4)]).toEqual(["Open", "Closed"])
   })
 
@@ -213,13 +227,15 @@ describe("B1: when it opens", () => {
   })
 
   it("slow is strictly longer than the duration", () => {
-    const of = (durationMillis: number) => new Bench().times(10, { _tag: "Success", durationMillis }).visible
+    const of = (durationMillis: number) =>
+      new Bench().times(10, { _tag: "Success", durationMillis }).visible
     expect([of(3000), of(3000.001)]).toEqual(["Closed", "Open"])
   })
 
   it("six slow calls of ten open, five do not", () => {
     const of = (slow: number) =>
-      new Bench().times(slow, { _tag: "Success", durationMillis: 3001 }).times(10 - slow, "Success").visible
+      new Bench().times(slow, { _tag: "Success", durationMillis: 3001 }).times(10 - slow, "Success")
+        .visible
     expect([of(6), of(5)]).toEqual(["Open", "Closed"])
   })
 
@@ -231,15 +247,23 @@ describe("B1: when it opens", () => {
   it("a failure rate that is not exact opens at the number that is meant", () => {
     const options = { window: CircuitBreaker.count(10), failureRate: 0.1 + 0.2 }
     expect(
-      [3, 2].map((failures) => new Bench(options).times(failures, "Failure").times(10 - failures, "Success").visible)
+      [3, 2].map((failures) =>
+        new Bench(options).times(failures, "Failure").times(10 - failures, "Success").visible
+      )
     ).toEqual(["Open", "Closed"])
   })
 
   it("a slow rate that is not exact opens at the number that is meant", () => {
-    const options = { window: CircuitBreaker.count(10), slowCall: { duration: "1 second", rate: 0.1 + 0.2 } as const }
+    const options = {
+      window: CircuitBreaker.count(10),
+      slowCall: { duration: "1 second", rate: 0.1 + 0.2 } as const
+    }
     expect(
       [3, 2].map((slow) =>
-        new Bench(options).times(slow, { _tag: "Success", durationMillis: 1001 }).times(10 - slow, "Success").visible
+        new Bench(options).times(slow, { _tag: "Success", durationMillis: 1001 }).times(
+          10 - slow,
+          "Success"
+        ).visible
       )
     ).toEqual(["Open", "Closed"])
   })
@@ -298,12 +322,22 @@ describe("B2: windows", () => {
   it("a time window forgets by itself", () => {
     const bench = new Bench({ window: CircuitBreaker.time("10 seconds") }).times(9, "Failure")
     const before = bench.counts
-    expect([before.calls, bench.pass(9999).counts.calls, bench.pass(1).counts.calls]).toEqual([9, 9, 0])
+    expect([before.calls, bench.pass(9999).counts.calls, bench.pass(1).counts.calls]).toEqual([
+      9,
+      9,
+      0
+    ])
   })
 
   it("failures that are too old do not open it", () => {
-    const bench = new Bench({ window: CircuitBreaker.time("10 seconds") }).times(9, "Failure").pass(3_600_000)
-    expect([bench.calls("Failure").visible, bench.counts]).toEqual(["Closed", { calls: 1, failures: 1, slow: 0 }])
+    const bench = new Bench({ window: CircuitBreaker.time("10 seconds") }).times(9, "Failure").pass(
+      3_600_000
+    )
+    expect([bench.calls("Failure").visible, bench.counts]).toEqual(["Closed", {
+      calls: 1,
+      failures: 1,
+      slow: 0
+    }])
   })
 
   it("a new circuit has the window that the policy says", () => {
@@ -327,7 +361,11 @@ describe("B4: both rates", () => {
 describe("B5: open", () => {
   it("a call is rejected for exactly the time that is left", () => {
     const bench = opened()
-    expect([bench.start(), bench.pass(400).start(), bench.pass(599.5).start()]).toEqual([1000, 600, 0.5])
+    expect([bench.start(), bench.pass(400).start(), bench.pass(599.5).start()]).toEqual([
+      1000,
+      600,
+      0.5
+    ])
   })
 
   it("a rejection changes nothing", () => {
@@ -349,18 +387,27 @@ describe("B5: open", () => {
 
 describe("B6: settling", () => {
   it("it is half-open when its time has passed, and not before", () => {
-    expect([opened().pass(999.999).visible, opened().pass(1000).visible]).toEqual(["Open", "HalfOpen"])
+    expect([opened().pass(999.999).visible, opened().pass(1000).visible]).toEqual([
+      "Open",
+      "HalfOpen"
+    ])
   })
 
   it("it tells when that happened, however much later one looks", () => {
     const { state } = opened()
-    expect([Circuit.settle(state, 999), Circuit.settle(state, 5000)[0]]).toEqual([[999, state], 1000])
+    expect([Circuit.settle(state, 999), Circuit.settle(state, 5000)[0]]).toEqual([
+      [999, state],
+      1000
+    ])
   })
 
   it("what is not open is as it was", () => {
     const closed = new Bench().state
     const half = halfOpened().state
-    expect([Circuit.settle(closed, 1e9), Circuit.settle(half, 1e9)]).toEqual([[1e9, closed], [1e9, half]])
+    expect([Circuit.settle(closed, 1e9), Circuit.settle(half, 1e9)]).toEqual([[1e9, closed], [
+      1e9,
+      half
+    ]])
   })
 
   it("it begins without trials", () => {
@@ -384,7 +431,12 @@ describe("B6: settling", () => {
 describe("B7: half-open", () => {
   it("three trials run, a fourth call is rejected until the first of them may have lost its slot", () => {
     const bench = halfOpened({ openDuration: "30 seconds" })
-    const starts = [bench.start(), bench.pass(10).start(), bench.pass(10).start(), bench.pass(10).start()]
+    const starts = [
+      bench.start(),
+      bench.pass(10).start(),
+      bench.pass(10).start(),
+      bench.pass(10).start()
+    ]
     expect(starts).toEqual([
       { generation: 2, trial: 0 },
       { generation: 2, trial: 1 },
@@ -443,7 +495,11 @@ describe("B7: half-open", () => {
     ))
 
   it("by rate, it reopens at the trial that makes the threshold certain", () => {
-    expect(byRate(4, 0.5, "Failure", "Success", "Failure")).toEqual(["HalfOpen", "HalfOpen", "Open"])
+    expect(byRate(4, 0.5, "Failure", "Success", "Failure")).toEqual([
+      "HalfOpen",
+      "HalfOpen",
+      "Open"
+    ])
   })
 
   it("by rate, it closes at the trial after which the others could fail", () => {
@@ -461,7 +517,11 @@ describe("B7: half-open", () => {
   })
 
   it("by rate, a threshold of one reopens when all were bad, and one good trial closes", () => {
-    expect([byRate(2, 1, "Failure", "Failure"), byRate(2, 1, "Failure", "Success"), byRate(2, 1, "Success")]).toEqual([
+    expect([
+      byRate(2, 1, "Failure", "Failure"),
+      byRate(2, 1, "Failure", "Success"),
+      byRate(2, 1, "Success")
+    ]).toEqual([
       ["HalfOpen", "Open"],
       ["HalfOpen", "Closed"],
       ["Closed"]
@@ -473,7 +533,11 @@ describe("B7: half-open", () => {
   })
 
   it("by rate, a threshold that is not exact reopens at the number that is meant", () => {
-    expect(byRate(10, 0.1 + 0.2, "Failure", "Failure", "Failure")).toEqual(["HalfOpen", "HalfOpen", "Open"])
+    expect(byRate(10, 0.1 + 0.2, "Failure", "Failure", "Failure")).toEqual([
+      "HalfOpen",
+      "HalfOpen",
+      "Open"
+    ])
   })
 
   it("by rate, however low the threshold, no good trial reopens and a bad one does", () => {
@@ -484,7 +548,10 @@ describe("B7: half-open", () => {
   })
 
   it("by rate, bad trials take their place among the trials", () => {
-    const bench = halfOpened({ halfOpen: CircuitBreaker.rate({ trials: 3, threshold: 1 }) }).times(2, "Failure")
+    const bench = halfOpened({ halfOpen: CircuitBreaker.rate({ trials: 3, threshold: 1 }) }).times(
+      2,
+      "Failure"
+    )
     expect([typeof bench.start(), bench.start()]).toEqual(["object", 10_000])
   })
 })
@@ -509,11 +576,12 @@ describe("B8: trial slots", () => {
     const bench = halfOpened({ halfOpen: CircuitBreaker.consecutive(2) })
     const [first, second] = [bench.token(), bench.token()]
     bench.end(second, "Ignored")
-    expect([typeof bench.start(), typeof bench.start(), bench.end(first, "Success").visible]).toEqual([
-      "object",
-      "number",
-      "HalfOpen"
-    ])
+    expect([typeof bench.start(), typeof bench.start(), bench.end(first, "Success").visible])
+      .toEqual([
+        "object",
+        "number",
+        "HalfOpen"
+      ])
   })
 
   it("an ignored trial with a retryAfter holds its slot until then", () => {
@@ -537,12 +605,19 @@ describe("B8: trial slots", () => {
   it("a trial that never ends loses its slot after trialTimeout", () => {
     const bench = halfOpened({ ...one, trialTimeout: "2 seconds" })
     bench.start()
-    expect([bench.pass(1999).wait, bench.pass(1).wait, typeof bench.start()]).toEqual([1, undefined, "object"])
+    expect([bench.pass(1999).wait, bench.pass(1).wait, typeof bench.start()]).toEqual([
+      1,
+      undefined,
+      "object"
+    ])
   })
 
   it("trialTimeout is the time it was open, at least ten seconds", () => {
     const waits = ["9 seconds", "11 seconds"].map((openDuration) => {
-      const bench = halfOpened({ ...one, openDuration: Duration.decode(openDuration as Duration.DurationInput) })
+      const bench = halfOpened({
+        ...one,
+        openDuration: Duration.decode(openDuration as Duration.DurationInput)
+      })
       bench.start()
       return bench.wait
     })
@@ -572,7 +647,8 @@ describe("B8: trial slots", () => {
       const late = bench.token()
       const other = bench.pass(10_000).token()
       const before = bench.state
-      expect([bench.end(late, ending).state === before, bench.end(other, "Success").visible]).toEqual([true, "Closed"])
+      expect([bench.end(late, ending).state === before, bench.end(other, "Success").visible])
+        .toEqual([true, "Closed"])
     }
   )
 
@@ -596,17 +672,24 @@ describe("B8: trial slots", () => {
 })
 
 describe("B9: fencing", () => {
-  it.each(["Success", "Failure"] as const)("a late %s of a call from before the trip changes nothing", (ending) => {
-    const bench = new Bench({ ...touchy, halfOpen: CircuitBreaker.consecutive(1) })
-    const late = bench.token()
-    bench.calls("Failure")
-    const found = [0, 1000].map((millis) => {
-      const before = bench.pass(millis).state
-      return bench.end(late, ending).state === before
-    })
-    const closed = bench.calls("Success").state
-    expect([found, bench.visible, bench.end(late, ending).state === closed]).toEqual([[true, true], "Closed", true])
-  })
+  it.each(["Success", "Failure"] as const)(
+    "a late %s of a call from before the trip changes nothing",
+    (ending) => {
+      const bench = new Bench({ ...touchy, halfOpen: CircuitBreaker.consecutive(1) })
+      const late = bench.token()
+      bench.calls("Failure")
+      const found = [0, 1000].map((millis) => {
+        const before = bench.pass(millis).state
+        return bench.end(late, ending).state === before
+      })
+      const closed = bench.calls("Success").state
+      expect([found, bench.visible, bench.end(late, ending).state === closed]).toEqual([
+        [true, true],
+        "Closed",
+        true
+      ])
+    }
+  )
 
   it("a late failure of a trial of the opening before changes nothing in this one", () => {
     const bench = halfOpened()
@@ -619,7 +702,10 @@ describe("B9: fencing", () => {
   it("a late failure of a trial does not count once it has closed", () => {
     const bench = halfOpened({ halfOpen: CircuitBreaker.rate({ trials: 2, threshold: 1 }) })
     const [late, good] = [bench.token(), bench.token()]
-    expect([bench.end(good, "Success").visible, bench.end(late, "Failure").counts]).toEqual(["Closed", none])
+    expect([bench.end(good, "Success").visible, bench.end(late, "Failure").counts]).toEqual([
+      "Closed",
+      none
+    ])
   })
 
   it("what was admitted before a reset does not count after it", () => {
@@ -656,17 +742,27 @@ describe("B9: fencing", () => {
 describe("B10: how long it stays open", () => {
   /** Closes it again at once. */
   const mended = (bench: Bench) => bench.pass(bench.wait ?? 0).calls("Success")
-  const growing: CircuitBreaker.Options = { openDuration: doubling, halfOpen: CircuitBreaker.consecutive(1) }
+  const growing: CircuitBreaker.Options = {
+    openDuration: doubling,
+    halfOpen: CircuitBreaker.consecutive(1)
+  }
 
   it("the count of consecutive openings drives it", () => {
     const bench = opened(growing)
-    const waits = [bench.wait, ...[1, 2, 3].map(() => bench.pass(bench.wait ?? 0).calls("Failure").wait)]
+    const waits = [
+      bench.wait,
+      ...[1, 2, 3].map(() => bench.pass(bench.wait ?? 0).calls("Failure").wait)
+    ]
     expect([waits, bench.openings]).toEqual([[1000, 2000, 4000, 8000], 4])
   })
 
   it("the count survives a close", () => {
     const bench = mended(opened(growing))
-    expect([bench.visible, bench.openings, bench.calls("Failure").wait]).toEqual(["Closed", 1, 2000])
+    expect([bench.visible, bench.openings, bench.calls("Failure").wait]).toEqual([
+      "Closed",
+      1,
+      2000
+    ])
   })
 
   it("the count resets when it has stayed closed for as long as it was last open, and not before", () => {
@@ -684,12 +780,19 @@ describe("B10: how long it stays open", () => {
 
   it("the count is none at the beginning and after a reset", () => {
     const bench = opened(growing).pass(1000).calls("Failure")
-    expect([new Bench().openings, bench.reset().openings, bench.calls("Failure").wait]).toEqual([0, 0, 1000])
+    expect([new Bench().openings, bench.reset().openings, bench.calls("Failure").wait]).toEqual([
+      0,
+      0,
+      1000
+    ])
   })
 
   it("growth is capped by maxOpenDuration", () => {
     const bench = opened({ ...growing, maxOpenDuration: "3 seconds" })
-    const waits = [bench.wait, ...[1, 2].map(() => bench.pass(bench.wait ?? 0).calls("Failure").wait)]
+    const waits = [
+      bench.wait,
+      ...[1, 2].map(() => bench.pass(bench.wait ?? 0).calls("Failure").wait)
+    ]
     expect(waits).toEqual([1000, 2000, 3000])
   })
 
@@ -698,17 +801,20 @@ describe("B10: how long it stays open", () => {
   })
 
   it("the retryAfter of the failure that opens it lengthens a plain opening and never shortens it", () => {
-    const wait = (retryAfterMillis: number) => opened({}, { _tag: "Failure", retryAfterMillis }).wait
+    const wait = (retryAfterMillis: number) =>
+      opened({}, { _tag: "Failure", retryAfterMillis }).wait
     expect([wait(999), wait(1001)]).toEqual([1000, 1001])
   })
 
   it("the retryAfter of the failure that opens it lengthens a growing opening and never shortens it", () => {
-    const wait = (retryAfterMillis: number) => opened(growing, { _tag: "Failure", retryAfterMillis }).wait
+    const wait = (retryAfterMillis: number) =>
+      opened(growing, { _tag: "Failure", retryAfterMillis }).wait
     expect([wait(999), wait(1001)]).toEqual([1000, 1001])
   })
 
   it("a hint is capped by maxOpenDuration", () => {
-    const wait = (options: CircuitBreaker.Options) => opened(options, { _tag: "Failure", retryAfterMillis: 1e9 }).wait
+    const wait = (options: CircuitBreaker.Options) =>
+      opened(options, { _tag: "Failure", retryAfterMillis: 1e9 }).wait
     expect([
       wait({}),
       wait(growing),
@@ -727,7 +833,11 @@ describe("B10: how long it stays open", () => {
   })
 
   it("jitter takes the draw of the call that opens it", () => {
-    const openDuration = Backoff.exponential({ base: "1 second", cap: "1 minute", jitter: Backoff.full })
+    const openDuration = Backoff.exponential({
+      base: "1 second",
+      cap: "1 minute",
+      jitter: Backoff.full
+    })
     expect(opened({ openDuration }, { _tag: "Failure", unit: 0.25 }).wait).toBe(250)
   })
 
@@ -735,7 +845,10 @@ describe("B10: how long it stays open", () => {
     const openDuration = Backoff.decorrelated({ base: "1 second", cap: "1 hour" })
     const bench = opened({ openDuration }, { _tag: "Failure", unit: 0.5 })
     const first = bench.wait
-    expect([first, bench.pass(first ?? 0).calls({ _tag: "Failure", unit: 0.5 }).wait]).toEqual([2000, 3500])
+    expect([first, bench.pass(first ?? 0).calls({ _tag: "Failure", unit: 0.5 }).wait]).toEqual([
+      2000,
+      3500
+    ])
   })
 })
 
@@ -770,7 +883,10 @@ describe("B12: operators", () => {
   })
 
   it("a rejection by an operator lasts for ever", () => {
-    expect([new Bench().order("ForcedOpen").start(), new Bench().isolate(1).start()]).toEqual([Infinity, Infinity])
+    expect([new Bench().order("ForcedOpen").start(), new Bench().isolate(1).start()]).toEqual([
+      Infinity,
+      Infinity
+    ])
   })
 
   it("forced closed and disabled pass everything, whatever is underneath", () => {
@@ -779,12 +895,18 @@ describe("B12: operators", () => {
       halfOpened().order(order).start(),
       new Bench().order(order).start()
     ])
-    expect(found.map((token) => typeof token === "number" ? token : token.trial)).toEqual(found.map(() => -1))
+    expect(found.map((token) => typeof token === "number" ? token : token.trial)).toEqual(
+      found.map(() => -1)
+    )
   })
 
   it("forced closed counts and does not open", () => {
     const bench = new Bench().order("ForcedClosed").times(15, "Failure")
-    expect([bench.visible, bench.counts]).toEqual(["ForcedClosed", { calls: 15, failures: 15, slow: 0 }])
+    expect([bench.visible, bench.counts]).toEqual(["ForcedClosed", {
+      calls: 15,
+      failures: 15,
+      slow: 0
+    }])
   })
 
   it("disabled counts nothing", () => {
@@ -794,7 +916,11 @@ describe("B12: operators", () => {
 
   it("an order over a half-open circuit counts calls and no trials", () => {
     const bench = halfOpened().order("ForcedClosed").times(3, "Failure")
-    expect([bench.visible, bench.counts]).toEqual(["ForcedClosed", { calls: 1, failures: 1, slow: 0 }])
+    expect([bench.visible, bench.counts]).toEqual(["ForcedClosed", {
+      calls: 1,
+      failures: 1,
+      slow: 0
+    }])
   })
 
   it("B8: a trial that was told to wait holds its slot until then, though the circuit is isolated meanwhile", () => {
@@ -826,10 +952,11 @@ describe("B12: operators", () => {
   })
 
   it("an order leaves an opening and a closed circuit as they are underneath", () => {
-    expect([opened().order("Disabled").state.phase, new Bench().order("Disabled").state.phase]).toEqual([
-      { _tag: "Open", untilMillis: 1000 },
-      { _tag: "Closed", sinceMillis: 0 }
-    ])
+    expect([opened().order("Disabled").state.phase, new Bench().order("Disabled").state.phase])
+      .toEqual([
+        { _tag: "Open", untilMillis: 1000 },
+        { _tag: "Closed", sinceMillis: 0 }
+      ])
   })
 
   it("the same order again changes nothing", () => {

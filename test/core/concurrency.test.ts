@@ -2,7 +2,14 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Concurrency from "../../src/core/concurrency.js"
 
-const aimd: Concurrency.Aimd = { _tag: "Aimd", initial: 10, min: 1, max: 20, backoffRatio: 0.5, timeoutMillis: 1000 }
+const aimd: Concurrency.Aimd = {
+  _tag: "Aimd",
+  initial: 10,
+  min: 1,
+  max: 20,
+  backoffRatio: 0.5,
+  timeoutMillis: 1000
+}
 const gradient: Concurrency.Gradient = {
   _tag: "Gradient",
   initial: 10,
@@ -87,7 +94,10 @@ const policies: fc.Arbitrary<Concurrency.Policy> = fc.oneof(
 const commands = fc.array(
   fc.oneof(
     { weight: 3, arbitrary: fc.constant({ _tag: "Start" as const }) },
-    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("End" as const), pick: fc.nat(), ending: endings }) }
+    {
+      weight: 2,
+      arbitrary: fc.record({ _tag: fc.constant("End" as const), pick: fc.nat(), ending: endings })
+    }
   ),
   { maxLength: 150, size: "max" }
 )
@@ -127,8 +137,10 @@ const model = (policy: Concurrency.Policy) => {
         else {
           latencies.push(ending.latencyMillis)
           const n = latencies.length
-          longMillis += (ending.latencyMillis - longMillis) * Math.max(1 / n, 2 / (policy.longWindow + 1))
-          shortMillis += (ending.latencyMillis - shortMillis) * Math.max(1 / n, 2 / (policy.shortWindow + 1))
+          longMillis += (ending.latencyMillis - longMillis) *
+            Math.max(1 / n, 2 / (policy.longWindow + 1))
+          shortMillis += (ending.latencyMillis - shortMillis) *
+            Math.max(1 / n, 2 / (policy.shortWindow + 1))
           if (longMillis > 2 * shortMillis) longMillis *= 0.95
           const ratio = shortMillis === 0 ? 1 : (policy.tolerance * longMillis) / shortMillis
           const wanted = limit * Math.min(1, Math.max(0.5, ratio)) + policy.headroom
@@ -181,7 +193,9 @@ describe("concurrency", () => {
           const { limit, running } = bench.state
           expect(running).toBe(bench.tokens.length)
           expect(limit >= policy.min && limit <= policy.max).toBe(true)
-          if (command._tag === "Start" && running > before.running) expect(running).toBeLessThanOrEqual(limit)
+          if (command._tag === "Start" && running > before.running) {
+            expect(running).toBeLessThanOrEqual(limit)
+          }
         }
         expect(bench.endAll(ignored).state.running).toBe(0)
       }),
@@ -192,15 +206,19 @@ describe("concurrency", () => {
   it("G21: neither grows while less than half of it is used", () => {
     const wide = policies.map((policy) => ({ ...policy, initial: 8 }))
     fc.assert(
-      fc.property(wide, fc.array(fc.nat({ max: 3000 }), { maxLength: 100 }), (policy, latencies) => {
-        const bench = new Bench(policy)
-        for (const latency of latencies) {
-          const { limit } = bench.state
-          if (limit <= 2) return
-          bench.start().end(success(latency))
-          expect(bench.state.limit).toBeLessThanOrEqual(limit)
+      fc.property(
+        wide,
+        fc.array(fc.nat({ max: 3000 }), { maxLength: 100 }),
+        (policy, latencies) => {
+          const bench = new Bench(policy)
+          for (const latency of latencies) {
+            const { limit } = bench.state
+            if (limit <= 2) return
+            bench.start().end(success(latency))
+            expect(bench.state.limit).toBeLessThanOrEqual(limit)
+          }
         }
-      }),
+      ),
       { numRuns: 500 }
     )
   })

@@ -18,11 +18,20 @@ const finding: fc.Arbitrary<Cooldown.Finding> = fc.oneof(
 const commands: fc.Arbitrary<ReadonlyArray<Command>> = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.constant<Command>({ do: "call" }) },
-    { weight: 4, arbitrary: fc.record({ do: fc.constant("end" as const), which: fc.nat({ max: 9 }), finding }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant("hold" as const), millis: fc.constantFrom(0, 5, 300) }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ do: fc.constant("end" as const), which: fc.nat({ max: 9 }), finding })
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant("hold" as const), millis: fc.constantFrom(0, 5, 300) })
+    },
     {
       weight: 3,
-      arbitrary: fc.record({ do: fc.constant("pass" as const), millis: fc.constantFrom(1, 9, 10, 30, 100) })
+      arbitrary: fc.record({
+        do: fc.constant("pass" as const),
+        millis: fc.constantFrom(1, 9, 10, 30, 100)
+      })
     }
   ),
   { maxLength: 60 }
@@ -49,7 +58,9 @@ class SlowCooldown {
     this.ahead = undefined
   }
   ended(call: number, finding: Cooldown.Finding, now: number): void {
-    if (typeof finding === "object" && finding.waitMillis > 0) return this.hold(Math.min(100, finding.waitMillis), now)
+    if (typeof finding === "object" && finding.waitMillis > 0) {
+      return this.hold(Math.min(100, finding.waitMillis), now)
+    }
     if (this.ahead?.call !== call) return
     this.ahead = undefined
     this.stayAwayUntil = finding === "serves" ? undefined : now
@@ -62,7 +73,9 @@ describe("cooldown", () => {
     fc.assert(
       fc.property(commands, (commands) => {
         const slow = new SlowCooldown()
-        const running: Array<{ readonly call: number; readonly trial: Cooldown.Trial | undefined }> = []
+        const running: Array<
+          { readonly call: number; readonly trial: Cooldown.Trial | undefined }
+        > = []
         let state = Cooldown.clear
         let now = 0
         let calls = 0
@@ -123,7 +136,10 @@ describe("cooldown", () => {
     expect([
       Cooldown.end(policy, Cooldown.clear, undefined, { waitMillis: 86_400_000 }, 0),
       Cooldown.hold(Cooldown.clear, 86_400_000, 0)
-    ]).toEqual([{ _tag: "Cooling", untilMillis: 100 }, { _tag: "Cooling", untilMillis: 86_400_000 }])
+    ]).toEqual([{ _tag: "Cooling", untilMillis: 100 }, {
+      _tag: "Cooling",
+      untilMillis: 86_400_000
+    }])
   })
 
   it("G17: a trial that has lost its place clears nothing", () => {

@@ -2,13 +2,20 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as CountWindow from "../../src/core/countWindow.js"
 
-const outcome: fc.Arbitrary<CountWindow.Outcome> = fc.record({ failed: fc.boolean(), slow: fc.boolean() })
+const outcome: fc.Arbitrary<CountWindow.Outcome> = fc.record({
+  failed: fc.boolean(),
+  slow: fc.boolean()
+})
 const good: CountWindow.Outcome = { failed: false, slow: false }
 const failed: CountWindow.Outcome = { failed: true, slow: false }
 const slow: CountWindow.Outcome = { failed: false, slow: true }
 const both: CountWindow.Outcome = { failed: true, slow: true }
 
-const countsOf = ({ calls, failures, slow }: CountWindow.Counts): CountWindow.Counts => ({ calls, failures, slow })
+const countsOf = ({ calls, failures, slow }: CountWindow.Counts): CountWindow.Counts => ({
+  calls,
+  failures,
+  slow
+})
 
 const counted = (outcomes: ReadonlyArray<CountWindow.Outcome>): CountWindow.Counts => ({
   calls: outcomes.length,
@@ -16,7 +23,10 @@ const counted = (outcomes: ReadonlyArray<CountWindow.Outcome>): CountWindow.Coun
   slow: outcomes.filter(({ slow }) => slow).length
 })
 
-const filled = (size: number, ...outcomes: ReadonlyArray<CountWindow.Outcome>): CountWindow.CountWindow => {
+const filled = (
+  size: number,
+  ...outcomes: ReadonlyArray<CountWindow.Outcome>
+): CountWindow.CountWindow => {
   const window = CountWindow.make(size)
   for (const outcome of outcomes) CountWindow.record(window, outcome)
   return window
@@ -25,7 +35,10 @@ const filled = (size: number, ...outcomes: ReadonlyArray<CountWindow.Outcome>): 
 describe("countWindow", () => {
   it("B2: it agrees with an array of which the last n are counted anew, whatever is recorded and cleared", () => {
     const commands = fc.array(
-      fc.oneof({ weight: 15, arbitrary: outcome }, { weight: 1, arbitrary: fc.constant("clear" as const) }),
+      fc.oneof({ weight: 15, arbitrary: outcome }, {
+        weight: 1,
+        arbitrary: fc.constant("clear" as const)
+      }),
       { maxLength: 80, size: "max" }
     )
     fc.assert(
@@ -50,12 +63,13 @@ describe("countWindow", () => {
 
   it("B2: a new window is empty", () => {
     const window = CountWindow.make(3)
-    expect([window._tag, window.ring.length, countsOf(window), CountWindow.outcomes(window)]).toEqual([
-      "Count",
-      3,
-      { calls: 0, failures: 0, slow: 0 },
-      []
-    ])
+    expect([window._tag, window.ring.length, countsOf(window), CountWindow.outcomes(window)])
+      .toEqual([
+        "Count",
+        3,
+        { calls: 0, failures: 0, slow: 0 },
+        []
+      ])
   })
 
   it("B4: a failing and slow call counts in both, once each", () => {
@@ -63,9 +77,10 @@ describe("countWindow", () => {
   })
 
   it("B2: the outcome that leaves takes exactly what it brought", () => {
-    expect([failed, slow, both, good].map((first) => countsOf(filled(2, first, good, good)))).toEqual(
-      [failed, slow, both, good].map(() => ({ calls: 2, failures: 0, slow: 0 }))
-    )
+    expect([failed, slow, both, good].map((first) => countsOf(filled(2, first, good, good))))
+      .toEqual(
+        [failed, slow, both, good].map(() => ({ calls: 2, failures: 0, slow: 0 }))
+      )
   })
 
   it("B2: a window of one holds the last outcome alone", () => {

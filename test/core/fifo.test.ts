@@ -2,13 +2,19 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Fifo from "../../src/core/fifo.js"
 
-type Command = { readonly do: "join" } | { readonly do: "take" } | { readonly do: "leave"; readonly which: number }
+type Command = { readonly do: "join" } | { readonly do: "take" } | {
+  readonly do: "leave"
+  readonly which: number
+}
 
 const commands: fc.Arbitrary<ReadonlyArray<Command>> = fc.array(
   fc.oneof(
     { weight: 3, arbitrary: fc.constant<Command>({ do: "join" }) },
     { weight: 1, arbitrary: fc.constant<Command>({ do: "take" }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant("leave" as const), which: fc.nat({ max: 40 }) }) }
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant("leave" as const), which: fc.nat({ max: 40 }) })
+    }
   ),
   { maxLength: 60 }
 )
@@ -32,11 +38,17 @@ describe("fifo", () => {
             if (place === undefined) continue
             const at = slow.indexOf(place.value)
             expect(place.inLine).toBe(at >= 0)
-            left.add(at < 0 ? "gone" : at === 0 ? "first" : at === slow.length - 1 ? "last" : "middle")
+            left.add(
+              at < 0 ? "gone" : at === 0 ? "first" : at === slow.length - 1 ? "last" : "middle"
+            )
             Fifo.leave(line, place)
             if (at >= 0) slow.splice(at, 1)
           }
-          expect([line.size, line.first?.value, Fifo.values(line)]).toEqual([slow.length, slow[0], slow])
+          expect([line.size, line.first?.value, Fifo.values(line)]).toEqual([
+            slow.length,
+            slow[0],
+            slow
+          ])
         }
       }),
       { numRuns: 1000 }

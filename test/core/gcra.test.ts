@@ -43,17 +43,25 @@ interface Admitted {
 }
 
 /**
- * The rule itself: what ran from each earlier beginning until now, and this call, must fit into the burst and what has flowed in since. Times `limit`,
- * so that it is in whole numbers.
+ * The rule itself: what ran from each earlier beginning until now, and this call, must fit into the
+ * burst and what has flowed in since. Times `limit`, so that it is in whole numbers.
  */
-const fits = (plan: Plan, admitted: ReadonlyArray<Admitted>, call: Admitted, slack = 0n): boolean => {
+const fits = (
+  plan: Plan,
+  admitted: ReadonlyArray<Admitted>,
+  call: Admitted,
+  slack = 0n
+): boolean => {
   const { burst, intervalNanos, limit } = policyOf(plan)
   let cost = call.cost
   if (cost > burst) return false
   for (let i = admitted.length - 1; i >= 0; i--) {
     const from = admitted[i]!
     cost += from.cost
-    if (BigInt(cost) * intervalNanos > BigInt(burst) * intervalNanos + (call.at - from.at + slack) * limit) return false
+    if (
+      BigInt(cost) * intervalNanos >
+        BigInt(burst) * intervalNanos + (call.at - from.at + slack) * limit
+    ) return false
   }
   return true
 }
@@ -129,7 +137,9 @@ describe("gcra", () => {
           })
           for (const { cost, due } of queue) {
             expect(Gcra.waitNanos(policy, taken, 0, cost, due)).toBe(0n)
-            if (due > tolerance) expect(Gcra.waitNanos(policy, taken, 0, cost, due - tolerance - 1n)).not.toBe(0n)
+            if (due > tolerance) {
+              expect(Gcra.waitNanos(policy, taken, 0, cost, due - tolerance - 1n)).not.toBe(0n)
+            }
             taken = Gcra.take(policy, taken, cost, due, due > 0n ? 1_000_000n : 0n)
           }
         }
@@ -141,9 +151,14 @@ describe("gcra", () => {
   it("G15: thirds of a second do not drift: after a million of them it is still exact", () => {
     const policy = policyOf({ limit: 3, intervalMillis: 1000, burst: 3 })
     let taken = Gcra.unused
-    for (let i = 0; i < 1_000_000; i++) taken = Gcra.take(policy, taken, 3, BigInt(i) * 1_000_000_000n)
+    for (let i = 0; i < 1_000_000; i++) {
+      taken = Gcra.take(policy, taken, 3, BigInt(i) * 1_000_000_000n)
+    }
     const end = 1_000_000n * 1_000_000_000n
-    expect([Gcra.waitNanos(policy, taken, 0, 3, end), Gcra.waitNanos(policy, taken, 0, 3, end - 1_000_000n)]).toEqual([
+    expect([
+      Gcra.waitNanos(policy, taken, 0, 3, end),
+      Gcra.waitNanos(policy, taken, 0, 3, end - 1_000_000n)
+    ]).toEqual([
       0n,
       1_000_000n
     ])
@@ -157,7 +172,11 @@ describe("gcra", () => {
       const now = 100n * millis + late
       return now + Gcra.waitNanos(policy, Gcra.take(policy, first, 1, now, millis), 0, 1, now)
     }
-    expect([next(0n), next(millis), next(31n * millis)]).toEqual([200n * millis, 200n * millis, 230n * millis])
+    expect([next(0n), next(millis), next(31n * millis)]).toEqual([
+      200n * millis,
+      200n * millis,
+      230n * millis
+    ])
   })
 
   it("G15: what is available is what would run at once, and never less than nothing", () => {
@@ -169,7 +188,9 @@ describe("gcra", () => {
         for (const { afterNanos, cost } of calls) {
           at += BigInt(afterNanos)
           const available = Gcra.available(policy, taken, at)
-          const runs = [...Array(plan.burst).keys()].filter((n) => Gcra.waitNanos(policy, taken, 0, n + 1, at) === 0n)
+          const runs = [...Array(plan.burst).keys()].filter((n) =>
+            Gcra.waitNanos(policy, taken, 0, n + 1, at) === 0n
+          )
           expect(available).toBe(runs.length)
           if (cost <= available) taken = Gcra.take(policy, taken, cost, at)
         }
@@ -181,6 +202,9 @@ describe("gcra", () => {
   it("G16: a line may be forgotten exactly when the whole burst is there again", () => {
     const policy = policyOf({ limit: 10, intervalMillis: 1000, burst: 10 })
     const taken = Gcra.take(policy, Gcra.unused, 4, 0n)
-    expect([399n, 400n].map((millis) => Gcra.isIdle(policy, taken, millis * 1_000_000n))).toEqual([false, true])
+    expect([399n, 400n].map((millis) => Gcra.isIdle(policy, taken, millis * 1_000_000n))).toEqual([
+      false,
+      true
+    ])
   })
 })

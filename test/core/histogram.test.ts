@@ -6,7 +6,9 @@ const boundaries = [5, 10, 20, 50, 100, 200, 500, 1000, Infinity]
 
 /** A histogram of values, counted one after the other. */
 const of = (values: ReadonlyArray<number>): Histogram.Histogram => ({
-  buckets: boundaries.map((boundary) => [boundary, values.filter((value) => value <= boundary).length] as const),
+  buckets: boundaries.map((boundary) =>
+    [boundary, values.filter((value) => value <= boundary).length] as const
+  ),
   count: values.length,
   min: Math.min(...values),
   max: Math.max(...values)
@@ -20,11 +22,15 @@ const exactly = (values: ReadonlyArray<number>, share: number): number => {
 
 const bucketOf = (value: number) => boundaries.findIndex((boundary) => value <= boundary)
 
-const measured = FastCheck.array(FastCheck.integer({ min: 0, max: 3000 }), { minLength: 1, maxLength: 60 })
+const measured = FastCheck.array(FastCheck.integer({ min: 0, max: 3000 }), {
+  minLength: 1,
+  maxLength: 60
+})
 
 const share = FastCheck.integer({ min: 1, max: 100 }).map((percent) => percent / 100)
 
-const check = (property: FastCheck.IProperty<[Array<number>, number]>) => FastCheck.assert(property, { numRuns: 1000 })
+const check = (property: FastCheck.IProperty<[Array<number>, number]>) =>
+  FastCheck.assert(property, { numRuns: 1000 })
 
 describe("core/histogram", () => {
   it("of nothing there is no quantile", () => {
@@ -32,7 +38,12 @@ describe("core/histogram", () => {
   })
 
   it("of one value every quantile is that value", () => {
-    expect([0, 0.5, 0.95, 1].map((share) => Histogram.quantile(of([37]), share))).toEqual([37, 37, 37, 37])
+    expect([0, 0.5, 0.95, 1].map((share) => Histogram.quantile(of([37]), share))).toEqual([
+      37,
+      37,
+      37,
+      37
+    ])
   })
 
   it("within a bucket values are spread evenly", () => {
@@ -49,7 +60,10 @@ describe("core/histogram", () => {
     check(FastCheck.property(measured, share, (values, share) => {
       const estimate = Histogram.quantile(of(values), share) ?? NaN
       const exact = exactly(values, share)
-      const [low, high] = [boundaries[bucketOf(exact) - 1] ?? 0, boundaries[bucketOf(exact)] ?? Infinity]
+      const [low, high] = [
+        boundaries[bucketOf(exact) - 1] ?? 0,
+        boundaries[bucketOf(exact)] ?? Infinity
+      ]
       expect(estimate).toBeGreaterThanOrEqual(low)
       expect(estimate).toBeLessThanOrEqual(high)
     }))

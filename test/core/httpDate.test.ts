@@ -43,11 +43,15 @@ const yearZero = Date.parse("0000-01-01T00:00:00Z") / 1000
 const until2100 = fc.integer({ min: 0, max: Date.UTC(2100, 0, 1) / 1000 - 1 })
 const anyFourDigitYear = fc.integer({ min: yearZero, max: Date.UTC(10000, 0, 1) / 1000 - 1 })
 
-/** The latest year with these two last digits that is not more than 50 years ahead, searched one year at a time. */
+/**
+ * The latest year with these two last digits that is not more than 50 years ahead, searched one
+ * year at a time.
+ */
 const yearModel = (seconds: number, nowMillis: number): number => {
   const iso = new Date(seconds * 1000).toISOString()
   const today = new Date(nowMillis)
-  const limit = Date.UTC(today.getUTCFullYear() + 50, today.getUTCMonth(), today.getUTCDate()) + nowMillis % 86_400_000
+  const limit = Date.UTC(today.getUTCFullYear() + 50, today.getUTCMonth(), today.getUTCDate()) +
+    nowMillis % 86_400_000
   for (let year = today.getUTCFullYear() + 51;; year--) {
     const candidate = Date.parse(`${pad(year, 4)}${iso.slice(4)}`)
     if (pad(year, 4).slice(2) === iso.slice(2, 4) && candidate <= limit) return candidate
@@ -232,7 +236,10 @@ describe("httpDate", () => {
       const leap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0
       return [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month] ?? 0
     }
-    const year = fc.oneof(fc.integer({ min: 0, max: 9999 }), fc.integer({ min: 0, max: 99 }).map((n) => n * 100))
+    const year = fc.oneof(
+      fc.integer({ min: 0, max: 9999 }),
+      fc.integer({ min: 0, max: 99 }).map((n) => n * 100)
+    )
     const month = fc.oneof(fc.constant(1), fc.nat(11))
     const day = fc.oneof(fc.integer({ min: 26, max: 33 }), fc.nat(99))
     fc.assert(
@@ -252,7 +259,9 @@ describe("httpDate", () => {
       fc.property(near(23), near(59), near(60), (hour, minute, second) => {
         const exists = hour <= 23 && minute <= 59 && second <= 60
         const text = `Thu, 01 Jan 1970 ${pad(hour)}:${pad(minute)}:${pad(second)} GMT`
-        expect(HttpDate.parse(text, now)).toBe(exists ? (hour * 3600 + minute * 60 + second) * 1000 : undefined)
+        expect(HttpDate.parse(text, now)).toBe(
+          exists ? (hour * 3600 + minute * 60 + second) * 1000 : undefined
+        )
       }),
       runs
     )
@@ -266,17 +275,26 @@ describe("httpDate", () => {
     const character = fc.constantFrom(..."0123456789 :,-+.TZGMTgmtJanFebSunday", "")
     let read = 0
     fc.assert(
-      fc.property(until2100, form, fc.nat(30), fc.boolean(), character, (seconds, render, at, insert, character) => {
-        const text = render(seconds)
-        const changed = text.slice(0, at) + character + text.slice(insert ? at : at + 1)
-        fc.pre(!changed.includes(":60"))
-        const millis = HttpDate.parse(changed, now)
-        if (millis !== undefined) {
-          read++
-          const spellings = [imfFixdate, rfc850, asctime].map((render) => withoutDay(render(millis / 1000)))
-          expect(spellings).toContain(withoutDay(changed))
+      fc.property(
+        until2100,
+        form,
+        fc.nat(30),
+        fc.boolean(),
+        character,
+        (seconds, render, at, insert, character) => {
+          const text = render(seconds)
+          const changed = text.slice(0, at) + character + text.slice(insert ? at : at + 1)
+          fc.pre(!changed.includes(":60"))
+          const millis = HttpDate.parse(changed, now)
+          if (millis !== undefined) {
+            read++
+            const spellings = [imfFixdate, rfc850, asctime].map((render) =>
+              withoutDay(render(millis / 1000))
+            )
+            expect(spellings).toContain(withoutDay(changed))
+          }
         }
-      }),
+      ),
       { numRuns: 3000 }
     )
     expect(read).toBeGreaterThan(100)
@@ -298,7 +316,9 @@ describe("httpDate", () => {
     "E10: format refuses %d, which the form has no room for",
     (millis) => {
       expect(() => HttpDate.format(millis)).toThrow(
-        new RangeError(`httpDate.format: millis should lie in the years 0000 to 9999, got ${millis}`)
+        new RangeError(
+          `httpDate.format: millis should lie in the years 0000 to 9999, got ${millis}`
+        )
       )
     }
   )

@@ -23,7 +23,9 @@ describe("tagOf", () => {
 
   it("E1: every 4xx that is not listed is Validation, every 1xx, 3xx and 5xx is Server", () => {
     const known = new Set(listed.flatMap(([, statuses]) => statuses))
-    const wrong = statuses.filter((status) => !known.has(status) && !(status >= 200 && status < 300)).filter((status) =>
+    const wrong = statuses.filter((status) =>
+      !known.has(status) && !(status >= 200 && status < 300)
+    ).filter((status) =>
       HttpStatus.tagOf(status) !== (status >= 400 && status < 500 ? "Validation" : "Server")
     )
     expect(wrong).toEqual([])
@@ -34,7 +36,9 @@ describe("isTransientServer", () => {
   it("E2, E4: 425 and the 5xx except 501 and 505 are worth another try, and nothing else is", () => {
     const transient = statuses.filter((status) => HttpStatus.isTransientServer(status))
     expect(transient).toEqual(
-      statuses.filter((status) => status === 425 || (status >= 500 && status !== 501 && status !== 505))
+      statuses.filter((status) =>
+        status === 425 || (status >= 500 && status !== 501 && status !== 505)
+      )
     )
   })
 

@@ -44,20 +44,37 @@ const commands: fc.Arbitrary<ReadonlyArray<Command>> = fc.array(
     },
     {
       weight: 2,
-      arbitrary: fc.record({ _tag: fc.constant("Complete" as const), pick, timeToLiveMillis: timeToLive })
-    },
-    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Extend" as const), pick, leaseMillis: lease }) },
-    {
-      weight: 3,
-      arbitrary: fc.record({ _tag: fc.constantFrom("Release" as const, "Savepoint" as const, "Crash" as const), pick })
+      arbitrary: fc.record({
+        _tag: fc.constant("Complete" as const),
+        pick,
+        timeToLiveMillis: timeToLive
+      })
     },
     {
       weight: 1,
-      arbitrary: fc.record({ _tag: fc.constant("Pass" as const), millis: fc.constantFrom(0, 1, 9, 60, 1000, day) })
+      arbitrary: fc.record({ _tag: fc.constant("Extend" as const), pick, leaseMillis: lease })
     },
     {
       weight: 3,
-      arbitrary: fc.record({ _tag: fc.constant("Deadline" as const), pick, off: fc.constantFrom(-1, 0, 1) })
+      arbitrary: fc.record({
+        _tag: fc.constantFrom("Release" as const, "Savepoint" as const, "Crash" as const),
+        pick
+      })
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        _tag: fc.constant("Pass" as const),
+        millis: fc.constantFrom(0, 1, 9, 60, 1000, day)
+      })
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        _tag: fc.constant("Deadline" as const),
+        pick,
+        off: fc.constantFrom(-1, 0, 1)
+      })
     }
   ),
   { minLength: 1, maxLength: 40, size: "max" }
@@ -74,7 +91,10 @@ interface Entry extends Holder {
   released?: { readonly until: number }
 }
 
-/** The book in which all claims are kept for ever, and everything is looked up in it from the last page on. */
+/**
+ * The book in which all claims are kept for ever, and everything is looked up in it from the last
+ * page on.
+ */
 class Ledger {
   readonly entries: Array<Entry> = []
 
@@ -85,10 +105,15 @@ class Ledger {
     return (last.outcome?.until ?? last.keptUntil) <= now ? undefined : last
   }
 
-  claim({ fingerprint, leaseMillis, owner, timeToLiveMillis }: IdempotencyRecord.Claim, now: number): Answer {
+  claim(
+    { fingerprint, leaseMillis, owner, timeToLiveMillis }: IdempotencyRecord.Claim,
+    now: number
+  ): Answer {
     const standing = this.standing(now)
     if (standing !== undefined && standing.fingerprint !== fingerprint) return { _tag: "Mismatch" }
-    if (standing?.outcome !== undefined) return { _tag: "Completed", outcome: standing.outcome.text }
+    if (standing?.outcome !== undefined) {
+      return { _tag: "Completed", outcome: standing.outcome.text }
+    }
     if (standing !== undefined && standing.owner !== owner && standing.leaseUntil > now) {
       return { _tag: "InFlight", retryAfterMillis: standing.leaseUntil - now }
     }
@@ -110,7 +135,12 @@ class Ledger {
     Object.assign(entry, { leaseUntil, keptUntil })
     const point = entry.points.at(-1)
     const { generation, recovered } = entry
-    return { _tag: "Acquired", generation, recovered, ...(point === undefined ? {} : { recoveryPoint: point }) }
+    return {
+      _tag: "Acquired",
+      generation,
+      recovered,
+      ...(point === undefined ? {} : { recoveryPoint: point })
+    }
   }
 
   /** The entry of a holder that nobody has come after. */
@@ -153,15 +183,24 @@ class Ledger {
   }
 }
 
-/** One record under a sequence of commands. Who crashes is not heard of again; everybody else may come back at any time. */
+/**
+ * One record under a sequence of commands. Who crashes is not heard of again; everybody else may
+ * come back at any time.
+ */
 class Run {
   now = 1_000_000
   record: IdempotencyRecord.IdempotencyRecord = IdempotencyRecord.absent
   readonly granted: Array<Holder> = []
   private texts = 0
 
-  /** What was answered, if somebody asked; `change` is done by somebody who was once granted a claim. */
-  step(command: Command, see: (command: Command, holder: Holder | undefined, text: string) => void = () => {}): string {
+  /**
+   * What was answered, if somebody asked; `change` is done by somebody who was once granted a
+   * claim.
+   */
+  step(
+    command: Command,
+    see: (command: Command, holder: Holder | undefined, text: string) => void = () => {}
+  ): string {
     const text = `text ${++this.texts}`
     const holder = "pick" in command ? this.granted[command.pick % this.granted.length] : undefined
     switch (command._tag) {
@@ -181,7 +220,9 @@ class Run {
       case "Claim": {
         const [answer, next] = IdempotencyRecord.acquire(this.record, command, this.now)
         this.record = next
-        if (answer._tag === "Acquired") this.granted.push({ owner: command.owner, generation: answer.generation })
+        if (answer._tag === "Acquired") {
+          this.granted.push({ owner: command.owner, generation: answer.generation })
+        }
         see(command, undefined, text)
         return JSON.stringify(answer)
       }
@@ -203,7 +244,13 @@ class Run {
   ): IdempotencyRecord.Change {
     switch (command._tag) {
       case "Complete":
-        return IdempotencyRecord.complete(this.record, holder, text, command.timeToLiveMillis, this.now)
+        return IdempotencyRecord.complete(
+          this.record,
+          holder,
+          text,
+          command.timeToLiveMillis,
+          this.now
+        )
       case "Release":
         return IdempotencyRecord.release(this.record, holder, this.now)
       case "Extend":
@@ -230,7 +277,9 @@ describe("properties", () => {
               expected = ledger.complete(holder, text, command.timeToLiveMillis, run.now)
             }
             if (command._tag === "Release") expected = ledger.release(holder, run.now)
-            if (command._tag === "Extend") expected = ledger.extend(holder, command.leaseMillis, run.now)
+            if (command._tag === "Extend") {
+              expected = ledger.extend(holder, command.leaseMillis, run.now)
+            }
             if (command._tag === "Savepoint") expected = ledger.savepoint(holder, text, run.now)
           })
           if (expected === undefined) continue
@@ -262,22 +311,30 @@ describe("properties", () => {
         const run = new Run()
         const ownerOf = new Map<number, string>()
         /** Until when each owner may rely on being alone, by what it was told itself. */
-        let alone: { readonly owner: string; readonly generation: number; readonly until: number } | undefined
+        let alone:
+          | { readonly owner: string; readonly generation: number; readonly until: number }
+          | undefined
         for (const command of commands) {
           run.step(command, (command, holder) => {
             const { record } = run
             if (command._tag === "Claim") {
               const last = run.granted.at(-1)
-              if (record._tag !== "InProgress" || record.owner !== command.owner || last === undefined) return
+              if (
+                record._tag !== "InProgress" || record.owner !== command.owner || last === undefined
+              ) return
               if (record.leaseUntilMillis !== run.now + command.leaseMillis) return
               const { generation, owner } = record
               expect(ownerOf.get(generation) ?? owner).toBe(owner)
               ownerOf.set(generation, owner)
-              const isOther = alone !== undefined && (alone.owner !== owner || alone.generation !== generation)
+              const isOther = alone !== undefined &&
+                (alone.owner !== owner || alone.generation !== generation)
               expect(isOther && alone !== undefined && alone.until > run.now).toBe(false)
               alone = { owner, generation, until: record.leaseUntilMillis }
             }
-            if (alone === undefined || holder?.owner !== alone.owner || holder.generation !== alone.generation) return
+            if (
+              alone === undefined || holder?.owner !== alone.owner ||
+              holder.generation !== alone.generation
+            ) return
             if (command._tag === "Extend" && record._tag === "InProgress") {
               alone = { ...alone, until: record.leaseUntilMillis }
             }
@@ -347,7 +404,9 @@ describe("properties", () => {
         const run = new Run()
         for (const command of commands) {
           const first = run.step(command)
-          if (command._tag === "Crash" || command._tag === "Pass" || command._tag === "Deadline") continue
+          if (command._tag === "Crash" || command._tag === "Pass" || command._tag === "Deadline") {
+            continue
+          }
           if (command._tag === "Savepoint" || command._tag === "Claim") continue
           const { record } = run
           expect(run.step(command)).toBe(first)
@@ -401,17 +460,23 @@ describe("properties", () => {
 })
 
 describe("the two clocks", () => {
-  const claim = (owner: string) => ({ owner, fingerprint: "payload", leaseMillis: 100, timeToLiveMillis: 1000 })
+  const claim = (owner: string) => ({
+    owner,
+    fingerprint: "payload",
+    leaseMillis: 100,
+    timeToLiveMillis: 1000
+  })
   const held = { owner: "a", generation: 1 }
   const inProgress = IdempotencyRecord.acquire(IdempotencyRecord.absent, claim("a"), 0)[1]
   const completed = IdempotencyRecord.complete(inProgress, held, "done", 1000, 50)[1]
 
   it("I11: a lease is over at the millisecond at which it ends", () => {
-    expect([99, 100, 101].map((now) => IdempotencyRecord.acquire(inProgress, claim("b"), now)[0])).toEqual([
-      { _tag: "InFlight", retryAfterMillis: 1 },
-      { _tag: "Acquired", generation: 2, recovered: true },
-      { _tag: "Acquired", generation: 2, recovered: true }
-    ])
+    expect([99, 100, 101].map((now) => IdempotencyRecord.acquire(inProgress, claim("b"), now)[0]))
+      .toEqual([
+        { _tag: "InFlight", retryAfterMillis: 1 },
+        { _tag: "Acquired", generation: 2, recovered: true },
+        { _tag: "Acquired", generation: 2, recovered: true }
+      ])
   })
 
   it("I11: a completed record is over at the millisecond at which its time to live ends, counted from completion", () => {
@@ -432,8 +497,12 @@ describe("the two clocks", () => {
   })
 
   it("I20: and longer where the time to live is longer", () => {
-    const patient = IdempotencyRecord.acquire(IdempotencyRecord.absent, { ...claim("a"), timeToLiveMillis: 7 * day }, 0)
-    expect([7 * day - 1, 7 * day].map((now) => IdempotencyRecord.isExpired(patient[1], now))).toEqual([false, true])
+    const patient = IdempotencyRecord.acquire(IdempotencyRecord.absent, {
+      ...claim("a"),
+      timeToLiveMillis: 7 * day
+    }, 0)
+    expect([7 * day - 1, 7 * day].map((now) => IdempotencyRecord.isExpired(patient[1], now)))
+      .toEqual([false, true])
   })
 
   it("I14: a holder is compared by owner and by generation, also in another life of the key", () => {
@@ -446,10 +515,11 @@ describe("the two clocks", () => {
         IdempotencyRecord.release(record, holder, 60)
       ].map(([kept, next]) => next === record ? kept : "changed")
     const stale = ["stale", "stale", "stale", "stale"]
-    expect([inProgress, completed].map((record) => others.map((holder) => changes(record, holder)))).toEqual([
-      [stale, stale],
-      [stale, stale]
-    ])
+    expect([inProgress, completed].map((record) => others.map((holder) => changes(record, holder))))
+      .toEqual([
+        [stale, stale],
+        [stale, stale]
+      ])
   })
 
   it("I10: nothing is never expired", () => {
@@ -459,7 +529,8 @@ describe("the two clocks", () => {
 
 describe("names", () => {
   const claim = { owner: "b", fingerprint: "payload", leaseMillis: 100, timeToLiveMillis: 1000 }
-  const inProgress = IdempotencyRecord.acquire(IdempotencyRecord.absent, { ...claim, owner: "a" }, 0)[1]
+  const inProgress =
+    IdempotencyRecord.acquire(IdempotencyRecord.absent, { ...claim, owner: "a" }, 0)[1]
   const { absent } = IdempotencyRecord
 
   it("I5: with one name it does what a claim of one record does", () => {
@@ -497,6 +568,9 @@ describe("names", () => {
   })
 
   it("I5: what is in flight under an earlier name stays where it is", () => {
-    expect(Names.acquire([absent, inProgress], claim, 40)).toEqual([{ _tag: "InFlight", retryAfterMillis: 60 }, []])
+    expect(Names.acquire([absent, inProgress], claim, 40)).toEqual([{
+      _tag: "InFlight",
+      retryAfterMillis: 60
+    }, []])
   })
 })

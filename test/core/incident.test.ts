@@ -12,15 +12,23 @@ const rule = (changes: Partial<Incident.Rule> = {}): Incident.Rule => ({
 })
 
 /** When incidents are raised by calls at these times; a failure is `true`. */
-const raised = (rule: Incident.Rule, calls: ReadonlyArray<readonly [at: number, failed: boolean]>) => {
+const raised = (
+  rule: Incident.Rule,
+  calls: ReadonlyArray<readonly [at: number, failed: boolean]>
+) => {
   const watch = Incident.make(rule)
-  return calls.flatMap(([at, failed]) => Incident.record(rule, watch, failed, at) === undefined ? [] : [at])
+  return calls.flatMap(([at, failed]) =>
+    Incident.record(rule, watch, failed, at) === undefined ? [] : [at]
+  )
 }
 
 const failures = (...times: ReadonlyArray<number>) => times.map((at) => [at, true] as const)
 
 /** Every call is kept; time is cut like the window cuts it. */
-const model = (rule: Incident.Rule, calls: ReadonlyArray<readonly [at: number, failed: boolean]>) => {
+const model = (
+  rule: Incident.Rule,
+  calls: ReadonlyArray<readonly [at: number, failed: boolean]>
+) => {
   const bucketOf = (at: number) => Math.floor(at / (rule.windowMillis / 10))
   const found: Array<number> = []
   let raisedOnce = false
@@ -36,7 +44,9 @@ const model = (rule: Incident.Rule, calls: ReadonlyArray<readonly [at: number, f
     const newer = seen.filter(([time]) => age(time) < 10)
     const older = seen.filter(([time, failed]) => failed && age(time) >= 10 && age(time) < 20)
     const count = newer.filter(([, failed]) => failed).length
-    if (count < rule.count || count < rule.share * newer.length || count < rule.growth * older.length) return
+    if (
+      count < rule.count || count < rule.share * newer.length || count < rule.growth * older.length
+    ) return
     raisedOnce = true
     found.push(at)
   })
@@ -59,7 +69,9 @@ describe("when failures are an incident", () => {
 
   it("once it is raised, only a quiet while makes room for another", () => {
     const burst = (from: number) => failures(from, from + 1, from + 2, from + 3)
-    expect(raised(rule(), [...burst(0), ...burst(4000), ...burst(9003), ...burst(14_006)])).toEqual([2, 9005, 14_008])
+    expect(raised(rule(), [...burst(0), ...burst(4000), ...burst(9003), ...burst(14_006)])).toEqual(
+      [2, 9005, 14_008]
+    )
   })
 
   it("a trend asks for growth over the window before", () => {
@@ -70,9 +82,12 @@ describe("when failures are an incident", () => {
   })
 
   it("agrees with a model that keeps every call", () => {
-    const calls = FastCheck.array(FastCheck.tuple(FastCheck.integer({ min: 0, max: 400 }), FastCheck.boolean()), {
-      maxLength: 60
-    }).map((steps) => {
+    const calls = FastCheck.array(
+      FastCheck.tuple(FastCheck.integer({ min: 0, max: 400 }), FastCheck.boolean()),
+      {
+        maxLength: 60
+      }
+    ).map((steps) => {
       let at = 0
       return steps.map(([step, failed]) => [at += step, failed] as const)
     })

@@ -14,15 +14,21 @@ describe("latency", () => {
   it("G25: it agrees with sorting the last ones each time", () => {
     const millis = fc.oneof(fc.nat({ max: 5 }), fc.double({ min: 0, max: 1e6, noNaN: true }))
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 12 }), fc.array(millis, { maxLength: 60, size: "max" }), (size, values) => {
-        const latencies = Latency.make(size)
-        values.forEach((value, index) => {
-          Latency.record(latencies, value)
-          const last = values.slice(Math.max(0, index + 1 - size), index + 1).sort((a, b) => a - b)
-          expect(latencies.sorted).toEqual(last)
-          expect(Latency.count(latencies)).toBe(last.length)
-        })
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 12 }),
+        fc.array(millis, { maxLength: 60, size: "max" }),
+        (size, values) => {
+          const latencies = Latency.make(size)
+          values.forEach((value, index) => {
+            Latency.record(latencies, value)
+            const last = values.slice(Math.max(0, index + 1 - size), index + 1).sort((a, b) =>
+              a - b
+            )
+            expect(latencies.sorted).toEqual(last)
+            expect(Latency.count(latencies)).toBe(last.length)
+          })
+        }
+      ),
       { numRuns: 500 }
     )
   })
@@ -47,7 +53,16 @@ describe("latency", () => {
   it("G25: nearest rank, also where the share is not exact in binary", () => {
     const hundred = of(100, numbers(100))
     const shares = [0.001, 0.01, 0.07, 0.29, 0.5, 0.95, 0.999, 1]
-    expect(shares.map((share) => Latency.quantile(hundred, share))).toEqual([1, 1, 7, 29, 50, 95, 100, 100])
+    expect(shares.map((share) => Latency.quantile(hundred, share))).toEqual([
+      1,
+      1,
+      7,
+      29,
+      50,
+      95,
+      100,
+      100
+    ])
   })
 
   it("G25: of none there is no quantile", () => {
@@ -56,6 +71,7 @@ describe("latency", () => {
 
   it("G25: only the last ones count, so memory is bounded", () => {
     const latencies = of(10, numbers(10_000))
-    expect([latencies.ring.length, latencies.sorted.length, Latency.quantile(latencies, 0.001)]).toEqual([10, 10, 9991])
+    expect([latencies.ring.length, latencies.sorted.length, Latency.quantile(latencies, 0.001)])
+      .toEqual([10, 10, 9991])
   })
 })

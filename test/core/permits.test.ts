@@ -18,7 +18,10 @@ const commands: fc.Arbitrary<ReadonlyArray<Command>> = fc.array(
   { maxLength: 80 }
 )
 
-const limits = fc.record({ concurrency: fc.integer({ min: 1, max: 4 }), queue: fc.integer({ min: 0, max: 4 }) })
+const limits = fc.record({
+  concurrency: fc.integer({ min: 1, max: 4 }),
+  queue: fc.integer({ min: 0, max: 4 })
+})
 
 /** The same bulkhead as two lists of names. */
 class SlowPermits {
@@ -45,7 +48,8 @@ class SlowPermits {
   }
 }
 
-const pick = <A>(from: ReadonlyArray<A>, which: number): A | undefined => from[which % Math.max(1, from.length)]
+const pick = <A>(from: ReadonlyArray<A>, which: number): A | undefined =>
+  from[which % Math.max(1, from.length)]
 
 describe("permits", () => {
   it("G10, G11: they agree with two lists: first come first served, none lost, none made up", () => {
@@ -73,8 +77,12 @@ describe("permits", () => {
             slow.interrupt(call)
             expect(Permits.giveUp(permits, places.get(call)!)).toBe(undefined)
           }
-          expect([permits.running, Fifo.values(permits.waiting)]).toEqual([slow.running.length, slow.waiting])
-          expect(permits.running <= limits.concurrency && permits.waiting.size <= limits.queue).toBe(true)
+          expect([permits.running, Fifo.values(permits.waiting)]).toEqual([
+            slow.running.length,
+            slow.waiting
+          ])
+          expect(permits.running <= limits.concurrency && permits.waiting.size <= limits.queue)
+            .toBe(true)
         }
       }),
       { numRuns: 1000 }
@@ -89,7 +97,12 @@ describe("permits", () => {
     Fifo.join(permits.waiting, "second")
     const handed = Permits.release(permits)
     const passedOn = Permits.giveUp(permits, first)
-    expect([handed, passedOn, permits.running, permits.waiting.size]).toEqual(["first", "second", 1, 0])
+    expect([handed, passedOn, permits.running, permits.waiting.size]).toEqual([
+      "first",
+      "second",
+      1,
+      0
+    ])
   })
 
   it("G10: a permit that is given back while somebody waits is never free", () => {

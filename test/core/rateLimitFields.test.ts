@@ -7,11 +7,27 @@ const runs = { numRuns: 1000 }
 const nowMillis = Date.parse("2026-10-21T07:00:00Z")
 const nowSeconds = nowMillis / 1000
 
-const fieldsOf = (headers: Record<string, string | undefined>) => RateLimitFields.parse(headers, { nowMillis })
-const resetOf = (headers: Record<string, string | undefined>, resetHeaders?: ReadonlyArray<string>) =>
-  RateLimitFields.parse(headers, { nowMillis, resetHeaders }).resetMillis
+const fieldsOf = (headers: Record<string, string | undefined>) =>
+  RateLimitFields.parse(headers, { nowMillis })
+const resetOf = (
+  headers: Record<string, string | undefined>,
+  resetHeaders?: ReadonlyArray<string>
+) => RateLimitFields.parse(headers, { nowMillis, resetHeaders }).resetMillis
 
-const notWhole = ["", "-5", "-0", "1.5", "+5", "1e3", "0x10", "five", "NaN", "Infinity", "\"5\"", "5 5"]
+const notWhole = [
+  "",
+  "-5",
+  "-0",
+  "1.5",
+  "+5",
+  "1e3",
+  "0x10",
+  "five",
+  "NaN",
+  "Infinity",
+  "\"5\"",
+  "5 5"
+]
 
 interface Quota {
   readonly name: string
@@ -19,7 +35,9 @@ interface Quota {
   readonly t: number | undefined
 }
 
-/** A name with the characters that a careless reader stumbles over, as a structured field writes it. */
+/**
+ * A name with the characters that a careless reader stumbles over, as a structured field writes it.
+ */
 const quotedName = fc.string({ unit: fc.constantFrom(..."abc,;=\"\\ r0t1"), maxLength: 8 })
   .map((name) => `"${name.replaceAll("\\", "\\\\").replaceAll("\"", "\\\"")}"`)
 
@@ -33,7 +51,8 @@ const quotas = fc.uniqueArray(quota, { selector: ({ name }) => name, minLength: 
 
 const render = (all: ReadonlyArray<Quota>, space: string): string =>
   all.map(({ name, r, t }) =>
-    name + (r === undefined ? "" : `;${space}r=${r}`) + `;${space}x="t=1, r=0;"` + (t === undefined ? "" : `;t=${t}`)
+    name + (r === undefined ? "" : `;${space}r=${r}`) + `;${space}x="t=1, r=0;"` +
+    (t === undefined ? "" : `;t=${t}`)
   ).join(`,${space}`)
 
 describe("rateLimitFields", () => {
@@ -91,13 +110,20 @@ describe("rateLimitFields", () => {
       const next = { "ratelimit-reset": "7" }
       expect(resetOf({ ratelimit: `"a";r=0;t=${value}`, ...next })).toBe(7000)
       expect(resetOf({ ratelimit: `limit=1, reset=${value}`, ...next })).toBe(7000)
-      expect(resetOf({ "ratelimit-reset": value, "x-ratelimit-reset": "9" }, ["x-ratelimit-reset"])).toBe(9000)
+      expect(resetOf({ "ratelimit-reset": value, "x-ratelimit-reset": "9" }, ["x-ratelimit-reset"]))
+        .toBe(9000)
     }
   )
 
   it("E13: a bad quota does not spoil a good one", () => {
-    expect(fieldsOf({ ratelimit: "\"a\";r=0;t=-5, \"b\";r=0;t=2" })).toEqual({ resetMillis: 2000, remaining: 0 })
-    expect(fieldsOf({ ratelimit: "?0, \"b\";r=0;t=2" })).toEqual({ resetMillis: 2000, remaining: 0 })
+    expect(fieldsOf({ ratelimit: "\"a\";r=0;t=-5, \"b\";r=0;t=2" })).toEqual({
+      resetMillis: 2000,
+      remaining: 0
+    })
+    expect(fieldsOf({ ratelimit: "?0, \"b\";r=0;t=2" })).toEqual({
+      resetMillis: 2000,
+      remaining: 0
+    })
   })
 
   it("E13: an exhausted quota that does not say when it resets leaves the question to the next source", () => {
@@ -114,18 +140,22 @@ describe("rateLimitFields", () => {
       "x-rate-limit-reset": "4"
     }
     const names = ["x-ratelimit-reset", "x-rate-limit-reset"]
-    const { "ratelimit-reset": second, "x-ratelimit-reset": third, "x-rate-limit-reset": fourth } = headers
+    const { "ratelimit-reset": second, "x-ratelimit-reset": third, "x-rate-limit-reset": fourth } =
+      headers
     expect(resetOf(headers, names)).toBe(1000)
     expect(resetOf({ ...headers, ratelimit: undefined }, names)).toBe(2000)
     expect(resetOf({ "x-ratelimit-reset": third, "x-rate-limit-reset": fourth }, names)).toBe(3000)
-    expect(resetOf({ "x-ratelimit-reset": third, "x-rate-limit-reset": fourth }, [...names].reverse())).toBe(4000)
+    expect(
+      resetOf({ "x-ratelimit-reset": third, "x-rate-limit-reset": fourth }, [...names].reverse())
+    ).toBe(4000)
     expect(resetOf({ "x-ratelimit-reset": "-1", "x-rate-limit-reset": fourth }, names)).toBe(4000)
     expect(resetOf({ "ratelimit-reset": second, "x-ratelimit-reset": third }, names)).toBe(2000)
   })
 
   it("E13: a reset of 0 is an answer, not a missing one", () => {
     expect(resetOf({ ratelimit: "\"a\";r=0;t=0", "ratelimit-reset": "2" })).toBe(0)
-    expect(resetOf({ "ratelimit-reset": "0", "x-ratelimit-reset": "3" }, ["x-ratelimit-reset"])).toBe(0)
+    expect(resetOf({ "ratelimit-reset": "0", "x-ratelimit-reset": "3" }, ["x-ratelimit-reset"]))
+      .toBe(0)
     expect(resetOf({ a: "0", b: "3" }, ["a", "b"])).toBe(0)
   })
 
@@ -154,11 +184,16 @@ describe("rateLimitFields", () => {
     [String(nowMillis + 1234), 1234],
     [String(nowMillis - 1), 0],
     ["9".repeat(30), Number.MAX_SAFE_INTEGER]
-  ])("E13: the magnitude of %j tells seconds, epoch seconds and epoch milliseconds apart", (value, wait) => {
-    expect(resetOf({ "x-ratelimit-reset": value }, ["x-ratelimit-reset"])).toBe(wait)
-  })
+  ])(
+    "E13: the magnitude of %j tells seconds, epoch seconds and epoch milliseconds apart",
+    (value, wait) => {
+      expect(resetOf({ "x-ratelimit-reset": value }, ["x-ratelimit-reset"])).toBe(wait)
+    }
+  )
 
-  it.each([[""], ["-5"], ["-1.5"], ["+5"], [".5"], ["5."], ["1.5.5"], ["1e3"], ["0x10"], ["6m0s"], ["5s"], ["1,5"]])(
+  it.each([[""], ["-5"], ["-1.5"], ["+5"], [".5"], ["5."], ["1.5.5"], ["1e3"], ["0x10"], ["6m0s"], [
+    "5s"
+  ], ["1,5"]])(
     "E13: %j in a named header is ignored",
     (value) => {
       expect(resetOf({ a: value }, ["a"])).toBe(undefined)
@@ -168,7 +203,8 @@ describe("rateLimitFields", () => {
 
   it("E13: an epoch value counts from the response's own Date header when that can be read", () => {
     const parse = (value: string, dateHeader: string) =>
-      RateLimitFields.parse({ a: value }, { nowMillis, dateHeader, resetHeaders: ["a"] }).resetMillis
+      RateLimitFields.parse({ a: value }, { nowMillis, dateHeader, resetHeaders: ["a"] })
+        .resetMillis
     const earlier = HttpDate.format(nowMillis - 3_600_000)
     expect(parse(String(nowSeconds - 3600 + 60), earlier)).toBe(60_000)
     expect(parse(String(nowMillis - 3_600_000 + 60), earlier)).toBe(60)
@@ -194,7 +230,10 @@ describe("rateLimitFields", () => {
     [{ ratelimit: "\"b\";r=0;t=5", "ratelimit-policy": "\"a\";q=10;w=1, \"b\";q=20;w=60" }, 20],
     [{ ratelimit: "\"z\";r=0;t=5", "ratelimit-policy": "\"a\";q=10;w=1, \"b\";q=20;w=60" }, 10],
     [
-      { ratelimit: "\"a\";r=5;t=9, \"b\";r=0;t=5", "ratelimit-policy": "\"a\";q=10;w=1, \"b\";q=20;w=60" },
+      {
+        ratelimit: "\"a\";r=5;t=9, \"b\";r=0;t=5",
+        "ratelimit-policy": "\"a\";q=10;w=1, \"b\";q=20;w=60"
+      },
       20
     ],
     [{ ratelimit: "\"a,;\\\"\";r=0;t=5", "ratelimit-policy": "\"x\";q=1, \"a,;\\\"\";q=30" }, 30],
@@ -226,16 +265,27 @@ describe("rateLimitFields", () => {
     expect(fieldsOf(headers).remaining).toBe(remaining)
   })
 
-  it.each(notWhole.map((value) => [value]))("E13: %j is neither a limit nor a remainder", (value) => {
-    const nothing = { resetMillis: undefined, limit: undefined, remaining: undefined }
-    expect(fieldsOf({ ratelimit: `limit=${value}, remaining=${value}` })).toEqual(nothing)
-    expect(fieldsOf({ "ratelimit-policy": `"a";q=${value}` })).toEqual(nothing)
-    expect(fieldsOf({ "ratelimit-limit": value, "ratelimit-remaining": value })).toEqual(nothing)
-    expect(fieldsOf({ "x-ratelimit-limit": value, "x-ratelimit-remaining": value })).toEqual(nothing)
-  })
+  it.each(notWhole.map((value) => [value]))(
+    "E13: %j is neither a limit nor a remainder",
+    (value) => {
+      const nothing = { resetMillis: undefined, limit: undefined, remaining: undefined }
+      expect(fieldsOf({ ratelimit: `limit=${value}, remaining=${value}` })).toEqual(nothing)
+      expect(fieldsOf({ "ratelimit-policy": `"a";q=${value}` })).toEqual(nothing)
+      expect(fieldsOf({ "ratelimit-limit": value, "ratelimit-remaining": value })).toEqual(nothing)
+      expect(fieldsOf({ "x-ratelimit-limit": value, "x-ratelimit-remaining": value })).toEqual(
+        nothing
+      )
+    }
+  )
 
   it("E13: a number with a comma for its thousands is not one", () => {
-    expect(fieldsOf({ "ratelimit-reset": "1,000", "ratelimit-limit": "1,000", "x-ratelimit-remaining": "1,000" }))
+    expect(
+      fieldsOf({
+        "ratelimit-reset": "1,000",
+        "ratelimit-limit": "1,000",
+        "x-ratelimit-remaining": "1,000"
+      })
+    )
       .toEqual({})
   })
 
@@ -262,7 +312,10 @@ describe("rateLimitFields", () => {
       fc.property(quotas, fc.nat(4), (all, index) => {
         const chosen = all[index % all.length]
         const policies = all.map(({ name }, position) => `${name};w=60;q=${position}`).join(", ")
-        const fields = fieldsOf({ ratelimit: `${chosen?.name};r=0;t=1`, "ratelimit-policy": policies })
+        const fields = fieldsOf({
+          ratelimit: `${chosen?.name};r=0;t=1`,
+          "ratelimit-policy": policies
+        })
         expect(fields.limit).toBe(index % all.length)
       }),
       runs
@@ -270,19 +323,30 @@ describe("rateLimitFields", () => {
   })
 
   it("E13: the older dictionary is read in any order of its members", () => {
-    const member = (name: string) => fc.option(fc.nat(), { nil: undefined }).map((value) => [name, value] as const)
-    const dictionary = fc.tuple(member("limit"), member("remaining"), member("reset"), member("other"))
+    const member = (name: string) =>
+      fc.option(fc.nat(), { nil: undefined }).map((value) => [name, value] as const)
+    const dictionary = fc.tuple(
+      member("limit"),
+      member("remaining"),
+      member("reset"),
+      member("other")
+    )
     fc.assert(
-      fc.property(dictionary.chain((all) => fc.shuffledSubarray([...all], { minLength: 4 })), (all) => {
-        const present = all.filter(([, value]) => value !== undefined)
-        const values = new Map(all)
-        const reset = values.get("reset")
-        expect(fieldsOf({ ratelimit: present.map(([name, value]) => `${name}=${value}`).join(", ") })).toEqual({
-          resetMillis: reset === undefined ? undefined : reset * 1000,
-          limit: values.get("limit"),
-          remaining: values.get("remaining")
-        })
-      }),
+      fc.property(
+        dictionary.chain((all) => fc.shuffledSubarray([...all], { minLength: 4 })),
+        (all) => {
+          const present = all.filter(([, value]) => value !== undefined)
+          const values = new Map(all)
+          const reset = values.get("reset")
+          expect(
+            fieldsOf({ ratelimit: present.map(([name, value]) => `${name}=${value}`).join(", ") })
+          ).toEqual({
+            resetMillis: reset === undefined ? undefined : reset * 1000,
+            limit: values.get("limit"),
+            remaining: values.get("remaining")
+          })
+        }
+      ),
       runs
     )
   })
@@ -294,7 +358,11 @@ describe("rateLimitFields", () => {
         const dateHeader = HttpDate.format(serverSeconds * 1000)
         const values = [wait, serverSeconds + wait, Math.max(1e11, (serverSeconds + wait) * 1000)]
         const waits = values.map((value) =>
-          RateLimitFields.parse({ a: String(value) }, { nowMillis, dateHeader, resetHeaders: ["a"] }).resetMillis
+          RateLimitFields.parse({ a: String(value) }, {
+            nowMillis,
+            dateHeader,
+            resetHeaders: ["a"]
+          }).resetMillis
         )
         expect(waits).toEqual([wait * 1000, wait * 1000, wait * 1000])
       }),
@@ -318,7 +386,10 @@ describe("rateLimitFields", () => {
     fc.assert(
       fc.property(fc.constantFrom(...names), start, text, (name, start, text) => {
         const headers = { [name]: start + text }
-        const fields = RateLimitFields.parse(headers, { nowMillis, resetHeaders: ["x-ratelimit-reset"] })
+        const fields = RateLimitFields.parse(headers, {
+          nowMillis,
+          resetHeaders: ["x-ratelimit-reset"]
+        })
         for (const value of [fields.resetMillis, fields.limit, fields.remaining]) {
           expect(value === undefined || (value >= 0 && Number.isFinite(value))).toBe(true)
         }

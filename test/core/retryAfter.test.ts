@@ -57,7 +57,10 @@ const dateField = (referenceMillis: number) =>
       `Monday, ${day}-${month}-${year?.slice(2)} ${time} GMT`,
       `Mon ${month} ${day?.replace(/^0/, " ")} ${time} ${year}`
     ]
-    return fc.constantFrom(...forms).map((text): Field => ({ text, wait: seconds > 0 ? seconds * 1000 : 0 }))
+    return fc.constantFrom(...forms).map((text): Field => ({
+      text,
+      wait: seconds > 0 ? seconds * 1000 : 0
+    }))
   })
 
 const garbageField = fc.constantFrom(...garbage).map((text): Field => ({ text, wait: undefined }))
@@ -137,7 +140,9 @@ describe("retryAfter", () => {
       fc.property(digits, (seconds) => {
         const exact = seconds * 1000n
         const largest = BigInt(Number.MAX_SAFE_INTEGER)
-        expect(RetryAfter.parse(String(seconds), context)).toBe(Number(exact < largest ? exact : largest))
+        expect(RetryAfter.parse(String(seconds), context)).toBe(
+          Number(exact < largest ? exact : largest)
+        )
       }),
       runs
     )
@@ -157,17 +162,22 @@ describe("retryAfter", () => {
 
   it("E11: a date counts from the response's own Date header, however wrong its clock", () => {
     const value = "Wed, 21 Oct 2026 07:28:00 GMT"
-    const parse = (dateHeader: string | undefined) => RetryAfter.parse(value, { nowMillis, dateHeader })
+    const parse = (dateHeader: string | undefined) =>
+      RetryAfter.parse(value, { nowMillis, dateHeader })
     expect(parse("Wed, 21 Oct 2026 07:27:00 GMT")).toBe(60_000)
     expect(parse(" Wednesday, 21-Oct-26 07:27:30 GMT ")).toBe(30_000)
     expect(parse("Wed Oct 21 06:28:00 2026")).toBe(3_600_000)
     expect(parse("Wed, 21 Oct 2026 09:00:00 GMT")).toBe(0)
   })
 
-  it.each([[undefined], [""], ["0"], ["-5"], ["now"], ["2026-10-21T07:27:00Z"], ["Wed, 31 Feb 2026 07:27:00 GMT"]])(
+  it.each([[undefined], [""], ["0"], ["-5"], ["now"], ["2026-10-21T07:27:00Z"], [
+    "Wed, 31 Feb 2026 07:27:00 GMT"
+  ]])(
     "E11: with %j as the Date header a date counts from the clock",
     (dateHeader) => {
-      expect(RetryAfter.parse("Wed, 21 Oct 2026 07:28:00 GMT", { nowMillis, dateHeader })).toBe(28 * 60_000)
+      expect(RetryAfter.parse("Wed, 21 Oct 2026 07:28:00 GMT", { nowMillis, dateHeader })).toBe(
+        28 * 60_000
+      )
     }
   )
 
@@ -211,9 +221,12 @@ describe("retryAfter", () => {
     ["5,10", undefined],
     ["Wed, 21", undefined],
     ["Wednesday, 21", undefined]
-  ])("E11: the joined fields %j count as several, and the comma of a date is no joint", (value, wait) => {
-    expect(RetryAfter.parse(value, context)).toBe(wait)
-  })
+  ])(
+    "E11: the joined fields %j count as several, and the comma of a date is no joint",
+    (value, wait) => {
+      expect(RetryAfter.parse(value, context)).toBe(wait)
+    }
+  )
 
   it("E10: an absent header is no hint", () => {
     expect(RetryAfter.parse(undefined, context)).toBe(undefined)
@@ -232,13 +245,18 @@ describe("retryAfter", () => {
 
   it("E11: the wait to a date is its distance from the Date header, whatever the clock says", () => {
     const clock = Date.parse("2020-02-02T02:02:02Z")
-    const skewed = fc.integer({ min: -1_000_000, max: 1_000_000 }).map((seconds) => clock + seconds * 1000)
+    const skewed = fc.integer({ min: -1_000_000, max: 1_000_000 }).map((seconds) =>
+      clock + seconds * 1000
+    )
     fc.assert(
-      fc.property(skewed.chain((date) => fc.tuple(fc.constant(date), fields(date))), ([date, all]) => {
-        const texts = all.map(({ text }) => text)
-        const dateHeader = HttpDate.format(date)
-        expect(RetryAfter.parse(texts, { nowMillis: clock, dateHeader })).toBe(model(all))
-      }),
+      fc.property(
+        skewed.chain((date) => fc.tuple(fc.constant(date), fields(date))),
+        ([date, all]) => {
+          const texts = all.map(({ text }) => text)
+          const dateHeader = HttpDate.format(date)
+          expect(RetryAfter.parse(texts, { nowMillis: clock, dateHeader })).toBe(model(all))
+        }
+      ),
       runs
     )
   })

@@ -9,7 +9,11 @@ const maxTimer = 2 ** 31 - 1
 const certain: Verdict = { _tag: "Transient", ambiguous: false, retryAfterMillis: undefined }
 const ambiguous: Verdict = { _tag: "Transient", ambiguous: true, retryAfterMillis: undefined }
 const terminal: Verdict = { _tag: "Terminal" }
-const transient = (retryAfterMillis: number): Verdict => ({ _tag: "Transient", ambiguous: false, retryAfterMillis })
+const transient = (retryAfterMillis: number): Verdict => ({
+  _tag: "Transient",
+  ambiguous: false,
+  retryAfterMillis
+})
 const rejected = (retryAfterMillis?: number): Verdict => ({ _tag: "Rejected", retryAfterMillis })
 
 const policy: Decision.Policy = {
@@ -31,7 +35,10 @@ const input: Decision.Input = {
   budgetLeft: true
 }
 
-const answer = (changes: Partial<Decision.Policy>, failure: Partial<Decision.Input>): number | Decision.StopReason => {
+const answer = (
+  changes: Partial<Decision.Policy>,
+  failure: Partial<Decision.Input>
+): number | Decision.StopReason => {
   const decision = Decision.decide({ ...policy, ...changes }, { ...input, ...failure })
   return decision._tag === "Retry" ? decision.delayMillis : decision.reason
 }
@@ -92,24 +99,29 @@ describe("how often and how long", () => {
       "retryAfter",
       "retryAfter"
     ])
-    expect(waits.map((wait) => answer({ beyondCap: "clamp" }, { verdict: transient(wait) }))).toEqual([
-      59_999,
-      60_000,
-      60_000,
-      60_000
-    ])
+    expect(waits.map((wait) => answer({ beyondCap: "clamp" }, { verdict: transient(wait) })))
+      .toEqual([
+        59_999,
+        60_000,
+        60_000,
+        60_000
+      ])
   })
 
   it("E12: no delay is longer than a timer can hold", () => {
     expect([
       answer({ retryAfterCapMillis: Infinity }, { verdict: transient(maxTimer + 1) }),
-      answer({ retryAfterCapMillis: Infinity, beyondCap: "clamp" }, { verdict: transient(Infinity) }),
+      answer({ retryAfterCapMillis: Infinity, beyondCap: "clamp" }, {
+        verdict: transient(Infinity)
+      }),
       answer({ backoff: { _tag: "Constant", delayMillis: 1e12, jitter: { _tag: "None" } } }, {})
     ]).toEqual([maxTimer, maxTimer, maxTimer])
   })
 
   it("R13: a delay that ends exactly at the deadline does not end before it", () => {
-    const answers = [0, 3999, 4000, 6000].map((elapsedMillis) => answer({ withinMillis: 5000 }, { elapsedMillis }))
+    const answers = [0, 3999, 4000, 6000].map((elapsedMillis) =>
+      answer({ withinMillis: 5000 }, { elapsedMillis })
+    )
     expect(answers).toEqual([1000, 1000, "deadline", "deadline"])
   })
 
@@ -119,7 +131,9 @@ describe("how often and how long", () => {
 
   it("R15: a rejection with an infinite time or one above the cap stops, also where other waits are cut", () => {
     const patient = { waitForRejections: true, beyondCap: "clamp" } as const
-    const answers = [60_000, 60_001, Infinity].map((wait) => answer(patient, { verdict: rejected(wait) }))
+    const answers = [60_000, 60_001, Infinity].map((wait) =>
+      answer(patient, { verdict: rejected(wait) })
+    )
     expect(answers[0]).toBe(60_000)
     expect(answers.slice(1).map((answer) => typeof answer)).toEqual(["string", "string"])
   })
@@ -141,7 +155,11 @@ describe("decide", () => {
   )
   const verdicts: fc.Arbitrary<Verdict> = fc.oneof(
     fc.constant(terminal),
-    fc.record({ _tag: fc.constant("Transient" as const), ambiguous: fc.boolean(), retryAfterMillis: wait }),
+    fc.record({
+      _tag: fc.constant("Transient" as const),
+      ambiguous: fc.boolean(),
+      retryAfterMillis: wait
+    }),
     fc.record({ _tag: fc.constant("Rejected" as const), retryAfterMillis: wait })
   )
   const policies: fc.Arbitrary<Decision.Policy> = fc.record({
@@ -149,7 +167,9 @@ describe("decide", () => {
     backoff: fc.record({
       _tag: fc.constant("Constant" as const),
       delayMillis: fc.constantFrom(0, 1, 1000, 5000, 90_000),
-      jitter: fc.constantFrom({ _tag: "None" as const }, { _tag: "Full" as const }, { _tag: "Equal" as const })
+      jitter: fc.constantFrom({ _tag: "None" as const }, { _tag: "Full" as const }, {
+        _tag: "Equal" as const
+      })
     }),
     retries: fc.nat({ max: 4 }),
     withinMillis: fc.constantFrom(0, 1000, 5000, 60_000, 200_000, Infinity, Infinity),
@@ -169,8 +189,15 @@ describe("decide", () => {
   /** Everything that forbids another try, each by itself, and the delay if nothing does. */
   const model = (policy: Decision.Policy, input: Decision.Input) => {
     const { verdict } = input
-    const { delayMillis, jitter } = policy.backoff as Extract<Decision.Policy["backoff"], { _tag: "Constant" }>
-    const share = jitter._tag === "None" ? 1 : jitter._tag === "Full" ? input.unit : 0.5 + input.unit / 2
+    const { delayMillis, jitter } = policy.backoff as Extract<
+      Decision.Policy["backoff"],
+      { _tag: "Constant" }
+    >
+    const share = jitter._tag === "None"
+      ? 1
+      : jitter._tag === "Full"
+      ? input.unit
+      : 0.5 + input.unit / 2
     const asked = verdict._tag === "Terminal" ? 0 : verdict.retryAfterMillis ?? 0
     const beyond = asked > policy.retryAfterCapMillis || asked === Infinity
     const cut = policy.beyondCap === "clamp" && verdict._tag === "Transient"
@@ -178,7 +205,9 @@ describe("decide", () => {
     const delay = Math.min(maxTimer, Math.max(floor, delayMillis * share))
     const against = new Set<Decision.StopReason>()
     if (verdict._tag === "Terminal") against.add("terminal")
-    if (verdict._tag === "Transient" && verdict.ambiguous && policy.operation === "Once") against.add("notRepeatable")
+    if (verdict._tag === "Transient" && verdict.ambiguous && policy.operation === "Once") {
+      against.add("notRepeatable")
+    }
     if (verdict._tag === "Rejected" && !policy.waitForRejections) against.add("rejected")
     if (input.attempt >= policy.retries) against.add("retries")
     if (beyond && !cut) against.add("retryAfter")
@@ -203,7 +232,16 @@ describe("decide", () => {
       { numRuns: 5000 }
     )
     expect([...seen].toSorted()).toEqual(
-      ["Retry", "budget", "deadline", "notRepeatable", "rejected", "retries", "retryAfter", "terminal"]
+      [
+        "Retry",
+        "budget",
+        "deadline",
+        "notRepeatable",
+        "rejected",
+        "retries",
+        "retryAfter",
+        "terminal"
+      ]
     )
   })
 

@@ -6,7 +6,10 @@ import * as TimeWindow from "../../src/core/timeWindow.js"
 const standard: Throttle.Policy = { multiplier: 2, minimumCalls: 10, maxRejection: 0.9 }
 
 const at = (requests: number, accepts: number, policy: Partial<Throttle.Policy> = {}) =>
-  Throttle.probability({ ...standard, ...policy }, { calls: requests, failures: requests - accepts })
+  Throttle.probability({ ...standard, ...policy }, {
+    calls: requests,
+    failures: requests - accepts
+  })
 
 /** A generator that always gives the same draws. */
 const draws = (seed: number) => {
@@ -17,8 +20,16 @@ const draws = (seed: number) => {
   }
 }
 
-/** A client that sends as fast as it can to an upstream that accepts a call with this chance; ten calls per second. */
-const simulate = (policy: Throttle.Policy, seconds: number, chance: (second: number) => number, seed: number) => {
+/**
+ * A client that sends as fast as it can to an upstream that accepts a call with this chance; ten
+ * calls per second.
+ */
+const simulate = (
+  policy: Throttle.Policy,
+  seconds: number,
+  chance: (second: number) => number,
+  seed: number
+) => {
   const unit = draws(seed)
   const window = TimeWindow.make(120_000, 24)
   const sentIn = Array.from({ length: seconds }, () => 0)
@@ -60,7 +71,15 @@ describe("throttle", () => {
   })
 
   it("G20: K = 2: nothing is turned away as long as half is accepted", () => {
-    expect([at(100, 100), at(100, 50), at(100, 49), at(100, 25), at(100, 6), at(100, 5), at(100, 0)]).toEqual([
+    expect([
+      at(100, 100),
+      at(100, 50),
+      at(100, 49),
+      at(100, 25),
+      at(100, 6),
+      at(100, 5),
+      at(100, 0)
+    ]).toEqual([
       0,
       0,
       2 / 101,
@@ -86,19 +105,24 @@ describe("throttle", () => {
     )
   })
 
-  it("G20: an upstream that accepts a share of what it is sent sees less, but never less than a tenth", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1 }), fc.integer({ min: 0, max: 100 }), (seed, percent) => {
-        const { sentIn } = simulate(standard, 600, () => percent / 100, seed)
-        const share = sum(sentIn, 300, 600) / 3000
-        expect(share).toBeGreaterThan(0.07)
-        // Near one in K a run of bad luck is enough to begin, and what is turned away here counts as not accepted: it can stay so.
-        if (percent >= 80) expect(share).toBeGreaterThan(0.97)
-        if (percent <= 10) expect(share).toBeLessThan(0.2)
-      }),
-      { numRuns: 500 }
-    )
-  }, 60_000)
+  it(
+    "G20: an upstream that accepts a share of what it is sent sees less, but never less than a tenth",
+    () => {
+      fc.assert(
+        fc.property(fc.integer({ min: 1 }), fc.integer({ min: 0, max: 100 }), (seed, percent) => {
+          const { sentIn } = simulate(standard, 600, () => percent / 100, seed)
+          const share = sum(sentIn, 300, 600) / 3000
+          expect(share).toBeGreaterThan(0.07)
+          // Near one in K a run of bad luck is enough to begin, and what is turned away here counts
+          // as not accepted: it can stay so.
+          if (percent >= 80) expect(share).toBeGreaterThan(0.97)
+          if (percent <= 10) expect(share).toBeLessThan(0.2)
+        }),
+        { numRuns: 500 }
+      )
+    },
+    60_000
+  )
 
   it("G20: it recovers from a total outage by itself, for which it needs the cap", () => {
     const outage = (second: number) => second < 300 ? 0 : 1

@@ -29,7 +29,10 @@ const total = (entries: ReadonlyArray<Counts>): Counts => ({
 
 const small = fc.nat({ max: 3 })
 
-const commandsOf = (bucketMillis: number, buckets: number): fc.Arbitrary<ReadonlyArray<Command>> => {
+const commandsOf = (
+  bucketMillis: number,
+  buckets: number
+): fc.Arbitrary<ReadonlyArray<Command>> => {
   const passing = fc.constantFrom(
     0,
     1,
@@ -48,7 +51,11 @@ const commandsOf = (bucketMillis: number, buckets: number): fc.Arbitrary<Readonl
     fc.oneof(
       {
         weight: 6,
-        arbitrary: fc.record({ _tag: fc.constant("Record" as const), failed: fc.boolean(), slow: fc.boolean() })
+        arbitrary: fc.record({
+          _tag: fc.constant("Record" as const),
+          failed: fc.boolean(),
+          slow: fc.boolean()
+        })
       },
       { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Pass" as const), millis: passing }) },
       {
@@ -102,11 +109,18 @@ describe("timeWindow", () => {
               break
             case "Record":
               look()
-              entries.push({ bucket: newest, calls: 1, failures: command.failed ? 1 : 0, slow: command.slow ? 1 : 0 })
+              entries.push({
+                bucket: newest,
+                calls: 1,
+                failures: command.failed ? 1 : 0,
+                slow: command.slow ? 1 : 0
+              })
               TimeWindow.record(window, command, now)
               break
             case "Add":
-              if (command.age < buckets) entries.push({ ...countsOf(command), bucket: newest - command.age })
+              if (command.age < buckets) {
+                entries.push({ ...countsOf(command), bucket: newest - command.age })
+              }
               TimeWindow.add(window, command, command.age)
               break
             case "Look":
@@ -133,7 +147,13 @@ describe("timeWindow", () => {
 
   it("a new window is empty, and its buckets share its time", () => {
     const window = TimeWindow.make(1000, 4)
-    expect([window._tag, window.bucketMillis, window.buckets, countsOf(window), TimeWindow.contents(window)]).toEqual([
+    expect([
+      window._tag,
+      window.bucketMillis,
+      window.buckets,
+      countsOf(window),
+      TimeWindow.contents(window)
+    ]).toEqual([
       "Time",
       250,
       Array.from({ length: 4 }, () => ({ calls: 0, failures: 0, slow: 0 })),
@@ -152,7 +172,11 @@ describe("timeWindow", () => {
     const window = TimeWindow.make(10_000, 10)
     for (let now = 0; now < 10_000; now += 100) TimeWindow.record(window, both, now)
     TimeWindow.advance(window, 3_600_000)
-    expect([countsOf(window), TimeWindow.contents(window)]).toEqual([{ calls: 0, failures: 0, slow: 0 }, []])
+    expect([countsOf(window), TimeWindow.contents(window)]).toEqual([{
+      calls: 0,
+      failures: 0,
+      slow: 0
+    }, []])
   })
 
   it("B2: a bucket is forgotten when the window's time has passed since it began, and not before", () => {
@@ -180,7 +204,12 @@ describe("timeWindow", () => {
     TimeWindow.record(window, failed, 1000)
     TimeWindow.advance(window, 100)
     TimeWindow.record(window, good, 100)
-    expect([window.epoch, TimeWindow.contents(window)]).toEqual([10, [{ age: 0, calls: 2, failures: 1, slow: 0 }]])
+    expect([window.epoch, TimeWindow.contents(window)]).toEqual([10, [{
+      age: 0,
+      calls: 2,
+      failures: 1,
+      slow: 0
+    }]])
   })
 
   it("contents are told newest first, with how many buckets ago they were", () => {

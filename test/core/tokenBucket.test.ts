@@ -61,7 +61,10 @@ const commands: fc.Arbitrary<ReadonlyArray<Command>> = fc.array(
   { minLength: 1, maxLength: 60 }
 )
 
-const bucketOf = ({ capacity, flow }: Plan): TokenBucket.TokenBucket => ({ capacity, perSecond: flow / 1000 })
+const bucketOf = ({ capacity, flow }: Plan): TokenBucket.TokenBucket => ({
+  capacity,
+  perSecond: flow / 1000
+})
 
 describe("tokenBucket", () => {
   it("R20: it agrees with a bucket in whole numbers, filled millisecond by millisecond", () => {
@@ -109,9 +112,11 @@ describe("tokenBucket", () => {
         let now = 0
         for (const command of commands) {
           if (command._tag === "Wait") now += command.millis
-          else if (command._tag === "Deposit") state = TokenBucket.deposit(bucket, state, plan.ratio / micro)
-          else if (command._tag === "Withdraw") state = TokenBucket.withdraw(bucket, state, now)[1]
-          else state = TokenBucket.refill(bucket, state, now)
+          else if (command._tag === "Deposit") {
+            state = TokenBucket.deposit(bucket, state, plan.ratio / micro)
+          } else if (command._tag === "Withdraw") {
+            state = TokenBucket.withdraw(bucket, state, now)[1]
+          } else state = TokenBucket.refill(bucket, state, now)
           expect(state.tokens >= 0 && state.tokens <= bucket.capacity).toBe(true)
         }
       }),
@@ -143,7 +148,10 @@ describe("tokenBucket", () => {
   it("R20: the reserve of one per second grants a token at the thousandth millisecond", () => {
     const bucket = { capacity: 10, perSecond: 1 }
     const empty = { tokens: 0, atMillis: 0 }
-    expect([999, 1000].map((now) => TokenBucket.withdraw(bucket, empty, now)[0])).toEqual([false, true])
+    expect([999, 1000].map((now) => TokenBucket.withdraw(bucket, empty, now)[0])).toEqual([
+      false,
+      true
+    ])
   })
 
   it("R20: a refusal takes nothing, so what flows in piecemeal adds up", () => {

@@ -8,7 +8,8 @@ import * as Net from "node:net"
 import * as TransportError from "../../src/core/transportError.js"
 
 /** An error as Node makes them. */
-const nodeError = (code: string, extra: object = {}): Error => Object.assign(new Error(code), { code, ...extra })
+const nodeError = (code: string, extra: object = {}): Error =>
+  Object.assign(new Error(code), { code, ...extra })
 
 /** What `fetch` rejects with. */
 const fetchFailed = (cause: unknown): Error => new TypeError("fetch failed", { cause })
@@ -29,10 +30,12 @@ const closedPort = Effect.async<number>((resume) => {
 /** What a request of `node:http` fails with. */
 const httpFailure = (options: Http.RequestOptions) =>
   Effect.async<unknown>((resume) => {
-    Http.request({ agent: false, ...options }).on("error", (error) => resume(Effect.succeed(error))).end()
+    Http.request({ agent: false, ...options }).on("error", (error) => resume(Effect.succeed(error)))
+      .end()
   })
 
-const fetchFailure = (url: string) => Effect.flip(Effect.tryPromise({ try: () => fetch(url), catch: (error) => error }))
+const fetchFailure = (url: string) =>
+  Effect.flip(Effect.tryPromise({ try: () => fetch(url), catch: (error) => error }))
 
 const undiciFailure = (url: string) =>
   HttpClient.get(url).pipe(
@@ -56,7 +59,11 @@ describe("failures that prove that nothing was sent (E4)", () => {
     "UND_ERR_CONNECT_TIMEOUT"
   ])("E4: %s, bare or as the cause that fetch gives", (code) => {
     expect([sent(nodeError(code)), sent(fetchFailed(nodeError(code)))]).toEqual(["no", "no"])
-    expect(TransportError.read(fetchFailed(nodeError(code)))).toEqual({ sent: "no", permanent: false, code })
+    expect(TransportError.read(fetchFailed(nodeError(code)))).toEqual({
+      sent: "no",
+      permanent: false,
+      code
+    })
   })
 
   it("E4: a name with two addresses that both refuse", () => {
@@ -84,7 +91,11 @@ describe("failures that prove that nothing was sent (E4)", () => {
       const options = { host: "two.test", port, lookup, autoSelectFamily: true }
       const error = yield* httpFailure(options)
       expect(error).toBeInstanceOf(AggregateError)
-      expect(TransportError.read(error)).toEqual({ sent: "no", permanent: false, code: "ECONNREFUSED" })
+      expect(TransportError.read(error)).toEqual({
+        sent: "no",
+        permanent: false,
+        code: "ECONNREFUSED"
+      })
     }))
 
   it.live("E4: node:http when the name does not resolve", () =>
@@ -97,13 +108,21 @@ describe("failures that prove that nothing was sent (E4)", () => {
   it.live("E4: fetch against a closed port", () =>
     Effect.gen(function*() {
       const error = yield* fetchFailure(`http://127.0.0.1:${yield* closedPort}`)
-      expect(TransportError.read(error)).toEqual({ sent: "no", permanent: false, code: "ECONNREFUSED" })
+      expect(TransportError.read(error)).toEqual({
+        sent: "no",
+        permanent: false,
+        code: "ECONNREFUSED"
+      })
     }))
 
   it.live("E4: the undici client against a closed port", () =>
     Effect.gen(function*() {
       const error = yield* undiciFailure(`http://127.0.0.1:${yield* closedPort}`)
-      expect(TransportError.read(error)).toEqual({ sent: "no", permanent: false, code: "ECONNREFUSED" })
+      expect(TransportError.read(error)).toEqual({
+        sent: "no",
+        permanent: false,
+        code: "ECONNREFUSED"
+      })
     }))
 })
 
@@ -118,7 +137,10 @@ describe("failures that prove nothing (E4)", () => {
     "UND_ERR_ABORTED",
     "SOMETHING_NEW"
   ])("E4: %s may have been sent", (code) => {
-    expect([sent(nodeError(code)), sent(fetchFailed(nodeError(code)))]).toEqual(["unknown", "unknown"])
+    expect([sent(nodeError(code)), sent(fetchFailed(nodeError(code)))]).toEqual([
+      "unknown",
+      "unknown"
+    ])
   })
 
   it("E4: when in doubt, ambiguous: no code, no error, no object", () => {
@@ -165,7 +187,11 @@ describe("failures that another try cannot help", () => {
     "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
     "ERR_TLS_CERT_ALTNAME_INVALID"
   ])("%s is permanent, and nothing was sent", (code) => {
-    expect(TransportError.read(fetchFailed(nodeError(code)))).toEqual({ sent: "no", permanent: true, code })
+    expect(TransportError.read(fetchFailed(nodeError(code)))).toEqual({
+      sent: "no",
+      permanent: true,
+      code
+    })
   })
 
   it.each([
@@ -174,17 +200,34 @@ describe("failures that another try cannot help", () => {
     "ERR_INVALID_CHAR",
     "ERR_INVALID_HTTP_TOKEN",
     "ERR_HTTP_INVALID_HEADER_VALUE"
-  ])("E4: %s, a request that the client did not accept, is permanent, and nothing was sent", (code) => {
-    const read = { sent: "no", permanent: true, code }
-    expect([nodeError(code), fetchFailed(nodeError(code))].map(TransportError.read)).toEqual([read, read])
-  })
+  ])(
+    "E4: %s, a request that the client did not accept, is permanent, and nothing was sent",
+    (code) => {
+      const read = { sent: "no", permanent: true, code }
+      expect([nodeError(code), fetchFailed(nodeError(code))].map(TransportError.read)).toEqual([
+        read,
+        read
+      ])
+    }
+  )
 
   it.live("E4: a header that the undici client does not accept", () =>
     Effect.gen(function*() {
       const api = yield* FlakyApi.make({ app: HttpServerResponse.empty() })
-      const request = HttpClientRequest.setHeader(HttpClientRequest.get(api.url), "x-api-key", "a\nb")
-      const error = yield* HttpClient.execute(request).pipe(Effect.flip, Effect.provide(NodeHttpClient.layerUndici))
-      expect(TransportError.read(error)).toEqual({ sent: "no", permanent: true, code: "UND_ERR_INVALID_ARG" })
+      const request = HttpClientRequest.setHeader(
+        HttpClientRequest.get(api.url),
+        "x-api-key",
+        "a\nb"
+      )
+      const error = yield* HttpClient.execute(request).pipe(
+        Effect.flip,
+        Effect.provide(NodeHttpClient.layerUndici)
+      )
+      expect(TransportError.read(error)).toEqual({
+        sent: "no",
+        permanent: true,
+        code: "UND_ERR_INVALID_ARG"
+      })
       expect(yield* api.received).toEqual([])
     }).pipe(Effect.scoped))
 
@@ -209,16 +252,26 @@ describe("failures that another try cannot help", () => {
 
 describe("how deep it looks", () => {
   it("the innermost error counts, through any wrapping", () => {
-    const wrapped = { _tag: "RequestError", cause: fetchFailed({ code: "UND_ERR", cause: nodeError("ENOTFOUND") }) }
-    expect(TransportError.read(wrapped)).toEqual({ sent: "no", permanent: false, code: "ENOTFOUND" })
+    const wrapped = {
+      _tag: "RequestError",
+      cause: fetchFailed({ code: "UND_ERR", cause: nodeError("ENOTFOUND") })
+    }
+    expect(TransportError.read(wrapped)).toEqual({
+      sent: "no",
+      permanent: false,
+      code: "ENOTFOUND"
+    })
   })
 
   it("E4: a wrapper that says refused around a reset does not hide the reset", () => {
-    expect(sent(Object.assign(nodeError("ECONNREFUSED"), { cause: nodeError("ECONNRESET") }))).toBe("unknown")
+    expect(sent(Object.assign(nodeError("ECONNREFUSED"), { cause: nodeError("ECONNRESET") }))).toBe(
+      "unknown"
+    )
   })
 
   it("aggregates within aggregates count to the last of them", () => {
-    const nested = (code: string) => new AggregateError([aggregate("ECONNREFUSED", code), nodeError("ECONNREFUSED")])
+    const nested = (code: string) =>
+      new AggregateError([aggregate("ECONNREFUSED", code), nodeError("ECONNREFUSED")])
     expect([sent(nested("ENETUNREACH")), sent(nested("ECONNRESET"))]).toEqual(["no", "unknown"])
   })
 
@@ -231,7 +284,9 @@ describe("how deep it looks", () => {
   })
 
   it("E4: an aggregate in which one error says nothing is in doubt", () => {
-    expect(sent(new AggregateError([nodeError("ECONNREFUSED"), new Error("who knows")]))).toBe("unknown")
+    expect(sent(new AggregateError([nodeError("ECONNREFUSED"), new Error("who knows")]))).toBe(
+      "unknown"
+    )
   })
 
   it("an error that is its own cause is read, not followed for ever", () => {
@@ -241,7 +296,10 @@ describe("how deep it looks", () => {
     const b = nodeError("ECONNREFUSED")
     a.cause = b
     b.cause = a
-    expect([TransportError.read(self).code, TransportError.read(a).code]).toEqual(["ECONNRESET", "ECONNREFUSED"])
+    expect([TransportError.read(self).code, TransportError.read(a).code]).toEqual([
+      "ECONNRESET",
+      "ECONNREFUSED"
+    ])
   })
 
   it("an aggregate that holds itself many times over is read once", () => {
@@ -249,7 +307,11 @@ describe("how deep it looks", () => {
     const errors = [nodeError("ECONNREFUSED"), self, self, self, self]
     let reads = 0
     Object.defineProperty(self, "errors", { get: () => (reads++, errors) })
-    expect(TransportError.read(self)).toEqual({ sent: "no", permanent: false, code: "ECONNREFUSED" })
+    expect(TransportError.read(self)).toEqual({
+      sent: "no",
+      permanent: false,
+      code: "ECONNREFUSED"
+    })
     // Whether there are any, how many, and then each.
     expect(reads).toBe(3)
   })
@@ -257,6 +319,10 @@ describe("how deep it looks", () => {
   it("an aggregate of nothing but itself says nothing", () => {
     const self = new AggregateError([])
     self.errors = [self]
-    expect(TransportError.read(self)).toEqual({ sent: "unknown", permanent: false, code: undefined })
+    expect(TransportError.read(self)).toEqual({
+      sent: "unknown",
+      permanent: false,
+      code: undefined
+    })
   })
 })

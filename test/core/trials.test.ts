@@ -9,7 +9,12 @@ const taken = (trials: Trials.Trials, untilMillis: number, nowMillis = 0) => {
   return place
 }
 
-const ended = (trials: Trials.Trials, trial: number, finding: Trials.Finding, nowMillis: number): Trials.Trials => {
+const ended = (
+  trials: Trials.Trials,
+  trial: number,
+  finding: Trials.Finding,
+  nowMillis: number
+): Trials.Trials => {
   const outcome = Trials.end(rules, trials, trial, finding, nowMillis)
   if (typeof outcome === "string") throw new Error(outcome)
   return outcome

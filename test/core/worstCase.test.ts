@@ -18,8 +18,9 @@ const plan = (changes: Partial<Plan>): Plan => ({
 })
 
 /**
- * Everything that can happen to one call, tried out: each attempt fails at once or as late as possible, with the lowest or the highest draw, and the
- * server asks for nothing or for all that it may. The driver's own decision says whether and when to go on.
+ * Everything that can happen to one call, tried out: each attempt fails at once or as late as
+ * possible, with the lowest or the highest draw, and the server asks for nothing or for all that it
+ * may. The driver's own decision says whether and when to go on.
  */
 const bruteForce = (plan: Plan) => {
   const one = plan.queueMillis + plan.attemptMillis
@@ -52,7 +53,9 @@ const bruteForce = (plan: Plan) => {
             budgetLeft: true,
             verdict: { _tag: "Transient", ambiguous: false, retryAfterMillis: asked }
           })
-          if (decision._tag === "Retry") walk(attempt + 1, end + decision.delayMillis, decision.delayMillis, now)
+          if (decision._tag === "Retry") {
+            walk(attempt + 1, end + decision.delayMillis, decision.delayMillis, now)
+          }
         }
       }
     }
@@ -81,7 +84,8 @@ const backoff = FastCheck.oneof<Array<FastCheck.Arbitrary<Backoff.Backoff>>>(
     capMillis: FastCheck.constant(8000)
   })
 )
-const maybe = (arbitrary: FastCheck.Arbitrary<number>) => FastCheck.oneof(arbitrary, FastCheck.constant(Infinity))
+const maybe = (arbitrary: FastCheck.Arbitrary<number>) =>
+  FastCheck.oneof(arbitrary, FastCheck.constant(Infinity))
 
 const plans: FastCheck.Arbitrary<Plan> = FastCheck.record({
   retries: FastCheck.integer({ min: 0, max: 3 }),
@@ -111,7 +115,10 @@ describe("the worst case of a call", () => {
         const { millis } = worstCase(plan)
         const found = bruteForce(plan).millis
         expect(found).toBeLessThanOrEqual(millis)
-        if (plan.withinMillis === Infinity && (plan.totalMillis === Infinity || found === plan.totalMillis)) {
+        if (
+          plan.withinMillis === Infinity &&
+          (plan.totalMillis === Infinity || found === plan.totalMillis)
+        ) {
           expect(found === millis || millis - found < 1e-6).toBe(true)
         }
       }),
@@ -122,7 +129,11 @@ describe("the worst case of a call", () => {
   it("G43: waits for Retry-After count at their cap, and the total timeout bounds everything", () => {
     const retried = plan({ retries: 3, retryAfterCapMillis: 60_000, attemptMillis: 10_000 })
     expect(worstCase(retried)).toEqual({ attempts: 4, calls: 4, millis: 4 * 10_000 + 3 * 60_000 })
-    expect(worstCase({ ...retried, totalMillis: 30_000 })).toEqual({ attempts: 4, calls: 4, millis: 30_000 })
+    expect(worstCase({ ...retried, totalMillis: 30_000 })).toEqual({
+      attempts: 4,
+      calls: 4,
+      millis: 30_000
+    })
   })
 
   it("G43: hedges multiply the calls, and begin at the latest after their delay", () => {

@@ -9,10 +9,28 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ApiError, Backoff, ErrorResponse, IdempotencyKey, Operation } from "effect-resilience"
+import {
+  ApiClient,
+  ApiError,
+  Backoff,
+  ErrorResponse,
+  IdempotencyKey,
+  Operation
+} from "effect-resilience"
 import { Pipeline, Playbook, Retry } from "effect-resilience"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
-import { Cause, Duration, Effect, Exit, FastCheck as fc, Fiber, Layer, Option, Redacted, Schema } from "effect"
+import {
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  FastCheck as fc,
+  Fiber,
+  Layer,
+  Option,
+  Redacted,
+  Schema
+} from "effect"
 import { Stream, TestClock } from "effect"
 import {
   baseUrl,
@@ -35,14 +53,19 @@ import {
 
 const someKey = Effect.runSync(IdempotencyKey.fromString("row-1", { madeAt: 0 }))
 
-const keyOf = (value: string, madeAt = 0) => Effect.runSync(IdempotencyKey.fromString(value, { madeAt }))
+const keyOf = (value: string, madeAt = 0) =>
+  Effect.runSync(IdempotencyKey.fromString(value, { madeAt }))
 
 const keyHeader = "idempotency-key"
 
-/** The keys that a transport in memory saw, one per request, whatever the letter case of the header. */
+/**
+ * The keys that a transport in memory saw, one per request, whatever the letter case of the header.
+ */
 const keysSent = (sent: ReadonlyArray<HttpClientRequest.HttpClientRequest>, name = keyHeader) =>
   sent.map(({ headers }) =>
-    Object.entries(headers).filter(([header]) => header.toLowerCase() === name).map(([, value]) => value).join(" and ")
+    Object.entries(headers).filter(([header]) => header.toLowerCase() === name).map(([, value]) =>
+      value
+    ).join(" and ")
   )
 
 const method = (name: string) => HttpClientRequest.make(name as "GET")("/v1/things")
@@ -54,7 +77,8 @@ describe("every status through the client", () => {
     Effect.gen(function*() {
       const statuses = range(300, 599)
       const errors = yield* Effect.forEach(statuses, (status) =>
-        Effect.flatMap(over([reply(status)]), ({ client }) => failureOf(client.get("/v1/things"))))
+        Effect.flatMap(over([reply(status)]), ({ client }) =>
+          failureOf(client.get("/v1/things"))))
       expect(errors.map((error) => [error._tag, "status" in error && error.status])).toEqual(
         statuses.map((status) => [tagOf(status), status])
       )
@@ -64,12 +88,15 @@ describe("every status through the client", () => {
     Effect.gen(function*() {
       const statuses = range(200, 299)
       const responses = yield* Effect.forEach(statuses, (status) =>
-        Effect.flatMap(over([reply(status, "as it was")]), ({ client }) => client.get("/v1/things")))
+        Effect.flatMap(over([reply(status, "as it was")]), ({ client }) =>
+          client.get("/v1/things")))
       expect(responses.map(({ status }) =>
         status
       )).toEqual(statuses)
       const texts = yield* Effect.forEach(responses, ({ text }) => text)
-      expect(texts).toEqual(statuses.map((status) => [204, 205].includes(status) ? "" : "as it was"))
+      expect(texts).toEqual(
+        statuses.map((status) => [204, 205].includes(status) ? "" : "as it was")
+      )
     }))
 
   it.effect("E2, E4: which are retried, by the number of requests", () =>
@@ -88,7 +115,15 @@ describe("every status through the client", () => {
 
   it.effect("E2: a transport failure is retried, whatever the socket says", () =>
     Effect.gen(function*() {
-      const codes = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ECONNRESET", "EPIPE", "ETIMEDOUT", "UND_ERR_SOCKET"]
+      const codes = [
+        "ECONNREFUSED",
+        "ENOTFOUND",
+        "EAI_AGAIN",
+        "ECONNRESET",
+        "EPIPE",
+        "ETIMEDOUT",
+        "UND_ERR_SOCKET"
+      ]
       const outcomes = yield* Effect.forEach(codes, (code) =>
         Effect.gen(function*() {
           const { client, sent } = yield* over([broken(code)])
@@ -108,7 +143,9 @@ describe("every status through the client", () => {
   it.effect("E1: the client's playbook decides", () =>
     Effect.gen(function*() {
       const playbook = Playbook.extend(Playbook.standard, {
-        byStatus: { 418: { ...Playbook.lookup(Playbook.standard, 423), tag: "Locked", repeat: "transient" } }
+        byStatus: {
+          418: { ...Playbook.lookup(Playbook.standard, 423), tag: "Locked", repeat: "transient" }
+        }
       })
       const { client, sent } = yield* over([reply(418)], { playbook })
       expect([(yield* failureOf(client.get("/")))._tag, sent.length]).toEqual(["Locked", 3])
@@ -117,7 +154,10 @@ describe("every status through the client", () => {
 
 describe("conflicts in flight", () => {
   const ways: ReadonlyArray<readonly [string, Reply]> = [
-    ["our problem type", reply(409, { type: "urn:effect-resilience:idempotency:in-flight", status: 409 })],
+    [
+      "our problem type",
+      reply(409, { type: "urn:effect-resilience:idempotency:in-flight", status: 409 })
+    ],
     ["the well-known code", conflictInFlight],
     ["a code of the playbook", reply(409, { error: { code: "still_running", message: "wait" } })]
   ]
@@ -139,7 +179,9 @@ describe("conflicts in flight", () => {
       const { client, sent } = yield* over([
         reply(409, { error: "Conflict", message: "Activity already has a result" })
       ])
-      const error = yield* failureOf(client.post("/v1/things").pipe(IdempotencyKey.provide(someKey)))
+      const error = yield* failureOf(
+        client.post("/v1/things").pipe(IdempotencyKey.provide(someKey))
+      )
       expect([error, sent.length]).toMatchObject([{ _tag: "Conflict", inFlight: false }, 1])
     }))
 
@@ -147,7 +189,9 @@ describe("conflicts in flight", () => {
     Effect.gen(function*() {
       const waiting = reply(409, { code: "idempotency_key_in_use" }, { "retry-after": "7" })
       const { client, sent } = yield* over([waiting, reply(201)])
-      const fiber = yield* Effect.fork(client.post("/v1/things").pipe(IdempotencyKey.provide(someKey)))
+      const fiber = yield* Effect.fork(
+        client.post("/v1/things").pipe(IdempotencyKey.provide(someKey))
+      )
       yield* TestClock.adjust("6999 millis")
       const before = sent.length
       yield* TestClock.adjust("1 millis")
@@ -157,8 +201,12 @@ describe("conflicts in flight", () => {
 
   it.effect("I45: 422 is terminal, also with a key", () =>
     Effect.gen(function*() {
-      const { client, sent } = yield* over([reply(422, { type: "urn:effect-resilience:idempotency:mismatch" })])
-      const error = yield* failureOf(client.post("/v1/things").pipe(IdempotencyKey.provide(someKey)))
+      const { client, sent } = yield* over([
+        reply(422, { type: "urn:effect-resilience:idempotency:mismatch" })
+      ])
+      const error = yield* failureOf(
+        client.post("/v1/things").pipe(IdempotencyKey.provide(someKey))
+      )
       expect([error._tag, sent.length]).toEqual(["Validation", 1])
     }))
 
@@ -195,21 +243,43 @@ describe("what may have been executed", () => {
         401: reply(401),
         403: reply(403)
       }
-      const counts = yield* Effect.forEach(Object.entries(replies), ([name, answer]) =>
-        Effect.gen(function*() {
-          const { client, sent } = yield* over([answer])
-          yield* failureOf(client.post("/v1/things"))
-          return [name, sent.length] as const
-        }))
-      const nothingDone = ["refused", "no such host", "no name service", "408", "425", "429", "409 in flight"]
-      expect(counts).toEqual(Object.keys(replies).map((name) => [name, nothingDone.includes(name) ? 3 : 1]))
+      const counts = yield* Effect.forEach(
+        Object.entries(replies),
+        ([name, answer]) =>
+          Effect.gen(function*() {
+            const { client, sent } = yield* over([answer])
+            yield* failureOf(client.post("/v1/things"))
+            return [name, sent.length] as const
+          })
+      )
+      const nothingDone = [
+        "refused",
+        "no such host",
+        "no name service",
+        "408",
+        "425",
+        "429",
+        "409 in flight"
+      ]
+      expect(counts).toEqual(
+        Object.keys(replies).map((name) => [name, nothingDone.includes(name) ? 3 : 1])
+      )
     }))
 
   it.effect("E4: a transport failure says whether anything was sent", () =>
     Effect.gen(function*() {
-      const codes = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ECONNRESET", "EPIPE", "UND_ERR_SOCKET", "EWHATEVER"]
+      const codes = [
+        "ECONNREFUSED",
+        "ENOTFOUND",
+        "EAI_AGAIN",
+        "ECONNRESET",
+        "EPIPE",
+        "UND_ERR_SOCKET",
+        "EWHATEVER"
+      ]
       const errors = yield* Effect.forEach(codes, (code) =>
-        Effect.flatMap(over([broken(code)]), ({ client }) => failureOf(client.get("/v1/things"))))
+        Effect.flatMap(over([broken(code)]), ({ client }) =>
+          failureOf(client.get("/v1/things"))))
       expect(errors.map((error) =>
         error._tag === "Network" && error.sent
       )).toEqual(
@@ -227,7 +297,10 @@ describe("what may have been executed", () => {
       it.scopedLive("E4: refused: nothing was sent, so even a POST without a key is tried again", () =>
         Effect.gen(function*() {
           const client = yield* clientFor(yield* nobody)
-          const errors = [yield* failureOf(client.get("/v1/things")), yield* failureOf(client.post("/v1/things"))]
+          const errors = [
+            yield* failureOf(client.get("/v1/things")),
+            yield* failureOf(client.post("/v1/things"))
+          ]
           expect(errors).toMatchObject([
             { _tag: "Network", sent: "no", attempts: 3 },
             { _tag: "Network", sent: "no", attempts: 3 }
@@ -242,7 +315,11 @@ describe("what may have been executed", () => {
       it.scopedLive("E4: a host that is not there", () =>
         Effect.gen(function*() {
           const client = yield* clientFor("http://nowhere.invalid")
-          expect(yield* failureOf(client.get("/v1/things"))).toMatchObject({ _tag: "Network", sent: "no", attempts: 3 })
+          expect(yield* failureOf(client.get("/v1/things"))).toMatchObject({
+            _tag: "Network",
+            sent: "no",
+            attempts: 3
+          })
         }).pipe(Effect.provide(layer)))
 
       it.scopedLive("E4: a reset is ambiguous: a GET is tried again, a POST without a key is not", () =>
@@ -252,12 +329,20 @@ describe("what may have been executed", () => {
             script: ({ method }) => FlakyApi.reset({ when: method === "POST" ? "after" : "before" })
           })
           const client = yield* clientFor(api.url)
-          const errors = [yield* failureOf(client.get("/v1/things")), yield* failureOf(client.post("/v1/things"))]
+          const errors = [
+            yield* failureOf(client.get("/v1/things")),
+            yield* failureOf(client.post("/v1/things"))
+          ]
           expect(errors).toMatchObject([
             { _tag: "Network", sent: "unknown", attempts: 3 },
             { _tag: "Network", sent: "unknown", attempts: 1 }
           ])
-          expect((yield* api.received).map(({ method }) => method)).toEqual(["GET", "GET", "GET", "POST"])
+          expect((yield* api.received).map(({ method }) => method)).toEqual([
+            "GET",
+            "GET",
+            "GET",
+            "POST"
+          ])
           expect((yield* api.executed).length).toBe(1)
         }).pipe(Effect.provide(layer)))
 
@@ -268,11 +353,14 @@ describe("what may have been executed", () => {
             script: FlakyApi.sequence([FlakyApi.reset({ when: "after" }), FlakyApi.unavailable()])
           })
           const client = yield* clientFor(api.url)
-          const response = yield* client.post("/v1/things", { body: HttpBody.unsafeJson({ a: 1 }) }).pipe(
-            IdempotencyKey.provideNew
-          )
+          const response = yield* client.post("/v1/things", { body: HttpBody.unsafeJson({ a: 1 }) })
+            .pipe(
+              IdempotencyKey.provideNew
+            )
           expect([response.status, yield* response.json]).toEqual([201, { id: 1 }])
-          const keys = (yield* api.received).map(({ key }) => Option.getOrUndefined(Option.map(key, Redacted.value)))
+          const keys = (yield* api.received).map(({ key }) =>
+            Option.getOrUndefined(Option.map(key, Redacted.value))
+          )
           expect([keys.length, new Set(keys).size, typeof keys[0]]).toEqual([3, 1, "string"])
           expect((yield* api.executed).length).toBe(1)
         }).pipe(Effect.provide(layer)))
@@ -284,10 +372,13 @@ describe("what may have been executed", () => {
             script: () => FlakyApi.reset({ when: "afterHeaders" })
           })
           const client = yield* ApiClient.make({ name: "test", baseUrl: api.url })
-          const error = yield* failureOf(Effect.flatMap(client.post("/v1/things"), ApiClient.json(Schema.Unknown)))
-          expect([error._tag === "Network" || error._tag === "Server", ApiError.verdict(error)]).toMatchObject(
-            [true, { _tag: "Transient", ambiguous: true }]
+          const error = yield* failureOf(
+            Effect.flatMap(client.post("/v1/things"), ApiClient.json(Schema.Unknown))
           )
+          expect([error._tag === "Network" || error._tag === "Server", ApiError.verdict(error)])
+            .toMatchObject(
+              [true, { _tag: "Transient", ambiguous: true }]
+            )
         }).pipe(Effect.provide(layer)))
 
       it.scopedLive("E5: HTML, truncated and empty error bodies yield the tag of the status", () =>
@@ -300,18 +391,27 @@ describe("what may have been executed", () => {
               { "content-type": "application/json", "content-length": "500", connection: "close" },
               "{\"code\":\"c\""
             ],
-            [403, { "content-type": "application/json", "content-encoding": "gzip" }, "{\"code\":\"c\"}"],
+            [
+              403,
+              { "content-type": "application/json", "content-encoding": "gzip" },
+              "{\"code\":\"c\"}"
+            ],
             [401, { "content-type": "application/json; charset=nonsense" }, "nonsense"],
             [429, {}, "slow down"]
           ]
           const wire = yield* serve((response, _, index) => {
             const [status, headers, body] = replies[index]!
             response.writeHead(status, headers)
-            response.write(body, () => headers["content-length"] ? response.destroy() : response.end())
+            response.write(
+              body,
+              () => headers["content-length"] ? response.destroy() : response.end()
+            )
           })
           const client = yield* ApiClient.make({ name: "test", baseUrl: wire.url })
           const errors = yield* Effect.forEach(replies, () => failureOf(client.get("/v1/things")))
-          expect(errors.map((error) => error._tag)).toEqual(replies.map(([status]) => tagOf(status)))
+          expect(errors.map((error) => error._tag)).toEqual(
+            replies.map(([status]) => tagOf(status))
+          )
           const codes = errors.map((error) => error._tag !== "UnknownOutcome" && error.code)
           expect(codes.filter((code, index) => index !== 3 && code !== undefined)).toEqual([])
         }).pipe(Effect.provide(layer)))
@@ -323,7 +423,10 @@ describe("what may have been executed", () => {
           let closed = false
           const wire = yield* serve((response, { url }) => {
             if (url === "/small") return void response.writeHead(200).end("ok")
-            response.writeHead(500, { "content-type": "application/json", "content-length": String(size) })
+            response.writeHead(500, {
+              "content-type": "application/json",
+              "content-length": String(size)
+            })
             response.on("close", () => closed = true)
             const chunk = Buffer.alloc(65_536, 0x20)
             const push = () => {
@@ -364,7 +467,11 @@ describe("what may have been executed", () => {
 
       it.scopedLive("E20: any mix of 503 and broken connections makes exactly three requests", () =>
         Effect.gen(function*() {
-          const faults = [FlakyApi.unavailable(), FlakyApi.reset(), FlakyApi.reset({ when: "after" })]
+          const faults = [
+            FlakyApi.unavailable(),
+            FlakyApi.reset(),
+            FlakyApi.reset({ when: "after" })
+          ]
           for (const a of faults) {
             for (const b of faults) {
               for (const c of faults) {
@@ -374,7 +481,12 @@ describe("what may have been executed", () => {
                 })
                 const client = yield* clientFor(api.url)
                 yield* failureOf(client.get("/v1/things"))
-                expect([a._tag, b._tag, c._tag, (yield* api.received).length]).toEqual([a._tag, b._tag, c._tag, 3])
+                expect([a._tag, b._tag, c._tag, (yield* api.received).length]).toEqual([
+                  a._tag,
+                  b._tag,
+                  c._tag,
+                  3
+                ])
               }
             }
           }
@@ -390,7 +502,10 @@ describe("what may have been executed", () => {
           const client = yield* clientFor(wire.url)
           const errors = yield* Effect.forEach(statuses, () =>
             failureOf(
-              client.post("/v1/things", { headers: { authorization: "Bearer x" }, body: HttpBody.unsafeJson({}) }).pipe(
+              client.post("/v1/things", {
+                headers: { authorization: "Bearer x" },
+                body: HttpBody.unsafeJson({})
+              }).pipe(
                 IdempotencyKey.provideNew
               )
             ))
@@ -405,11 +520,18 @@ describe("what may have been executed", () => {
           const wire = yield* serve((response) => response.writeHead(503).end())
           const client = yield* clientFor(wire.url)
           const request = HttpClientRequest.post("/v1/things")
-          const own = { ...request, headers: Headers.unsafeFromRecord({ "IDEMPOTENCY-Key": "mine" }) }
+          const own = {
+            ...request,
+            headers: Headers.unsafeFromRecord({ "IDEMPOTENCY-Key": "mine" })
+          }
           const raw = Object.assign(Object.create(Object.getPrototypeOf(request)), own)
-          yield* failureOf(client.execute(raw).pipe(IdempotencyKey.provide(keyOf("from context", Date.now()))))
+          yield* failureOf(
+            client.execute(raw).pipe(IdempotencyKey.provide(keyOf("from context", Date.now())))
+          )
           const fields = wire.requests.map(({ rawHeaders }) =>
-            rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === keyHeader)
+            rawHeaders.filter((_, i) =>
+              i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === keyHeader
+            )
           )
           expect(fields).toEqual([["mine"], ["mine"], ["mine"]])
         }).pipe(Effect.provide(layer)))
@@ -427,10 +549,14 @@ describe("what may have been executed", () => {
               }
             })
           const readable = consumed()
-          const stream = HttpBody.stream(Stream.fromReadableStream(() => readable, (cause) => cause))
+          const stream = HttpBody.stream(
+            Stream.fromReadableStream(() => readable, (cause) => cause)
+          )
           const errors = [
             yield* failureOf(client.put("/v1/stream", { body: stream })),
-            yield* failureOf(client.post("/v1/stream", { body: stream }).pipe(IdempotencyKey.provideNew))
+            yield* failureOf(
+              client.post("/v1/stream", { body: stream }).pipe(IdempotencyKey.provideNew)
+            )
           ]
           expect(wire.requests.map(({ body }) => body)).toEqual(["once only"])
           expect(errors[0]).toMatchObject({ _tag: "Server", status: 503 })
@@ -488,7 +614,10 @@ describe("what may have been executed", () => {
         Effect.gen(function*() {
           const api = yield* FlakyApi.make({
             app: HttpServerResponse.text("x".repeat(200_000)),
-            script: FlakyApi.sequence([FlakyApi.unavailable({ body: "y".repeat(200_000) }), FlakyApi.reset()])
+            script: FlakyApi.sequence([
+              FlakyApi.unavailable({ body: "y".repeat(200_000) }),
+              FlakyApi.reset()
+            ])
           })
           const client = yield* clientFor(api.url)
           const text = yield* Effect.flatMap(client.get("/v1/things"), ({ text }) => text)
@@ -500,7 +629,9 @@ describe("what may have been executed", () => {
   it.scopedLive("E22: what a user asks of fetch still holds, and redirects are not followed", () =>
     Effect.gen(function*() {
       const other = yield* serve((response) => response.writeHead(200).end())
-      const wire = yield* serve((response) => response.writeHead(307, { location: other.url }).end())
+      const wire = yield* serve((response) =>
+        response.writeHead(307, { location: other.url }).end()
+      )
       const client = yield* ApiClient.make({ name: "test", baseUrl: wire.url })
       const error = yield* failureOf(
         client.post("/v1/things").pipe(
@@ -517,11 +648,14 @@ describe("successes and their bodies", () => {
 
   it.effect("E7: 204, 205 and an empty 200 are successes without a body", () =>
     Effect.gen(function*() {
-      const bodies = yield* Effect.forEach([reply(204), reply(205), reply(200), reply(201, "")], (answer) =>
-        Effect.gen(function*() {
-          const { client } = yield* over([answer])
-          return yield* Effect.flatMap(client.get("/"), ApiClient.json(Schema.Undefined))
-        }))
+      const bodies = yield* Effect.forEach(
+        [reply(204), reply(205), reply(200), reply(201, "")],
+        (answer) =>
+          Effect.gen(function*() {
+            const { client } = yield* over([answer])
+            return yield* Effect.flatMap(client.get("/"), ApiClient.json(Schema.Undefined))
+          })
+      )
       expect(bodies).toEqual([undefined, undefined, undefined, undefined])
     }))
 
@@ -543,7 +677,13 @@ describe("successes and their bodies", () => {
         answers.map(() => ["Server", "unreadable_response"])
       )
       expect(JSON.stringify(errors)).not.toMatch(/a secret|login page/)
-      expect(errors.map((error) => "status" in error && error.status)).toEqual([200, 201, 200, 200, 204])
+      expect(errors.map((error) => "status" in error && error.status)).toEqual([
+        200,
+        201,
+        200,
+        200,
+        204
+      ])
     }))
 
   it.effect("E7: repeated for read and idempotent, final for keyed and once", () =>
@@ -551,7 +691,9 @@ describe("successes and their bodies", () => {
       const { client, sent } = yield* over([reply(200, "garbage")])
       const call = Effect.flatMap(client.get("/"), ApiClient.json(Thing))
       const counts: Array<number> = []
-      for (const operation of [Operation.read, Operation.idempotent, Operation.keyed, Operation.once]) {
+      for (
+        const operation of [Operation.read, Operation.idempotent, Operation.keyed, Operation.once]
+      ) {
         const before = sent.length
         yield* failureOf(
           Retry.retry(call, { operation, retries: 2, backoff: Backoff.constant(0) }).pipe(
@@ -585,7 +727,8 @@ describe("successes and their bodies", () => {
   it.effect("fromResponse passes a 2xx and fails with what any other response means", () =>
     Effect.gen(function*() {
       const request = HttpClientRequest.get(baseUrl)
-      const web = (status: number, body?: string) => HttpClientResponse.fromWeb(request, new Response(body, { status }))
+      const web = (status: number, body?: string) =>
+        HttpClientResponse.fromWeb(request, new Response(body, { status }))
       const ok = web(204)
       expect(yield* ApiClient.fromResponse(ok)).toBe(ok)
       const playbook = Playbook.extend(Playbook.standard, {
@@ -606,19 +749,27 @@ describe("successes and their bodies", () => {
   it("fromClientError: a transport failure is Network, a refused status goes by that status", () => {
     const request = HttpClientRequest.get("http://api.example.com/v1/things?token=hidden")
     const transportError = (code: string) =>
-      new HttpClientError.RequestError({ request, reason: "Transport", cause: Object.assign(new Error(), { code }) })
+      new HttpClientError.RequestError({
+        request,
+        reason: "Transport",
+        cause: Object.assign(new Error(), { code })
+      })
     const response = HttpClientResponse.fromWeb(request, new Response("", { status: 429 }))
     const errors = [
       ApiClient.fromClientError(transportError("ECONNREFUSED")),
       ApiClient.fromClientError(transportError("ECONNRESET")),
-      ApiClient.fromClientError(new HttpClientError.ResponseError({ request, response, reason: "StatusCode" }))
+      ApiClient.fromClientError(
+        new HttpClientError.ResponseError({ request, response, reason: "StatusCode" })
+      )
     ]
     expect(errors).toMatchObject([
       { _tag: "Network", sent: "no" },
       { _tag: "Network", sent: "unknown" },
       { _tag: "RateLimit", status: 429 }
     ])
-    expect(errors.map((error) => `${error} ${JSON.stringify(error)}`).join()).not.toContain("hidden")
+    expect(errors.map((error) => `${error} ${JSON.stringify(error)}`).join()).not.toContain(
+      "hidden"
+    )
   })
 })
 
@@ -659,7 +810,10 @@ describe("what an error knows", () => {
     Effect.gen(function*() {
       const { client } = yield* over([reply(404)])
       const endpoint = (url: string) =>
-        Effect.map(failureOf(client.get(url)), (error) => ApiError.isApiError(error) && error.endpoint)
+        Effect.map(
+          failureOf(client.get(url)),
+          (error) => ApiError.isApiError(error) && error.endpoint
+        )
       const paths = [
         "/v1/sessions/123",
         "/v1/sessions/123/items/550e8400-e29b-41d4-a716-446655440000",
@@ -689,7 +843,9 @@ describe("what an error knows", () => {
   it.effect("E9: a declared endpoint is the declared template, for this effect only", () =>
     Effect.gen(function*() {
       const { client } = yield* over([reply(404)])
-      const call = failureOf(client.get("/v1/sessions/alice/items/bob", { urlParams: { token: "secret" } }))
+      const call = failureOf(
+        client.get("/v1/sessions/alice/items/bob", { urlParams: { token: "secret" } })
+      )
       const declared = yield* call.pipe(ApiClient.withEndpoint("/v1/sessions/:id/items/:item"))
       expect([declared, yield* call]).toMatchObject([
         { endpoint: "/v1/sessions/:id/items/:item" },
@@ -703,7 +859,9 @@ describe("what an error knows", () => {
       fc.asyncProperty(fc.array(part, { maxLength: 4 }), (parts) =>
         Effect.gen(function*() {
           const { client } = yield* over([reply(404)])
-          const error = yield* failureOf(client.get(`/${parts.join("/")}?q=QUERY`, { urlParams: { also: "QUERY" } }))
+          const error = yield* failureOf(
+            client.get(`/${parts.join("/")}?q=QUERY`, { urlParams: { also: "QUERY" } })
+          )
           expect(JSON.stringify(error)).not.toContain("QUERY")
           if (ApiError.isApiError(error)) expect(error.endpoint).not.toContain("?")
         }).pipe(Effect.runPromise)),
@@ -766,7 +924,9 @@ describe("what an error knows", () => {
         resetHeaders: ["X-RateLimit-Reset"],
         retryAfterInMessage: /retry after (\d+) seconds/
       })
-      const body = { error: { type: "rate_limit_error", message: "Please retry after 120 seconds." } }
+      const body = {
+        error: { type: "rate_limit_error", message: "Please retry after 120 seconds." }
+      }
       const hint = (answer: Reply, options: Partial<ApiClient.Options>) =>
         Effect.gen(function*() {
           const { client } = yield* over([answer], options)
@@ -803,7 +963,9 @@ describe("what an error knows", () => {
 
   it.effect("E5: maxErrorBodyBytes bounds what is read", () =>
     Effect.gen(function*() {
-      const { client } = yield* over([reply(404, { code: "c", filler: "x".repeat(100) })], { maxErrorBodyBytes: 50 })
+      const { client } = yield* over([reply(404, { code: "c", filler: "x".repeat(100) })], {
+        maxErrorBodyBytes: 50
+      })
       const error = yield* failureOf(client.get("/"))
       if (!ApiError.isApiError(error)) throw new Error("ours")
       expect([error.code, Option.map(ApiError.rawBody(error), ({ length }) => length)]).toEqual([
@@ -815,7 +977,13 @@ describe("what an error knows", () => {
 
 describe("one loop", () => {
   it("E20: two retries over any mix of 503 and transport errors make exactly three requests", async () => {
-    const answers = [reply(503), broken("ECONNRESET"), broken("ECONNREFUSED"), broken("UND_ERR_SOCKET"), reply(429)]
+    const answers = [
+      reply(503),
+      broken("ECONNRESET"),
+      broken("ECONNREFUSED"),
+      broken("UND_ERR_SOCKET"),
+      reply(429)
+    ]
     const answer = fc.constantFrom(...answers)
     const request = fc.constantFrom("GET", "PUT", "DELETE", "POST")
     await fc.assert(
@@ -841,10 +1009,15 @@ describe("one loop", () => {
         (retries, failures) =>
           Effect.gen(function*() {
             const pipeline = yield* retrying(retries)
-            const replies = range(1, failures).map((n) => n % 2 === 0 ? reply(503) : broken("ECONNRESET"))
+            const replies = range(1, failures).map((n) =>
+              n % 2 === 0 ? reply(503) : broken("ECONNRESET")
+            )
             const { client, sent } = yield* over([...replies, reply(200)], { pipeline })
             const exit = yield* Effect.exit(client.get("/"))
-            expect([sent.length, Exit.isSuccess(exit)]).toEqual([Math.min(failures, retries) + 1, failures <= retries])
+            expect([sent.length, Exit.isSuccess(exit)]).toEqual([
+              Math.min(failures, retries) + 1,
+              failures <= retries
+            ])
           }).pipe(Effect.runPromise)
       ),
       { numRuns: 500 }
@@ -864,7 +1037,16 @@ describe("what each method is", () => {
   it.effect("E21: on a 503, whatever the operation of the pipeline", () =>
     Effect.gen(function*() {
       const methods = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH"]
-      expect(yield* Effect.forEach(methods, (name) => attempts(name, reply(503)))).toEqual([3, 3, 3, 3, 3, 3, 1, 1])
+      expect(yield* Effect.forEach(methods, (name) => attempts(name, reply(503)))).toEqual([
+        3,
+        3,
+        3,
+        3,
+        3,
+        3,
+        1,
+        1
+      ])
       expect(yield* Effect.forEach(methods, (name) => attempts(name, reply(503), someKey))).toEqual(
         [3, 3, 3, 3, 3, 3, 3, 3]
       )
@@ -873,7 +1055,10 @@ describe("what each method is", () => {
   it.effect("E1: a HEAD has no body, and its status is enough", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* over([reply(404)])
-      expect([(yield* failureOf(client.head("/v1/things")))._tag, sent.length]).toEqual(["NotFound", 1])
+      expect([(yield* failureOf(client.head("/v1/things")))._tag, sent.length]).toEqual([
+        "NotFound",
+        1
+      ])
     }))
 
   it.effect("E21: a method nobody knows is not repeated on a 503", () =>
@@ -897,17 +1082,27 @@ describe("what each method is", () => {
 
   it.effect("E27: withOperation overrides what the method implies, for this effect only", () =>
     Effect.gen(function*() {
-      const count = (use: (client: HttpClient.HttpClient.With<unknown>) => Effect.Effect<unknown, unknown>) =>
+      const count = (
+        use: (client: HttpClient.HttpClient.With<unknown>) => Effect.Effect<unknown, unknown>
+      ) =>
         Effect.gen(function*() {
           const { client, sent } = yield* over([reply(503)])
           yield* failureOf(use(client))
           return sent.length
         })
       expect([
-        yield* count((client) => client.post("/close").pipe(ApiClient.withOperation(Operation.idempotent))),
-        yield* count((client) => client.post("/search").pipe(ApiClient.withOperation(Operation.read))),
-        yield* count((client) => client.get("/expensive").pipe(ApiClient.withOperation(Operation.once))),
-        yield* count((client) => client.put("/append").pipe(ApiClient.withOperation(Operation.once))),
+        yield* count((client) =>
+          client.post("/close").pipe(ApiClient.withOperation(Operation.idempotent))
+        ),
+        yield* count((client) =>
+          client.post("/search").pipe(ApiClient.withOperation(Operation.read))
+        ),
+        yield* count((client) =>
+          client.get("/expensive").pipe(ApiClient.withOperation(Operation.once))
+        ),
+        yield* count((client) =>
+          client.put("/append").pipe(ApiClient.withOperation(Operation.once))
+        ),
         yield* count((client) =>
           client.post("/close").pipe(
             Effect.ignore,
@@ -944,12 +1139,15 @@ describe("idempotency keys", () => {
 
   it.effect("a POST without a key carries none and is sent once on 503 or reset", () =>
     Effect.gen(function*() {
-      const outcomes = yield* Effect.forEach([reply(503), broken("ECONNRESET")], (answer) =>
-        Effect.gen(function*() {
-          const { client, sent } = yield* over([answer])
-          yield* failureOf(client.post("/v1/things"))
-          return keysSent(sent)
-        }))
+      const outcomes = yield* Effect.forEach(
+        [reply(503), broken("ECONNRESET")],
+        (answer) =>
+          Effect.gen(function*() {
+            const { client, sent } = yield* over([answer])
+            yield* failureOf(client.post("/v1/things"))
+            return keysSent(sent)
+          })
+      )
       expect(outcomes).toEqual([[""], [""]])
     }))
 
@@ -958,10 +1156,13 @@ describe("idempotency keys", () => {
       const { client, sent } = yield* over([reply(503)])
       for (const name of ["idempotency-key", "Idempotency-Key", "IDEMPOTENCY-KEY"]) {
         const request = HttpClientRequest.post("/v1/things")
-        const raw: HttpClientRequest.HttpClientRequest = Object.assign(Object.create(Object.getPrototypeOf(request)), {
-          ...request,
-          headers: Headers.unsafeFromRecord({ [name]: "mine" })
-        })
+        const raw: HttpClientRequest.HttpClientRequest = Object.assign(
+          Object.create(Object.getPrototypeOf(request)),
+          {
+            ...request,
+            headers: Headers.unsafeFromRecord({ [name]: "mine" })
+          }
+        )
         yield* failureOf(client.execute(raw).pipe(IdempotencyKey.provide(someKey)))
       }
       expect(keysSent(sent)).toEqual(range(1, 9).map(() => "mine"))
@@ -971,7 +1172,9 @@ describe("idempotency keys", () => {
     Effect.gen(function*() {
       const { client, sent } = yield* over([reply(200)])
       const methods = ["GET", "HEAD", "OPTIONS", "TRACE", "POST", "PATCH", "PUT", "DELETE"]
-      yield* Effect.forEach(methods, (name) => client.execute(method(name))).pipe(IdempotencyKey.provide(someKey))
+      yield* Effect.forEach(methods, (name) => client.execute(method(name))).pipe(
+        IdempotencyKey.provide(someKey)
+      )
       expect(keysSent(sent)).toEqual(["", "", "", "", "row-1", "row-1", "row-1", "row-1"])
     }))
 
@@ -999,7 +1202,9 @@ describe("idempotency keys", () => {
     Effect.gen(function*() {
       const { client, sent } = yield* over([reply(503)], { idempotencyHeader: "X-Request-Key" })
       yield* failureOf(
-        client.post("/", { headers: { "x-REQUEST-key": "mine" } }).pipe(IdempotencyKey.provide(someKey))
+        client.post("/", { headers: { "x-REQUEST-key": "mine" } }).pipe(
+          IdempotencyKey.provide(someKey)
+        )
       )
       expect(keysSent(sent, "x-request-key")).toEqual(["mine", "mine", "mine"])
     }))
@@ -1007,8 +1212,14 @@ describe("idempotency keys", () => {
   it.effect("E22: not sent to another origin, and a call without its key is not repeated there", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* over([reply(503)])
-      const urls = ["http://other.example.com/", "https://api.example.com/", "http://api.example.com:8080/"]
-      yield* Effect.forEach(urls, (url) => failureOf(client.post(url))).pipe(IdempotencyKey.provide(someKey))
+      const urls = [
+        "http://other.example.com/",
+        "https://api.example.com/",
+        "http://api.example.com:8080/"
+      ]
+      yield* Effect.forEach(urls, (url) => failureOf(client.post(url))).pipe(
+        IdempotencyKey.provide(someKey)
+      )
       expect([keysSent(sent), sent.map(({ url }) => url)]).toEqual([["", "", ""], urls])
     }))
 
@@ -1042,11 +1253,13 @@ describe("idempotency keys", () => {
       let mapped = 0
       const signing = HttpClient.mapRequestEffect(
         below,
-        (request) => Effect.sync(() => HttpClientRequest.setHeader(request, "x-attempt", `${++mapped}`))
+        (request) =>
+          Effect.sync(() => HttpClientRequest.setHeader(request, "x-attempt", `${++mapped}`))
       )
-      const client = yield* ApiClient.make({ name: "test", baseUrl, pipeline: yield* retrying() }).pipe(
-        Effect.provideService(HttpClient.HttpClient, signing)
-      )
+      const client = yield* ApiClient.make({ name: "test", baseUrl, pipeline: yield* retrying() })
+        .pipe(
+          Effect.provideService(HttpClient.HttpClient, signing)
+        )
       yield* failureOf(client.post("/").pipe(IdempotencyKey.provide(someKey)))
       expect([mapped, keysSent(sent)]).toEqual([3, ["row-1", "row-1", "row-1"]])
     }))
@@ -1074,19 +1287,25 @@ describe("idempotency keys", () => {
       const before = yield* call
       yield* TestClock.setTime(24 * 3_600_000)
       const after = yield* call
-      expect([before._tag, after._tag, after._tag === "Left" && after.left._tag, sent.length]).toEqual(
-        ["Right", "Left", "UnknownOutcome", 1]
-      )
+      expect([before._tag, after._tag, after._tag === "Left" && after.left._tag, sent.length])
+        .toEqual(
+          ["Right", "Left", "UnknownOutcome", 1]
+        )
     }))
 
   it.effect("I4: a key that dies while a retry waits is an UnknownOutcome, not a second request", () =>
     Effect.gen(function*() {
       const answers = [reply(503, "", { "retry-after": "20" }), reply(201)]
       const { client, sent } = yield* over(answers, { keyTimeToLive: "20 seconds" })
-      const fiber = yield* Effect.fork(Effect.either(client.post("/").pipe(IdempotencyKey.provide(someKey))))
+      const fiber = yield* Effect.fork(
+        Effect.either(client.post("/").pipe(IdempotencyKey.provide(someKey)))
+      )
       yield* TestClock.adjust("1 minute")
       const outcome = yield* Fiber.join(fiber)
-      expect([outcome._tag === "Left" && outcome.left._tag, sent.length]).toEqual(["UnknownOutcome", 1])
+      expect([outcome._tag === "Left" && outcome.left._tag, sent.length]).toEqual([
+        "UnknownOutcome",
+        1
+      ])
     }))
 
   it.effect("I4: an old key does not keep a GET from being sent", () =>
@@ -1103,11 +1322,21 @@ describe("bodies that cannot be replayed", () => {
     Effect.gen(function*() {
       const { client: below, sent } = transport(replies)
       const taking = HttpClient.transform(below, (response, { body }) => {
-        if (body._tag === "Stream") return Effect.zipRight(Effect.orDie(Stream.runDrain(body.stream)), response)
+        if (body._tag === "Stream") {
+          return Effect.zipRight(Effect.orDie(Stream.runDrain(body.stream)), response)
+        }
         if (body._tag !== "Raw") return response
-        return Effect.zipRight(Effect.promise(() => new Response(body.body as BodyInit).text()), response)
+        return Effect.zipRight(
+          Effect.promise(() => new Response(body.body as BodyInit).text()),
+          response
+        )
       })
-      const client = yield* ApiClient.make({ name: "test", baseUrl, pipeline: yield* retrying(), ...options }).pipe(
+      const client = yield* ApiClient.make({
+        name: "test",
+        baseUrl,
+        pipeline: yield* retrying(),
+        ...options
+      }).pipe(
         Effect.provideService(HttpClient.HttpClient, taking)
       )
       return { client, sent }
@@ -1124,7 +1353,10 @@ describe("bodies that cannot be replayed", () => {
       const counts = yield* Effect.forEach(bodies, (body) =>
         Effect.gen(function*() {
           const { client, sent } = yield* consuming([reply(503)])
-          expect(yield* failureOf(client.put("/", { body }))).toMatchObject({ _tag: "Server", status: 503 })
+          expect(yield* failureOf(client.put("/", { body }))).toMatchObject({
+            _tag: "Server",
+            status: 503
+          })
           return sent.length
         }))
       expect(counts).toEqual([1, 3])
@@ -1134,8 +1366,12 @@ describe("bodies that cannot be replayed", () => {
     Effect.gen(function*() {
       const limited = yield* consuming([reply(429)])
       const refused = yield* consuming([reply(401)], { refresh: Effect.void })
-      expect(yield* failureOf(limited.client.put("/", { body: consumed() }))).toMatchObject({ _tag: "RateLimit" })
-      expect(yield* failureOf(refused.client.put("/", { body: consumed() }))).toMatchObject({ _tag: "Auth" })
+      expect(yield* failureOf(limited.client.put("/", { body: consumed() }))).toMatchObject({
+        _tag: "RateLimit"
+      })
+      expect(yield* failureOf(refused.client.put("/", { body: consumed() }))).toMatchObject({
+        _tag: "Auth"
+      })
       expect([limited.sent.length, refused.sent.length]).toEqual([1, 1])
     }))
 
@@ -1164,9 +1400,10 @@ describe("bodies that cannot be replayed", () => {
           : Effect.die("a stream was expected")
       )
       let refusals = 0
-      const client = yield* ApiClient.make({ name: "test", baseUrl, pipeline: yield* retrying() }).pipe(
-        Effect.provideService(HttpClient.HttpClient, below)
-      )
+      const client = yield* ApiClient.make({ name: "test", baseUrl, pipeline: yield* retrying() })
+        .pipe(
+          Effect.provideService(HttpClient.HttpClient, below)
+        )
       yield* client.put("/", { body: consumed() })
       expect([refusals, texts]).toEqual([2, ["once only"]])
     }))
@@ -1182,7 +1419,10 @@ describe("bodies that cannot be replayed", () => {
 })
 
 describe("refreshing a credential", () => {
-  const refreshing = (replies: ReadonlyArray<Reply>, result: Effect.Effect<void, ApiError.ApiError> = Effect.void) =>
+  const refreshing = (
+    replies: ReadonlyArray<Reply>,
+    result: Effect.Effect<void, ApiError.ApiError> = Effect.void
+  ) =>
     Effect.gen(function*() {
       let refreshed = 0
       const refresh = Effect.zipRight(Effect.sync(() => refreshed++), result)
@@ -1269,28 +1509,50 @@ describe("spans", () => {
 
   it.effect("E25: one span for the call and one for each attempt, and none of the platform's", () =>
     Effect.gen(function*() {
-      const { spans } = yield* traced([reply(503), reply(503), reply(200)], HttpClientRequest.get("/v1/things/7?a=1"))
+      const { spans } = yield* traced(
+        [reply(503), reply(503), reply(200)],
+        HttpClientRequest.get("/v1/things/7?a=1")
+      )
       const [call, ...attempts] = spans
       expect(spans.filter(({ name }) => name.startsWith("http.client "))).toEqual([])
       expect(attempts.map(({ parent }) => parent)).toEqual(range(1, 3).map(() => call?.spanId))
       expect(spans.map(({ exit }) => exit !== undefined)).toEqual([true, true, true, true])
       const forbidden = /^(url\.|http\.request\.header|http\.response\.header|server\.)/
-      expect(spans.flatMap(({ attributes }) => Array.from(attributes.keys())).filter((key) => forbidden.test(key)))
+      expect(
+        spans.flatMap(({ attributes }) => Array.from(attributes.keys())).filter((key) =>
+          forbidden.test(key)
+        )
+      )
         .toEqual([])
     }))
 
   it.effect("E25: number, template, status and verdict on each attempt, the total on the call", () =>
     Effect.gen(function*() {
-      const { spans } = yield* traced([reply(503), reply(429), reply(404)], HttpClientRequest.get("/v1/things/7"))
+      const { spans } = yield* traced(
+        [reply(503), reply(429), reply(404)],
+        HttpClientRequest.get("/v1/things/7")
+      )
       const [call, ...attempts] = spans
-      expect(attempts.map(({ attributes }) => named(attributes, /attempt/i))).toEqual([[1], [2], [3]])
+      expect(attempts.map(({ attributes }) => named(attributes, /attempt/i))).toEqual([[1], [2], [
+        3
+      ]])
       for (const { attributes } of spans) expect(values(attributes)).toContain("/v1/things/:id")
-      expect(attempts.map(({ attributes }) => named(attributes, /verdict/i).length)).toEqual([1, 1, 1])
-      const verdicts = attempts.map(({ attributes }) => String(named(attributes, /verdict/i)[0]).toLowerCase())
+      expect(attempts.map(({ attributes }) => named(attributes, /verdict/i).length)).toEqual([
+        1,
+        1,
+        1
+      ])
+      const verdicts = attempts.map(({ attributes }) =>
+        String(named(attributes, /verdict/i)[0]).toLowerCase()
+      )
       expect(verdicts.map((verdict) => /transient|terminal/.exec(verdict)?.[0])).toEqual(
         ["transient", "transient", "terminal"]
       )
-      expect(attempts.map(({ attributes }) => named(attributes, /status/i))).toEqual([[503], [429], [404]])
+      expect(attempts.map(({ attributes }) => named(attributes, /status/i))).toEqual([
+        [503],
+        [429],
+        [404]
+      ])
       expect(named(call!.attributes, /attempts/i)).toContain(3)
     }))
 
@@ -1298,7 +1560,9 @@ describe("spans", () => {
     Effect.gen(function*() {
       const { spans, tracer } = recorder()
       const { client } = yield* over([reply(429, "", { "retry-after": "3" }), reply(200)])
-      const fiber = yield* Effect.fork(client.get("/").pipe(Effect.withTracer(tracer), Effect.withTracerEnabled(true)))
+      const fiber = yield* Effect.fork(
+        client.get("/").pipe(Effect.withTracer(tracer), Effect.withTracerEnabled(true))
+      )
       yield* TestClock.adjust("3 seconds")
       yield* Fiber.join(fiber)
       const delays = spans.flatMap(({ attributes }) => named(attributes, /delay/i))
@@ -1312,24 +1576,36 @@ describe("spans", () => {
       expect(kids.flat().length).toBe(3)
       expect(new Set(kids.flat()).size).toBe(1)
       expect(kids[0]?.[0]).toMatch(/^[0-9a-f]{16,}$/)
-      expect(JSON.stringify(spans.map(({ attributes }) => values(attributes)))).not.toContain("row-1")
+      expect(JSON.stringify(spans.map(({ attributes }) => values(attributes)))).not.toContain(
+        "row-1"
+      )
     }))
 
   it.effect("R14: the reason for stopping is on the call", () =>
     Effect.gen(function*() {
-      const reason = (replies: ReadonlyArray<Reply>, request: HttpClientRequest.HttpClientRequest) =>
-        Effect.map(traced(replies, request), ({ spans }) => spans.flatMap(({ attributes }) => values(attributes)))
+      const reason = (
+        replies: ReadonlyArray<Reply>,
+        request: HttpClientRequest.HttpClientRequest
+      ) =>
+        Effect.map(
+          traced(replies, request),
+          ({ spans }) => spans.flatMap(({ attributes }) => values(attributes))
+        )
       expect(yield* reason([reply(404)], HttpClientRequest.get("/"))).toContain("terminal")
       expect(yield* reason([reply(503)], HttpClientRequest.get("/"))).toContain("retries")
-      expect(yield* reason([reply(429, "", { "retry-after": "999" })], HttpClientRequest.get("/"))).toContain(
-        "retryAfter"
-      )
+      expect(yield* reason([reply(429, "", { "retry-after": "999" })], HttpClientRequest.get("/")))
+        .toContain(
+          "retryAfter"
+        )
     }))
 
   it.effect("E25, T1: no query, no credential, no body in any attribute or event", () =>
     Effect.gen(function*() {
       const request = HttpClientRequest.post("/v1/things?token=SENTINEL-1").pipe(
-        HttpClientRequest.setHeaders({ authorization: "Bearer SENTINEL-2", cookie: "a=SENTINEL-3" }),
+        HttpClientRequest.setHeaders({
+          authorization: "Bearer SENTINEL-2",
+          cookie: "a=SENTINEL-3"
+        }),
         HttpClientRequest.setUrlParam("plain", "SENTINEL-4"),
         HttpClientRequest.bodyUnsafeJson({ name: "SENTINEL-5" })
       )
@@ -1353,10 +1629,16 @@ describe("spans", () => {
       Effect.gen(function*() {
         const { spans, tracer } = recorder()
         const wire = yield* serve((response) => response.writeHead(503).end())
-        const client = yield* ApiClient.make({ name: "test", baseUrl: wire.url, pipeline: yield* retrying() })
+        const client = yield* ApiClient.make({
+          name: "test",
+          baseUrl: wire.url,
+          pipeline: yield* retrying()
+        })
         yield* failureOf(client.get("/v1/things")).pipe(Effect.withTracer(tracer))
         const [, ...attempts] = spans
-        expect(wire.requests.map(({ headers }) => String(headers["traceparent"]).split("-").slice(1, 3))).toEqual(
+        expect(
+          wire.requests.map(({ headers }) => String(headers["traceparent"]).split("-").slice(1, 3))
+        ).toEqual(
           attempts.map(({ spanId, traceId }) => [traceId, spanId])
         )
         expect(attempts.length).toBe(3)
@@ -1389,7 +1671,9 @@ describe("options and addresses", () => {
         [{ idempotencyHeader: "no spaces" }, ["idempotencyHeader", "no spaces"]]
       ]
       const messages = yield* Effect.forEach(cases, ([options]) => defect(options))
-      const missing = cases.map(([, words], index) => words.filter((word) => !String(messages[index]).includes(word)))
+      const missing = cases.map(([, words], index) =>
+        words.filter((word) => !String(messages[index]).includes(word))
+      )
       expect(messages.map((message, index) => [message, missing[index]])).toEqual(
         messages.map((message) => [message, []])
       )
@@ -1399,7 +1683,10 @@ describe("options and addresses", () => {
     Effect.gen(function*() {
       const { layer } = transport([reply(200)])
       const exit = yield* Effect.exit(
-        Effect.provide(Effect.void, Layer.provide(ApiClient.layer({ name: "test", baseUrl: "nowhere" }), layer))
+        Effect.provide(
+          Effect.void,
+          Layer.provide(ApiClient.layer({ name: "test", baseUrl: "nowhere" }), layer)
+        )
       )
       expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toBeInstanceOf(RangeError)
     }))
@@ -1407,7 +1694,10 @@ describe("options and addresses", () => {
   it.effect("the base address is put before relative ones, slashes or not", () =>
     Effect.gen(function*() {
       const urls = yield* Effect.forEach(
-        [["http://h", "/v1"], ["http://h/", "/v1"], ["http://h/api", "/v1"], ["http://h/api/", "v1"]],
+        [["http://h", "/v1"], ["http://h/", "/v1"], ["http://h/api", "/v1"], [
+          "http://h/api/",
+          "v1"
+        ]],
         ([base, path]) =>
           Effect.gen(function*() {
             const { client, sent } = yield* over([reply(200)], { baseUrl: base! })
@@ -1422,16 +1712,18 @@ describe("options and addresses", () => {
     Effect.gen(function*() {
       let runs = 0
       const dying = HttpClient.make(() => Effect.suspend(() => (runs++, Effect.die("bug"))))
-      const client = yield* ApiClient.make({ name: "test", baseUrl, pipeline: yield* retrying() }).pipe(
-        Effect.provideService(HttpClient.HttpClient, dying)
-      )
+      const client = yield* ApiClient.make({ name: "test", baseUrl, pipeline: yield* retrying() })
+        .pipe(
+          Effect.provideService(HttpClient.HttpClient, dying)
+        )
       const exit = yield* Effect.exit(client.get("/"))
       expect([Exit.isFailure(exit) && Cause.squash(exit.cause), runs]).toEqual(["bug", 1])
     }))
 
   it.effect("concurrent calls through one client do not mix", () =>
     Effect.gen(function*() {
-      const echo: Reply = ({ url }) => new Response(new URL(url).pathname, { status: url.endsWith("7") ? 404 : 200 })
+      const echo: Reply = ({ url }) =>
+        new Response(new URL(url).pathname, { status: url.endsWith("7") ? 404 : 200 })
       const { client } = yield* over([echo])
       const outcomes = yield* Effect.forEach(range(1, 20), (n) =>
         client.get(`/${n}`).pipe(
@@ -1439,10 +1731,15 @@ describe("options and addresses", () => {
           Effect.catchTag("NotFound", ({ endpoint }) => Effect.succeed(`${endpoint} is missing`)),
           ApiClient.withEndpoint(`/n/${n}`)
         ), { concurrency: "unbounded" })
-      expect(outcomes).toEqual(range(1, 20).map((n) => n % 10 === 7 ? `/n/${n} is missing` : `/${n}`))
+      expect(outcomes).toEqual(
+        range(1, 20).map((n) => n % 10 === 7 ? `/n/${n} is missing` : `/${n}`)
+      )
     }))
 
   it("the default bound on error bodies is 64 KiB", () => {
-    expect([ApiClient.defaults.maxErrorBodyBytes, ErrorResponse.defaults.maxBodyBytes]).toEqual([65_536, 65_536])
+    expect([ApiClient.defaults.maxErrorBodyBytes, ErrorResponse.defaults.maxBodyBytes]).toEqual([
+      65_536,
+      65_536
+    ])
   })
 })

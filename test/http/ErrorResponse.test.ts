@@ -8,9 +8,14 @@ const encode = (text: string) => new TextEncoder().encode(text)
 
 const nowMillis = Date.parse("2026-10-21T07:00:00Z")
 
-const decode = (body: unknown, options: { contentType?: string; schema?: ErrorResponse.Decoder } = {}) =>
+const decode = (
+  body: unknown,
+  options: { contentType?: string; schema?: ErrorResponse.Decoder } = {}
+) =>
   Effect.runSync(ErrorResponse.decode(
-    body instanceof Uint8Array ? body : encode(typeof body === "string" ? body : JSON.stringify(body)),
+    body instanceof Uint8Array
+      ? body
+      : encode(typeof body === "string" ? body : JSON.stringify(body)),
     { contentType: "application/json", ...options }
   ))
 
@@ -25,10 +30,15 @@ const errorOf = (
 const said = (error: ApiError.ApiError) => [error._tag, error.code, error.message]
 
 const retryAfter = (error: ApiError.ApiError) =>
-  "retryAfter" in error && error.retryAfter !== undefined ? Duration.toMillis(error.retryAfter) : undefined
+  "retryAfter" in error && error.retryAfter !== undefined
+    ? Duration.toMillis(error.retryAfter)
+    : undefined
 
 const read = (response: Response, options?: ErrorResponse.ReadOptions) =>
-  ErrorResponse.read(HttpClientResponse.fromWeb(HttpClientRequest.get("http://api.example.com/"), response), options)
+  ErrorResponse.read(
+    HttpClientResponse.fromWeb(HttpClientRequest.get("http://api.example.com/"), response),
+    options
+  )
 
 describe("ErrorResponse.toApiError by status", () => {
   it("E1: every status from 100 to 599 has its tag, whatever is not in the body", () => {
@@ -42,7 +52,11 @@ describe("ErrorResponse.toApiError by status", () => {
   it("E1: the status stays on the error, and only a 504 is the gateway's", () => {
     const errors = range(300, 599).map((status) => errorOf(status))
     expect(errors.map((error) => error.status)).toEqual(range(300, 599))
-    expect(errors.filter((error) => error._tag === "Server" && error.gateway).map((error) => error.status)).toEqual([
+    expect(
+      errors.filter((error) => error._tag === "Server" && error.gateway).map((error) =>
+        error.status
+      )
+    ).toEqual([
       504
     ])
   })
@@ -52,22 +66,34 @@ describe("ErrorResponse.toApiError by status", () => {
   })
 
   it("E2, E4: the verdict of every status", () => {
-    const verdicts = range(100, 599).filter((status) => status < 200 || status >= 300).map((status) => {
-      const verdict = ApiError.verdict(errorOf(status))
-      return [status, verdict._tag === "Transient" ? (verdict.ambiguous ? "unknown" : "nothing done") : verdict._tag]
-    })
+    const verdicts = range(100, 599).filter((status) => status < 200 || status >= 300).map(
+      (status) => {
+        const verdict = ApiError.verdict(errorOf(status))
+        return [
+          status,
+          verdict._tag === "Transient"
+            ? (verdict.ambiguous ? "unknown" : "nothing done")
+            : verdict._tag
+        ]
+      }
+    )
     const expected = (status: number) => {
       if ([408, 425, 429].includes(status)) return "nothing done"
       return status >= 500 && status !== 501 && status !== 505 ? "unknown" : "Terminal"
     }
-    expect(verdicts.filter(([status, verdict]) => verdict !== expected(status as number))).toEqual([])
+    expect(verdicts.filter(([status, verdict]) => verdict !== expected(status as number))).toEqual(
+      []
+    )
   })
 
   it("E1: an API may override the tag of a status", () => {
     const playbook = Playbook.extend(Playbook.standard, {
       byStatus: { 418: { ...Playbook.lookup(Playbook.standard, 423), tag: "Locked" } }
     })
-    expect([errorOf(418, "", {}, playbook)._tag, errorOf(418)._tag]).toEqual(["Locked", "Validation"])
+    expect([errorOf(418, "", {}, playbook)._tag, errorOf(418)._tag]).toEqual([
+      "Locked",
+      "Validation"
+    ])
   })
 })
 
@@ -86,7 +112,9 @@ describe("ErrorResponse.toApiError on conflicts", () => {
       { error: { code: "still_running" } },
       { type: "still_running", detail: "wait" }
     ]
-    expect(bodies.map((body) => inFlight(errorOf(409, body, {}, playbook)))).toEqual(bodies.map(() => true))
+    expect(bodies.map((body) => inFlight(errorOf(409, body, {}, playbook)))).toEqual(
+      bodies.map(() => true)
+    )
     expect(bodies.map((body) => ApiError.verdict(errorOf(409, body, {}, playbook)))).toMatchObject(
       bodies.map(() => ({ _tag: "Transient", ambiguous: false }))
     )
@@ -109,11 +137,15 @@ describe("ErrorResponse.toApiError on conflicts", () => {
       { type: "urn:effect-resilience:idempotency:mismatch" },
       { type: "urn:effect-resilience:idempotency:in-flight:not" }
     ]
-    expect(bodies.map((body) => ApiError.verdict(errorOf(409, body))._tag)).toEqual(bodies.map(() => "Terminal"))
+    expect(bodies.map((body) => ApiError.verdict(errorOf(409, body))._tag)).toEqual(
+      bodies.map(() => "Terminal")
+    )
   })
 
   it("E3: in flight is said of a 409: a 412, 422 or 400 with the same code is terminal", () => {
-    const errors = [412, 422, 400].map((status) => errorOf(status, { code: "idempotency_key_in_use" }))
+    const errors = [412, 422, 400].map((status) =>
+      errorOf(status, { code: "idempotency_key_in_use" })
+    )
     expect(errors.map((error) => [error._tag, ApiError.verdict(error)._tag])).toEqual([
       ["Conflict", "Terminal"],
       ["Validation", "Terminal"],
@@ -131,7 +163,9 @@ describe("ErrorResponse.decode on the documented bodies", () => {
       rate_limit_error: "RateLimit",
       server_error: "Server"
     }
-    const body = (type: string) => ({ error: { type, message: "as documented", code: "some_code" } })
+    const body = (type: string) => ({
+      error: { type, message: "as documented", code: "some_code" }
+    })
     for (const status of [400, 401, 403, 404, 409, 429, 500]) {
       expect(Object.keys(types).map((type) => said(errorOf(status, body(type))))).toEqual(
         Object.values(types).map((tag) => [tag, "some_code", "as documented"])
@@ -145,11 +179,14 @@ describe("ErrorResponse.decode on the documented bodies", () => {
       { error: { type: "teapot_error", message: "m", code: "c" } },
       { error: { type: null, message: "m", code: "c" } }
     ]
-    expect(bodies.map((body) => said(errorOf(404, body)))).toEqual(bodies.map(() => ["NotFound", "c", "m"]))
+    expect(bodies.map((body) => said(errorOf(404, body)))).toEqual(
+      bodies.map(() => ["NotFound", "c", "m"])
+    )
   })
 
   it("E5: FaceSign: a type more exact than its status also decides whether to repeat", () => {
-    const verdict = (status: number, type: string) => ApiError.verdict(errorOf(status, { error: { type } }))._tag
+    const verdict = (status: number, type: string) =>
+      ApiError.verdict(errorOf(status, { error: { type } }))._tag
     expect([
       verdict(400, "rate_limit_error"),
       verdict(429, "validation_error"),
@@ -159,11 +196,27 @@ describe("ErrorResponse.decode on the documented bodies", () => {
   })
 
   it("E5: Field Activities: error is the code; the HTTP status counts, not the body's", () => {
-    expect(said(errorOf(401, { statusCode: 401, error: "Unauthorized", message: "API key missing or invalid" })))
+    expect(
+      said(
+        errorOf(401, {
+          statusCode: 401,
+          error: "Unauthorized",
+          message: "API key missing or invalid"
+        })
+      )
+    )
       .toEqual(
         ["Auth", "Unauthorized", "API key missing or invalid"]
       )
-    expect(said(errorOf(409, { statusCode: 409, error: "Conflict", message: "Activity already has a result" })))
+    expect(
+      said(
+        errorOf(409, {
+          statusCode: 409,
+          error: "Conflict",
+          message: "Activity already has a result"
+        })
+      )
+    )
       .toEqual(
         ["Conflict", "Conflict", "Activity already has a result"]
       )
@@ -197,7 +250,9 @@ describe("ErrorResponse.decode on the documented bodies", () => {
       { error: { message: "no such tenant", request_id: "req-1" } },
       { error: { message: "no such tenant", code: "tenant_missing" } }
     ]
-    expect(bodies.map((body) => errorOf(404, body)).map((error) => [...said(error), error.requestId])).toEqual([
+    expect(
+      bodies.map((body) => errorOf(404, body)).map((error) => [...said(error), error.requestId])
+    ).toEqual([
       ["NotFound", undefined, "no such tenant", undefined],
       ["NotFound", undefined, "no such tenant", "req-1"],
       ["NotFound", undefined, "no such tenant", "req-1"],
@@ -210,16 +265,27 @@ describe("ErrorResponse.decode on the documented bodies", () => {
     const type = "https://example.com/probs/out-of-credit"
     const contentType = "application/problem+json; charset=utf-8"
     expect([
-      decode({ type, title: "Out of credit", detail: "Your balance is 30", status: 403 }, { contentType }),
+      decode({ type, title: "Out of credit", detail: "Your balance is 30", status: 403 }, {
+        contentType
+      }),
       decode({ type, title: "Out of credit", status: 403 }, { contentType })
-    ]).toMatchObject([{ code: type, message: "Your balance is 30" }, { code: type, message: "Out of credit" }])
+    ]).toMatchObject([{ code: type, message: "Your balance is 30" }, {
+      code: type,
+      message: "Out of credit"
+    }])
   })
 
   it("E5: a JSON body is read whatever it calls itself", () => {
-    const types = ["application/json", "application/problem+json", "text/plain", "application/vnd.api+json"]
-    expect(types.map((contentType) => decode({ message: "m", code: "c" }, { contentType }).code)).toEqual(
-      types.map(() => "c")
-    )
+    const types = [
+      "application/json",
+      "application/problem+json",
+      "text/plain",
+      "application/vnd.api+json"
+    ]
+    expect(types.map((contentType) => decode({ message: "m", code: "c" }, { contentType }).code))
+      .toEqual(
+        types.map(() => "c")
+      )
     expect(Effect.runSync(ErrorResponse.decode(encode("{\"code\":\"c\"}"), {})).code).toBe("c")
   })
 })
@@ -229,7 +295,8 @@ describe("ErrorResponse on bodies that are nothing of the kind", () => {
   const bodies: Record<string, string | Uint8Array> = {
     empty: "",
     spaces: "  \n",
-    HTML: "<!doctype html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>",
+    HTML:
+      "<!doctype html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>",
     "plain text": "upstream connect error",
     truncated: "{\"error\":{\"code\":\"some_code\",\"mess",
     "two documents": "{\"code\":\"a\"}{\"code\":\"b\"}",
@@ -258,7 +325,8 @@ describe("ErrorResponse on bodies that are nothing of the kind", () => {
 
   it("E5, T1: the message is a sentence about the status, not the page", () => {
     const messages = ["HTML", "truncated", "gzip"].map((name) => errorOf(502, bodies[name]).message)
-    expect(messages.filter((message) => message === "" || /[<{]|nginx|some_code/.test(message))).toEqual([])
+    expect(messages.filter((message) => message === "" || /[<{]|nginx|some_code/.test(message)))
+      .toEqual([])
   })
 
   it("E5: fields of the wrong type count as absent", () => {
@@ -275,12 +343,20 @@ describe("ErrorResponse on bodies that are nothing of the kind", () => {
     expect(errors.map((error) => [error._tag, error.code, error.requestId])).toEqual(
       wrong.map(() => ["Validation", undefined, undefined])
     )
-    expect(errors.filter(({ message }) => message === "" || /object|null|undefined|\d,/.test(message))).toEqual([])
+    expect(
+      errors.filter(({ message }) => message === "" || /object|null|undefined|\d,/.test(message))
+    ).toEqual([])
   })
 
   it("E5: one wrong field does not cost the others", () => {
-    expect(said(errorOf(400, { error: { type: 5, message: "m", code: "c" } }))).toEqual(["Validation", "c", "m"])
-    expect(said(errorOf(400, { error: { type: "x", message: 5, code: "c" } })).slice(0, 2)).toEqual(["Validation", "c"])
+    expect(said(errorOf(400, { error: { type: 5, message: "m", code: "c" } }))).toEqual([
+      "Validation",
+      "c",
+      "m"
+    ])
+    expect(said(errorOf(400, { error: { type: "x", message: 5, code: "c" } })).slice(0, 2)).toEqual(
+      ["Validation", "c"]
+    )
   })
 
   it("E5: codes that name something else in JavaScript are just codes", () => {
@@ -288,18 +364,29 @@ describe("ErrorResponse on bodies that are nothing of the kind", () => {
     expect(names.map((code) => said(errorOf(404, { error: { code, message: "m" } })))).toEqual(
       names.map((code) => ["NotFound", code, "m"])
     )
-    expect(names.map((type) => errorOf(503, { error: { type, message: "m" } })._tag)).toEqual(names.map(() => "Server"))
+    expect(names.map((type) => errorOf(503, { error: { type, message: "m" } })._tag)).toEqual(
+      names.map(() => "Server")
+    )
     expect(names.map((type) => ApiError.verdict(errorOf(503, { error: { type } }))._tag)).toEqual(
       names.map(() => "Transient")
     )
   })
 
   it("E5: a decoder of one's own that does not fit leaves the tag to the status", () => {
-    const schema = Schema.Struct({ code: Schema.String, message: Schema.String }) as unknown as ErrorResponse.Decoder
-    const codes = [{ fault: "x" }, { code: 1, message: "m" }, { code: "c", message: "m" }, "<html>"].map((body) => {
-      const error = ErrorResponse.toApiError({ status: 404, headers: {}, body: decode(body, { schema }), nowMillis })
-      return [error._tag, error.code]
-    })
+    const schema = Schema.Struct({
+      code: Schema.String,
+      message: Schema.String
+    }) as unknown as ErrorResponse.Decoder
+    const codes = [{ fault: "x" }, { code: 1, message: "m" }, { code: "c", message: "m" }, "<html>"]
+      .map((body) => {
+        const error = ErrorResponse.toApiError({
+          status: 404,
+          headers: {},
+          body: decode(body, { schema }),
+          nowMillis
+        })
+        return [error._tag, error.code]
+      })
     expect(codes).toEqual([
       ["NotFound", undefined],
       ["NotFound", undefined],
@@ -310,7 +397,11 @@ describe("ErrorResponse on bodies that are nothing of the kind", () => {
 
   it("E5: a decoder of one's own may say everything an error body can say", () => {
     const schema = Schema.transform(
-      Schema.Struct({ fault: Schema.String, wait: Schema.Number, bad: Schema.Array(Schema.String) }),
+      Schema.Struct({
+        fault: Schema.String,
+        wait: Schema.Number,
+        bad: Schema.Array(Schema.String)
+      }),
       Schema.Any as Schema.Schema<ErrorResponse.ErrorBody>,
       {
         strict: true,
@@ -325,7 +416,9 @@ describe("ErrorResponse on bodies that are nothing of the kind", () => {
       }
     )
     const body = decode({ fault: "f", wait: 7, bad: ["email"] }, { schema })
-    const errors = [422, 429].map((status) => ErrorResponse.toApiError({ status, headers: {}, body, nowMillis }))
+    const errors = [422, 429].map((status) =>
+      ErrorResponse.toApiError({ status, headers: {}, body, nowMillis })
+    )
     expect(errors).toMatchObject([
       {
         _tag: "Validation",
@@ -341,11 +434,32 @@ describe("ErrorResponse on bodies that are nothing of the kind", () => {
 })
 
 describe("ErrorResponse is total", () => {
-  const special = ["__proto__", "constructor", "toString", "", " ", "\u0000", "urn:x", "42", "2026-01-01"]
-  const types = ["authentication_error", "validation_error", "not_found_error", "rate_limit_error", "server_error"]
-  const word = fc.oneof(fc.string({ maxLength: 8 }), fc.constantFrom(...special), fc.constantFrom(...types))
+  const special = [
+    "__proto__",
+    "constructor",
+    "toString",
+    "",
+    " ",
+    "\u0000",
+    "urn:x",
+    "42",
+    "2026-01-01"
+  ]
+  const types = [
+    "authentication_error",
+    "validation_error",
+    "not_found_error",
+    "rate_limit_error",
+    "server_error"
+  ]
+  const word = fc.oneof(
+    fc.string({ maxLength: 8 }),
+    fc.constantFrom(...special),
+    fc.constantFrom(...types)
+  )
   const name = fc.constantFrom(
-    ..."error type message code statusCode request_id requestId title detail issues errors path status".split(" "),
+    ..."error type message code statusCode request_id requestId title detail issues errors path status"
+      .split(" "),
     "retryAfter",
     "retry_after",
     "__proto__"
@@ -356,9 +470,13 @@ describe("ErrorResponse is total", () => {
       { maxDepth: 3 },
       tie("leaf"),
       fc.array(tie("json"), { maxLength: 3 }),
-      fc.dictionary(fc.oneof({ weight: 4, arbitrary: name }, { weight: 1, arbitrary: word }), tie("json"), {
-        maxKeys: 6
-      })
+      fc.dictionary(
+        fc.oneof({ weight: 4, arbitrary: name }, { weight: 1, arbitrary: word }),
+        tie("json"),
+        {
+          maxKeys: 6
+        }
+      )
     )
   }))
   const status = fc.oneof(
@@ -403,7 +521,9 @@ describe("ErrorResponse is total", () => {
       }),
       {
         ...runs,
-        examples: [[{ message: [] }, 400], [{ message: "" }, 400], [{ error: "" }, 400], [{ detail: "" }, 400]]
+        examples: [[{ message: [] }, 400], [{ message: "" }, 400], [{ error: "" }, 400], [{
+          detail: ""
+        }, 400]]
       }
     )
   })
@@ -412,7 +532,9 @@ describe("ErrorResponse is total", () => {
     fc.assert(
       fc.property(json, status, headers, (value, status, headers) => {
         const error = errorOf(status, JSON.stringify(value), headers)
-        const again = Schema.decodeSync(ApiError.ApiError)(Schema.encodeSync(ApiError.ApiError)(error))
+        const again = Schema.decodeSync(ApiError.ApiError)(
+          Schema.encodeSync(ApiError.ApiError)(error)
+        )
         expect([...said(again), retryAfter(again)]).toEqual([...said(error), retryAfter(error)])
       }),
       {
@@ -438,7 +560,12 @@ describe("ErrorResponse is total", () => {
         fc.option(word, { nil: undefined }),
         (bytes, status, type) => {
           const options = type === undefined ? {} : { contentType: type }
-          const error = ErrorResponse.toApiError({ status, headers: {}, body: decode(bytes, options), nowMillis })
+          const error = ErrorResponse.toApiError({
+            status,
+            headers: {},
+            body: decode(bytes, options),
+            nowMillis
+          })
           expect(error._tag).toBe(tagOf(status))
         }
       ),
@@ -448,14 +575,19 @@ describe("ErrorResponse is total", () => {
 
   it("E5: a JSON body cut short anywhere still yields the tag of its status", () => {
     fc.assert(
-      fc.property(json, status, fc.double({ min: 0, max: 1, noNaN: true }), (value, status, share) => {
-        const text = JSON.stringify({ error: value })
-        const error = errorOf(status, text.slice(0, Math.floor(share * text.length)))
-        expect([error._tag, error.code]).toEqual([
-          share === 1 && known(text) ? error._tag : tagOf(status),
-          share === 1 ? error.code : undefined
-        ])
-      }),
+      fc.property(
+        json,
+        status,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (value, status, share) => {
+          const text = JSON.stringify({ error: value })
+          const error = errorOf(status, text.slice(0, Math.floor(share * text.length)))
+          expect([error._tag, error.code]).toEqual([
+            share === 1 && known(text) ? error._tag : tagOf(status),
+            share === 1 ? error.code : undefined
+          ])
+        }
+      ),
       { numRuns: 500 }
     )
   })
@@ -463,7 +595,12 @@ describe("ErrorResponse is total", () => {
 
 describe("ErrorResponse and request ids", () => {
   const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-  const ids = { "x-request-id": "a", "request-id": "b", "x-correlation-id": "c", traceparent: trace }
+  const ids = {
+    "x-request-id": "a",
+    "request-id": "b",
+    "x-correlation-id": "c",
+    traceparent: trace
+  }
 
   it("E6: from the body first, then from the headers in this order", () => {
     const names = Object.keys(ids)
@@ -488,14 +625,35 @@ describe("ErrorResponse and waiting", () => {
   const inFive = "Wed, 21 Oct 2026 07:00:05 GMT"
 
   it("E10: seconds or one of the three forms of a date", () => {
-    const values = ["0", "5", " 5 ", "007", inFive, "Wednesday, 21-Oct-26 07:00:05 GMT", "Wed Oct 21 07:00:05 2026"]
+    const values = [
+      "0",
+      "5",
+      " 5 ",
+      "007",
+      inFive,
+      "Wednesday, 21-Oct-26 07:00:05 GMT",
+      "Wed Oct 21 07:00:05 2026"
+    ]
     expect(values.map((value) => retryAfter(errorOf(429, "", { "retry-after": value })))).toEqual(
       [0, 5_000, 5_000, 7_000, 5_000, 5_000, 5_000]
     )
   })
 
   it("E10: anything else is ignored", () => {
-    const values = ["-5", "1.5", "", " ", "soon", "5s", "+5", "1e3", "0x10", "2026-10-21T07:00:05Z", "NaN", "٥"]
+    const values = [
+      "-5",
+      "1.5",
+      "",
+      " ",
+      "soon",
+      "5s",
+      "+5",
+      "1e3",
+      "0x10",
+      "2026-10-21T07:00:05Z",
+      "NaN",
+      "٥"
+    ]
     expect(values.map((value) => retryAfter(errorOf(429, "", { "retry-after": value })))).toEqual(
       values.map(() => undefined)
     )
@@ -507,7 +665,11 @@ describe("ErrorResponse and waiting", () => {
 
   it("E11: a date counts from the response's own Date when it is sane, else from the Clock", () => {
     const at = (date: string) => retryAfter(errorOf(429, "", { "retry-after": inFive, date }))
-    expect([at("Wed, 21 Oct 2026 07:00:02 GMT"), at("yesterday"), at("")]).toEqual([3_000, 5_000, 5_000])
+    expect([at("Wed, 21 Oct 2026 07:00:02 GMT"), at("yesterday"), at("")]).toEqual([
+      3_000,
+      5_000,
+      5_000
+    ])
   })
 
   it("E11: of two fields the larger counts", () => {
@@ -520,11 +682,18 @@ describe("ErrorResponse and waiting", () => {
   it("E13: RateLimit, then RateLimit-Reset, and only when there is no Retry-After", () => {
     const all = { "retry-after": "1", ratelimit: "\"default\";r=0;t=2", "ratelimit-reset": "3" }
     const without = (n: number) => Object.fromEntries(Object.entries(all).slice(n))
-    expect([0, 1, 2, 3].map((n) => retryAfter(errorOf(429, "", without(n))))).toEqual([1_000, 2_000, 3_000, undefined])
+    expect([0, 1, 2, 3].map((n) => retryAfter(errorOf(429, "", without(n))))).toEqual([
+      1_000,
+      2_000,
+      3_000,
+      undefined
+    ])
   })
 
   it("E13: an ignored Retry-After is an absent one", () => {
-    expect(retryAfter(errorOf(429, "", { "retry-after": "-5", "ratelimit-reset": "3" }))).toBe(3_000)
+    expect(retryAfter(errorOf(429, "", { "retry-after": "-5", "ratelimit-reset": "3" }))).toBe(
+      3_000
+    )
   })
 
   it("E13: X-RateLimit-Reset by opt-in only, decided by magnitude", () => {
@@ -532,13 +701,23 @@ describe("ErrorResponse and waiting", () => {
     const values = ["30", `${nowMillis / 1000 + 30}`, `${nowMillis + 30_000}`]
     const by = (playbook?: Playbook.Playbook) =>
       values.map((value) => retryAfter(errorOf(429, "", { "x-ratelimit-reset": value }, playbook)))
-    expect([by(), by(playbook)]).toEqual([[undefined, undefined, undefined], [30_000, 30_000, 30_000]])
+    expect([by(), by(playbook)]).toEqual([[undefined, undefined, undefined], [
+      30_000,
+      30_000,
+      30_000
+    ]])
   })
 
   it("E13: seconds in the message when the playbook names the pattern", () => {
-    const playbook = Playbook.extend(Playbook.standard, { retryAfterInMessage: /retry after (\d+) seconds/i })
+    const playbook = Playbook.extend(Playbook.standard, {
+      retryAfterInMessage: /retry after (\d+) seconds/i
+    })
     const body = {
-      error: { type: "rate_limit_error", message: "Too many requests. Please retry after 60 seconds.", code: "c" }
+      error: {
+        type: "rate_limit_error",
+        message: "Too many requests. Please retry after 60 seconds.",
+        code: "c"
+      }
     }
     expect([
       retryAfter(errorOf(429, body)),
@@ -557,7 +736,9 @@ describe("ErrorResponse and waiting", () => {
   it("E14: honoured on 429, 503 and a conflict in flight, by no other status", () => {
     const honoured = range(300, 599).filter((status) => {
       const verdict = ApiError.verdict(
-        errorOf(status, status === 409 ? { code: "idempotency_key_in_use" } : "", { "retry-after": "5" })
+        errorOf(status, status === 409 ? { code: "idempotency_key_in_use" } : "", {
+          "retry-after": "5"
+        })
       )
       return verdict._tag === "Transient" && Option.isSome(verdict.retryAfter)
     })
@@ -567,7 +748,11 @@ describe("ErrorResponse and waiting", () => {
 
   it("a rate limit says its limit and what is left", () => {
     expect([
-      errorOf(429, "", { "ratelimit-limit": "100", "ratelimit-remaining": "0", "ratelimit-reset": "5" }),
+      errorOf(429, "", {
+        "ratelimit-limit": "100",
+        "ratelimit-remaining": "0",
+        "ratelimit-reset": "5"
+      }),
       errorOf(429, "", { "ratelimit-limit": "many", "ratelimit-remaining": "-1" })
     ]).toMatchObject([{ limit: 100, remaining: 0 }, { _tag: "RateLimit" }])
     expect(errorOf(429, "", { "ratelimit-limit": "many" })).not.toHaveProperty("limit", NaN)
@@ -601,7 +786,14 @@ describe("ErrorResponse.read", () => {
           typeof rule === "string" ? rule.toLowerCase() === name : rule.test(name)
         )
       expect(names.filter((name) => !kept(name))).toEqual([])
-      const secret = ["set-cookie", "authorization", "x-api-key", "x-session-token", "x-signature", "x-unheard-of"]
+      const secret = [
+        "set-cookie",
+        "authorization",
+        "x-api-key",
+        "x-session-token",
+        "x-signature",
+        "x-unheard-of"
+      ]
       expect(names.filter((name) => secret.includes(name))).toEqual([])
       expect(JSON.stringify(error)).not.toContain("token=1")
     }))
@@ -609,8 +801,11 @@ describe("ErrorResponse.read", () => {
   it.effect("E8: the raw body on request, and nowhere on the error", () =>
     Effect.gen(function*() {
       const text = "{\"code\":\"c\",\"extra\":\"only in the raw body\"}"
-      const error = yield* read(new Response(text, { status: 400, headers: { "content-type": "application/json" } }))
-      expect(Option.map(ApiError.rawBody(error), (bytes) => new TextDecoder().decode(bytes))).toEqual(Option.some(text))
+      const error = yield* read(
+        new Response(text, { status: 400, headers: { "content-type": "application/json" } })
+      )
+      expect(Option.map(ApiError.rawBody(error), (bytes) => new TextDecoder().decode(bytes)))
+        .toEqual(Option.some(text))
       expect(JSON.stringify(error)).not.toContain("only in the raw body")
       expect(Object.values(error).filter((value) => value instanceof Uint8Array)).toEqual([])
     }))
@@ -655,7 +850,10 @@ describe("ErrorResponse.read", () => {
         const [front, back] = ["{\"code\":\"c\",\"filler\":\"", "\"}"] as const
         return front + "x".repeat(size - front.length - back.length) + back
       }
-      const errors = yield* Effect.forEach([65_536, 65_537], (size) => read(new Response(sized(size), { status: 404 })))
+      const errors = yield* Effect.forEach(
+        [65_536, 65_537],
+        (size) => read(new Response(sized(size), { status: 404 }))
+      )
       expect(errors.map((error) => error.code)).toEqual(["c", undefined])
     }))
 
@@ -669,7 +867,10 @@ describe("ErrorResponse.read", () => {
           first = false
         }
       })
-      expect(said(yield* read(new Response(body, { status: 403 }))).slice(0, 2)).toEqual(["Policy", undefined])
+      expect(said(yield* read(new Response(body, { status: 403 }))).slice(0, 2)).toEqual([
+        "Policy",
+        undefined
+      ])
     }))
 
   it.effect("E5: a body that was read already yields what its status says", () =>

@@ -30,7 +30,16 @@ import {
 } from "effect"
 import * as Net from "node:net"
 import * as Util from "node:util"
-import { answerOf, counting, created, problemOf, requestOf, send, serveApp, withCookie } from "./idempotentApp.js"
+import {
+  answerOf,
+  counting,
+  created,
+  problemOf,
+  requestOf,
+  send,
+  serveApp,
+  withCookie
+} from "./idempotentApp.js"
 import { range, recorder, until } from "./support.js"
 
 const scope = () => ["acme", "charge"]
@@ -59,7 +68,8 @@ const watched = (failing: ReadonlyArray<"acquire" | "complete"> = []) => {
       return {
         ...store,
         acquire: (claim) => told("acquire", store.acquire(claim)),
-        complete: (held, outcome, millis) => told("complete", store.complete(held, outcome, millis)),
+        complete: (held, outcome, millis) =>
+          told("complete", store.complete(held, outcome, millis)),
         release: (held) => told("release", store.release(held))
       }
     })
@@ -76,7 +86,12 @@ const gated = Effect.gen(function*() {
     Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(gate)),
     app
   )
-  return { app: waiting, runs, begun: Deferred.await(begun), open: Deferred.succeed(gate, undefined) }
+  return {
+    app: waiting,
+    runs,
+    begun: Deferred.await(begun),
+    open: Deferred.succeed(gate, undefined)
+  }
 })
 
 const json = "application/problem+json"
@@ -106,10 +121,25 @@ describe("the key", () => {
   it.effect("I40: an invalid key is refused with its reason and without itself, also where it is optional", () => {
     const { calls, layer } = watched()
     const { app, runs } = counting()
-    const invalid = ["", "\"\"", "k".repeat(256), "kéy", "k\ty", "a, b", "\"a\", \"b\"", "\"a", "\"a\";p=1"]
+    const invalid = [
+      "",
+      "\"\"",
+      "k".repeat(256),
+      "kéy",
+      "k\ty",
+      "a, b",
+      "\"a\", \"b\"",
+      "\"a",
+      "\"a\";p=1"
+    ]
     return Effect.gen(function*() {
-      const answers = yield* Effect.forEach(invalid, (key) => send(protect({ required: false })(app), { key }))
-      expect(answers.map((answer) => problemOf(answer).type)).toEqual(invalid.map(() => "key-invalid"))
+      const answers = yield* Effect.forEach(
+        invalid,
+        (key) => send(protect({ required: false })(app), { key })
+      )
+      expect(answers.map((answer) => problemOf(answer).type)).toEqual(
+        invalid.map(() => "key-invalid")
+      )
       expect(answers.map(({ body }) => (JSON.parse(body) as { detail: string }).detail)).toEqual([
         "The key is empty",
         "The key is empty",
@@ -132,7 +162,13 @@ describe("the key", () => {
         ["order-1", "\"order-1\"", "k".repeat(255), `"${"k".repeat(255)}"`, "\"with, comma\""],
         (key) => send(protect()(app), { key })
       )
-      expect([answers.map(({ replayed }) => replayed), runs]).toEqual([[null, "true", null, "true", null], [1, 2, 3]])
+      expect([answers.map(({ replayed }) => replayed), runs]).toEqual([[
+        null,
+        "true",
+        null,
+        "true",
+        null
+      ], [1, 2, 3]])
     }).pipe(Effect.provide(memory)))
 
   it.effect("I40: POST and PATCH by default; every other method passes untouched, key or not", () => {
@@ -141,7 +177,8 @@ describe("the key", () => {
       const { app, runs } = counting()
       const answers = yield* Effect.forEach(
         ["POST", "PATCH", "PUT", "DELETE", "GET"],
-        (method) => Effect.forEach([1, 2], () => send(protect()(app), { method, key: `k-${method}` }))
+        (method) =>
+          Effect.forEach([1, 2], () => send(protect()(app), { method, key: `k-${method}` }))
       )
       expect(answers.map((twice) => twice.map(({ replayed }) => replayed))).toEqual([
         [null, "true"],
@@ -157,12 +194,18 @@ describe("the key", () => {
   it.effect("I40: the methods and the header are options", () =>
     Effect.gen(function*() {
       const { app, runs } = counting()
-      const protectedApp = protect({ methods: ["put"], header: "X-Request-Key", replayedHeader: "X-Replayed" })(app)
+      const protectedApp = protect({
+        methods: ["put"],
+        header: "X-Request-Key",
+        replayedHeader: "X-Replayed"
+      })(app)
       const sent = { method: "PUT", headers: { "x-request-key": "k" } }
       yield* send(protectedApp, sent)
       const again = yield* send(protectedApp, sent)
       expect([again.headers.get("x-replayed"), again.replayed, runs]).toEqual(["true", null, [1]])
-      expect(problemOf(yield* send(protectedApp, { method: "PUT", key: "k" })).type).toBe("key-missing")
+      expect(problemOf(yield* send(protectedApp, { method: "PUT", key: "k" })).type).toBe(
+        "key-missing"
+      )
       expect((yield* send(protectedApp, { method: "POST" })).status).toBe(201)
     }).pipe(Effect.provide(memory)))
 
@@ -174,13 +217,19 @@ describe("the key", () => {
         HttpRouter.post("/lenient", protect({ required: false })(app)),
         HttpRouter.post("/free", app)
       )
-      const statuses = yield* Effect.forEach(["/strict", "/lenient", "/free"], (path) => send(router, { path }))
+      const statuses = yield* Effect.forEach(
+        ["/strict", "/lenient", "/free"],
+        (path) => send(router, { path })
+      )
       expect(statuses.map(({ status }) => status)).toEqual([400, 201, 201])
 
       const used = HttpRouter.empty.pipe(HttpRouter.post("/a", app), HttpRouter.use(protect()))
       const whole = protect()(HttpRouter.empty.pipe(HttpRouter.post("/a", app)))
       const twice = (app: typeof whole, key: string) =>
-        Effect.forEach([1, 2], () => Effect.map(send(app, { path: "/a", key }), ({ replayed }) => replayed))
+        Effect.forEach(
+          [1, 2],
+          () => Effect.map(send(app, { path: "/a", key }), ({ replayed }) => replayed)
+        )
       expect(yield* twice(Effect.orDie(used), "u")).toEqual([null, "true"])
       expect(yield* twice(whole, "w")).toEqual([null, "true"])
       expect(runs).toEqual([1, 2, 3, 4])
@@ -190,7 +239,9 @@ describe("the key", () => {
     Effect.gen(function*() {
       const found: Array<string> = []
       const app = Effect.map(Effect.serviceOption(IdempotencyKey.IdempotencyKey), (key) => {
-        if (Option.isSome(key)) found.push(Redacted.value(IdempotencyKey.derive(key.value, "ledger").value))
+        if (Option.isSome(key)) {
+          found.push(Redacted.value(IdempotencyKey.derive(key.value, "ledger").value))
+        }
         return created(1)
       })
       yield* send(protect()(app), { key: "\"order-1\"" })
@@ -211,8 +262,13 @@ describe("the order of refusals", () => {
         { method: "PATCH" },
         { headers: { "content-type": "text/plain" } }
       ]
-      const answers = yield* Effect.forEach(others, (other) => send(protect()(app), { key: "k", ...other }))
-      expect(answers.map(problemOf)).toEqual(others.map(() => ({ type: "mismatch", status: [422, 422], media: json })))
+      const answers = yield* Effect.forEach(
+        others,
+        (other) => send(protect()(app), { key: "k", ...other })
+      )
+      expect(answers.map(problemOf)).toEqual(
+        others.map(() => ({ type: "mismatch", status: [422, 422], media: json }))
+      )
       expect(runs).toEqual([1])
     }).pipe(Effect.provide(memory)))
 
@@ -222,13 +278,17 @@ describe("the order of refusals", () => {
       const first = yield* Effect.fork(send(protect()(app), { key: "k" }))
       yield* begun
       const waits = ["0 millis", "1 second", "1500 millis", "1 hour"] as const
-      const answers = yield* Effect.forEach(waits, (retryAfter) => send(protect({ retryAfter })(app), { key: "k" }))
-      expect(answers.map((answer) => [problemOf(answer).type, answer.headers.get("retry-after")])).toEqual([
-        ["in-flight", "1"],
-        ["in-flight", "1"],
-        ["in-flight", "2"],
-        ["in-flight", "60"]
-      ])
+      const answers = yield* Effect.forEach(
+        waits,
+        (retryAfter) => send(protect({ retryAfter })(app), { key: "k" })
+      )
+      expect(answers.map((answer) => [problemOf(answer).type, answer.headers.get("retry-after")]))
+        .toEqual([
+          ["in-flight", "1"],
+          ["in-flight", "1"],
+          ["in-flight", "2"],
+          ["in-flight", "60"]
+        ])
       expect(answers.map(({ status }) => status)).toEqual([409, 409, 409, 409])
       yield* open
       expect([(yield* Fiber.join(first)).status, runs]).toEqual([201, [1]])
@@ -249,7 +309,10 @@ describe("the order of refusals", () => {
       ]
       yield* open
       yield* Fiber.join(first)
-      const after = [yield* send(limited, { key: "k", body: "other" }), yield* send(limited, { key: "k" })]
+      const after = [
+        yield* send(limited, { key: "k", body: "other" }),
+        yield* send(limited, { key: "k" })
+      ]
       expect([...during, ...after].map(({ replayed, status }) => [status, replayed])).toEqual([
         [400, null],
         [413, null],
@@ -290,7 +353,11 @@ describe("the order of refusals", () => {
       expect(
         yield* Effect.all([
           same("{\"a\":1,\"b\":[2]}", "{ \"b\": [2.0], \"a\": 1 }"),
-          same("{\"s\":\"a:1\\\"\"}", "{\"s\" : \"a:1\\u0022\"}", "application/merge-patch+json; charset=utf-8"),
+          same(
+            "{\"s\":\"a:1\\\"\"}",
+            "{\"s\" : \"a:1\\u0022\"}",
+            "application/merge-patch+json; charset=utf-8"
+          ),
           same("{\"a\":1,\"b\":2}", "{\"a\":1,\"b\":3}"),
           same("{\"a\":1,\"a\":2}", "{\"a\":3,\"a\":2}"),
           same(big, big.replace("9}", "8}")),
@@ -324,7 +391,10 @@ describe("the order of refusals", () => {
         tenants,
         (tenant) => send(perTenant, { key: "k", headers: { "x-tenant": tenant } })
       )
-      expect([answers.map(({ replayed }) => replayed), runs]).toEqual([[null, null, "true"], [1, 2]])
+      expect([answers.map(({ replayed }) => replayed), runs]).toEqual([[null, null, "true"], [
+        1,
+        2
+      ]])
       expect(yield* Effect.exit(send(perTenant, { key: "k" }))).toEqual(Exit.fail(new NoTenant()))
     }).pipe(Effect.provide(memory)))
 })
@@ -360,7 +430,9 @@ describe("replay", () => {
   it.effect("I41: a cookie is not replayed although a program lists it", () =>
     Effect.gen(function*() {
       const { app } = counting((run) =>
-        withCookie(HttpServerResponse.setHeaders(created(run), { "set-cookie": "raw=1", "x-own": "1" }))
+        withCookie(
+          HttpServerResponse.setHeaders(created(run), { "set-cookie": "raw=1", "x-own": "1" })
+        )
       )
       const listing = protect({ replayedHeaders: ["Set-Cookie", "X-Own", "Content-Type"] })(app)
       yield* send(listing, { key: "k" })
@@ -370,7 +442,9 @@ describe("replay", () => {
 
   it.effect("I41: cookies that a pre-response handler adds are the first caller's only", () =>
     Effect.gen(function*() {
-      const handler = HttpApp.toWebHandlerRuntime(yield* Effect.runtime<IdempotencyStore.IdempotencyStore>())(
+      const handler = HttpApp.toWebHandlerRuntime(
+        yield* Effect.runtime<IdempotencyStore.IdempotencyStore>()
+      )(
         protect()(Effect.zipRight(
           HttpApp.appendPreResponseHandler((_, response) =>
             Effect.orDie(HttpServerResponse.setCookie(response, "session", "s1"))
@@ -378,11 +452,11 @@ describe("replay", () => {
           counting().app
         ))
       )
-      const answers = yield* Effect.forEach([1, 2], () =>
-        Effect.promise(() => handler(requestOf({ key: "k" })).then(answerOf)))
-      expect(answers.map(({ cookies }) =>
-        cookies
-      )).toEqual([["session=s1"], []])
+      const answers = yield* Effect.forEach(
+        [1, 2],
+        () => Effect.promise(() => handler(requestOf({ key: "k" })).then(answerOf))
+      )
+      expect(answers.map(({ cookies }) => cookies)).toEqual([["session=s1"], []])
     }).pipe(Effect.provide(memory)))
 
   it.effect("I41: any body in memory is replayed byte by byte, also none", () =>
@@ -399,15 +473,18 @@ describe("replay", () => {
         HttpServerResponse.formData(form),
         HttpServerResponse.redirect("/receipts/1", { status: 303 })
       ]
-      const twice = yield* Effect.forEach(responses, (response, index) =>
-        Effect.forEach([1, 2], () =>
-          send(protect()(Effect.succeed(response)), { key: `k-${index}` })))
+      const twice = yield* Effect.forEach(
+        responses,
+        (response, index) =>
+          Effect.forEach(
+            [1, 2],
+            () => send(protect()(Effect.succeed(response)), { key: `k-${index}` })
+          )
+      )
       expect(twice.map(([, second]) => [second?.replayed, second?.status, second?.body])).toEqual(
         twice.map(([first]) => ["true", first?.status, first?.body])
       )
-      expect(twice.map(([, second]) =>
-        second?.headers.get("content-type")
-      )).toEqual(
+      expect(twice.map(([, second]) => second?.headers.get("content-type"))).toEqual(
         twice.map(([first]) => first?.headers.get("content-type"))
       )
     }).pipe(Effect.provide(memory)))
@@ -415,14 +492,20 @@ describe("replay", () => {
   it("I41: any response that is recorded comes back the same", async () => {
     const header = fc.constantFrom("etag", "location", "content-language")
     const responses = fc.record({
-      status: fc.integer({ min: 200, max: 399 }).filter((status) => ![204, 205, 304].includes(status)),
+      status: fc.integer({ min: 200, max: 399 }).filter((status) =>
+        ![204, 205, 304].includes(status)
+      ),
       body: fc.uint8Array({ maxLength: 300 }),
       headers: fc.dictionary(header, fc.stringMatching(/^[!-~]{1,20}$/))
     })
     await fc.assert(
       fc.asyncProperty(responses, ({ body, headers, status }) =>
         Effect.gen(function*() {
-          const response = HttpServerResponse.uint8Array(body, { status, headers, contentType: "x/y" })
+          const response = HttpServerResponse.uint8Array(body, {
+            status,
+            headers,
+            contentType: "x/y"
+          })
           const read = (app: HttpApp.Default) =>
             app.pipe(
               Effect.map(HttpServerResponse.toWeb),
@@ -432,7 +515,9 @@ describe("replay", () => {
               Effect.map(({ bytes, response: { headers, status } }) => ({
                 status,
                 bytes: [...new Uint8Array(bytes)],
-                headers: Object.fromEntries([...headers].filter(([name]) => name !== "idempotent-replayed"))
+                headers: Object.fromEntries(
+                  [...headers].filter(([name]) => name !== "idempotent-replayed")
+                )
               })),
               Effect.provideService(
                 HttpServerRequest.HttpServerRequest,
@@ -465,7 +550,10 @@ describe("replay", () => {
     }).pipe(Effect.provide(memory)))
 })
 
-/** What a second request finds after a first one that was answered by `app`: its status, and how often the handler ran. */
+/**
+ * What a second request finds after a first one that was answered by `app`: its status, and how
+ * often the handler ran.
+ */
 const secondAfter = <E>(
   first: HttpApp.Default<E, never>,
   options: Partial<IdempotencyMiddleware.Options> = {}
@@ -481,20 +569,33 @@ const secondAfter = <E>(
 const status = (status: number) => HttpServerResponse.empty({ status })
 
 describe("what is recorded", () => {
-  it.effect("I42: 2xx and 3xx are stored, a 4xx and 503 release, any other 5xx holds", () =>
-    Effect.gen(function*() {
-      const expected = (status: number) => {
-        if (status < 400) return [status, status, "replayed"]
-        return status >= 500 && status !== 503 ? [status, 409, "runs: 1"] : [status, status, "runs: 2"]
-      }
-      const statuses = range(200, 599).filter((status) => status % 100 <= 31 || status === 599)
-      expect(yield* Effect.forEach(statuses, (code) => secondAfter(status(code)))).toEqual(statuses.map(expected))
-    }), 60_000)
+  it.effect(
+    "I42: 2xx and 3xx are stored, a 4xx and 503 release, any other 5xx holds",
+    () =>
+      Effect.gen(function*() {
+        const expected = (status: number) => {
+          if (status < 400) return [status, status, "replayed"]
+          return status >= 500 && status !== 503
+            ? [status, 409, "runs: 1"]
+            : [status, status, "runs: 2"]
+        }
+        const statuses = range(200, 599).filter((status) => status % 100 <= 31 || status === 599)
+        expect(yield* Effect.forEach(statuses, (code) => secondAfter(status(code)))).toEqual(
+          statuses.map(expected)
+        )
+      }),
+    60_000
+  )
 
   it.effect("I42: a listed status is stored", () =>
     Effect.gen(function*() {
       const storeStatuses = [402, 422, 500]
-      expect(yield* Effect.forEach([402, 422, 500, 400], (code) => secondAfter(status(code), { storeStatuses })))
+      expect(
+        yield* Effect.forEach(
+          [402, 422, 500, 400],
+          (code) => secondAfter(status(code), { storeStatuses })
+        )
+      )
         .toEqual([
           [402, 402, "replayed"],
           [422, 422, "replayed"],
@@ -506,7 +607,11 @@ describe("what is recorded", () => {
   it.effect("I42: a 5xx and a defect release by option", () =>
     Effect.gen(function*() {
       expect(yield* secondAfter(status(500), { on5xx: "release" })).toEqual([500, 500, "runs: 2"])
-      expect(yield* secondAfter(Effect.dieMessage("oops"), { on5xx: "release" })).toEqual([500, 500, "runs: 2"])
+      expect(yield* secondAfter(Effect.dieMessage("oops"), { on5xx: "release" })).toEqual([
+        500,
+        500,
+        "runs: 2"
+      ])
     }))
 
   it.effect("I42: failures and defects become the platform's responses first, and are recorded by policy", () =>
@@ -587,7 +692,10 @@ describe("what is recorded", () => {
       yield* send(recovering, { key: "k" })
       yield* TestClock.adjust("10 seconds")
       const answers = [yield* send(recovering, { key: "k" }), yield* send(recovering, { key: "k" })]
-      expect(answers.map(({ replayed, status }) => [status, replayed])).toEqual([[201, null], [201, "true"]])
+      expect(answers.map(({ replayed, status }) => [status, replayed])).toEqual([[201, null], [
+        201,
+        "true"
+      ]])
       expect(seen).toEqual([[false, Option.none()], [true, Option.some({ booked: 7 })]])
     }).pipe(Effect.provide(memory)))
 
@@ -608,12 +716,18 @@ describe("what is recorded", () => {
       let runs = 0
       const app = protect()(Effect.sync(() => {
         runs++
-        return HttpServerResponse.stream(Stream.encodeText(Stream.make("a", "b")), { contentType: "text/plain" })
+        return HttpServerResponse.stream(Stream.encodeText(Stream.make("a", "b")), {
+          contentType: "text/plain"
+        })
       }))
       const first = yield* send(app, { key: "k" })
       const second = yield* send(app, { key: "k" })
       expect([first.body, first.headers.get("idempotent-recorded")]).toEqual(["ab", "false"])
-      expect([problemOf(second), runs]).toEqual([{ type: "result-unavailable", status: [409, 409], media: json }, 1])
+      expect([problemOf(second), runs]).toEqual([{
+        type: "result-unavailable",
+        status: [409, 409],
+        media: json
+      }, 1])
     }).pipe(Effect.provide(memory)))
 
   it.effect("I27: a response that is too long goes out whole, says so, and is never executed again", () =>
@@ -622,7 +736,12 @@ describe("what is recorded", () => {
       const small = protect({ maxOutcomeBytes: 1000 })(app)
       const first = yield* send(small, { key: "k" })
       const second = yield* send(small, { key: "k" })
-      expect([first.body.length, first.headers.get("idempotent-recorded"), problemOf(second).type, runs]).toEqual(
+      expect([
+        first.body.length,
+        first.headers.get("idempotent-recorded"),
+        problemOf(second).type,
+        runs
+      ]).toEqual(
         [1000, "false", "result-unavailable", [1]]
       )
     }).pipe(Effect.provide(memory)))
@@ -639,9 +758,10 @@ describe("what is recorded", () => {
       const answers = yield* Effect.forEach([1, 2], () => send(damaging, { key: "k" })).pipe(
         Effect.provideService(IdempotencyStore.IdempotencyStore, damaged)
       )
-      expect([answers.map(({ status }) => status), answers.slice(1).map(problemOf)[0]?.type, runs]).toEqual(
-        [[201, 409], "corrupt-record", [1]]
-      )
+      expect([answers.map(({ status }) => status), answers.slice(1).map(problemOf)[0]?.type, runs])
+        .toEqual(
+          [[201, 409], "corrupt-record", [1]]
+        )
     }).pipe(Effect.provide(memory), Effect.provide(Logger.remove(Logger.defaultLogger))))
 })
 
@@ -653,14 +773,24 @@ describe("the store", () => {
       expect([problemOf(answer), answer.headers.get("retry-after"), runs]).toEqual(
         [{ type: "store-unavailable", status: [503, 503], media: json }, "1", []]
       )
-    }).pipe(Effect.provide(watched(["acquire"]).layer), Effect.provide(Logger.remove(Logger.defaultLogger))))
+    }).pipe(
+      Effect.provide(watched(["acquire"]).layer),
+      Effect.provide(Logger.remove(Logger.defaultLogger))
+    ))
 
   it.effect("I23: onStoreFailure: run executes, and the response says that it is not recorded", () =>
     Effect.gen(function*() {
       const { app, runs } = counting()
       const answer = yield* send(protect({ onStoreFailure: "run" })(app), { key: "k" })
-      expect([answer.status, answer.headers.get("idempotent-recorded"), runs]).toEqual([201, "false", [1]])
-    }).pipe(Effect.provide(watched(["acquire"]).layer), Effect.provide(Logger.remove(Logger.defaultLogger))))
+      expect([answer.status, answer.headers.get("idempotent-recorded"), runs]).toEqual([
+        201,
+        "false",
+        [1]
+      ])
+    }).pipe(
+      Effect.provide(watched(["acquire"]).layer),
+      Effect.provide(Logger.remove(Logger.defaultLogger))
+    ))
 
   it.effect("I21: a response that cannot be recorded is the caller's all the same, and its claim is held", () => {
     const { calls, layer } = watched(["complete"])
@@ -695,7 +825,13 @@ describe("the request body", () => {
     const [first, second] = yield* Effect.all([once, once])
     return HttpServerResponse.unsafeJson({ first, second })
   })
-  const read = { text: sent, json: { amount: [1, 2] }, arrayBuffer: sent, stream: sent, urlParamsBody: 1 }
+  const read = {
+    text: sent,
+    json: { amount: [1, 2] },
+    arrayBuffer: sent,
+    stream: sent,
+    urlParamsBody: 1
+  }
 
   it.effect("I43: the handler reads its body however it likes, any number of times", () =>
     Effect.gen(function*() {
@@ -708,9 +844,9 @@ describe("the request body", () => {
       const url = yield* serveApp(protect()(readers))
       const post = (key: string, init: RequestInit) =>
         Effect.promise(() =>
-          fetch(url, { method: "POST", headers: { "idempotency-key": key }, ...init }).then((response) =>
-            response.json()
-          )
+          fetch(url, { method: "POST", headers: { "idempotency-key": key }, ...init }).then((
+            response
+          ) => response.json())
         )
       const chunked = { body: new Blob([sent]).stream(), ...half }
       expect(yield* post("a", { body: sent })).toEqual({ first: read, second: read })
@@ -725,18 +861,32 @@ describe("the request body", () => {
       const parts = Effect.gen(function*() {
         const request = yield* HttpServerRequest.HttpServerRequest
         const streamed = yield* Stream.runCollect(request.multipartStream)
-        const files = yield* Effect.forEach(Chunk.filter(streamed, Multipart.isFile), (file) => file.contentEffect)
-        const fields = yield* HttpServerRequest.schemaBodyForm(Schema.Struct({ amount: Schema.NumberFromString }))
-        return HttpServerResponse.unsafeJson([fields.amount, files.map((bytes) => new TextDecoder().decode(bytes))])
+        const files = yield* Effect.forEach(
+          Chunk.filter(streamed, Multipart.isFile),
+          (file) => file.contentEffect
+        )
+        const fields = yield* HttpServerRequest.schemaBodyForm(
+          Schema.Struct({ amount: Schema.NumberFromString })
+        )
+        return HttpServerResponse.unsafeJson([
+          fields.amount,
+          files.map((bytes) => new TextDecoder().decode(bytes))
+        ])
       })
-      const urlencoded = HttpServerRequest.schemaBodyForm(Schema.Struct({ amount: Schema.NumberFromString })).pipe(
+      const urlencoded = HttpServerRequest.schemaBodyForm(
+        Schema.Struct({ amount: Schema.NumberFromString })
+      ).pipe(
         Effect.map(({ amount }) => HttpServerResponse.unsafeJson(amount))
       )
       const body = new Response(form)
       const type = body.headers.get("content-type") ?? ""
       const bytes = yield* Effect.promise(() => body.arrayBuffer())
       expect([
-        (yield* send(protect()(parts), { key: "a", body: bytes, headers: { "content-type": type } })).body,
+        (yield* send(protect()(parts), {
+          key: "a",
+          body: bytes,
+          headers: { "content-type": type }
+        })).body,
         (yield* send(protect()(urlencoded), {
           key: "b",
           body: "amount=2",
@@ -753,7 +903,10 @@ describe("the request body", () => {
         return Effect.flatMap(request.json, HttpServerResponse.json)
       }))
       const answers = yield* Effect.forEach([1, 2], () => send(app, { key: "k", body: "{secret" }))
-      expect([answers.map(({ body, status }) => [status, body]), runs]).toEqual([[[400, ""], [400, ""]], 2])
+      expect([answers.map(({ body, status }) => [status, body]), runs]).toEqual([[[400, ""], [
+        400,
+        ""
+      ]], 2])
     }).pipe(Effect.provide(memory)))
 
   it.effect("I43: the request stays itself: its address, its source, what a router makes of it", () =>
@@ -806,7 +959,10 @@ describe("the request body", () => {
       const limited = protect({ maxBodyBytes: 10 })(app)
       const stream = (size: number) => new Blob(["x".repeat(size)]).stream()
       const bodies = ["x".repeat(11), "x".repeat(10), "é".repeat(6)]
-      const answers = yield* Effect.forEach(bodies, (body, index) => send(limited, { key: `k-${index}`, body }))
+      const answers = yield* Effect.forEach(
+        bodies,
+        (body, index) => send(limited, { key: `k-${index}`, body })
+      )
       const request = new Request("http://shop.example/charge", {
         method: "POST",
         body: stream(11),
@@ -814,11 +970,20 @@ describe("the request body", () => {
         ...half
       })
       const streamed = yield* limited.pipe(
-        Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromWeb(request))
+        Effect.provideService(
+          HttpServerRequest.HttpServerRequest,
+          HttpServerRequest.fromWeb(request)
+        )
       )
-      expect([answers.map(({ status }) => status), streamed.status, runs]).toEqual([[413, 201, 413], 413, [1]])
+      expect([answers.map(({ status }) => status), streamed.status, runs]).toEqual([
+        [413, 201, 413],
+        413,
+        [1]
+      ])
       expect(calls).toEqual(["acquire", "complete"])
-      expect((yield* send(protect()(app), { key: "d", body: "x".repeat(1_048_577) })).status).toBe(413)
+      expect((yield* send(protect()(app), { key: "d", body: "x".repeat(1_048_577) })).status).toBe(
+        413
+      )
     }).pipe(Effect.provide(layer))
   })
 
@@ -828,7 +993,9 @@ describe("the request body", () => {
       const url = yield* serveApp(protect({ maxBodyBytes: 1000 })(app))
       const post = (init: RequestInit) =>
         Effect.promise(() =>
-          fetch(url, { method: "POST", headers: { "idempotency-key": "k" }, ...init }).then(answerOf)
+          fetch(url, { method: "POST", headers: { "idempotency-key": "k" }, ...init }).then(
+            answerOf
+          )
         )
       const long = "x".repeat(500_000)
       const answers = [
@@ -852,7 +1019,10 @@ describe("the request body", () => {
         ...half
       })
       const response = yield* protect()(app).pipe(
-        Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromWeb(request))
+        Effect.provideService(
+          HttpServerRequest.HttpServerRequest,
+          HttpServerRequest.fromWeb(request)
+        )
       )
       expect([response.status, runs, calls]).toEqual([400, [], []])
     }).pipe(Effect.provide(layer))
@@ -870,7 +1040,8 @@ describe("the request body", () => {
         maxBodyBytes: 1,
         fingerprint: (request) => request.headers["content-digest"] ?? ""
       })(app)
-      const post = (digest: string) => send(upload, { key: "k", body: "xyz", headers: { "content-digest": digest } })
+      const post = (digest: string) =>
+        send(upload, { key: "k", body: "xyz", headers: { "content-digest": digest } })
       const answers = [yield* post("a"), yield* post("a"), yield* post("b")]
       expect([answers.map(({ replayed, status }) => [status, replayed]), runs]).toEqual(
         [[[200, null], [200, "true"], [422, null]], 1]
@@ -905,7 +1076,10 @@ describe("interruption", () => {
       })
       const sending = yield* Effect.fork(
         Effect.uninterruptible(protect()(app)).pipe(
-          Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromWeb(request))
+          Effect.provideService(
+            HttpServerRequest.HttpServerRequest,
+            HttpServerRequest.fromWeb(request)
+          )
         )
       )
       yield* Effect.yieldNow()
@@ -918,13 +1092,17 @@ describe("interruption", () => {
   const sendAndLeave = (url: string, path: string, key: string) =>
     Effect.async<Net.Socket>((resume) => {
       const socket = Net.connect(Number(new URL(url).port), "127.0.0.1", () => {
-        socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nIdempotency-Key: ${key}\r\nContent-Length: 0\r\n\r\n`)
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nHost: x\r\nIdempotency-Key: ${key}\r\nContent-Length: 0\r\n\r\n`
+        )
         resume(Effect.succeed(socket))
       })
     })
 
   const post = (url: string, key: string) =>
-    Effect.promise(() => fetch(url, { method: "POST", headers: { "idempotency-key": key } }).then(answerOf))
+    Effect.promise(() =>
+      fetch(url, { method: "POST", headers: { "idempotency-key": key } }).then(answerOf)
+    )
 
   it.live("I44: a client that goes away stops an interruptible route, and the claim is held", () =>
     Effect.gen(function*() {
@@ -941,7 +1119,11 @@ describe("interruption", () => {
       yield* until(() => events.includes("stopped"))
       expect(problemOf(yield* post(`${url}/slow`, "k")).type).toBe("in-flight")
       expect(events).toEqual(["begun", "stopped"])
-    }).pipe(Effect.scoped, Effect.provide(memory), Effect.provide(Logger.remove(Logger.defaultLogger))))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(memory),
+      Effect.provide(Logger.remove(Logger.defaultLogger))
+    ))
 
   it.live("I44: a handler that is not interruptible runs to its end, and the next request is a replay", () =>
     Effect.gen(function*() {
@@ -963,21 +1145,34 @@ describe("a real server", () => {
     Effect.gen(function*() {
       const { app, runs } = counting((run) => withCookie(created(run)))
       const slow = Effect.zipLeft(app, Effect.sleep("50 millis"))
-      const url = yield* serveApp(HttpRouter.empty.pipe(HttpRouter.post("/charge", protect()(slow))))
+      const url = yield* serveApp(
+        HttpRouter.empty.pipe(HttpRouter.post("/charge", protect()(slow)))
+      )
       const post = Effect.promise(() =>
-        fetch(`${url}/charge`, { method: "POST", body: "{\"amount\":1}", headers: { "idempotency-key": "order-1" } })
+        fetch(`${url}/charge`, {
+          method: "POST",
+          body: "{\"amount\":1}",
+          headers: { "idempotency-key": "order-1" }
+        })
           .then(answerOf)
       )
       const burst = yield* Effect.all(Effect.replicate(post, 50), { concurrency: "unbounded" })
       const first = burst.filter(({ replayed, status }) => status === 201 && replayed === null)
       const late = yield* post
       expect(runs).toEqual([1])
-      expect(first.map(({ body, cookies }) => [body, cookies])).toEqual([["{\"receipt\":1}", ["session=s1; Path=/"]]])
-      expect(burst.filter(({ status }) => status !== 201).every((answer) => problemOf(answer).type === "in-flight"))
-        .toBe(true)
-      expect([late.status, late.body, late.replayed, late.cookies, late.headers.get("location")]).toEqual(
-        [201, "{\"receipt\":1}", "true", [], "/receipts/1"]
+      expect(first.map(({ body, cookies }) => [body, cookies])).toEqual([["{\"receipt\":1}", [
+        "session=s1; Path=/"
+      ]]])
+      expect(
+        burst.filter(({ status }) => status !== 201).every((answer) =>
+          problemOf(answer).type === "in-flight"
+        )
       )
+        .toBe(true)
+      expect([late.status, late.body, late.replayed, late.cookies, late.headers.get("location")])
+        .toEqual(
+          [201, "{\"receipt\":1}", "true", [], "/receipts/1"]
+        )
     }).pipe(Effect.scoped, Effect.provide(memory)))
 
   it.live("I22: fifty at once that wait are all answered with the one receipt", () =>
@@ -986,11 +1181,15 @@ describe("a real server", () => {
       const slow = Effect.zipLeft(app, Effect.sleep("50 millis"))
       const url = yield* serveApp(protect({ onDuplicate: { wait: "10 seconds" } })(slow))
       const post = Effect.promise(() =>
-        fetch(url, { method: "POST", body: "1", headers: { "idempotency-key": "order-1" } }).then(answerOf)
+        fetch(url, { method: "POST", body: "1", headers: { "idempotency-key": "order-1" } }).then(
+          answerOf
+        )
       )
       const burst = yield* Effect.all(Effect.replicate(post, 50), { concurrency: "unbounded" })
       expect(runs).toEqual([1])
-      expect(new Set(burst.map(({ body, status }) => `${status} ${body}`))).toEqual(new Set(["201 {\"receipt\":1}"]))
+      expect(new Set(burst.map(({ body, status }) => `${status} ${body}`))).toEqual(
+        new Set(["201 {\"receipt\":1}"])
+      )
       expect(burst.filter(({ replayed }) => replayed === null)).toHaveLength(1)
     }).pipe(Effect.scoped, Effect.provide(memory)))
 
@@ -1002,7 +1201,15 @@ describe("a real server", () => {
         Effect.async<string>((resume) => {
           const socket = Net.connect(Number(new URL(url).port), "127.0.0.1", () => {
             socket.write(
-              ["POST / HTTP/1.1", "Host: x", ...lines, "Connection: close", "Content-Length: 0", "", ""].join("\r\n")
+              [
+                "POST / HTTP/1.1",
+                "Host: x",
+                ...lines,
+                "Connection: close",
+                "Content-Length: 0",
+                "",
+                ""
+              ].join("\r\n")
             )
           })
           let text = ""
@@ -1022,11 +1229,14 @@ describe("a real server", () => {
 
   it.live("I43: the handler still reaches Node's own request and response", () =>
     Effect.gen(function*() {
-      const app = Effect.map(HttpServerRequest.HttpServerRequest, (request) =>
-        HttpServerResponse.unsafeJson([
-          NodeHttpServerRequest.toIncomingMessage(request).httpVersion,
-          NodeHttpServerRequest.toServerResponse(request).headersSent
-        ]))
+      const app = Effect.map(
+        HttpServerRequest.HttpServerRequest,
+        (request) =>
+          HttpServerResponse.unsafeJson([
+            NodeHttpServerRequest.toIncomingMessage(request).httpVersion,
+            NodeHttpServerRequest.toServerResponse(request).headersSent
+          ])
+      )
       const url = yield* serveApp(protect()(app))
       expect(
         (yield* Effect.promise(() =>
@@ -1062,15 +1272,18 @@ describe("secrets", () => {
           Effect.provide(Logger.replace(Logger.defaultLogger, logger))
         ) as HttpApp.Default<never, IdempotencyStore.IdempotencyStore>
       )
-      const answers = yield* Effect.forEach([{ key }, { key }, { key, body: "other" }, { key: `${key}é` }], (sent) =>
-        Effect.promise(() => handler(requestOf(sent)).then(answerOf))).pipe(Effect.withTracer(tracer))
-      expect(answers.map(({ status }) =>
-        status
-      )).toEqual([500, 409, 422, 400])
+      const answers = yield* Effect.forEach([{ key }, { key }, { key, body: "other" }, {
+        key: `${key}é`
+      }], (sent) => Effect.promise(() => handler(requestOf(sent)).then(answerOf))).pipe(
+        Effect.withTracer(tracer)
+      )
+      expect(answers.map(({ status }) => status)).toEqual([500, 409, 422, 400])
       const shown = [...printed, ...answers.map(({ body }) => body)].join("\n")
       expect(shown.includes("4711")).toBe(false)
       expect(
-        spans.flatMap(({ attributes }) => [...attributes.values()]).filter((value) => String(value).includes("4711"))
+        spans.flatMap(({ attributes }) => [...attributes.values()]).filter((value) =>
+          String(value).includes("4711")
+        )
       )
         .toEqual([])
     }).pipe(Effect.provide(memory)))
@@ -1079,7 +1292,9 @@ describe("secrets", () => {
     const { spans, tracer } = recorder()
     return Effect.gen(function*() {
       const { app } = counting()
-      yield* Effect.withSpan(send(protect()(app), { key }), "http.server POST").pipe(Effect.withTracer(tracer))
+      yield* Effect.withSpan(send(protect()(app), { key }), "http.server POST").pipe(
+        Effect.withTracer(tracer)
+      )
       const kid = yield* IdempotencyKey.kid(yield* IdempotencyKey.fromString(key), scope())
       const attributes = Object.fromEntries(spans.flatMap(({ attributes }) => [...attributes]))
       expect(attributes).toMatchObject({
@@ -1087,7 +1302,10 @@ describe("secrets", () => {
         "resilience.idempotency": "executed",
         "resilience.idempotency.kid": kid
       })
-    }).pipe(Effect.provide(memory), Effect.provideService(IdempotencyKey.Secret, Redacted.make("s")))
+    }).pipe(
+      Effect.provide(memory),
+      Effect.provideService(IdempotencyKey.Secret, Redacted.make("s"))
+    )
   })
 })
 

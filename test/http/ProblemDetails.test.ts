@@ -9,7 +9,10 @@ const decode = Schema.decodeUnknownSync(ProblemDetails.ProblemDetails)
 const read = (body: BodyInit | null, init: ResponseInit) =>
   Effect.runPromise(
     ProblemDetails.fromResponse(
-      HttpClientResponse.fromWeb(HttpClientRequest.get("http://api.example.com/"), new Response(body, init))
+      HttpClientResponse.fromWeb(
+        HttpClientRequest.get("http://api.example.com/"),
+        new Response(body, init)
+      )
     )
   )
 
@@ -17,12 +20,25 @@ const read = (body: BodyInit | null, init: ResponseInit) =>
 const sent = async (problem: ProblemDetails.ProblemDetails) => {
   const response = HttpServerResponse.toWeb(ProblemDetails.toResponse(problem))
   const { headers, status } = response
-  return { status, type: headers.get("content-type"), wait: headers.get("retry-after"), text: await response.text() }
+  return {
+    status,
+    type: headers.get("content-type"),
+    wait: headers.get("retry-after"),
+    text: await response.text()
+  }
 }
 
 describe("the document", () => {
   it("E5: members keep their values, extensions too, and the type is about:blank where none is said", () => {
-    expect(decode({ title: "Sold out", status: 409, detail: "tea", instance: "/orders/1", item: { id: 1 } })).toEqual({
+    expect(
+      decode({
+        title: "Sold out",
+        status: 409,
+        detail: "tea",
+        instance: "/orders/1",
+        item: { id: 1 }
+      })
+    ).toEqual({
       type: "about:blank",
       title: "Sold out",
       status: 409,
@@ -49,10 +65,13 @@ describe("the document", () => {
 
   it("E5: any JSON object decodes, and what was decoded survives a round trip", () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.string().filter((name) => name !== "__proto__"), fc.jsonValue()), (json) => {
-        const problem = decode(json)
-        expect(decode(Schema.encodeSync(ProblemDetails.ProblemDetails)(problem))).toEqual(problem)
-      }),
+      fc.property(
+        fc.dictionary(fc.string().filter((name) => name !== "__proto__"), fc.jsonValue()),
+        (json) => {
+          const problem = decode(json)
+          expect(decode(Schema.encodeSync(ProblemDetails.ProblemDetails)(problem))).toEqual(problem)
+        }
+      ),
       { numRuns: 500 }
     )
   })
@@ -75,7 +94,9 @@ describe("toResponse", () => {
 
   it("E10: a wait is sent as a header, in whole seconds, where it is one", async () => {
     const waits = [3, 0, 1.2, -1, Number.NaN, Number.POSITIVE_INFINITY, "5"]
-    const headers = await Promise.all(waits.map((retryAfter) => sent({ type: "urn:x", retryAfter })))
+    const headers = await Promise.all(
+      waits.map((retryAfter) => sent({ type: "urn:x", retryAfter }))
+    )
     expect(headers.map(({ wait }) => wait)).toEqual(["3", "0", "2", null, null, null, null])
   })
 
@@ -88,25 +109,34 @@ describe("toResponse", () => {
 describe("fromResponse", () => {
   it("E5: reads a document, whatever its media type, and fills in the status", async () => {
     const body = JSON.stringify({ type: "urn:x", detail: "d" })
-    expect(await read(body, { status: 409, headers: { "content-type": "application/problem+json" } })).toEqual({
+    expect(
+      await read(body, { status: 409, headers: { "content-type": "application/problem+json" } })
+    ).toEqual({
       type: "urn:x",
       detail: "d",
       status: 409
     })
-    expect((await read(body, { status: 409, headers: { "content-type": "text/plain" } })).type).toBe("urn:x")
+    expect((await read(body, { status: 409, headers: { "content-type": "text/plain" } })).type)
+      .toBe("urn:x")
   })
 
   it("E5: anything else is a problem that says no more than its status", async () => {
     const bodies = [null, "", "<html>", "{\"type\":", "[1]", "null", new Uint8Array([0xff, 0xfe])]
     const problems = await Promise.all(bodies.map((body) => read(body, { status: 503 })))
-    expect(problems).toEqual(bodies.map(() => ({ type: "about:blank", title: "Service Unavailable", status: 503 })))
+    expect(problems).toEqual(
+      bodies.map(() => ({ type: "about:blank", title: "Service Unavailable", status: 503 }))
+    )
   })
 })
 
 describe("fromApiError", () => {
   it("says the status, the code, the issues, the request id and the wait", () => {
     const context = { message: "Too many", status: 429, code: "slow_down", requestId: "r-1" }
-    expect(ProblemDetails.fromApiError(new ApiError.RateLimit({ ...context, retryAfter: Duration.millis(1500) })))
+    expect(
+      ProblemDetails.fromApiError(
+        new ApiError.RateLimit({ ...context, retryAfter: Duration.millis(1500) })
+      )
+    )
       .toEqual({
         type: "about:blank",
         title: "Too Many Requests",
@@ -117,16 +147,22 @@ describe("fromApiError", () => {
         retryAfter: 2
       })
     const issues = [{ path: "amount", message: "is negative" }]
-    expect(ProblemDetails.fromApiError(new ApiError.Validation({ message: "Not valid", issues }))).toMatchObject({
-      status: 422,
-      issues
-    })
+    expect(ProblemDetails.fromApiError(new ApiError.Validation({ message: "Not valid", issues })))
+      .toMatchObject({
+        status: 422,
+        issues
+      })
   })
 
   it("a code that is a URI is the type, and a conflict in flight has the type of ours", () => {
     const type = "https://api.example.com/problems/sold-out"
-    expect(ProblemDetails.fromApiError(new ApiError.Conflict({ message: "m", code: type }))).toMatchObject({ type })
-    expect(ProblemDetails.fromApiError(new ApiError.Conflict({ message: "m", inFlight: true, code: "busy" })))
+    expect(ProblemDetails.fromApiError(new ApiError.Conflict({ message: "m", code: type })))
+      .toMatchObject({ type })
+    expect(
+      ProblemDetails.fromApiError(
+        new ApiError.Conflict({ message: "m", inFlight: true, code: "busy" })
+      )
+    )
       .toMatchObject({
         type: "urn:effect-resilience:idempotency:in-flight",
         code: "busy",
@@ -178,7 +214,11 @@ describe("fromApiError", () => {
 
   it("E5: what a server says of an error its client reads again", async () => {
     const errors = [
-      new ApiError.Validation({ message: "Not valid", status: 422, issues: [{ path: "a.b", message: "is odd" }] }),
+      new ApiError.Validation({
+        message: "Not valid",
+        status: 422,
+        issues: [{ path: "a.b", message: "is odd" }]
+      }),
       new ApiError.Conflict({
         message: "Wait",
         status: 409,
@@ -186,18 +226,28 @@ describe("fromApiError", () => {
         inFlight: true,
         retryAfter: Duration.seconds(3)
       }),
-      new ApiError.RateLimit({ message: "Slow", status: 429, code: "slow", retryAfter: Duration.seconds(2) }),
+      new ApiError.RateLimit({
+        message: "Slow",
+        status: 429,
+        code: "slow",
+        retryAfter: Duration.seconds(2)
+      }),
       new ApiError.NotFound({ message: "Gone", status: 410, requestId: "r-1" })
     ]
     const read = await Promise.all(errors.map((error) => {
-      const response = HttpServerResponse.toWeb(ProblemDetails.toResponse(ProblemDetails.fromApiError(error)))
+      const response = HttpServerResponse.toWeb(
+        ProblemDetails.toResponse(ProblemDetails.fromApiError(error))
+      )
       return Effect.runPromise(
-        ErrorResponse.read(HttpClientResponse.fromWeb(HttpClientRequest.get("http://api.example.com/"), response))
+        ErrorResponse.read(
+          HttpClientResponse.fromWeb(HttpClientRequest.get("http://api.example.com/"), response)
+        )
       )
     }))
-    expect(read.map(({ _tag, message, requestId, status }) => [_tag, message, requestId, status])).toEqual(
-      errors.map(({ _tag, message, requestId, status }) => [_tag, message, requestId, status])
-    )
+    expect(read.map(({ _tag, message, requestId, status }) => [_tag, message, requestId, status]))
+      .toEqual(
+        errors.map(({ _tag, message, requestId, status }) => [_tag, message, requestId, status])
+      )
     expect(read).toMatchObject([
       { issues: [{ path: "a.b", message: "is odd" }] },
       { inFlight: true, retryAfter: Duration.seconds(3) },

@@ -1,6 +1,14 @@
 import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ApiError, Backoff, CircuitBreaker, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
+import {
+  ApiClient,
+  ApiError,
+  Backoff,
+  CircuitBreaker,
+  IdempotencyKey,
+  Operation,
+  Pipeline
+} from "effect-resilience"
 import { Clock, Duration, Effect, Exit, Fiber, Option, Predicate, TestClock } from "effect"
 import { brittle } from "../support/brittle.js"
 import { baseUrl, broken, failed, failureOf, type Reply, reply, transport } from "./support.js"
@@ -23,15 +31,24 @@ const over = (
       retry: { retries, backoff: Backoff.constant(0), waitForRejections },
       circuitBreaker: breaker
     })
-    const client = yield* Effect.provide(ApiClient.make({ name: "test", baseUrl, ...rest, pipeline }), layer)
+    const client = yield* Effect.provide(
+      ApiClient.make({ name: "test", baseUrl, ...rest, pipeline }),
+      layer
+    )
     return { breaker, client, sent }
   })
 
 const word = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.map(Effect.exit(self), (exit) => Exit.isSuccess(exit) ? "ok" : failed(exit)?._tag ?? "no failure")
+  Effect.map(
+    Effect.exit(self),
+    (exit) => Exit.isSuccess(exit) ? "ok" : failed(exit)?._tag ?? "no failure"
+  )
 
 const counted = (breaker: CircuitBreaker.CircuitBreaker, key: string) =>
-  Effect.map(breaker.snapshot(key), ({ calls, failures, state }) => `${state}: ${failures} of ${calls}`)
+  Effect.map(
+    breaker.snapshot(key),
+    ({ calls, failures, state }) => `${state}: ${failures} of ${calls}`
+  )
 
 describe("which circuit", () => {
   it.effect("B11: one circuit per origin by default", () =>
@@ -40,7 +57,10 @@ describe("which circuit", () => {
       yield* client.get("/v1/things")
       yield* client.get("/v1/things/42")
       yield* client.del("/v1/other")
-      expect([yield* counted(breaker, "http://api.example.com"), yield* counted(breaker, "default")]).toEqual([
+      expect([
+        yield* counted(breaker, "http://api.example.com"),
+        yield* counted(breaker, "default")
+      ]).toEqual([
         "Closed: 0 of 3",
         "Closed: 0 of 0"
       ])
@@ -64,8 +84,15 @@ describe("which circuit", () => {
       yield* client.get("/v1/tenants/43?page=2")
       yield* client.put("/v1/tenants/42")
       yield* client.get("/v1/sessions/abc").pipe(ApiClient.withEndpoint("/v1/sessions/:id"))
-      const keys = ["GET /v1/tenants/:id", "PUT /v1/tenants/:id", "GET /v1/sessions/:id", "GET /v1/tenants/42"]
-      expect(yield* Effect.forEach(keys, (key) => counted(breaker, `http://api.example.com ${key}`))).toEqual([
+      const keys = [
+        "GET /v1/tenants/:id",
+        "PUT /v1/tenants/:id",
+        "GET /v1/sessions/:id",
+        "GET /v1/tenants/42"
+      ]
+      expect(
+        yield* Effect.forEach(keys, (key) => counted(breaker, `http://api.example.com ${key}`))
+      ).toEqual([
         "Closed: 0 of 2",
         "Closed: 0 of 1",
         "Closed: 0 of 1",
@@ -90,7 +117,10 @@ describe("which circuit", () => {
   it.effect("B11: one that is down by origin does", () =>
     Effect.gen(function*() {
       const { client } = yield* over([reply(503), reply(200)])
-      expect([yield* word(client.get("/v1/a")), yield* word(client.get("/v1/b"))]).toEqual(["Server", "CircuitOpen"])
+      expect([yield* word(client.get("/v1/a")), yield* word(client.get("/v1/b"))]).toEqual([
+        "Server",
+        "CircuitOpen"
+      ])
     }))
 })
 
@@ -103,7 +133,10 @@ describe("an API that is down", () => {
       const error = yield* failureOf(client.get("/v1/things"))
       expect(sent.length).toBe(1)
       expect(error).toBeInstanceOf(CircuitBreaker.CircuitOpen)
-      expect(error).toMatchObject({ key: "http://api.example.com", retryAfter: Duration.seconds(18) })
+      expect(error).toMatchObject({
+        key: "http://api.example.com",
+        retryAfter: Duration.seconds(18)
+      })
     }))
 
   it.effect("B6, B7: it is tried again after the open duration, and closes", () =>
@@ -128,7 +161,9 @@ describe("an API that is down", () => {
         yield* word(client.get("/v1/things"))
         const error = yield* failureOf(client.get("/v1/things"))
         seen.push(
-          Predicate.isTagged(error, "CircuitOpen") ? Duration.toMillis(error.retryAfter as Duration.Duration) : -1
+          Predicate.isTagged(error, "CircuitOpen")
+            ? Duration.toMillis(error.retryAfter as Duration.Duration)
+            : -1
         )
       }
       expect(seen).toEqual([30_000, 120_000, 300_000])
@@ -138,9 +173,15 @@ describe("an API that is down", () => {
     Effect.gen(function*() {
       const origin = "http://api.example.com"
       const wide = yield* over([reply(503)], { breaker: {}, retries: 2 })
-      const words = [yield* word(wide.client.get("/v1/things")), yield* counted(wide.breaker, origin)]
+      const words = [
+        yield* word(wide.client.get("/v1/things")),
+        yield* counted(wide.breaker, origin)
+      ]
       const narrow = yield* over([reply(503)], { retries: 5 })
-      words.push(yield* word(narrow.client.get("/v1/things")), yield* counted(narrow.breaker, origin))
+      words.push(
+        yield* word(narrow.client.get("/v1/things")),
+        yield* counted(narrow.breaker, origin)
+      )
       expect([words, wide.sent.length, narrow.sent.length]).toEqual([
         ["Server", "Closed: 3 of 3", "CircuitOpen", "Open: 0 of 0"],
         3,
@@ -150,17 +191,27 @@ describe("an API that is down", () => {
 
   it.effect("R15: waitForRejections waits for the circuit", () =>
     Effect.gen(function*() {
-      const { client, sent } = yield* over([reply(503), reply(200)], { retries: 2, waitForRejections: true })
-      const fiber = yield* Effect.fork(Effect.zip(word(client.get("/v1/things")), Clock.currentTimeMillis))
+      const { client, sent } = yield* over([reply(503), reply(200)], {
+        retries: 2,
+        waitForRejections: true
+      })
+      const fiber = yield* Effect.fork(
+        Effect.zip(word(client.get("/v1/things")), Clock.currentTimeMillis)
+      )
       yield* TestClock.adjust("1 minute")
       expect([yield* Fiber.join(fiber), sent.length]).toEqual([["ok", 30_000], 2])
     }))
 
   it.effect("R15: a POST that was turned away was not sent, so it may be tried again", () =>
     Effect.gen(function*() {
-      const { breaker, client, sent } = yield* over([reply(200)], { retries: 2, waitForRejections: true })
+      const { breaker, client, sent } = yield* over([reply(200)], {
+        retries: 2,
+        waitForRejections: true
+      })
       yield* Effect.exit(
-        breaker.protect(Effect.fail(new ApiError.Server({ message: "down" })), { key: "http://api.example.com" })
+        breaker.protect(Effect.fail(new ApiError.Server({ message: "down" })), {
+          key: "http://api.example.com"
+        })
       )
       const fiber = yield* Effect.fork(word(client.post("/v1/things")))
       yield* TestClock.adjust("1 minute")
@@ -175,14 +226,18 @@ describe("what counts", () => {
       const answers = [200, 204, 400, 401, 403, 404, 409, 412, 422, 423]
       const seen = yield* Effect.forEach([...failures, ...answers, 429, 0], (status) =>
         Effect.gen(function*() {
-          const { breaker, client } = yield* over([status === 0 ? broken("ECONNRESET") : reply(status)], {
+          const { breaker, client } = yield* over([
+            status === 0 ? broken("ECONNRESET") : reply(status)
+          ], {
             breaker: {}
           })
           yield* word(client.get("/v1/things"))
           return `${status} ${yield* counted(breaker, "http://api.example.com")}`
         }))
       expect(seen).toEqual([
-        ...failures.map((status) => `${status} Closed: 1 of 1`),
+        ...failures.map((status) =>
+          `${status} Closed: 1 of 1`
+        ),
         ...answers.map((status) => `${status} Closed: 0 of 1`),
         "429 Closed: 0 of 0",
         "0 Closed: 1 of 1"
@@ -191,11 +246,19 @@ describe("what counts", () => {
 
   it.effect("B3: each attempt counts by itself", () =>
     Effect.gen(function*() {
-      const { breaker, client } = yield* over([reply(503), reply(429), broken("ECONNRESET"), reply(200)], {
+      const { breaker, client } = yield* over([
+        reply(503),
+        reply(429),
+        broken("ECONNRESET"),
+        reply(200)
+      ], {
         breaker: {},
         retries: 3
       })
-      expect([yield* word(client.get("/v1/things")), yield* counted(breaker, "http://api.example.com")]).toEqual([
+      expect([
+        yield* word(client.get("/v1/things")),
+        yield* counted(breaker, "http://api.example.com")
+      ]).toEqual([
         "ok",
         "Closed: 2 of 3"
       ])
@@ -233,9 +296,13 @@ describe("what counts", () => {
 
   it.effect("a keyed POST goes through the breaker with one key", () =>
     Effect.gen(function*() {
-      const { breaker, client, sent } = yield* over([reply(503), reply(200)], { breaker: {}, retries: 1 })
+      const { breaker, client, sent } = yield* over([reply(503), reply(200)], {
+        breaker: {},
+        retries: 1
+      })
       yield* client.post("/v1/things").pipe(IdempotencyKey.provideNew)
-      expect([new Set(sent.map(({ headers }) => headers["idempotency-key"])).size, sent.length]).toEqual([1, 2])
+      expect([new Set(sent.map(({ headers }) => headers["idempotency-key"])).size, sent.length])
+        .toEqual([1, 2])
       expect(yield* counted(breaker, "http://api.example.com")).toBe("Closed: 1 of 2")
     }))
 })
@@ -277,7 +344,9 @@ describe("a kept answer", () => {
           cancel: () => void cancelled++
         })
       const upstream = HttpClient.make((request) =>
-        Effect.succeed(HttpClientResponse.fromWeb(request, new Response(endless(), { status: 503 })))
+        Effect.succeed(
+          HttpClientResponse.fromWeb(request, new Response(endless(), { status: 503 }))
+        )
       )
       const pipeline = yield* Pipeline.make({
         operation: Operation.read,

@@ -1,4 +1,9 @@
-import { FetchHttpClient, HttpClientRequest, HttpRouter, HttpServerResponse } from "@effect/platform"
+import {
+  FetchHttpClient,
+  HttpClientRequest,
+  HttpRouter,
+  HttpServerResponse
+} from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import {
   ApiClient,
@@ -31,7 +36,11 @@ const posted = (replies: ReadonlyArray<Reply>, options: Partial<ApiClient.Option
       Effect.catchAll((error) => Effect.succeed(error._tag)),
       IdempotencyKey.provideNew
     )
-    return { result, sent: sent.length, keys: new Set(sent.map(({ headers }) => headers["idempotency-key"])).size }
+    return {
+      result,
+      sent: sent.length,
+      keys: new Set(sent.map(({ headers }) => headers["idempotency-key"])).size
+    }
   })
 
 const errorOf = (
@@ -50,7 +59,10 @@ describe("what the client makes of answers about keys", () => {
         reply(409, { error: { code: "idempotency_key_in_use", message: "wait" } }),
         reply(409, { code: "busy" })
       ]
-      const seen = yield* Effect.forEach(bodies, (first) => posted([first, reply(201)], { playbook }))
+      const seen = yield* Effect.forEach(
+        bodies,
+        (first) => posted([first, reply(201)], { playbook })
+      )
       expect(seen).toEqual(bodies.map(() => ({ result: 201, sent: 2, keys: 1 })))
     }))
 
@@ -58,7 +70,9 @@ describe("what the client makes of answers about keys", () => {
     const error = errorOf(409, { code: `${urn}in-flight` }, { "retry-after": "3" })
     expect(ApiError.verdict(error)).toMatchObject({ _tag: "Transient", ambiguous: false })
     const verdict = ApiError.verdict(error)
-    expect(verdict._tag === "Transient" && verdict.retryAfter).toMatchObject({ value: Duration.seconds(3) })
+    expect(verdict._tag === "Transient" && verdict.retryAfter).toMatchObject({
+      value: Duration.seconds(3)
+    })
   })
 
   it.effect("I45, E3: any other 409 is terminal", () =>
@@ -77,7 +91,8 @@ describe("what the client makes of answers about keys", () => {
       expect(yield* posted([problem(422, "mismatch"), reply(201)], { playbook })).toEqual(
         { result: "Validation", sent: 1, keys: 1 }
       )
-      expect((yield* posted([reply(422, { code: "lagging" }), reply(201)], { playbook })).sent).toBe(2)
+      expect((yield* posted([reply(422, { code: "lagging" }), reply(201)], { playbook })).sent)
+        .toBe(2)
     }))
 
   it.effect("I45: a replayed 5xx ends the call early; the same without the mark is repeated", () =>
@@ -88,9 +103,10 @@ describe("what the client makes of answers about keys", () => {
         (mark) => posted([reply(500, {}, { "idempotent-replayed": mark }), reply(201)])
       )
       expect(replayed).toEqual(marks.map(() => ({ result: "Server", sent: 1, keys: 1 })))
-      expect(yield* posted([reply(500, {}, { "idempotent-replayed": "false" }), reply(201)])).toEqual(
-        { result: 201, sent: 2, keys: 1 }
-      )
+      expect(yield* posted([reply(500, {}, { "idempotent-replayed": "false" }), reply(201)]))
+        .toEqual(
+          { result: 201, sent: 2, keys: 1 }
+        )
     }))
 
   it.effect("I45: a replayed success is a success", () =>
@@ -101,9 +117,10 @@ describe("what the client makes of answers about keys", () => {
 
   it.effect("I45, E2: a store that is down did nothing and may be asked again", () =>
     Effect.gen(function*() {
-      expect(yield* posted([problem(503, "store-unavailable", { "retry-after": "0" }), reply(201)])).toEqual(
-        { result: 201, sent: 2, keys: 1 }
-      )
+      expect(yield* posted([problem(503, "store-unavailable", { "retry-after": "0" }), reply(201)]))
+        .toEqual(
+          { result: 201, sent: 2, keys: 1 }
+        )
     }))
 })
 
@@ -113,7 +130,10 @@ const retrying = Pipeline.make({
 })
 
 const clientOf = (url: string) =>
-  Effect.flatMap(retrying, (pipeline) => ApiClient.make({ name: "charges", baseUrl: url, pipeline }))
+  Effect.flatMap(
+    retrying,
+    (pipeline) => ApiClient.make({ name: "charges", baseUrl: url, pipeline })
+  )
 
 const live = Layer.mergeAll(
   FetchHttpClient.layer,
@@ -121,7 +141,11 @@ const live = Layer.mergeAll(
   Logger.remove(Logger.defaultLogger)
 )
 
-const protect = IdempotencyMiddleware.make({ scope: () => ["acme"], required: true, storeStatuses: [500] })
+const protect = IdempotencyMiddleware.make({
+  scope: () => ["acme"],
+  required: true,
+  storeStatuses: [500]
+})
 
 describe("over real HTTP", () => {
   it.live("I45: a call that meets its own first attempt in flight waits and gets the recorded response", () =>
@@ -138,8 +162,13 @@ describe("over real HTTP", () => {
         ),
         IdempotencyKey.provide(key)
       )
-      const [first, second] = yield* Effect.all([post, Effect.delay(post, "50 millis")], { concurrency: 2 })
-      expect([first, second, runs]).toEqual([["{\"receipt\":1}", undefined], ["{\"receipt\":1}", "true"], 1])
+      const [first, second] = yield* Effect.all([post, Effect.delay(post, "50 millis")], {
+        concurrency: 2
+      })
+      expect([first, second, runs]).toEqual([["{\"receipt\":1}", undefined], [
+        "{\"receipt\":1}",
+        "true"
+      ], 1])
     }).pipe(Effect.scoped, Effect.provide(live)))
 
   it.live("I45: a recorded 500 is not asked for over and over", () =>
@@ -154,14 +183,21 @@ describe("over real HTTP", () => {
         yield* serveApp(Effect.zipRight(Effect.sync(() => requests++), failing))
       )
       const error = yield* failureOf(client.post("/charges").pipe(IdempotencyKey.provideNew))
-      expect([error._tag, "repeat" in error && error.repeat, runs, requests]).toEqual(["Server", "never", 1, 2])
+      expect([error._tag, "repeat" in error && error.repeat, runs, requests]).toEqual([
+        "Server",
+        "never",
+        1,
+        2
+      ])
     }).pipe(Effect.scoped, Effect.provide(live)))
 
   it.live("I45: the same key for another payload fails at once, and is executed once", () =>
     Effect.gen(function*() {
       let runs = 0
       const app = Effect.sync(() => HttpServerResponse.unsafeJson(++runs))
-      const client = yield* clientOf(yield* serveApp(HttpRouter.empty.pipe(HttpRouter.post("/charges", protect(app)))))
+      const client = yield* clientOf(
+        yield* serveApp(HttpRouter.empty.pipe(HttpRouter.post("/charges", protect(app))))
+      )
       const key = yield* IdempotencyKey.make
       const post = (amount: number) =>
         HttpClientRequest.post("/charges").pipe(
@@ -171,7 +207,12 @@ describe("over real HTTP", () => {
         )
       yield* post(1)
       const error = yield* failureOf(post(2))
-      expect([error._tag, "code" in error && error.code, "attempts" in error && error.attempts, runs]).toEqual(
+      expect([
+        error._tag,
+        "code" in error && error.code,
+        "attempts" in error && error.attempts,
+        runs
+      ]).toEqual(
         ["Validation", `${urn}mismatch`, 1, 1]
       )
     }).pipe(Effect.scoped, Effect.provide(live)))
@@ -179,10 +220,13 @@ describe("over real HTTP", () => {
   it.live("I1, I45: connections that break after the work was done cost no second execution", () =>
     Effect.gen(function*() {
       let runs = 0
-      const app = Effect.sync(() => HttpServerResponse.unsafeJson({ receipt: ++runs }, { status: 201 }))
+      const app = Effect.sync(() =>
+        HttpServerResponse.unsafeJson({ receipt: ++runs }, { status: 201 })
+      )
       const api = yield* FlakyApi.make({
         app: protect(app),
-        // Read from another header, so that the server in front of the middleware has no opinion on keys.
+        // Read from another header, so that the server in front of the middleware has no opinion on
+        // keys.
         idempotencyHeader: "x-unused",
         script: FlakyApi.sequence([
           FlakyApi.reset({ when: "after" }),
@@ -202,7 +246,9 @@ describe("over real HTTP", () => {
   it.live("I44, I45: a client that gives up and asks again finds the record of the run that went on", () =>
     Effect.gen(function*() {
       let runs = 0
-      const slow = Effect.sleep("200 millis").pipe(Effect.map(() => HttpServerResponse.unsafeJson(++runs)))
+      const slow = Effect.sleep("200 millis").pipe(
+        Effect.map(() => HttpServerResponse.unsafeJson(++runs))
+      )
       const client = yield* clientOf(yield* serveApp(protect(slow)))
       const key = yield* IdempotencyKey.make
       const post = Effect.flatMap(client.post("/charges"), (response) => response.text).pipe(

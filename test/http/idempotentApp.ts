@@ -51,13 +51,20 @@ export const send = <E, R>(
     app.pipe(
       Effect.map(HttpServerResponse.toWeb),
       Effect.flatMap((response) => Effect.promise(() => answerOf(response))),
-      Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromWeb(requestOf(sent)))
+      Effect.provideService(
+        HttpServerRequest.HttpServerRequest,
+        HttpServerRequest.fromWeb(requestOf(sent))
+      )
     )
   )
 
 /** The problem in an answer: its type without the prefix, and its status. */
 export const problemOf = ({ body, headers, status }: Answered) => {
-  const problem = JSON.parse(body) as { readonly type: string; readonly status: number; readonly title: string }
+  const problem = JSON.parse(body) as {
+    readonly type: string
+    readonly status: number
+    readonly title: string
+  }
   return {
     type: problem.type.replace("urn:effect-resilience:idempotency:", ""),
     status: [status, problem.status],
@@ -66,7 +73,9 @@ export const problemOf = ({ body, headers, status }: Answered) => {
 }
 
 /** A handler that counts its runs and answers with their number. */
-export const counting = (answer: (run: number) => HttpServerResponse.HttpServerResponse = created) => {
+export const counting = (
+  answer: (run: number) => HttpServerResponse.HttpServerResponse = created
+) => {
   const runs: Array<number> = []
   const app = Effect.sync(() => {
     runs.push(runs.length + 1)
@@ -76,9 +85,14 @@ export const counting = (answer: (run: number) => HttpServerResponse.HttpServerR
 }
 
 export const created = (run: number): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.unsafeJson({ receipt: run }, { status: 201, headers: { location: `/receipts/${run}` } })
+  HttpServerResponse.unsafeJson({ receipt: run }, {
+    status: 201,
+    headers: { location: `/receipts/${run}` }
+  })
 
-export const withCookie = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse =>
+export const withCookie = (
+  response: HttpServerResponse.HttpServerResponse
+): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.setHeader(
     HttpServerResponse.replaceCookies(response, Cookies.fromSetCookie(["session=s1; Path=/"])),
     "x-request-id",
@@ -101,4 +115,8 @@ export const serveApp = <E, R>(app: HttpApp.Default<E, R>) =>
         })
     )
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  }) as Effect.Effect<string, never, Scope.Scope | Exclude<R, HttpServerRequest.HttpServerRequest | Scope.Scope>>
+  }) as Effect.Effect<
+    string,
+    never,
+    Scope.Scope | Exclude<R, HttpServerRequest.HttpServerRequest | Scope.Scope>
+  >

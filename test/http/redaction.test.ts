@@ -1,7 +1,19 @@
 import { Headers, HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { ApiClient, ApiError, ErrorResponse, IdempotencyKey } from "effect-resilience"
-import { Cause, Duration, Effect, Exit, Layer, Logger, LogLevel, Option, Runtime, Schema, TestClock } from "effect"
+import {
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Logger,
+  LogLevel,
+  Option,
+  Runtime,
+  Schema,
+  TestClock
+} from "effect"
 import * as Util from "node:util"
 import {
   baseUrl,
@@ -56,12 +68,19 @@ const leaks = (text: unknown) =>
 
 const redactedNames = ["X-Partner-Code", /^pin$/i]
 
-/** A request that sends every secret there is, twice over: `authorization` can only hold one of its two. */
+/**
+ * A request that sends every secret there is, twice over: `authorization` can only hold one of its
+ * two.
+ */
 const request = (authorization: "Bearer" | "Basic", body: HttpBody.HttpBody = json) =>
   HttpClientRequest.post(`/v1/things?access_token=${secrets.urlQuery}`).pipe(
     HttpClientRequest.setHeaders({
-      Authorization: `${authorization} ${authorization === "Bearer" ? secrets.bearer : secrets.basic}`,
-      "Proxy-Authorization": `${authorization} ${authorization === "Bearer" ? secrets.basic : secrets.bearer}`,
+      Authorization: `${authorization} ${
+        authorization === "Bearer" ? secrets.bearer : secrets.basic
+      }`,
+      "Proxy-Authorization": `${authorization} ${
+        authorization === "Bearer" ? secrets.basic : secrets.bearer
+      }`,
       Cookie: `session=${secrets.cookie}; other=${secrets.secondCookie}`,
       "X-Api-Key": secrets.apiKey,
       "X-Partner-Code": secrets.custom
@@ -96,12 +115,15 @@ const errorBody = {
 }
 
 /** A header value may hold no quotes and no letters beyond ASCII. */
-const headerEcho = values.map((value) => value === secrets.spelled ? encodeURIComponent(value) : value).join(" ")
+const headerEcho = values.map((value) =>
+  value === secrets.spelled ? encodeURIComponent(value) : value
+).join(" ")
 
 const echoHeaders: Record<string, string> = {
   ...Object.fromEntries(
     ErrorResponse.keptHeaders.flatMap((rule) =>
-      typeof rule === "string" && !["retry-after", "content-length", "content-type", "content-encoding", "date"]
+      typeof rule === "string" &&
+        !["retry-after", "content-length", "content-type", "content-encoding", "date"]
           .includes(rule.toLowerCase()) ?
         [[rule, headerEcho]] :
         []
@@ -125,7 +147,11 @@ const answers: Record<string, Reply> = {
   "JSON 422": reply(422, errorBody, echoHeaders),
   "JSON 429": reply(429, errorBody, { ...echoHeaders, "retry-after": "0" }),
   "JSON 500": reply(500, errorBody, echoHeaders),
-  "flat JSON": reply(400, { statusCode: 400, error: echo, message: echo, requestId: echo }, echoHeaders),
+  "flat JSON": reply(
+    400,
+    { statusCode: 400, error: echo, message: echo, requestId: echo },
+    echoHeaders
+  ),
   "error as text": reply(404, { error: echo }, echoHeaders),
   "problem": reply(403, { type: echo, title: echo, detail: echo, instance: echo }, {
     ...echoHeaders,
@@ -139,7 +165,10 @@ const answers: Record<string, Reply> = {
   refused: broken("ECONNREFUSED"),
   reset: broken("ECONNRESET"),
   "a talkative driver": () =>
-    Object.assign(new Error(`cannot connect with ${echo}`, { cause: new Error(echo) }), { code: "ECONNRESET", echo })
+    Object.assign(new Error(`cannot connect with ${echo}`, { cause: new Error(echo) }), {
+      code: "ECONNRESET",
+      echo
+    })
 }
 
 /** Everything that a program could print of an error, outside a fiber. */
@@ -149,14 +178,19 @@ const renderings = (error: unknown): Record<string, unknown> => ({
   stack: error instanceof Error ? error.stack : "",
   JSON: JSON.stringify(error),
   inspect: Util.inspect(error, { depth: 10, showHidden: true }),
-  "inspect cause": Util.inspect(error instanceof Error ? error.cause : "", { depth: 10, showHidden: true }),
+  "inspect cause": Util.inspect(error instanceof Error ? error.cause : "", {
+    depth: 10,
+    showHidden: true
+  }),
   format: Util.format("%s %o %O %j", error, error, error, error),
   "Cause.pretty": Cause.pretty(Cause.fail(error), { renderErrorCause: true }),
   "die pretty": Cause.pretty(Cause.die(error), { renderErrorCause: true }),
   "Cause JSON": JSON.stringify(Cause.fail(error)),
   "Exit JSON": JSON.stringify(Exit.fail(error)),
   "Exit inspect": Util.inspect(Exit.fail(error), { depth: 10, showHidden: true }),
-  "Schema encoded": ApiError.isApiError(error) ? JSON.stringify(Schema.encodeSync(ApiError.ApiError)(error)) : ""
+  "Schema encoded": ApiError.isApiError(error)
+    ? JSON.stringify(Schema.encodeSync(ApiError.ApiError)(error))
+    : ""
 })
 
 /** The log lines about an error, by every logger that effect brings along. */
@@ -180,7 +214,10 @@ const logged = (error: unknown) =>
       Effect.zipRight(Effect.logError("the call failed", Cause.fail(error))),
       Effect.annotateLogs("error", error),
       Effect.provide(
-        Layer.mergeAll(Logger.remove(Logger.defaultLogger), ...loggers.map((logger) => Logger.add(logger)))
+        Layer.mergeAll(
+          Logger.remove(Logger.defaultLogger),
+          ...loggers.map((logger) => Logger.add(logger))
+        )
       ),
       Logger.withMinimumLogLevel(LogLevel.All)
     )
@@ -193,9 +230,9 @@ const given = (error: unknown) =>
     const lines = yield* logged(error)
     expect(lines.length).toBeGreaterThanOrEqual(10)
     const all = { ...renderings(error), logged: lines.join("\n") }
-    return Object.entries(all).map(([name, text]) => [name, leaks(text)] as const).filter(([, found]) =>
-      found.length > 0
-    )
+    return Object.entries(all).map(([name, text]) => [name, leaks(text)] as const).filter((
+      [, found]
+    ) => found.length > 0)
   })
 
 const authorizations = ["Bearer", "Basic"] as const
@@ -204,7 +241,10 @@ const bodies: Record<string, HttpBody.HttpBody> = {
   JSON: json,
   "JSON as text": HttpBody.text(JSON.stringify(fields), "application/json"),
   "JSON as raw text": HttpBody.raw(JSON.stringify(fields), { contentType: "application/json" }),
-  "problem of one's own": HttpBody.text(JSON.stringify(fields), "application/vnd.example+json; charset=utf-8")
+  "problem of one's own": HttpBody.text(
+    JSON.stringify(fields),
+    "application/vnd.example+json; charset=utf-8"
+  )
 }
 
 describe("T1: nothing that was sent under a redacted name comes back in an error", () => {
@@ -213,7 +253,9 @@ describe("T1: nothing that was sent under a redacted name comes back in an error
       Effect.gen(function*() {
         for (const authorization of authorizations) {
           const { client } = yield* over([answer], { redactedNames })
-          const error = yield* failureOf(client.execute(request(authorization)).pipe(IdempotencyKey.provide(key)))
+          const error = yield* failureOf(
+            client.execute(request(authorization)).pipe(IdempotencyKey.provide(key))
+          )
           expect(ApiError.isApiError(error)).toBe(true)
           expect(yield* given(error)).toEqual([])
         }
@@ -222,18 +264,24 @@ describe("T1: nothing that was sent under a redacted name comes back in an error
 
   it.effect("T1, T2: the values are replaced, the message of the API is kept", () =>
     Effect.gen(function*() {
-      const { client } = yield* over([reply(401, { error: { message: `token ${secrets.bearer} has expired` } })])
+      const { client } = yield* over([
+        reply(401, { error: { message: `token ${secrets.bearer} has expired` } })
+      ])
       const error = yield* failureOf(client.execute(request("Bearer")))
       expect(ApiError.isApiError(error) && error.message).toBe("token <redacted> has expired")
     }))
 
   it.effect("T1: the password inside of Basic credentials is a secret as well, encoded or not", () =>
     Effect.gen(function*() {
-      const { client } = yield* over([reply(401, { error: "no alice with password SENTINEL-of-alice" })])
+      const { client } = yield* over([
+        reply(401, { error: "no alice with password SENTINEL-of-alice" })
+      ])
       const error = yield* failureOf(client.execute(
         HttpClientRequest.basicAuth(HttpClientRequest.get("/"), "alice", "SENTINEL-of-alice")
       ))
-      expect(Object.entries(renderings(error)).filter(([, text]) => String(text).includes("SENTINEL"))).toEqual([])
+      expect(
+        Object.entries(renderings(error)).filter(([, text]) => String(text).includes("SENTINEL"))
+      ).toEqual([])
     }))
 
   it.effect("T1: in whichever body they were sent", () =>
@@ -241,7 +289,9 @@ describe("T1: nothing that was sent under a redacted name comes back in an error
       const found = yield* Effect.forEach(Object.entries(bodies), ([name, body]) =>
         Effect.gen(function*() {
           const { client } = yield* over([reply(400, errorBody)], { redactedNames })
-          const error = yield* failureOf(client.execute(request("Bearer", body)).pipe(IdempotencyKey.provide(key)))
+          const error = yield* failureOf(
+            client.execute(request("Bearer", body)).pipe(IdempotencyKey.provide(key))
+          )
           return [name, yield* given(error)]
         }))
       expect(found).toEqual(Object.keys(bodies).map((name) => [name, []]))
@@ -249,7 +299,12 @@ describe("T1: nothing that was sent under a redacted name comes back in an error
 
   it.effect("T1: in a form, encoded or multipart", () =>
     Effect.gen(function*() {
-      const form = { name: "Ada", token: secrets.token, pin: secrets.pattern, password: secrets.nested }
+      const form = {
+        name: "Ada",
+        token: secrets.token,
+        pin: secrets.pattern,
+        password: secrets.nested
+      }
       const data = new FormData()
       for (const [name, value] of Object.entries(form)) data.set(name, value)
       const forms = [
@@ -267,33 +322,49 @@ describe("T1: nothing that was sent under a redacted name comes back in an error
 
   it.effect("T1: a key under a header of another name is as secret", () =>
     Effect.gen(function*() {
-      const { client } = yield* over([reply(400, { error: { message: `key ${secrets.key}`, code: secrets.key } })], {
+      const { client } = yield* over([
+        reply(400, { error: { message: `key ${secrets.key}`, code: secrets.key } })
+      ], {
         idempotencyHeader: "X-Request-Ref"
       })
       const fromContext = yield* failureOf(client.post("/").pipe(IdempotencyKey.provide(key)))
-      const fromHeader = yield* failureOf(client.post("/", { headers: { "x-request-ref": secrets.key } }))
+      const fromHeader = yield* failureOf(
+        client.post("/", { headers: { "x-request-ref": secrets.key } })
+      )
       expect([yield* given(fromContext), yield* given(fromHeader)]).toEqual([[], []])
     }))
 
   it.effect("T1: quoted on the wire, a key is scrubbed bare and quoted", () =>
     Effect.gen(function*() {
-      const { client } = yield* over([reply(400, { error: `"${secrets.key}" or ${secrets.key}` })], {
-        idempotencyKeyFormat: "quoted"
-      })
-      expect(yield* given(yield* failureOf(client.post("/").pipe(IdempotencyKey.provide(key))))).toEqual([])
+      const { client } = yield* over(
+        [reply(400, { error: `"${secrets.key}" or ${secrets.key}` })],
+        {
+          idempotencyKeyFormat: "quoted"
+        }
+      )
+      expect(yield* given(yield* failureOf(client.post("/").pipe(IdempotencyKey.provide(key)))))
+        .toEqual([])
     }))
 
   it.effect("T1: a header in any letter case", () =>
     Effect.gen(function*() {
       const { client } = yield* over([reply(400, { error: echo })])
       const plain = HttpClientRequest.get("/")
-      const raw: HttpClientRequest.HttpClientRequest = Object.assign(Object.create(Object.getPrototypeOf(plain)), {
-        ...plain,
-        headers: Headers.unsafeFromRecord({ AUTHORIZATION: `bearer ${secrets.bearer}`, "X-API-KEY": secrets.apiKey })
-      })
+      const raw: HttpClientRequest.HttpClientRequest = Object.assign(
+        Object.create(Object.getPrototypeOf(plain)),
+        {
+          ...plain,
+          headers: Headers.unsafeFromRecord({
+            AUTHORIZATION: `bearer ${secrets.bearer}`,
+            "X-API-KEY": secrets.apiKey
+          })
+        }
+      )
       const error = yield* failureOf(client.execute(raw))
       expect(
-        leaks(`${String(error)} ${JSON.stringify(error)}`).filter((name) => name === "bearer" || name === "apiKey")
+        leaks(`${String(error)} ${JSON.stringify(error)}`).filter((name) =>
+          name === "bearer" || name === "apiKey"
+        )
       )
         .toEqual([])
     }))
@@ -334,12 +405,23 @@ describe("T1: nothing that was sent under a redacted name comes back in an error
     Effect.gen(function*() {
       const { client } = yield* over([reply(200, { token: secrets.token, id: secrets.nested })])
       const errors = [
-        yield* failureOf(Effect.flatMap(client.get("/"), ApiClient.json(Schema.Struct({ id: Schema.Number })))),
-        yield* failureOf(Effect.flatMap(client.get("/"), ApiClient.json(Schema.Struct({ id: Schema.Literal("a") }))))
+        yield* failureOf(
+          Effect.flatMap(client.get("/"), ApiClient.json(Schema.Struct({ id: Schema.Number })))
+        ),
+        yield* failureOf(
+          Effect.flatMap(
+            client.get("/"),
+            ApiClient.json(Schema.Struct({ id: Schema.Literal("a") }))
+          )
+        )
       ]
       expect([yield* given(errors[0]), yield* given(errors[1])]).toEqual([[], []])
       const broken = yield* over([reply(200, `{"token": "${secrets.token}`)])
-      expect(yield* given(yield* failureOf(Effect.flatMap(broken.client.get("/"), ApiClient.json(Schema.Unknown)))))
+      expect(
+        yield* given(
+          yield* failureOf(Effect.flatMap(broken.client.get("/"), ApiClient.json(Schema.Unknown)))
+        )
+      )
         .toEqual([])
     }))
 
@@ -363,7 +445,9 @@ describe("T1: nothing that was sent under a redacted name comes back in an error
       const errors = yield* Effect.forEach([400, 429], (status) =>
         Effect.gen(function*() {
           const { client } = yield* over([reply(status, {})], { errorBody: decoder, redactedNames })
-          return yield* failureOf(client.execute(request("Bearer")).pipe(IdempotencyKey.provide(key)))
+          return yield* failureOf(
+            client.execute(request("Bearer")).pipe(IdempotencyKey.provide(key))
+          )
         }))
       expect(yield* Effect.forEach(errors, given)).toEqual([[], []])
     }))
@@ -384,13 +468,16 @@ describe("T1: outside and inside a fiber", () => {
     for (const name of ["JSON 400", "HTML", "a talkative driver"]) {
       const rejection: unknown = await Effect.runPromise(Effect.gen(function*() {
         const { client } = yield* over([answers[name]!], { redactedNames })
-        return yield* client.execute(request("Basic")).pipe(IdempotencyKey.provide(key), Effect.withSpan("outer"))
+        return yield* client.execute(request("Basic")).pipe(
+          IdempotencyKey.provide(key),
+          Effect.withSpan("outer")
+        )
       })).then(() => undefined, (error: unknown) => error)
       expect(Runtime.isFiberFailure(rejection)).toBe(true)
       expect(
-        Object.entries(renderings(rejection)).map(([name, text]) => [name, leaks(text)]).filter(([, found]) =>
-          found?.length
-        )
+        Object.entries(renderings(rejection)).map(([name, text]) => [name, leaks(text)]).filter((
+          [, found]
+        ) => found?.length)
       ).toEqual([])
     }
   })
@@ -398,9 +485,15 @@ describe("T1: outside and inside a fiber", () => {
   it("T1: a rejection that was never handled, as Node would print it", async () => {
     const exit = await Effect.runPromiseExit(Effect.gen(function*() {
       const { client } = yield* over([answers["JSON 401"]!], { redactedNames })
-      return yield* Effect.orDie(client.execute(request("Bearer")).pipe(IdempotencyKey.provide(key)))
+      return yield* Effect.orDie(
+        client.execute(request("Bearer")).pipe(IdempotencyKey.provide(key))
+      )
     }))
-    expect([leaks(Util.inspect(exit, { depth: 20 })), leaks(String(exit)), leaks(JSON.stringify(exit))]).toEqual(
+    expect([
+      leaks(Util.inspect(exit, { depth: 20 })),
+      leaks(String(exit)),
+      leaks(JSON.stringify(exit))
+    ]).toEqual(
       [[], [], []]
     )
   })
@@ -415,8 +508,11 @@ describe("T1: outside and inside a fiber", () => {
           Effect.withTracerEnabled(true)
         )
         expect(spans.length).toBeGreaterThanOrEqual(2)
-        expect(leaks(Util.inspect(spans, { depth: 12, showHidden: true, maxArrayLength: null }))).toEqual([])
-        const exits = spans.map(({ exit }) => exit && Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
+        expect(leaks(Util.inspect(spans, { depth: 12, showHidden: true, maxArrayLength: null })))
+          .toEqual([])
+        const exits = spans.map(({ exit }) =>
+          exit && Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
+        )
         expect(leaks(JSON.stringify([spans, exits]))).toEqual([])
       }
     }))
@@ -425,7 +521,9 @@ describe("T1: outside and inside a fiber", () => {
     Effect.gen(function*() {
       const lines: Array<string> = []
       const logger = Logger.make<unknown, void>(({ annotations, cause, message, spans }) =>
-        void lines.push(Util.inspect([message, cause, Array.from(annotations), Array.from(spans)], { depth: 10 }))
+        void lines.push(
+          Util.inspect([message, cause, Array.from(annotations), Array.from(spans)], { depth: 10 })
+        )
       )
       for (const answer of Object.values(answers)) {
         const { client } = yield* over([answer], { redactedNames })
@@ -441,7 +539,12 @@ describe("T1: outside and inside a fiber", () => {
     Effect.gen(function*() {
       for (const name of ["refused", "reset", "a talkative driver"]) {
         const { layer } = transport([answers[name]!])
-        const ours = ApiClient.layer({ name: "test", baseUrl, redactedNames, pipeline: yield* retrying() })
+        const ours = ApiClient.layer({
+          name: "test",
+          baseUrl,
+          redactedNames,
+          pipeline: yield* retrying()
+        })
         const error = yield* failureOf(
           Effect.flatMap(HttpClient.HttpClient, (client) => client.execute(request("Bearer"))).pipe(
             IdempotencyKey.provide(key),
@@ -461,19 +564,24 @@ describe("T1: credentials in the address itself", () => {
     Effect.gen(function*() {
       const { spans, tracer } = recorder()
       const { layer } = transport([broken("ECONNRESET")])
-      const built = yield* Effect.exit(Effect.provide(ApiClient.make({ name: "test", baseUrl: address }), layer))
-      if (Exit.isFailure(built)) return expect(leaks(Util.inspect(Cause.squash(built.cause)))).toEqual([])
+      const built = yield* Effect.exit(
+        Effect.provide(ApiClient.make({ name: "test", baseUrl: address }), layer)
+      )
+      if (Exit.isFailure(built)) {
+        return expect(leaks(Util.inspect(Cause.squash(built.cause)))).toEqual([])
+      }
       const ours = yield* failureOf(built.value.get("/v1/things")).pipe(Effect.withTracer(tracer))
       const theirs = yield* failureOf(
         Effect.flatMap(HttpClient.HttpClient, (client) => client.get("/v1/things")).pipe(
           Effect.provide(Layer.provide(ApiClient.layer({ name: "test", baseUrl: address }), layer))
         )
       )
-      expect([yield* given(ours), yield* given(theirs), leaks(Util.inspect(spans, { depth: 12 }))]).toEqual([
-        [],
-        [],
-        []
-      ])
+      expect([yield* given(ours), yield* given(theirs), leaks(Util.inspect(spans, { depth: 12 }))])
+        .toEqual([
+          [],
+          [],
+          []
+        ])
     }))
 })
 
@@ -483,12 +591,19 @@ describe("T1: on the wire", () => {
       Effect.gen(function*() {
         const wire = yield* serve((response, { body, headers, url }) => {
           const heard = JSON.stringify([body, headers, url, decodeURIComponent(url)])
-          response.writeHead(400, { "content-type": "application/json", "x-request-id": secrets.bearer })
-          response.end(JSON.stringify({ error: { message: heard, code: heard }, request_id: heard }))
+          response.writeHead(400, {
+            "content-type": "application/json",
+            "x-request-id": secrets.bearer
+          })
+          response.end(
+            JSON.stringify({ error: { message: heard, code: heard }, request_id: heard })
+          )
         })
         const client = yield* ApiClient.make({ name: "test", baseUrl: wire.url, redactedNames })
         const fresh = yield* IdempotencyKey.fromString(secrets.key)
-        const error = yield* failureOf(client.execute(request("Bearer")).pipe(IdempotencyKey.provide(fresh)))
+        const error = yield* failureOf(
+          client.execute(request("Bearer")).pipe(IdempotencyKey.provide(fresh))
+        )
         expect(wire.requests[0]?.headers["idempotency-key"]).toBe(secrets.key)
         expect(error._tag).toBe("Validation")
         expect(yield* given(error)).toEqual([])
@@ -514,9 +629,15 @@ describe("T1: on the wire", () => {
 
     it.scopedLive(`T1, with ${name}: a server that is not there`, () =>
       Effect.gen(function*() {
-        const client = yield* ApiClient.make({ name: "test", baseUrl: yield* nobody, pipeline: yield* retrying() })
+        const client = yield* ApiClient.make({
+          name: "test",
+          baseUrl: yield* nobody,
+          pipeline: yield* retrying()
+        })
         const fresh = yield* IdempotencyKey.fromString(secrets.key)
-        const error = yield* failureOf(client.execute(request("Bearer")).pipe(IdempotencyKey.provide(fresh)))
+        const error = yield* failureOf(
+          client.execute(request("Bearer")).pipe(IdempotencyKey.provide(fresh))
+        )
         expect(error).toMatchObject({ _tag: "Network", sent: "no", attempts: 3 })
         expect(yield* given(error)).toEqual([])
       }).pipe(Effect.provide(layer)))

@@ -11,18 +11,25 @@ import { Effect, Exit, Layer, Option, type Scope, Tracer } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 
-/** What a transport in memory says to one request: a response, or the cause of a transport failure. */
+/**
+ * What a transport in memory says to one request: a response, or the cause of a transport failure.
+ */
 export type Reply = (request: HttpClientRequest.HttpClientRequest) => Response | Error
 
-export const reply = (status: number, body?: unknown, headers: Record<string, string> = {}): Reply => () => {
-  const bodiless = [101, 204, 205, 304].includes(status) || body === undefined
-  const text = typeof body === "string" ? body : JSON.stringify(body)
-  const type = typeof body === "string" ? {} : { "content-type": "application/json" }
-  return new Response(bodiless ? null : text, { status, headers: bodiless ? headers : { ...type, ...headers } })
-}
+export const reply =
+  (status: number, body?: unknown, headers: Record<string, string> = {}): Reply => () => {
+    const bodiless = [101, 204, 205, 304].includes(status) || body === undefined
+    const text = typeof body === "string" ? body : JSON.stringify(body)
+    const type = typeof body === "string" ? {} : { "content-type": "application/json" }
+    return new Response(bodiless ? null : text, {
+      status,
+      headers: bodiless ? headers : { ...type, ...headers }
+    })
+  }
 
 /** A failure as Node's sockets report it. */
-export const broken = (code: string): Reply => () => Object.assign(new Error(`socket says ${code}`), { code })
+export const broken = (code: string): Reply => () =>
+  Object.assign(new Error(`socket says ${code}`), { code })
 
 /** A transport in memory that keeps what was sent. The last reply is repeated. */
 export const transport = (replies: ReadonlyArray<Reply>) => {
@@ -34,7 +41,9 @@ export const transport = (replies: ReadonlyArray<Reply>) => {
       const answer = next(request)
       return answer instanceof Response
         ? Effect.succeed(HttpClientResponse.fromWeb(request, answer))
-        : Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause: answer }))
+        : Effect.fail(
+          new HttpClientError.RequestError({ request, reason: "Transport", cause: answer })
+        )
     })
   )
   return { sent, client, layer: Layer.succeed(HttpClient.HttpClient, client) }
@@ -42,7 +51,10 @@ export const transport = (replies: ReadonlyArray<Reply>) => {
 
 export const baseUrl = "http://api.example.com"
 
-/** Retries without waiting. The operation is the wrong one for most requests, on purpose: the client knows better. */
+/**
+ * Retries without waiting. The operation is the wrong one for most requests, on purpose: the client
+ * knows better.
+ */
 export const retrying = (retries = 2) =>
   Pipeline.make({ operation: Operation.once, retry: { retries, backoff: Backoff.constant(0) } })
 
@@ -51,7 +63,10 @@ export const over = (replies: ReadonlyArray<Reply>, options: Partial<ApiClient.O
   Effect.gen(function*() {
     const { layer, sent } = transport(replies)
     const pipeline = yield* retrying()
-    const client = yield* Effect.provide(ApiClient.make({ name: "test", baseUrl, pipeline, ...options }), layer)
+    const client = yield* Effect.provide(
+      ApiClient.make({ name: "test", baseUrl, pipeline, ...options }),
+      layer
+    )
     return { client, sent }
   })
 
@@ -88,7 +103,10 @@ export interface Wire {
 
 export type Handler = (response: Http.ServerResponse, request: WireRequest, index: number) => void
 
-/** A plain server on the loopback that answers as told, and is gone with its scope, connections and all. */
+/**
+ * A plain server on the loopback that answers as told, and is gone with its scope, connections and
+ * all.
+ */
 export const serve = (handler: Handler): Effect.Effect<Wire, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<{ readonly server: Http.Server; readonly wire: Wire }>((resume) => {
@@ -101,7 +119,13 @@ export const serve = (handler: Handler): Effect.Effect<Wire, never, Scope.Scope>
         response.on("error", () => response.destroy())
         request.on("end", () => {
           const { headers, method = "", rawHeaders, url = "" } = request
-          const arrived = { method, url, headers, rawHeaders, body: Buffer.concat(chunks).toString("utf8") }
+          const arrived = {
+            method,
+            url,
+            headers,
+            rawHeaders,
+            body: Buffer.concat(chunks).toString("utf8")
+          }
           requests.push(arrived)
           handler(response, arrived, requests.length - 1)
         })
@@ -109,7 +133,12 @@ export const serve = (handler: Handler): Effect.Effect<Wire, never, Scope.Scope>
       server.on("connection", () => connections++)
       server.listen(0, "127.0.0.1", () => {
         const { port } = server.address() as AddressInfo
-        const wire = { url: `http://127.0.0.1:${port}`, port, requests, connections: () => connections }
+        const wire = {
+          url: `http://127.0.0.1:${port}`,
+          port,
+          requests,
+          connections: () => connections
+        }
         resume(Effect.succeed({ server, wire }))
       })
     }),
@@ -121,7 +150,9 @@ export const serve = (handler: Handler): Effect.Effect<Wire, never, Scope.Scope>
   ).pipe(Effect.map(({ wire }) => wire))
 
 /** A port of the loopback on which nobody listens. */
-export const nobody: Effect.Effect<string> = Effect.scoped(Effect.map(serve(() => undefined), ({ url }) => url))
+export const nobody: Effect.Effect<string> = Effect.scoped(
+  Effect.map(serve(() => undefined), ({ url }) => url)
+)
 
 const turn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
@@ -189,6 +220,7 @@ export const recorder = () => {
   return { tracer, spans }
 }
 
-export const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+export const range = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 export { tagOf } from "../support/statuses.js"

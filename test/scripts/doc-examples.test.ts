@@ -1,7 +1,14 @@
 import * as path from "node:path"
 import { describe, expect, it } from "vitest"
 import { check, renderings } from "../../scripts/doc-assert.js"
-import { type Example, extract, generate, repository, run, typeCheck } from "../../scripts/doc-examples.js"
+import {
+  type Example,
+  extract,
+  generate,
+  repository,
+  run,
+  typeCheck
+} from "../../scripts/doc-examples.js"
 import { folderOf } from "./temporary.js"
 
 const fence = (code: string, info = "ts") => `\`\`\`${info}\n${code}\n\`\`\`\n`
@@ -39,10 +46,16 @@ describe("doc-examples: finding fences", () => {
 
   it("finds doc comments on members, and fences inside lists and longer fences", () => {
     const root = folderOf({
-      "README.md": "- item\n\n  ```ts\n  a\n    b\n  ```\n\n````md\n```ts\nnot an example\n```\n````\n",
-      "src/A.ts": "export interface A {\n  /**\n   * ```ts\n   * c\n   * ```\n   */\n  readonly a: number\n}\n"
+      "README.md":
+        "- item\n\n  ```ts\n  a\n    b\n  ```\n\n````md\n```ts\nnot an example\n```\n````\n",
+      "src/A.ts":
+        "export interface A {\n  /**\n   * ```ts\n   * c\n   * ```\n   */\n  readonly a: number\n}\n"
     })
-    expect(extract(root).filter(({ language }) => language === "ts").map(({ file, line, code }) => [file, line, code]))
+    expect(
+      extract(root).filter(({ language }) => language === "ts").map((
+        { file, line, code }
+      ) => [file, line, code])
+    )
       .toEqual([["README.md", 3, "a\n  b"], ["src/A.ts", 3, "c"]])
   })
 
@@ -116,7 +129,9 @@ describe("doc-examples: assertions", () => {
 
 describe("doc-examples: failures", () => {
   it("names file and line of a type error", () => {
-    const wrong = readme("import { Effect } from \"effect\"\n\nconst x: string = Effect.void\nexport { x }")
+    const wrong = readme(
+      "import { Effect } from \"effect\"\n\nconst x: string = Effect.void\nexport { x }"
+    )
     const fine = readme("const unused = 1")
     const errors = typeCheck([wrong, fine])
     expect(errors.get(wrong)).toEqual([expect.stringMatching(/^README\.md:6: error TS2322: /)])
@@ -124,7 +139,9 @@ describe("doc-examples: failures", () => {
   }, 60_000)
 
   it("names the line where an example throws", async () => {
-    expect(await failure(readme("const x = 1\nif (x > 0) throw new Error(\"boom\")"))).toBe("README.md:5: boom")
+    expect(await failure(readme("const x = 1\nif (x > 0) throw new Error(\"boom\")"))).toBe(
+      "README.md:5: boom"
+    )
   })
 
   it("does not run a fence marked no-run", async () => {
@@ -133,7 +150,9 @@ describe("doc-examples: failures", () => {
 
   it("wants JSON fences to parse", () => {
     expect(readme("{ \"a\": 1 }", "json").problems).toEqual([])
-    expect(readme("{ a: 1 }", "json").problems).toEqual([expect.stringMatching(/^README\.md:3: not JSON: /)])
+    expect(readme("{ a: 1 }", "json").problems).toEqual([
+      expect.stringMatching(/^README\.md:3: not JSON: /)
+    ])
   })
 
   it("leaves shell fences alone", () => {

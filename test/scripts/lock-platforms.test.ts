@@ -6,7 +6,11 @@ const lock = (entries: Record<string, object>) => ({ packages: { "": {}, ...entr
 
 describe("lock-platforms", () => {
   it("reads a platform from a name", () => {
-    expect(platformOf("@rollup/rollup-linux-x64-musl")).toEqual({ cpu: ["x64"], os: ["linux"], libc: ["musl"] })
+    expect(platformOf("@rollup/rollup-linux-x64-musl")).toEqual({
+      cpu: ["x64"],
+      os: ["linux"],
+      libc: ["musl"]
+    })
     expect(platformOf("@rollup/rollup-win32-x64-gnu")).toEqual({ cpu: ["x64"], os: ["win32"] })
     expect(platformOf("@esbuild/darwin-arm64")).toEqual({ cpu: ["arm64"], os: ["darwin"] })
     expect(platformOf("fsevents")).toBeUndefined()
@@ -17,7 +21,11 @@ describe("lock-platforms", () => {
       "node_modules/tool": {
         version: "1.0.0",
         dev: true,
-        optionalDependencies: { "@tool/linux-x64": "1.0.0", "@tool/darwin-arm64": "1.0.0", fsevents: "~2.3.2" }
+        optionalDependencies: {
+          "@tool/linux-x64": "1.0.0",
+          "@tool/darwin-arm64": "1.0.0",
+          fsevents: "~2.3.2"
+        }
       },
       "node_modules/@tool/linux-x64": { version: "1.0.0", integrity: "sha512-x" }
     })

@@ -14,7 +14,8 @@ const secret = "secret"
 
 describe("Redis", () => {
   it("I28, I31: nonsense is refused where the layer is made, with field and value", () => {
-    const refused = (options: Partial<Redis.Options>) => refusal(() => Redis.layer({ secret, ...options }))
+    const refused = (options: Partial<Redis.Options>) =>
+      refusal(() => Redis.layer({ secret, ...options }))
     expect([
       refused({ prefix: "a{b}" }),
       refused({ timeSource: "sun" as "clock" }),
@@ -47,9 +48,14 @@ describe.skipIf(!isInstalled)("Redis, the server", () => {
   })
 
   const layer = (options: Partial<Redis.Options> = {}) =>
-    Layer.unwrapEffect(Effect.sync(() => Redis.layer({ secret, url: url(server.port), ...options })))
+    Layer.unwrapEffect(
+      Effect.sync(() => Redis.layer({ secret, url: url(server.port), ...options }))
+    )
 
-  const shared = [sharedLayer(layer()), sharedLayer(layer({ timeSource: "clock", prefix: "clocked:" }))] as const
+  const shared = [
+    sharedLayer(layer()),
+    sharedLayer(layer({ timeSource: "clock", prefix: "clocked:" }))
+  ] as const
   suite("Redis, its time", shared[0].layer, { timeSource: "store" })
   suite("Redis, the program's time", shared[1].layer)
 
@@ -86,7 +92,11 @@ describe.skipIf(!isInstalled)("Redis, the server", () => {
         yield* store.extend(held("k", "a"), 2 * day)
         const extended = yield* left
         yield* store.complete(held("k", "a"), "done", 10 * minute)
-        expect([claimed, extended, yield* left]).toEqual([day / minute + 2, 3 * day / minute + 1, 11])
+        expect([claimed, extended, yield* left]).toEqual([
+          day / minute + 2,
+          3 * day / minute + 1,
+          11
+        ])
       })))
 
   it.live("I14: a stale owner changes nothing, not even how long the record lives", () =>
@@ -94,7 +104,9 @@ describe.skipIf(!isInstalled)("Redis, the server", () => {
       Effect.gen(function*() {
         yield* store.acquire(claim("k", "a"))
         const [name = ""] = yield* names("stale:")
-        const seen = Effect.promise(async () => [await client.hgetall(name), await client.pexpiretime(name)])
+        const seen = Effect.promise(
+          async () => [await client.hgetall(name), await client.pexpiretime(name)]
+        )
         const before = yield* seen
         const stale = held("k", "b")
         const answers = [
@@ -126,10 +138,17 @@ describe.skipIf(!isInstalled)("Redis, the server", () => {
           const corrupt = Either.left(new StoreError({ operation: "acquire", corrupt: true }))
           expect([
             yield* Effect.either(store.acquire(claim("k", "b"))),
-            yield* Effect.either(store.acquire({ ...claim("renamed", "b"), previousKeyHashes: ["k"] })),
+            yield* Effect.either(
+              store.acquire({ ...claim("renamed", "b"), previousKeyHashes: ["k"] })
+            ),
             yield* Effect.either(store.savepoint(held("k", "x"), "data")),
             yield* seen
-          ]).toEqual([corrupt, corrupt, Either.left(new StoreError({ operation: "savepoint", corrupt: true })), before])
+          ]).toEqual([
+            corrupt,
+            corrupt,
+            Either.left(new StoreError({ operation: "savepoint", corrupt: true })),
+            before
+          ])
         })))
   }
 

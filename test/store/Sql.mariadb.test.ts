@@ -26,7 +26,9 @@ describe.skipIf(!isInstalled)("MariaDB", () => {
 
   const shared = [
     sharedLayer(Sql.layer({ secret }).pipe(Layer.provide(database))),
-    sharedLayer(Sql.layer({ secret, table: "clocked", timeSource: "clock" }).pipe(Layer.provide(database)))
+    sharedLayer(
+      Sql.layer({ secret, table: "clocked", timeSource: "clock" }).pipe(Layer.provide(database))
+    )
   ] as const
   suite("MariaDB, its time", shared[0].layer, { timeSource: "store" })
   suite("MariaDB, the program's time", shared[1].layer)
@@ -41,7 +43,8 @@ describe.skipIf(!isInstalled)("MariaDB", () => {
   })
 
   /** The store, and the database beside it. */
-  const over = (options: Partial<Sql.Options> = {}) => Layer.provideMerge(Sql.layer({ secret, ...options }), database)
+  const over = (options: Partial<Sql.Options> = {}) =>
+    Layer.provideMerge(Sql.layer({ secret, ...options }), database)
 
   it.live("I26: a claim made inside a transaction outlives its rollback", () =>
     Effect.gen(function*() {
@@ -61,7 +64,9 @@ describe.skipIf(!isInstalled)("MariaDB", () => {
       const store = yield* IdempotencyStore
       const sql = yield* SqlClient
       yield* Effect.either(
-        sql.withTransaction(Effect.zipRight(store.acquire(claim("vanishes", "a")), Effect.fail("rolled back")))
+        sql.withTransaction(
+          Effect.zipRight(store.acquire(claim("vanishes", "a")), Effect.fail("rolled back"))
+        )
       )
       expect((yield* store.acquire(claim("vanishes", "b")))._tag).toBe("Acquired")
     }).pipe(Effect.provide(over({ transactional: true }))))
@@ -69,8 +74,16 @@ describe.skipIf(!isInstalled)("MariaDB", () => {
   it.live("I15: names that differ in case, accent or trailing space are different records", () =>
     Effect.gen(function*() {
       const store = yield* IdempotencyStore
-      const answers = yield* Effect.forEach(["e", "E", "é", "e "], (name) => store.acquire(claim(name, "a")))
-      expect(answers.map(({ _tag }) => _tag)).toEqual(["Acquired", "Acquired", "Acquired", "Acquired"])
+      const answers = yield* Effect.forEach(
+        ["e", "E", "é", "e "],
+        (name) => store.acquire(claim(name, "a"))
+      )
+      expect(answers.map(({ _tag }) => _tag)).toEqual([
+        "Acquired",
+        "Acquired",
+        "Acquired",
+        "Acquired"
+      ])
     }).pipe(Effect.provide(over())))
 
   it.live("I13: owners and payloads that differ in case only are different", () =>

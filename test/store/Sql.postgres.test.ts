@@ -27,7 +27,9 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
 
   const shared = [
     sharedLayer(Sql.layer({ secret }).pipe(Layer.provide(database))),
-    sharedLayer(Sql.layer({ secret, table: "clocked", timeSource: "clock" }).pipe(Layer.provide(database)))
+    sharedLayer(
+      Sql.layer({ secret, table: "clocked", timeSource: "clock" }).pipe(Layer.provide(database))
+    )
   ] as const
   suite("PostgreSQL, its time", shared[0].layer, { timeSource: "store" })
   suite("PostgreSQL, the program's time", shared[1].layer)
@@ -42,7 +44,8 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
   })
 
   /** The store, and the database beside it. */
-  const over = (options: Partial<Sql.Options> = {}) => Layer.provideMerge(Sql.layer({ secret, ...options }), database)
+  const over = (options: Partial<Sql.Options> = {}) =>
+    Layer.provideMerge(Sql.layer({ secret, ...options }), database)
 
   it.live("I26: a claim made inside a transaction outlives its rollback", () =>
     Effect.gen(function*() {
@@ -61,9 +64,14 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
     Effect.gen(function*() {
       const store = yield* IdempotencyStore
       const sql = yield* SqlClient
-      const renamed = (owner: string) => ({ ...claim("renamed-new", owner), previousKeyHashes: ["renamed"] })
+      const renamed = (owner: string) => ({
+        ...claim("renamed-new", owner),
+        previousKeyHashes: ["renamed"]
+      })
       yield* Effect.either(
-        sql.withTransaction(Effect.zipRight(store.acquire(renamed("a")), Effect.fail("rolled back")))
+        sql.withTransaction(
+          Effect.zipRight(store.acquire(renamed("a")), Effect.fail("rolled back"))
+        )
       )
       expect((yield* store.acquire(renamed("b")))._tag).toBe("InFlight")
     }).pipe(Effect.provide(over())))
@@ -94,7 +102,11 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
           sql.withTransaction,
           Effect.either
         )
-      const answers = [yield* run(Effect.fail("rolled back")), yield* run(Effect.void), yield* run(Effect.void)]
+      const answers = [
+        yield* run(Effect.fail("rolled back")),
+        yield* run(Effect.void),
+        yield* run(Effect.void)
+      ]
       const counted = yield* sql`SELECT count(*)::int AS n FROM work`
       expect([answers, counted]).toEqual([
         [Either.left("rolled back"), Either.right("done"), Either.right("done")],
@@ -121,7 +133,10 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
   it.live("I30: twelve connections that make the table at once all succeed", () =>
     Effect.gen(function*() {
       const migrations = Effect.replicate(
-        Effect.provide(Sql.migration({ table: "raced" }), client(() => server.port, { maxConnections: 1 })),
+        Effect.provide(
+          Sql.migration({ table: "raced" }),
+          client(() => server.port, { maxConnections: 1 })
+        ),
         12
       )
       const exits = yield* Effect.all(migrations.map(Effect.exit), { concurrency: "unbounded" })
@@ -142,7 +157,10 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
         port: server.port,
         database: "postgres"
       })
-      const answer = yield* Effect.flatMap(IdempotencyStore, (store) => store.acquire(claim("modest", "a"))).pipe(
+      const answer = yield* Effect.flatMap(
+        IdempotencyStore,
+        (store) => store.acquire(claim("modest", "a"))
+      ).pipe(
         Effect.provide(Layer.provide(Sql.layer({ secret, table: "granted" }), modest))
       )
       expect(answer._tag).toBe("Acquired")
@@ -155,9 +173,10 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
       const answers = yield* Effect.forEach(
         ["a", "b", "c", "d", "e", "f"],
         (owner) =>
-          Effect.flatMap(IdempotencyStore, (store) => store.acquire(claim("serializable", owner))).pipe(
-            Effect.provide(over())
-          ),
+          Effect.flatMap(IdempotencyStore, (store) => store.acquire(claim("serializable", owner)))
+            .pipe(
+              Effect.provide(over())
+            ),
         { concurrency: "unbounded" }
       )
       yield* sql.unsafe("ALTER ROLE tester RESET default_transaction_isolation")
@@ -181,7 +200,9 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
       const before = yield* row
       const answers = [
         yield* Effect.either(store.acquire(claim("newer", "b"))),
-        yield* Effect.either(store.complete({ ...claim("newer", "a"), generation: 1 }, "done", 1000))
+        yield* Effect.either(
+          store.complete({ ...claim("newer", "a"), generation: 1 }, "done", 1000)
+        )
       ]
       expect([answers, yield* row]).toEqual([
         [

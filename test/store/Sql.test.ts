@@ -27,9 +27,13 @@ afterAll(() => file.close())
 
 suite("libsql, in a file", file.layer)
 suite("libsql, in memory", Sql.layer({ secret }).pipe(Layer.provide(inMemory)))
-suite("libsql, the database's time", Sql.layer({ secret, timeSource: "store" }).pipe(Layer.provide(inMemory)), {
-  timeSource: "store"
-})
+suite(
+  "libsql, the database's time",
+  Sql.layer({ secret, timeSource: "store" }).pipe(Layer.provide(inMemory)),
+  {
+    timeSource: "store"
+  }
+)
 suite(
   "libsql, transactional, big integers, transformed names",
   Sql.layer({ secret, transactional: true }).pipe(
@@ -54,13 +58,17 @@ const claim = (keyHash: string, owner: string) => ({
 const held = (keyHash: string, owner: string) => ({ ...claim(keyHash, owner), generation: 1 })
 
 /** The store, and the database beside it. */
-const over = (options: Partial<Sql.Options> = {}, sql: Layer.Layer<SqlClient, unknown> = database) =>
-  Layer.provideMerge(Sql.layer({ secret, ...options }), sql)
+const over = (
+  options: Partial<Sql.Options> = {},
+  sql: Layer.Layer<SqlClient, unknown> = database
+) => Layer.provideMerge(Sql.layer({ secret, ...options }), sql)
 
 describe("Sql", () => {
   it("I28: nonsense is refused where the layer is made, with field and value, and never a secret", () => {
-    const refused = (options: Partial<Sql.Options>) => refusal(() => Sql.layer({ secret, ...options }))
-    const name = "a name of at most 48 letters, digits and underscores that does not begin with a digit"
+    const refused = (options: Partial<Sql.Options>) =>
+      refusal(() => Sql.layer({ secret, ...options }))
+    const name =
+      "a name of at most 48 letters, digits and underscores that does not begin with a digit"
     expect([
       refused({ table: "records; DROP TABLE users" }),
       refused({ table: "1st" }),
@@ -88,12 +96,20 @@ describe("Sql", () => {
 
   it.effect("I5: whoever runs over the store names keys under its secrets", () =>
     Effect.gen(function*() {
-      const [present, previous] = [yield* IdempotencyKey.Secret, yield* IdempotencyKey.PreviousSecrets]
-      expect([Redacted.value(present), previous.map((secret) => Redacted.value(secret))]).toEqual(["now", [
-        "then",
-        "once"
-      ]])
-    }).pipe(Effect.provide(over({ secret: "now", previousSecrets: [Redacted.make("then"), "once"] }))))
+      const [present, previous] = [
+        yield* IdempotencyKey.Secret,
+        yield* IdempotencyKey.PreviousSecrets
+      ]
+      expect([Redacted.value(present), previous.map((secret) => Redacted.value(secret))]).toEqual([
+        "now",
+        [
+          "then",
+          "once"
+        ]
+      ])
+    }).pipe(
+      Effect.provide(over({ secret: "now", previousSecrets: [Redacted.make("then"), "once"] }))
+    ))
 
   it.effect("I28: leases end by the program's clock, as far as it goes", () =>
     Effect.gen(function*() {
@@ -117,9 +133,10 @@ describe("Sql", () => {
       )
       const store = yield* IdempotencyStore
       const sql = yield* SqlClient
-      const answer = yield* Effect.either(sql.withTransaction(store.acquire(claim("inside", "a")))).pipe(
-        Effect.provide(logger)
-      )
+      const answer = yield* Effect.either(sql.withTransaction(store.acquire(claim("inside", "a"))))
+        .pipe(
+          Effect.provide(logger)
+        )
       expect([answer, lines.length, lines[0]?.includes("transactional: true")]).toEqual([
         Either.left(new StoreError({ operation: "acquire" })),
         1,
@@ -140,7 +157,11 @@ describe("Sql", () => {
           sql.withTransaction,
           Effect.either
         )
-      const answers = [yield* run(Effect.fail("rolled back")), yield* run(Effect.void), yield* run(Effect.void)]
+      const answers = [
+        yield* run(Effect.fail("rolled back")),
+        yield* run(Effect.void),
+        yield* run(Effect.void)
+      ]
       const [counted] = yield* sql`SELECT count(*) AS n FROM work`
       expect([answers, counted]).toEqual([
         [Either.left("rolled back"), Either.right("done"), Either.right("done")],
@@ -163,7 +184,9 @@ describe("Sql", () => {
         const store = yield* IdempotencyStore
         const sql = yield* SqlClient
         yield* store.acquire(claim(what, "a"))
-        yield* sql.unsafe(`UPDATE ${Sql.defaults.table} SET ${assignment} WHERE key_hash = ?`, [what])
+        yield* sql.unsafe(`UPDATE ${Sql.defaults.table} SET ${assignment} WHERE key_hash = ?`, [
+          what
+        ])
         const row = sql.unsafe(`SELECT * FROM ${Sql.defaults.table} WHERE key_hash = ?`, [what])
         const before = yield* row
         const previous = { ...claim("renamed", "b"), previousKeyHashes: [what] }
@@ -206,13 +229,16 @@ describe("Sql", () => {
   it.effect("I30: without migrate the table has to be there, and the statements make it", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient
-      const acquire = Effect.flatMap(IdempotencyStore, (store) => store.acquire(claim("k", "a"))).pipe(
-        Effect.provide(Sql.layer({ secret, table: "own", migrate: false })),
-        Effect.either,
-        Effect.map(Either.match({ onLeft: (error) => error._tag, onRight: ({ _tag }) => _tag }))
-      )
+      const acquire = Effect.flatMap(IdempotencyStore, (store) => store.acquire(claim("k", "a")))
+        .pipe(
+          Effect.provide(Sql.layer({ secret, table: "own", migrate: false })),
+          Effect.either,
+          Effect.map(Either.match({ onLeft: (error) => error._tag, onRight: ({ _tag }) => _tag }))
+        )
       const before = yield* acquire
-      for (const statement of Sql.statements("sqlite", { table: "own" })) yield* sql.unsafe(statement)
+      for (const statement of Sql.statements("sqlite", { table: "own" })) {
+        yield* sql.unsafe(statement)
+      }
       yield* Sql.migration({ table: "own" })
       expect([before, yield* acquire]).toEqual(["StoreError", "Acquired"])
     }).pipe(Effect.provide(inMemory)))
@@ -226,7 +252,15 @@ describe("Sql", () => {
       yield* store.acquire(claim("completed", "a"))
       yield* store.complete(held("completed", "a"), "done", 1000)
       yield* TestClock.adjust(60_000)
-      const removed = [yield* store.sweep(10), yield* store.sweep(Number.NaN), yield* store.sweep(-1)]
-      expect([removed, yield* sql.unsafe(`SELECT * FROM ${Sql.defaults.table}`)]).toEqual([[1, 0, 0], []])
+      const removed = [
+        yield* store.sweep(10),
+        yield* store.sweep(Number.NaN),
+        yield* store.sweep(-1)
+      ]
+      expect([removed, yield* sql.unsafe(`SELECT * FROM ${Sql.defaults.table}`)]).toEqual([[
+        1,
+        0,
+        0
+      ], []])
     }).pipe(Effect.provide(over({}, inMemory))))
 })

@@ -125,10 +125,17 @@ for (const backend of [backends.PostgreSQL, backends.Redis]) {
             yield* kill
             const gone = yield* Effect.timed(Effect.either(run.savepoint("two")))
             return [hung, gone].map(([took, told]) =>
-              Either.isLeft(told) && Duration.toMillis(took) < soon ? told.left._tag : "kept or late"
+              Either.isLeft(told) && Duration.toMillis(took) < soon
+                ? told.left._tag
+                : "kept or late"
             )
           })
-        const options = { scope: ["outage"], payload: 1, result: Schema.Array(Schema.String), storeTimeout }
+        const options = {
+          scope: ["outage"],
+          payload: 1,
+          result: Schema.Array(Schema.String),
+          storeTimeout
+        }
         const told = yield* IdempotencyKey.provide(Idempotency.run(work, options), key)
         yield* restart
         expect(told).toEqual(["StoreUnavailable", "StoreUnavailable"])
@@ -169,7 +176,10 @@ for (const backend of [backends.PostgreSQL, backends.Redis]) {
     fact(
       "I20, I21: a store that hangs when the work has failed leaves it its failure, and releases the claim when it wakes up",
       Effect.gen(function*() {
-        const failure = yield* call({ key: "failed", during: Effect.zipRight(hang, Effect.fail("declined")) })
+        const failure = yield* call({
+          key: "failed",
+          during: Effect.zipRight(hang, Effect.fail("declined"))
+        })
         yield* goOn
         const after = yield* Effect.repeat(Effect.delay(call({ key: "failed" }), "100 millis"), {
           until: ({ told }) => told === "done",
@@ -191,7 +201,10 @@ describe.skipIf(!backends.Redis.isInstalled)("Redis: starting before the server"
   })
   afterAll(() => server.stop())
 
-  const ready = (layer: Layer.Layer<IdempotencyStore, unknown>, then: Effect.Effect<void, unknown, IdempotencyStore>) =>
+  const ready = (
+    layer: Layer.Layer<IdempotencyStore, unknown>,
+    then: Effect.Effect<void, unknown, IdempotencyStore>
+  ) =>
     Effect.flatMap(Effect.timed(Effect.exit(Effect.provide(Effect.clock, layer))), ([took]) => {
       expect(Duration.toMillis(took)).toBeLessThan(soon)
       return Effect.provide(then, layer)

@@ -11,7 +11,10 @@ import type { Command, Seen } from "./worker.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** A process, and the lines of JSON that it prints. It ends when this process does, because its standard input does. */
+/**
+ * A process, and the lines of JSON that it prints. It ends when this process does, because its
+ * standard input does.
+ */
 const worker = () => {
   const child = spawn(process.execPath, ["--import", "tsx", "test/store/worker.ts"], {
     cwd: root,
@@ -36,7 +39,10 @@ const attempt = (name: string) =>
   Effect.flatMap(IdempotencyKey.fromString(name), (key) =>
     Idempotency.run(
       (run: Idempotency.Run) =>
-        Effect.as(Effect.sleep("50 millis"), [run.recovered, Option.getOrNull(run.recoveryPoint)] as const),
+        Effect.as(
+          Effect.sleep("50 millis"),
+          [run.recovered, Option.getOrNull(run.recoveryPoint)] as const
+        ),
       {
         scope: ["hang"],
         payload: name,
@@ -46,7 +52,9 @@ const attempt = (name: string) =>
     ).pipe(
       IdempotencyKey.provide(key),
       Effect.either,
-      Effect.map(Either.match({ onLeft: (error) => error._tag, onRight: (result) => JSON.stringify(result) }))
+      Effect.map(
+        Either.match({ onLeft: (error) => error._tag, onRight: (result) => JSON.stringify(result) })
+      )
     ))
 
 describe("processes", () => {
@@ -62,7 +70,10 @@ describe("processes", () => {
 
   const tested = [backends.PostgreSQL, backends.Redis]
 
-  const withServer = async (backend: Backend, use: (server: Server) => Promise<void>): Promise<void> => {
+  const withServer = async (
+    backend: Backend,
+    use: (server: Server) => Promise<void>
+  ): Promise<void> => {
     const server = await backend.start()
     try {
       await use(server)
@@ -81,9 +92,15 @@ describe("processes", () => {
           const me = ["a", "b", "c", "d"]
           const atMillis = Date.now() + 1000
           workers.forEach((worker, index) =>
-            worker.tell({ store: backend.name, port, job: { race: { me: me[index] ?? "", atMillis } } })
+            worker.tell({
+              store: backend.name,
+              port,
+              job: { race: { me: me[index] ?? "", atMillis } }
+            })
           )
-          const seen = await Promise.all(workers.map((worker) => worker.next())) as ReadonlyArray<Seen>
+          const seen = await Promise.all(workers.map((worker) => worker.next())) as ReadonlyArray<
+            Seen
+          >
           const winners = new Map(
             seen.flatMap(({ executed }, index) => executed.map((key) => [key, me[index]] as const))
           )
@@ -111,7 +128,9 @@ describe("processes", () => {
           doomed?.tell({ store: backend.name, port, job: { hang: { key: "doomed", leaseMillis } } })
           const begun = await doomed?.next()
           doomed?.kill()
-          const all = Effect.all(Array.from({ length: 5 }, () => attempt("doomed")), { concurrency: "unbounded" })
+          const all = Effect.all(Array.from({ length: 5 }, () => attempt("doomed")), {
+            concurrency: "unbounded"
+          })
           const answers = await Effect.runPromise(
             Effect.gen(function*() {
               const during = yield* all

@@ -21,7 +21,8 @@ const machine = (layer: Layer.Layer<IdempotencyStore, unknown>, offMillis: numbe
     currentTimeNanos: Effect.map(right.currentTimeNanos, (now) => now + nanos),
     sleep: (duration) => right.sleep(duration)
   }
-  return <A, E>(self: Effect.Effect<A, E, IdempotencyStore>) => Effect.withClock(Effect.provide(self, layer), clock)
+  return <A, E>(self: Effect.Effect<A, E, IdempotencyStore>) =>
+    Effect.withClock(Effect.provide(self, layer), clock)
 }
 
 const claim = (keyHash: string, owner: string) => ({
@@ -70,7 +71,10 @@ for (const backend of all) {
         const early = machine(layer(), hour)
         yield* late(acquire("clocks", "a"))
         const during = yield* early(acquire("clocks", "b"))
-        expect(during._tag === "InFlight" && during.retryAfterMillis > 20_000 && during.retryAfterMillis <= 30_000)
+        expect(
+          during._tag === "InFlight" && during.retryAfterMillis > 20_000 &&
+            during.retryAfterMillis <= 30_000
+        )
           .toBe(true)
         yield* early(acquire("clocks-2", "a"))
         expect((yield* late(acquire("clocks-2", "b")))._tag).toBe("InFlight")
@@ -123,22 +127,33 @@ for (const backend of all) {
           Effect.zipRight(call("found", "payload", "outcome"), IdempotencyKey.kid(key, ["shared"])),
           layer()
         )
-        expect([/^[\da-f]{16}$/.test(kid), backend.dump(server.port).includes(kid)]).toEqual([true, true])
+        expect([/^[\da-f]{16}$/.test(kid), backend.dump(server.port).includes(kid)]).toEqual([
+          true,
+          true
+        ])
       }))
 
     it.live("T1: what a driver says is in no error", () =>
       Effect.gen(function*() {
         const error = yield* Effect.provide(
-          Effect.zipRight(Effect.promise(() => server.kill()), Effect.flip(acquire("SENTINEL", "a"))),
+          Effect.zipRight(
+            Effect.promise(() => server.kill()),
+            Effect.flip(acquire("SENTINEL", "a"))
+          ),
           layer()
         )
         yield* Effect.promise(() => server.restart())
-        expect([error, Object.keys(error as StoreError).filter((name) => name !== "operation" && name !== "_tag")])
+        expect([
+          error,
+          Object.keys(error as StoreError).filter((name) => name !== "operation" && name !== "_tag")
+        ])
           .toEqual([
             new StoreError({ operation: "acquire" }),
             []
           ])
-        expect(String((error as StoreError).message)).toBe("The idempotency store could not acquire")
+        expect(String((error as StoreError).message)).toBe(
+          "The idempotency store could not acquire"
+        )
       }), 20_000)
 
     it.live("I12: texts with zeros, halves of characters and of any length come back as they were", () =>
@@ -172,13 +187,18 @@ for (const backend of all) {
           timeToLiveMillis: Infinity
         })
         const during = yield* store.acquire(claim("endless", "b"))
-        const kept = yield* store.complete({ ...claim("endless", "a"), generation: 1 }, "done", Infinity)
-        expect([first._tag, during._tag, kept, yield* store.acquire(claim("endless", "b"))]).toEqual([
-          "Acquired",
-          "InFlight",
-          "ok",
-          { _tag: "Completed", outcome: "done" }
-        ])
+        const kept = yield* store.complete(
+          { ...claim("endless", "a"), generation: 1 },
+          "done",
+          Infinity
+        )
+        expect([first._tag, during._tag, kept, yield* store.acquire(claim("endless", "b"))])
+          .toEqual([
+            "Acquired",
+            "InFlight",
+            "ok",
+            { _tag: "Completed", outcome: "done" }
+          ])
       }).pipe(Effect.provide(layer())))
   })
 }

@@ -1,6 +1,7 @@
 /**
- * One process among several on one store. Reads commands as lines of JSON from its standard input, and prints what it has seen as lines of JSON. It imports
- * no more than it needs, and so starts sooner.
+ * One process among several on one store. Reads commands as lines of JSON from its standard input,
+ * and prints what it has seen as lines of JSON. It imports no more than it needs, and so starts
+ * sooner.
  */
 import * as Idempotency from "effect-resilience/Idempotency"
 import * as IdempotencyKey from "effect-resilience/IdempotencyKey"
@@ -14,7 +15,10 @@ import { backends, type Name } from "../support/stores.js"
 export interface Command {
   readonly store: Name
   readonly port: number
-  /** `race`: runs a hundred keys, from this moment on. `hang`: claims one key, gets half way, and stays there. */
+  /**
+   * `race`: runs a hundred keys, from this moment on. `hang`: claims one key, gets half way, and
+   * stays there.
+   */
   readonly job:
     | { readonly race: { readonly me: string; readonly atMillis: number } }
     | { readonly hang: { readonly key: string; readonly leaseMillis: number } }
@@ -60,10 +64,19 @@ const hang = (name: string, leaseMillis: number) =>
       (run: Idempotency.Run) =>
         Effect.gen(function*() {
           yield* run.savepoint("half way")
-          yield* print({ recovered: run.recovered, recoveryPoint: Option.getOrNull(run.recoveryPoint) })
+          yield* print({
+            recovered: run.recovered,
+            recoveryPoint: Option.getOrNull(run.recoveryPoint)
+          })
           return yield* Effect.never
         }),
-      { scope: ["hang"], payload: name, result: Schema.String, lease: leaseMillis, storeTimeout: "10 seconds" }
+      {
+        scope: ["hang"],
+        payload: name,
+        result: Schema.String,
+        lease: leaseMillis,
+        storeTimeout: "10 seconds"
+      }
     ).pipe(IdempotencyKey.provide(key)))
 
 const until = (millis: number) =>
@@ -73,9 +86,13 @@ const run = ({ job, port, store }: Command) => {
   const done = "race" in job
     ? Effect.flatMap(Effect.zipRight(until(job.race.atMillis), race(job.race.me)), print)
     : hang(job.hang.key, job.hang.leaseMillis)
-  return Effect.runPromise(Effect.asVoid(done).pipe(Effect.provide(backends[store].layer(() => port))))
+  return Effect.runPromise(
+    Effect.asVoid(done).pipe(Effect.provide(backends[store].layer(() => port)))
+  )
 }
 
 process.stdout.write("\"ready\"\n")
 
-for await (const line of readline.createInterface({ input: process.stdin })) await run(JSON.parse(line))
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  await run(JSON.parse(line))
+}

@@ -8,13 +8,20 @@ import type { Acquired, Claim, Held, Service } from "effect-resilience/Idempoten
 
 export interface Options {
   /**
-   * Where the store takes its time from. With `"clock"` (the default) the suite also looks at the very millisecond at which a lease ends; it runs under
-   * the `TestClock`. With `"store"` a lease ends when it has really passed.
+   * Where the store takes its time from. With `"clock"` (the default) the suite also looks at the
+   * very millisecond at which a lease ends; it runs under the `TestClock`. With `"store"` a lease
+   * ends when it has really passed.
    */
   readonly timeSource?: "clock" | "store" | undefined
-  /** Lets this many milliseconds pass, and a little more where time is real. Default: the `TestClock`, or a real wait. */
+  /**
+   * Lets this many milliseconds pass, and a little more where time is real. Default: the
+   * `TestClock`, or a real wait.
+   */
   readonly advance?: ((millis: number) => Effect.Effect<void>) | undefined
-  /** A lease that can be waited for, in milliseconds. Default: a minute, or 100 ms where time is real. */
+  /**
+   * A lease that can be waited for, in milliseconds. Default: a minute, or 100 ms where time is
+   * real.
+   */
   readonly shortMillis?: number | undefined
   /** Whether the store looks under `previousKeyHashes`. Default: true. */
   readonly previousNames?: boolean | undefined
@@ -27,7 +34,10 @@ const really = (millis: number): Effect.Effect<void> =>
 
 const acquired = (
   generation: number,
-  { recovered = false, recoveryPoint }: { readonly recovered?: boolean; readonly recoveryPoint?: string } = {}
+  { recovered = false, recoveryPoint }: {
+    readonly recovered?: boolean
+    readonly recoveryPoint?: string
+  } = {}
 ): Acquired => ({
   _tag: "Acquired",
   generation,
@@ -76,16 +86,27 @@ class Subject {
     }))
   }
 
-  /** What a stranger with the same payload would be told, in a word; a record that is free would be taken. */
+  /**
+   * What a stranger with the same payload would be told, in a word; a record that is free would be
+   * taken.
+   */
   look(owner = "stranger") {
-    return Effect.map(this.acquire(owner), (answer) => answer._tag === "Completed" ? answer.outcome : answer._tag)
+    return Effect.map(
+      this.acquire(owner),
+      (answer) => answer._tag === "Completed" ? answer.outcome : answer._tag
+    )
   }
 }
 
-export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, options: Options = {}): void => {
+export const suite = <E>(
+  name: string,
+  layer: Layer.Layer<IdempotencyStore, E>,
+  options: Options = {}
+): void => {
   const isExact = options.timeSource !== "store"
   const short = options.shortMillis ?? (isExact ? 60_000 : 100)
-  const advance = options.advance ?? (isExact ? TestClock.adjust : (millis: number) => really(millis + 25))
+  const advance = options.advance ??
+    (isExact ? TestClock.adjust : (millis: number) => really(millis + 25))
 
   // Unique among the tests and the runs, for stores that outlive them.
   const run = crypto.randomUUID()
@@ -94,14 +115,22 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
     new Subject(store, `scope-${run}`, `key-${keys++}`, leaseMillis)
 
   /** A test of one fact about one key. */
-  const fact = (sentence: string, body: (subject: Subject) => Effect.Effect<void, unknown>, leaseMillis = short) =>
+  const fact = (
+    sentence: string,
+    body: (subject: Subject) => Effect.Effect<void, unknown>,
+    leaseMillis = short
+  ) =>
     it.effect(
       sentence,
-      () => Effect.flatMap(IdempotencyStore, (store) => body(subjectOf(store, leaseMillis))).pipe(Effect.provide(layer))
+      () =>
+        Effect.flatMap(IdempotencyStore, (store) => body(subjectOf(store, leaseMillis))).pipe(
+          Effect.provide(layer)
+        )
     )
 
   /** Removes what other tests have left behind. */
-  const swept = (store: Service) => Effect.repeat(store.sweep(1000), { until: (removed) => removed === 0 })
+  const swept = (store: Service) =>
+    Effect.repeat(store.sweep(1000), { until: (removed) => removed === 0 })
 
   describe(`${name}: acquire`, () => {
     fact(
@@ -114,21 +143,31 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
       day
     )
 
-    fact("I13: another owner finds it in flight, and is told how long at most", (subject) =>
-      Effect.gen(function*() {
-        yield* subject.hold("a")
-        const answer = yield* subject.acquire("b")
-        expect(answer._tag).toBe("InFlight")
-        if (answer._tag !== "InFlight") return
-        if (isExact) expect(answer.retryAfterMillis).toBe(short)
-        else expect(answer.retryAfterMillis > 0 && answer.retryAfterMillis <= subject.leaseMillis).toBe(true)
-      }), isExact ? short : 30_000)
+    fact(
+      "I13: another owner finds it in flight, and is told how long at most",
+      (subject) =>
+        Effect.gen(function*() {
+          yield* subject.hold("a")
+          const answer = yield* subject.acquire("b")
+          expect(answer._tag).toBe("InFlight")
+          if (answer._tag !== "InFlight") return
+          if (isExact) expect(answer.retryAfterMillis).toBe(short)
+          else {expect(
+              answer.retryAfterMillis > 0 && answer.retryAfterMillis <= subject.leaseMillis
+            ).toBe(true)}
+        }),
+      isExact ? short : 30_000
+    )
 
-    fact("I12, I13: the same owner acquires again with the same generation", (subject) =>
-      Effect.gen(function*() {
-        const first = yield* subject.acquire("a")
-        expect([yield* subject.acquire("a"), yield* subject.acquire("a")]).toEqual([first, first])
-      }), day)
+    fact(
+      "I12, I13: the same owner acquires again with the same generation",
+      (subject) =>
+        Effect.gen(function*() {
+          const first = yield* subject.acquire("a")
+          expect([yield* subject.acquire("a"), yield* subject.acquire("a")]).toEqual([first, first])
+        }),
+      day
+    )
 
     fact("I12: acquiring again begins a new lease", (subject) =>
       Effect.gen(function*() {
@@ -156,7 +195,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
           yield* subject.store.savepoint(held, "half")
           yield* advance(short)
           const first = yield* subject.acquire("b")
-          expect(first).toEqual(acquired(generationOf(first), { recovered: true, recoveryPoint: "half" }))
+          expect(first).toEqual(
+            acquired(generationOf(first), { recovered: true, recoveryPoint: "half" })
+          )
           expect(yield* subject.acquire("b")).toEqual(first)
         })
     )
@@ -176,17 +217,26 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
       day
     )
 
-    fact("I15: a scope and a key that read the same when joined are two records", (subject) =>
-      Effect.gen(function*() {
-        const { keyHash, scope } = subject
-        const answers = [
-          yield* subject.acquire("a", { scope: `${scope}:x`, keyHash }),
-          yield* subject.acquire("b", { scope, keyHash: `x:${keyHash}` }),
-          yield* subject.acquire("c", { scope: `${scope}:`, keyHash: `x${keyHash}` }),
-          yield* subject.acquire("d", { scope: `${scope}:x:`, keyHash })
-        ]
-        expect(answers.map(({ _tag }) => _tag)).toEqual(["Acquired", "Acquired", "Acquired", "Acquired"])
-      }), day)
+    fact(
+      "I15: a scope and a key that read the same when joined are two records",
+      (subject) =>
+        Effect.gen(function*() {
+          const { keyHash, scope } = subject
+          const answers = [
+            yield* subject.acquire("a", { scope: `${scope}:x`, keyHash }),
+            yield* subject.acquire("b", { scope, keyHash: `x:${keyHash}` }),
+            yield* subject.acquire("c", { scope: `${scope}:`, keyHash: `x${keyHash}` }),
+            yield* subject.acquire("d", { scope: `${scope}:x:`, keyHash })
+          ]
+          expect(answers.map(({ _tag }) => _tag)).toEqual([
+            "Acquired",
+            "Acquired",
+            "Acquired",
+            "Acquired"
+          ])
+        }),
+      day
+    )
 
     fact(
       "I13: of 200 owners that claim at once exactly one acquires, the others find it in flight",
@@ -197,7 +247,8 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
             (owner) => subject.acquire(owner),
             { concurrency: "unbounded" }
           )
-          const counts = (tag: Acquired["_tag"]) => answers.filter(({ _tag }) => _tag === tag).length
+          const counts = (tag: Acquired["_tag"]) =>
+            answers.filter(({ _tag }) => _tag === tag).length
           expect([counts("Acquired"), counts("InFlight")]).toEqual([1, 199])
         }),
       day
@@ -214,7 +265,8 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
             (owner) => subject.acquire(owner, { leaseMillis: day }),
             { concurrency: "unbounded" }
           )
-          const counts = (tag: Acquired["_tag"]) => answers.filter(({ _tag }) => _tag === tag).length
+          const counts = (tag: Acquired["_tag"]) =>
+            answers.filter(({ _tag }) => _tag === tag).length
           expect([counts("Acquired"), counts("InFlight")]).toEqual([1, 49])
         })
     )
@@ -243,7 +295,10 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
             const before = yield* subject.acquire("b")
             yield* advance(1)
             const at = yield* subject.acquire("b")
-            expect([before, at._tag]).toEqual([{ _tag: "InFlight", retryAfterMillis: 1 }, "Acquired"])
+            expect([before, at._tag]).toEqual([
+              { _tag: "InFlight", retryAfterMillis: 1 },
+              "Acquired"
+            ])
           })
       )
 
@@ -271,7 +326,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
           yield* advance(short * 3)
           yield* subject.store.sweep(1000)
           const answer = yield* subject.acquire("b", { timeToLiveMillis: 1 })
-          expect(answer).toEqual(acquired(generationOf(answer), { recovered: true, recoveryPoint: "half" }))
+          expect(answer).toEqual(
+            acquired(generationOf(answer), { recovered: true, recoveryPoint: "half" })
+          )
         })
     )
 
@@ -281,7 +338,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         Effect.gen(function*() {
           const held = yield* subject.hold("a")
           yield* advance(short)
-          expect([yield* subject.store.complete(held, "done", day), yield* subject.look()]).toEqual(["ok", "done"])
+          expect([yield* subject.store.complete(held, "done", day), yield* subject.look()]).toEqual(
+            ["ok", "done"]
+          )
         })
     )
 
@@ -293,21 +352,30 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         expect(yield* subject.look()).toBe("InFlight")
       }))
 
-    fact("I12: extend counts from now, not from the end of the lease", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a", { leaseMillis: day })
-        yield* subject.store.extend(held, short)
-        yield* subject.store.extend(held, short)
-        yield* advance(short)
-        expect(yield* subject.look()).toBe("Acquired")
-      }))
+    fact(
+      "I12: extend counts from now, not from the end of the lease",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a", { leaseMillis: day })
+          yield* subject.store.extend(held, short)
+          yield* subject.store.extend(held, short)
+          yield* advance(short)
+          expect(yield* subject.look()).toBe("Acquired")
+        })
+    )
 
-    fact("I14: extend revives a lapsed claim that nobody took over", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        yield* advance(short)
-        expect([yield* subject.store.extend(held, day), yield* subject.look()]).toEqual(["ok", "InFlight"])
-      }))
+    fact(
+      "I14: extend revives a lapsed claim that nobody took over",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          yield* advance(short)
+          expect([yield* subject.store.extend(held, day), yield* subject.look()]).toEqual([
+            "ok",
+            "InFlight"
+          ])
+        })
+    )
   })
 
   describe(`${name}: another payload`, () => {
@@ -331,13 +399,19 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         expect(yield* subject.acquire("b", { fingerprint: "other" })).toEqual({ _tag: "Mismatch" })
       }), day)
 
-    fact("I13: is a mismatch when the first has lapsed, and takes nothing over", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        yield* advance(short)
-        const answer = yield* subject.acquire("b", { fingerprint: "other" })
-        expect([answer._tag, yield* subject.store.complete(held, "done", day)]).toEqual(["Mismatch", "ok"])
-      }))
+    fact(
+      "I13: is a mismatch when the first has lapsed, and takes nothing over",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          yield* advance(short)
+          const answer = yield* subject.acquire("b", { fingerprint: "other" })
+          expect([answer._tag, yield* subject.store.complete(held, "done", day)]).toEqual([
+            "Mismatch",
+            "ok"
+          ])
+        })
+    )
 
     fact("I10: is a first run when the first was released", (subject) =>
       Effect.gen(function*() {
@@ -358,16 +432,23 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
   })
 
   describe(`${name}: complete`, () => {
-    fact("I10, I13: the outcome is answered to everybody, byte for byte", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        const outcome = JSON.stringify({ text: "äß漢🙂 ' \" \\ % _ \n\t; --", big: "x".repeat(70_000) })
-        expect(yield* subject.store.complete(held, outcome, day)).toBe("ok")
-        expect([yield* subject.acquire("b"), yield* subject.acquire("a")]).toEqual([
-          { _tag: "Completed", outcome },
-          { _tag: "Completed", outcome }
-        ])
-      }), day)
+    fact(
+      "I10, I13: the outcome is answered to everybody, byte for byte",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          const outcome = JSON.stringify({
+            text: "äß漢🙂 ' \" \\ % _ \n\t; --",
+            big: "x".repeat(70_000)
+          })
+          expect(yield* subject.store.complete(held, outcome, day)).toBe("ok")
+          expect([yield* subject.acquire("b"), yield* subject.acquire("a")]).toEqual([
+            { _tag: "Completed", outcome },
+            { _tag: "Completed", outcome }
+          ])
+        }),
+      day
+    )
 
     fact("I10: an empty outcome is an outcome", (subject) =>
       Effect.gen(function*() {
@@ -376,16 +457,20 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         expect(yield* subject.acquire("b")).toEqual({ _tag: "Completed", outcome: "" })
       }), day)
 
-    fact("I12, I14: its owner repeats it and gets ok; the first outcome stays", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        expect([
-          yield* subject.store.complete(held, "first", day),
-          yield* subject.store.complete(held, "first", day),
-          yield* subject.store.complete(held, "second", day),
-          yield* subject.look()
-        ]).toEqual(["ok", "ok", "ok", "first"])
-      }), day)
+    fact(
+      "I12, I14: its owner repeats it and gets ok; the first outcome stays",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          expect([
+            yield* subject.store.complete(held, "first", day),
+            yield* subject.store.complete(held, "first", day),
+            yield* subject.store.complete(held, "second", day),
+            yield* subject.look()
+          ]).toEqual(["ok", "ok", "ok", "first"])
+        }),
+      day
+    )
 
     fact(
       "I11: the time to live counts from completion and has nothing to do with the lease",
@@ -398,22 +483,30 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         })
     )
 
-    fact("I11: a time to live that is shorter than the lease ends first", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        yield* subject.store.complete(held, "done", short)
-        yield* advance(short)
-        expect(yield* subject.look()).toBe("Acquired")
-      }), day)
+    fact(
+      "I11: a time to live that is shorter than the lease ends first",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          yield* subject.store.complete(held, "done", short)
+          yield* advance(short)
+          expect(yield* subject.look()).toBe("Acquired")
+        }),
+      day
+    )
 
-    fact("I12: repeating it does not prolong the time to live", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        yield* subject.store.complete(held, "done", short)
-        yield* subject.store.complete(held, "done", day)
-        yield* advance(short)
-        expect(yield* subject.look()).toBe("Acquired")
-      }), day)
+    fact(
+      "I12: repeating it does not prolong the time to live",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          yield* subject.store.complete(held, "done", short)
+          yield* subject.store.complete(held, "done", day)
+          yield* advance(short)
+          expect(yield* subject.look()).toBe("Acquired")
+        }),
+      day
+    )
 
     fact(
       "I14: what is completed can be neither released nor extended nor moved on, also by its owner",
@@ -431,27 +524,35 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
       day
     )
 
-    fact("I11: after it has expired the next run starts from nothing", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        yield* subject.store.savepoint(held, "half")
-        yield* subject.store.complete(held, "done", short)
-        yield* advance(short)
-        const answer = yield* subject.acquire("b")
-        expect(answer).toEqual(acquired(generationOf(answer)))
-        expect(yield* subject.store.complete(held, "late", day)).toBe("stale")
-      }), day)
+    fact(
+      "I11: after it has expired the next run starts from nothing",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          yield* subject.store.savepoint(held, "half")
+          yield* subject.store.complete(held, "done", short)
+          yield* advance(short)
+          const answer = yield* subject.acquire("b")
+          expect(answer).toEqual(acquired(generationOf(answer)))
+          expect(yield* subject.store.complete(held, "late", day)).toBe("stale")
+        }),
+      day
+    )
   })
 
   describe(`${name}: release`, () => {
-    fact("I10: the next one runs at once, from nothing, without a recovery", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        yield* subject.store.savepoint(held, "half")
-        expect(yield* subject.store.release(held)).toBe("ok")
-        const answer = yield* subject.acquire("b")
-        expect(answer).toEqual(acquired(generationOf(answer)))
-      }), day)
+    fact(
+      "I10: the next one runs at once, from nothing, without a recovery",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          yield* subject.store.savepoint(held, "half")
+          expect(yield* subject.store.release(held)).toBe("ok")
+          const answer = yield* subject.acquire("b")
+          expect(answer).toEqual(acquired(generationOf(answer)))
+        }),
+      day
+    )
 
     fact("I12, I14: its owner repeats it and gets ok", (subject) =>
       Effect.gen(function*() {
@@ -470,32 +571,46 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
           const held = yield* subject.hold("a")
           yield* subject.store.release(held)
           yield* subject.hold("b")
-          expect([yield* subject.store.release(held), yield* subject.look()]).toEqual(["stale", "InFlight"])
+          expect([yield* subject.store.release(held), yield* subject.look()]).toEqual([
+            "stale",
+            "InFlight"
+          ])
         }),
       day
     )
 
-    fact("I14: who has released can neither complete nor extend nor move on", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        yield* subject.store.release(held)
-        expect([
-          yield* subject.store.complete(held, "late", day),
-          yield* subject.store.extend(held, day),
-          yield* subject.store.savepoint(held, "late")
-        ]).toEqual(["stale", "stale", "stale"])
-        const answer = yield* subject.acquire("b")
-        expect(answer).toEqual(acquired(generationOf(answer)))
-      }), day)
+    fact(
+      "I14: who has released can neither complete nor extend nor move on",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          yield* subject.store.release(held)
+          expect([
+            yield* subject.store.complete(held, "late", day),
+            yield* subject.store.extend(held, day),
+            yield* subject.store.savepoint(held, "late")
+          ]).toEqual(["stale", "stale", "stale"])
+          const answer = yield* subject.acquire("b")
+          expect(answer).toEqual(acquired(generationOf(answer)))
+        }),
+      day
+    )
 
-    fact("I14: an owner that claims again after its release has a new generation", (subject) =>
-      Effect.gen(function*() {
-        const first = yield* subject.hold("a")
-        yield* subject.store.release(first)
-        const second = yield* subject.hold("a")
-        expect(second.generation).toBeGreaterThan(first.generation)
-        expect([yield* subject.store.release(first), yield* subject.look()]).toEqual(["stale", "InFlight"])
-      }), day)
+    fact(
+      "I14: an owner that claims again after its release has a new generation",
+      (subject) =>
+        Effect.gen(function*() {
+          const first = yield* subject.hold("a")
+          yield* subject.store.release(first)
+          const second = yield* subject.hold("a")
+          expect(second.generation).toBeGreaterThan(first.generation)
+          expect([yield* subject.store.release(first), yield* subject.look()]).toEqual([
+            "stale",
+            "InFlight"
+          ])
+        }),
+      day
+    )
   })
 
   describe(`${name}: stale owners`, () => {
@@ -508,32 +623,44 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         return { stale, held }
       })
 
-    fact("I14: a stale owner's complete is stale, and records nothing", (subject) =>
-      Effect.gen(function*() {
-        const { held, stale } = yield* takenOver(subject)
-        expect([
-          yield* subject.store.complete(stale, "late", day),
-          yield* subject.look(),
-          yield* subject.store.complete(held, "done", day),
-          yield* subject.look()
-        ]).toEqual(["stale", "InFlight", "ok", "done"])
-      }))
+    fact(
+      "I14: a stale owner's complete is stale, and records nothing",
+      (subject) =>
+        Effect.gen(function*() {
+          const { held, stale } = yield* takenOver(subject)
+          expect([
+            yield* subject.store.complete(stale, "late", day),
+            yield* subject.look(),
+            yield* subject.store.complete(held, "done", day),
+            yield* subject.look()
+          ]).toEqual(["stale", "InFlight", "ok", "done"])
+        })
+    )
 
-    fact("I14: a stale owner's release is stale, and frees nothing", (subject) =>
-      Effect.gen(function*() {
-        const { stale } = yield* takenOver(subject)
-        expect([yield* subject.store.release(stale), yield* subject.look()]).toEqual(["stale", "InFlight"])
-      }))
+    fact(
+      "I14: a stale owner's release is stale, and frees nothing",
+      (subject) =>
+        Effect.gen(function*() {
+          const { stale } = yield* takenOver(subject)
+          expect([yield* subject.store.release(stale), yield* subject.look()]).toEqual([
+            "stale",
+            "InFlight"
+          ])
+        })
+    )
 
-    fact("I14: a stale owner's extend is stale, and changes no lease", (subject) =>
-      Effect.gen(function*() {
-        const stale = yield* subject.hold("a")
-        yield* advance(short)
-        yield* subject.hold("b")
-        expect(yield* subject.store.extend(stale, day)).toBe("stale")
-        yield* advance(short)
-        expect(yield* subject.look()).toBe("Acquired")
-      }))
+    fact(
+      "I14: a stale owner's extend is stale, and changes no lease",
+      (subject) =>
+        Effect.gen(function*() {
+          const stale = yield* subject.hold("a")
+          yield* advance(short)
+          yield* subject.hold("b")
+          expect(yield* subject.store.extend(stale, day)).toBe("stale")
+          yield* advance(short)
+          expect(yield* subject.look()).toBe("Acquired")
+        })
+    )
 
     fact(
       "I14, I29: a stale owner's savepoint is stale, and the recovery point stays",
@@ -546,69 +673,94 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
           expect(yield* subject.store.savepoint(stale, "by a")).toBe("stale")
           yield* advance(short)
           const answer = yield* subject.acquire("c")
-          expect(answer).toEqual(acquired(generationOf(answer), { recovered: true, recoveryPoint: "by b" }))
+          expect(answer).toEqual(
+            acquired(generationOf(answer), { recovered: true, recoveryPoint: "by b" })
+          )
         })
     )
 
-    fact("I14: a stale owner stays stale after the new one has completed", (subject) =>
-      Effect.gen(function*() {
-        const { held, stale } = yield* takenOver(subject)
-        yield* subject.store.complete(held, "done", day)
-        expect([
-          yield* subject.store.complete(stale, "late", day),
-          yield* subject.store.release(stale),
-          yield* subject.look()
-        ]).toEqual(["stale", "stale", "done"])
-      }))
+    fact(
+      "I14: a stale owner stays stale after the new one has completed",
+      (subject) =>
+        Effect.gen(function*() {
+          const { held, stale } = yield* takenOver(subject)
+          yield* subject.store.complete(held, "done", day)
+          expect([
+            yield* subject.store.complete(stale, "late", day),
+            yield* subject.store.release(stale),
+            yield* subject.look()
+          ]).toEqual(["stale", "stale", "done"])
+        })
+    )
 
-    fact("I14: a stale owner stays stale after the new one has released", (subject) =>
-      Effect.gen(function*() {
-        const { held, stale } = yield* takenOver(subject)
-        yield* subject.store.release(held)
-        expect([
-          yield* subject.store.release(stale),
-          yield* subject.store.complete(stale, "late", day),
+    fact(
+      "I14: a stale owner stays stale after the new one has released",
+      (subject) =>
+        Effect.gen(function*() {
+          const { held, stale } = yield* takenOver(subject)
           yield* subject.store.release(held)
-        ]).toEqual(["stale", "stale", "ok"])
-      }))
+          expect([
+            yield* subject.store.release(stale),
+            yield* subject.store.complete(stale, "late", day),
+            yield* subject.store.release(held)
+          ]).toEqual(["stale", "stale", "ok"])
+        })
+    )
 
-    fact("I14: the owner alone is not enough, the generation has to be its own", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        const other = { ...held, generation: held.generation + 1 }
-        expect([
-          yield* subject.store.complete(other, "late", day),
-          yield* subject.store.extend(other, day),
-          yield* subject.store.savepoint(other, "late"),
-          yield* subject.store.release(other),
-          yield* subject.look()
-        ]).toEqual(["stale", "stale", "stale", "stale", "InFlight"])
-      }), day)
+    fact(
+      "I14: the owner alone is not enough, the generation has to be its own",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          const other = { ...held, generation: held.generation + 1 }
+          expect([
+            yield* subject.store.complete(other, "late", day),
+            yield* subject.store.extend(other, day),
+            yield* subject.store.savepoint(other, "late"),
+            yield* subject.store.release(other),
+            yield* subject.look()
+          ]).toEqual(["stale", "stale", "stale", "stale", "InFlight"])
+        }),
+      day
+    )
 
-    fact("I14: the generation alone is not enough, the owner has to be its own", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        const other = { ...held, owner: "b" }
-        expect([
-          yield* subject.store.complete(other, "late", day),
-          yield* subject.store.extend(other, day),
-          yield* subject.store.savepoint(other, "late"),
-          yield* subject.store.release(other),
-          yield* subject.look()
-        ]).toEqual(["stale", "stale", "stale", "stale", "InFlight"])
-      }), day)
+    fact(
+      "I14: the generation alone is not enough, the owner has to be its own",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          const other = { ...held, owner: "b" }
+          expect([
+            yield* subject.store.complete(other, "late", day),
+            yield* subject.store.extend(other, day),
+            yield* subject.store.savepoint(other, "late"),
+            yield* subject.store.release(other),
+            yield* subject.look()
+          ]).toEqual(["stale", "stale", "stale", "stale", "InFlight"])
+        }),
+      day
+    )
 
-    fact("I14: nobody can complete, extend or move on what was never claimed", (subject) =>
-      Effect.gen(function*() {
-        const held: Held = { scope: subject.scope, keyHash: subject.keyHash, owner: "a", generation: 1 }
-        expect([
-          yield* subject.store.complete(held, "late", day),
-          yield* subject.store.extend(held, day),
-          yield* subject.store.savepoint(held, "late")
-        ]).toEqual(["stale", "stale", "stale"])
-        const answer = yield* subject.acquire("b")
-        expect(answer).toEqual(acquired(generationOf(answer)))
-      }), day)
+    fact(
+      "I14: nobody can complete, extend or move on what was never claimed",
+      (subject) =>
+        Effect.gen(function*() {
+          const held: Held = {
+            scope: subject.scope,
+            keyHash: subject.keyHash,
+            owner: "a",
+            generation: 1
+          }
+          expect([
+            yield* subject.store.complete(held, "late", day),
+            yield* subject.store.extend(held, day),
+            yield* subject.store.savepoint(held, "late")
+          ]).toEqual(["stale", "stale", "stale"])
+          const answer = yield* subject.acquire("b")
+          expect(answer).toEqual(acquired(generationOf(answer)))
+        }),
+      day
+    )
 
     fact(
       "I14: of an owner that completes its lapsed claim and one that takes it over, one wins",
@@ -638,7 +790,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         ]).toEqual(["ok", "ok", "ok"])
         yield* advance(short)
         const answer = yield* subject.acquire("b")
-        expect(answer).toEqual(acquired(generationOf(answer), { recovered: true, recoveryPoint: data }))
+        expect(answer).toEqual(
+          acquired(generationOf(answer), { recovered: true, recoveryPoint: data })
+        )
       }))
 
     fact("I29: an empty one is not none", (subject) =>
@@ -647,7 +801,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         yield* subject.store.savepoint(held, "")
         yield* advance(short)
         const answer = yield* subject.acquire("b")
-        expect(answer).toEqual(acquired(generationOf(answer), { recovered: true, recoveryPoint: "" }))
+        expect(answer).toEqual(
+          acquired(generationOf(answer), { recovered: true, recoveryPoint: "" })
+        )
       }))
 
     fact("I29: it survives a second takeover", (subject) =>
@@ -658,15 +814,23 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         yield* subject.hold("b")
         yield* advance(short)
         const answer = yield* subject.acquire("c")
-        expect(answer).toEqual(acquired(generationOf(answer), { recovered: true, recoveryPoint: "half" }))
+        expect(answer).toEqual(
+          acquired(generationOf(answer), { recovered: true, recoveryPoint: "half" })
+        )
       }))
 
-    fact("I12: a savepoint does not prolong the lease, and can be set after it", (subject) =>
-      Effect.gen(function*() {
-        const held = yield* subject.hold("a")
-        yield* advance(short)
-        expect([yield* subject.store.savepoint(held, "half"), yield* subject.look()]).toEqual(["ok", "Acquired"])
-      }))
+    fact(
+      "I12: a savepoint does not prolong the lease, and can be set after it",
+      (subject) =>
+        Effect.gen(function*() {
+          const held = yield* subject.hold("a")
+          yield* advance(short)
+          expect([yield* subject.store.savepoint(held, "half"), yield* subject.look()]).toEqual([
+            "ok",
+            "Acquired"
+          ])
+        })
+    )
   })
 
   describe(`${name}: sweep`, () => {
@@ -704,7 +868,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
       (subject) =>
         Effect.gen(function*() {
           yield* swept(subject.store)
-          const names = ["flying", "lapsed", "replayed"].map((name) => ({ keyHash: `${subject.keyHash}-${name}` }))
+          const names = ["flying", "lapsed", "replayed"].map((name) => ({
+            keyHash: `${subject.keyHash}-${name}`
+          }))
           yield* subject.hold("a", { ...names[0], leaseMillis: day })
           yield* subject.hold("a", { ...names[1], leaseMillis: short })
           const held = yield* subject.hold("a", { ...names[2], leaseMillis: day })
@@ -712,7 +878,10 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
           yield* advance(short)
           const removed = yield* subject.store.sweep(1000)
           const answers = yield* Effect.forEach(names, (name) => subject.acquire("b", name))
-          expect([removed, answers.map((answer) => answer._tag === "Acquired" ? answer.recovered : answer._tag)])
+          expect([
+            removed,
+            answers.map((answer) => answer._tag === "Acquired" ? answer.recovered : answer._tag)
+          ])
             .toEqual([
               0,
               ["InFlight", true, "Completed"]
@@ -728,27 +897,39 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         previousKeyHashes: [subject.keyHash]
       })
 
-      fact("I5: a record that is in flight under an earlier name is in flight", (subject) =>
-        Effect.gen(function*() {
-          yield* subject.hold("a")
-          expect((yield* subject.acquire("b", renamed(subject)))._tag).toBe("InFlight")
-        }), day)
+      fact(
+        "I5: a record that is in flight under an earlier name is in flight",
+        (subject) =>
+          Effect.gen(function*() {
+            yield* subject.hold("a")
+            expect((yield* subject.acquire("b", renamed(subject)))._tag).toBe("InFlight")
+          }),
+        day
+      )
 
-      fact("I5: a record that was completed under an earlier name is replayed", (subject) =>
-        Effect.gen(function*() {
-          const held = yield* subject.hold("a")
-          yield* subject.store.complete(held, "done", day)
-          expect(yield* subject.acquire("b", renamed(subject))).toEqual({ _tag: "Completed", outcome: "done" })
-        }), day)
+      fact(
+        "I5: a record that was completed under an earlier name is replayed",
+        (subject) =>
+          Effect.gen(function*() {
+            const held = yield* subject.hold("a")
+            yield* subject.store.complete(held, "done", day)
+            expect(yield* subject.acquire("b", renamed(subject))).toEqual({
+              _tag: "Completed",
+              outcome: "done"
+            })
+          }),
+        day
+      )
 
       fact(
         "I5, I13: another payload than that under an earlier name is a mismatch",
         (subject) =>
           Effect.gen(function*() {
             yield* subject.hold("a")
-            expect(yield* subject.acquire("b", { ...renamed(subject), fingerprint: "other" })).toEqual({
-              _tag: "Mismatch"
-            })
+            expect(yield* subject.acquire("b", { ...renamed(subject), fingerprint: "other" }))
+              .toEqual({
+                _tag: "Mismatch"
+              })
           }),
         day
       )
@@ -761,7 +942,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
             yield* subject.store.savepoint(stale, "half")
             yield* advance(short)
             const answer = yield* subject.acquire("b", { ...renamed(subject), leaseMillis: day })
-            expect(answer).toEqual(acquired(generationOf(answer), { recovered: true, recoveryPoint: "half" }))
+            expect(answer).toEqual(
+              acquired(generationOf(answer), { recovered: true, recoveryPoint: "half" })
+            )
             expect(generationOf(answer)).toBeGreaterThan(stale.generation)
             const { keyHash } = renamed(subject)
             const held: Held = { ...stale, keyHash, owner: "b", generation: generationOf(answer) }
@@ -792,13 +975,17 @@ export const suite = <E>(name: string, layer: Layer.Layer<IdempotencyStore, E>, 
         day
       )
 
-      fact("I5: what was released or has expired under an earlier name is absent", (subject) =>
-        Effect.gen(function*() {
-          const held = yield* subject.hold("a")
-          yield* subject.store.release(held)
-          const answer = yield* subject.acquire("b", renamed(subject))
-          expect(answer).toEqual(acquired(generationOf(answer)))
-        }), day)
+      fact(
+        "I5: what was released or has expired under an earlier name is absent",
+        (subject) =>
+          Effect.gen(function*() {
+            const held = yield* subject.hold("a")
+            yield* subject.store.release(held)
+            const answer = yield* subject.acquire("b", renamed(subject))
+            expect(answer).toEqual(acquired(generationOf(answer)))
+          }),
+        day
+      )
 
       fact(
         "I5: the present name comes before the earlier ones, and the second earlier one is found too",

@@ -25,8 +25,7 @@ export const countedIn = <A, E, R>(
     yield* self
     const after = yield* counters(name, tag)
     return Object.fromEntries(
-      Object.entries(after).map(([value, count]) => [value, count - (before[value] ?? 0)] as const).filter(([, n]) =>
-        n > 0
-      )
+      Object.entries(after).map(([value, count]) => [value, count - (before[value] ?? 0)] as const)
+        .filter(([, n]) => n > 0)
     )
   })

@@ -1,6 +1,9 @@
 import { Clock, Duration, Effect } from "effect"
 
-/** A clock that stands still until somebody sleeps, and whose timers fire half a millisecond early, as real ones may. */
+/**
+ * A clock that stands still until somebody sleeps, and whose timers fire half a millisecond early,
+ * as real ones may.
+ */
 export const earlyClock = () => {
   let millis = 0
   const slept: Array<number> = []

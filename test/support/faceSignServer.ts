@@ -1,5 +1,6 @@
 /**
- * FaceSign, played by a real HTTP server: it checks what its document says it checks, and its errors have the one format that the document shows.
+ * FaceSign, played by a real HTTP server: it checks what its document says it checks, and its
+ * errors have the one format that the document shows.
  */
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Schema } from "effect"
@@ -20,7 +21,9 @@ export interface Options {
 
 /** An error in the document's format. */
 export const refusal = (status: number, type: string | undefined, message: string, code: string) =>
-  HttpServerResponse.unsafeJson({ error: { ...(type === undefined ? {} : { type }), message, code } }, {
+  HttpServerResponse.unsafeJson({
+    error: { ...(type === undefined ? {} : { type }), message, code }
+  }, {
     status,
     headers: { "x-request-id": `req_${status}_${code}` }
   })
@@ -36,7 +39,11 @@ export const fault = (
   FlakyApi.status(status, {
     ...options,
     body: JSON.stringify({ error: { ...(type === undefined ? {} : { type }), message, code } }),
-    headers: { "content-type": "application/json", "x-request-id": `req_${status}_${code}`, ...options?.headers }
+    headers: {
+      "content-type": "application/json",
+      "x-request-id": `req_${status}_${code}`,
+      ...options?.headers
+    }
   })
 
 const Settings = Schema.Struct({ clientReferenceId: Schema.NonEmptyTrimmedString })
@@ -45,7 +52,9 @@ export const make = (options: Options = {}) =>
   Effect.gen(function*() {
     const sessions: Array<string> = []
 
-    const authenticated = <E, R>(handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    const authenticated = <E, R>(
+      handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+    ) =>
       Effect.gen(function*() {
         const { authorization } = (yield* HttpServerRequest.HttpServerRequest).headers
         if (authorization === undefined || authorization.trim() === "Bearer") {
@@ -58,7 +67,12 @@ export const make = (options: Options = {}) =>
           )
         }
         if (authorization !== `Bearer ${auth}` && authorization !== `Bearer ${readOnlyAuth}`) {
-          return refusal(401, "authentication_error", "Invalid API key provided.", "invalid_api_key")
+          return refusal(
+            401,
+            "authentication_error",
+            "Invalid API key provided.",
+            "invalid_api_key"
+          )
         }
         return yield* handler
       })
@@ -66,20 +80,36 @@ export const make = (options: Options = {}) =>
     const create = Effect.gen(function*() {
       const request = yield* HttpServerRequest.HttpServerRequest
       if (request.headers.authorization === `Bearer ${readOnlyAuth}`) {
-        return refusal(403, undefined, "The API key may not create sessions.", "insufficient_permissions")
+        return refusal(
+          403,
+          undefined,
+          "The API key may not create sessions.",
+          "insufficient_permissions"
+        )
       }
       const settings = yield* Effect.either(HttpServerRequest.schemaBodyJson(Settings))
       if (settings._tag === "Left") {
-        return refusal(400, "validation_error", "The 'clientReferenceId' field is required.", "parameter_missing")
+        return refusal(
+          400,
+          "validation_error",
+          "The 'clientReferenceId' field is required.",
+          "parameter_missing"
+        )
       }
       sessions.push(settings.right.clientReferenceId)
-      return HttpServerResponse.unsafeJson({ session: { id: `fs-${sessions.length}` }, clientSecret }, { status: 201 })
+      return HttpServerResponse.unsafeJson({
+        session: { id: `fs-${sessions.length}` },
+        clientSecret
+      }, { status: 201 })
     })
 
-    const read = Effect.map(HttpRouter.params, ({ id = "" }) =>
-      sessions.some((_, index) => id === `fs-${index + 1}`)
-        ? HttpServerResponse.unsafeJson({ session: { id, status: "created" } })
-        : refusal(404, "not_found_error", "No such session.", "resource_missing"))
+    const read = Effect.map(
+      HttpRouter.params,
+      ({ id = "" }) =>
+        sessions.some((_, index) => id === `fs-${index + 1}`)
+          ? HttpServerResponse.unsafeJson({ session: { id, status: "created" } })
+          : refusal(404, "not_found_error", "No such session.", "resource_missing")
+    )
 
     const router = HttpRouter.empty.pipe(
       HttpRouter.post("/v1/sessions", authenticated(create)),

@@ -25,7 +25,9 @@ export const faultyStore = Effect.gen(function*() {
     Effect.suspend(() => {
       calls.push(operation)
       const fault = faults[operation]
-      const failed = Effect.fail(new IdempotencyStore.StoreError({ operation, corrupt: fault === "corrupt" }))
+      const failed = Effect.fail(
+        new IdempotencyStore.StoreError({ operation, corrupt: fault === "corrupt" })
+      )
       switch (fault) {
         case undefined:
           return call

@@ -1,6 +1,7 @@
 /**
- * Field Activities, played by a real HTTP server: it checks what its document says it checks, in this order: the key, its permission, the body, the
- * identifiers, and whether there is a result already. Its errors have the one format that the document shows.
+ * Field Activities, played by a real HTTP server: it checks what its document says it checks, in
+ * this order: the key, its permission, the body, the identifiers, and whether there is a result
+ * already. Its errors have the one format that the document shows.
  */
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Option, Schema } from "effect"
@@ -42,14 +43,27 @@ export const resultTypes = [
   { code: "RESCHEDULED", requires_future_scheduled_at: true }
 ]
 
-const names = { 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict" } as const
+const names = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  409: "Conflict"
+} as const
 
 /** An error in the document's format. */
 export const refusal = (statusCode: keyof typeof names, message: string) =>
-  HttpServerResponse.unsafeJson({ statusCode, error: names[statusCode], message }, { status: statusCode })
+  HttpServerResponse.unsafeJson({ statusCode, error: names[statusCode], message }, {
+    status: statusCode
+  })
 
 /** The same as a fault of the wire, for any status. */
-export const fault = (statusCode: number, error: string, message: string, options?: FlakyApi.StatusOptions) =>
+export const fault = (
+  statusCode: number,
+  error: string,
+  message: string,
+  options?: FlakyApi.StatusOptions
+) =>
   FlakyApi.status(statusCode, {
     ...options,
     body: JSON.stringify({ statusCode, error, message }),
@@ -74,7 +88,10 @@ const Body = Schema.Struct({
   commerce_external_id: required,
   occurred_at: required,
   status: required,
-  task_result: Schema.Struct({ result: required, future_scheduled_at: Schema.optional(Schema.String) }),
+  task_result: Schema.Struct({
+    result: required,
+    future_scheduled_at: Schema.optional(Schema.String)
+  }),
   hard_override: Schema.optional(Schema.Boolean)
 })
 
@@ -113,12 +130,17 @@ export const make = (options: Options = {}) =>
         const key = sent === undefined ? undefined : registered.get(sent)
         // It repeats the key, as some do: nobody has promised that it does not.
         if (key?.state !== "valid") return refusal(401, `API key missing or invalid: ${sent ?? ""}`)
-        return key.permissions.includes(permission) ? yield* handler : refusal(403, "Insufficient permissions")
+        return key.permissions.includes(permission)
+          ? yield* handler
+          : refusal(403, "Insufficient permissions")
       })
 
     const read = Effect.map(requested, (id) =>
       activities.includes(id)
-        ? HttpServerResponse.unsafeJson({ activity_id: id, status: results.has(id) ? "DONE" : "OPEN" })
+        ? HttpServerResponse.unsafeJson({
+          activity_id: id,
+          status: results.has(id) ? "DONE" : "OPEN"
+        })
         : refusal(404, "Activity not found"))
 
     const submit = Effect.gen(function*() {
@@ -128,15 +150,22 @@ export const make = (options: Options = {}) =>
       bodies.push(json.value)
       const body = yield* Effect.either(Schema.decodeUnknown(Body)(json.value))
       if (body._tag === "Left") {
-        return refusal(400, "commerce_external_id, occurred_at, status, task_result.result are required")
+        return refusal(
+          400,
+          "commerce_external_id, occurred_at, status, task_result.result are required"
+        )
       }
       const problem = problemOf(body.right)
       if (problem !== undefined) {
         return refusal(400, problem)
       }
       if (!activities.includes(id)) return refusal(404, "Activity not found")
-      if (!commerces.includes(body.right.commerce_external_id)) return refusal(404, "Commerce not found")
-      if (results.has(id) && body.right.hard_override !== true) return refusal(409, "Activity already has a result")
+      if (!commerces.includes(body.right.commerce_external_id)) {
+        return refusal(404, "Commerce not found")
+      }
+      if (results.has(id) && body.right.hard_override !== true) {
+        return refusal(409, "Activity already has a result")
+      }
       results.set(id, body.right.task_result.result)
       return HttpServerResponse.empty({ status: 204 })
     })
@@ -157,7 +186,10 @@ export const make = (options: Options = {}) =>
       /** Every body that was sent with a valid key that may submit. */
       bodies,
       /** How many submissions arrived, and how many questions. */
-      posts: Effect.map(api.received, (all) => all.filter(({ method }) => method === "POST").length),
+      posts: Effect.map(
+        api.received,
+        (all) => all.filter(({ method }) => method === "POST").length
+      ),
       gets: Effect.map(api.received, (all) => all.filter(({ method }) => method === "GET").length)
     }
   })

@@ -40,7 +40,8 @@ export const told = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     if (Exit.isSuccess(exit)) return exit.value
     if (Cause.isInterruptedOnly(exit.cause)) return "interrupted"
     const error = Cause.failureOption(exit.cause)
-    return Option.isSome(error) && typeof error.value === "object" && error.value !== null && "_tag" in error.value
+    return Option.isSome(error) && typeof error.value === "object" && error.value !== null &&
+        "_tag" in error.value
       ? error.value._tag
       : Option.isSome(error)
       ? error.value
@@ -48,7 +49,9 @@ export const told = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 /** A run that was begun and cut off: its claim stands until the lease ends. */
-export const cutOff = <R>(run: (work: Effect.Effect<never>) => Effect.Effect<unknown, unknown, R>) =>
+export const cutOff = <R>(
+  run: (work: Effect.Effect<never>) => Effect.Effect<unknown, unknown, R>
+) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.fork(run(Effect.never))
     yield* Effect.yieldNow()

@@ -1,7 +1,13 @@
 /**
- * What goes wrong with keys and ids before anything is sent, for every API: keys that no header holds, white space around a key, ids that change a path.
+ * What goes wrong with keys and ids before anything is sent, for every API: keys that no header
+ * holds, white space around a key, ids that change a path.
  */
-import { FetchHttpClient, HttpClient, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import {
+  FetchHttpClient,
+  HttpClient,
+  HttpServerRequest,
+  HttpServerResponse
+} from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 
@@ -22,10 +28,15 @@ const padded = [
   ["spaces in it and around it", ` ${key} two ${key} `]
 ] as const
 
-const transports = [["undici", NodeHttpClient.layerUndici], ["fetch", FetchHttpClient.layer]] as const
+const transports = [["undici", NodeHttpClient.layerUndici], [
+  "fetch",
+  FetchHttpClient.layer
+]] as const
 
 const overAll = (keys: ReadonlyArray<readonly [name: string, key: string]>) =>
-  keys.flatMap(([name, key]) => transports.map(([client, layer]) => [name, client, key, layer] as const))
+  keys.flatMap(([name, key]) =>
+    transports.map(([client, layer]) => [name, client, key, layer] as const)
+  )
 
 export const unsendableKeys = overAll(unsendable)
 

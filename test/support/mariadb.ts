@@ -69,6 +69,9 @@ export const startMariadb = (): Promise<Server> =>
 export const client = (port: () => number) =>
   Layer.unwrapEffect(
     Effect.sync(() =>
-      MysqlClient.layer({ url: Redacted.make(`mysql://tester@127.0.0.1:${port()}/test`), maxConnections: 5 })
+      MysqlClient.layer({
+        url: Redacted.make(`mysql://tester@127.0.0.1:${port()}/test`),
+        maxConnections: 5
+      })
     )
   )

@@ -15,7 +15,9 @@ export const narrowKey = "mk_live_SENTINEL-narrow-90"
 
 export const otp = "SENTINEL-481516"
 
-/** What the server has on record: who got a code over which route, which messages and forms came in. */
+/**
+ * What the server has on record: who got a code over which route, which messages and forms came in.
+ */
 export interface Records {
   readonly otps: Array<string>
   readonly messages: Array<string>
@@ -34,7 +36,10 @@ export interface Options {
 
 /** The document shows no body of an error; this is what many do. */
 export const refusal = (status: number, message: string) =>
-  HttpServerResponse.unsafeJson({ message }, { status, headers: { "x-request-id": `req-${status}` } })
+  HttpServerResponse.unsafeJson({ message }, {
+    status,
+    headers: { "x-request-id": `req-${status}` }
+  })
 
 const Otp = Schema.Struct({ to: Schema.String, route: Schema.optional(Schema.String) })
 const Verification = Schema.Struct({ session_id: Schema.String, otp: Schema.String })
@@ -54,7 +59,9 @@ export const make = (options: Options = {}) =>
         const { headers } = yield* HttpServerRequest.HttpServerRequest
         const key = headers.authorization?.replace("Bearer ", "")
         if (key === narrowKey) return refusal(403, "Wrong key scope")
-        if (key === undefined || !keys().includes(key)) return refusal(401, `Expired or revoked key ${key}`)
+        if (key === undefined || !keys().includes(key)) {
+          return refusal(401, `Expired or revoked key ${key}`)
+        }
         const { formId = "" } = yield* HttpRouter.params
         return yield* Effect.match(HttpServerRequest.schemaBodyJson(schema), {
           onFailure: () => refusal(400, "Missing required fields"),
@@ -66,9 +73,14 @@ export const make = (options: Options = {}) =>
 
     const sendOtp = body(Otp, ({ route = "direct", to }) => {
       if (!/@.+\./.test(to)) return refusal(400, `Invalid email format: ${to}`)
-      if (options.broken?.includes(route) === true) return refusal(502, "SMTP failure during direct OTP send")
+      if (options.broken?.includes(route) === true) {
+        return refusal(502, "SMTP failure during direct OTP send")
+      }
       records.otps.push(`${to} over ${route}`)
-      return json({ session_id: `otp-${records.otps.length}`, queue_id: `q-${records.otps.length}` })
+      return json({
+        session_id: `otp-${records.otps.length}`,
+        queue_id: `q-${records.otps.length}`
+      })
     })
 
     const verify = body(Verification, ({ otp: given, session_id }) => {
@@ -90,7 +102,10 @@ export const make = (options: Options = {}) =>
         return refusal(409, "Duplicate form submission")
       }
       records.forms.push(filled)
-      return json({ submission_id: `f-${records.forms.length}`, queue_id: `q-${records.forms.length}` })
+      return json({
+        submission_id: `f-${records.forms.length}`,
+        queue_id: `q-${records.forms.length}`
+      })
     })
 
     const router = HttpRouter.empty.pipe(

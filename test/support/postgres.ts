@@ -18,7 +18,10 @@ export const isInstalled = server !== undefined
 /** The server refuses to run as root. */
 const userOf = () =>
   isRoot
-    ? { uid: Number(execute(["id", "-u", "postgres"])), gid: Number(execute(["id", "-g", "postgres"])) }
+    ? {
+      uid: Number(execute(["id", "-u", "postgres"])),
+      gid: Number(execute(["id", "-g", "postgres"]))
+    }
     : undefined
 
 const tool = (name: string): string => path.join(path.dirname(server ?? ""), name)
@@ -30,7 +33,19 @@ export const startPostgres = (): Promise<Server> => {
     user,
     prepare: (folder) => {
       const data = path.join(folder, "data")
-      execute([tool("initdb"), "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"], {
+      execute([
+        tool("initdb"),
+        "-D",
+        data,
+        "-U",
+        "tester",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "--no-sync"
+      ], {
         user
       })
     },
@@ -51,7 +66,8 @@ export const startPostgres = (): Promise<Server> => {
       "-c",
       "shared_buffers=16MB"
     ],
-    answers: (port) => passes([tool("pg_isready"), "-q", "-h", "127.0.0.1", "-p", String(port), "-d", "postgres"])
+    answers: (port) =>
+      passes([tool("pg_isready"), "-q", "-h", "127.0.0.1", "-p", String(port), "-d", "postgres"])
   })
 }
 
@@ -60,5 +76,7 @@ export const url = (port: number): string => `postgres://tester@127.0.0.1:${port
 /** The port is known when the server runs. */
 export const client = (port: () => number, options: Partial<PgClient.PgClientConfig> = {}) =>
   Layer.unwrapEffect(
-    Effect.sync(() => PgClient.layer({ url: Redacted.make(url(port())), maxConnections: 5, ...options }))
+    Effect.sync(() =>
+      PgClient.layer({ url: Redacted.make(url(port())), maxConnections: 5, ...options })
+    )
   )

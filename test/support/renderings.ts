@@ -1,8 +1,23 @@
-import { type Cause, Cause as Causes, Effect, Exit, Inspectable, Layer, Logger, LogLevel, Tracer } from "effect"
+import {
+  type Cause,
+  Cause as Causes,
+  Effect,
+  Exit,
+  Inspectable,
+  Layer,
+  Logger,
+  LogLevel,
+  Tracer
+} from "effect"
 import { inspect } from "node:util"
 
-/** Everything that a program could print of a failed call: inside a fiber and outside, in log lines, in spans, as an object. */
-export const renderings = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<ReadonlyArray<string>, never, R> =>
+/**
+ * Everything that a program could print of a failed call: inside a fiber and outside, in log lines,
+ * in spans, as an object.
+ */
+export const renderings = <A, E, R>(
+  call: Effect.Effect<A, E, R>
+): Effect.Effect<ReadonlyArray<string>, never, R> =>
   Effect.gen(function*() {
     const texts: Array<string> = []
     const tracer = Tracer.make({
@@ -19,19 +34,28 @@ export const renderings = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect
         status: { _tag: "Started", startTime },
         attributes: new Map(),
         attribute: (name, value) => texts.push(`${name}=${inspect(value, { depth: null })}`),
-        event: (name, _, attributes) => texts.push(`${name} ${inspect(attributes, { depth: null })}`),
+        event: (name, _, attributes) =>
+          texts.push(`${name} ${inspect(attributes, { depth: null })}`),
         addLinks: () => {},
         end: (_, exit) => texts.push(name, Exit.isFailure(exit) ? Causes.pretty(exit.cause) : "")
       }),
       context: (f) => f()
     })
-    const print = (line: unknown) => void texts.push(typeof line === "string" ? line : inspect(line, { depth: null }))
-    const loggers = [Logger.stringLogger, Logger.jsonLogger, Logger.logfmtLogger, Logger.structuredLogger].map((
+    const print = (line: unknown) =>
+      void texts.push(typeof line === "string" ? line : inspect(line, { depth: null }))
+    const loggers = [
+      Logger.stringLogger,
+      Logger.jsonLogger,
+      Logger.logfmtLogger,
+      Logger.structuredLogger
+    ].map((
       logger
     ) => Logger.add(Logger.map(logger as Logger.Logger<unknown, unknown>, print)))
     const exit = yield* call.pipe(
       Effect.tapErrorCause((cause) => Effect.logError("failed", cause)),
-      Effect.tapError((error) => Effect.annotateLogs(Effect.logError("failed", error), "error", error)),
+      Effect.tapError((error) =>
+        Effect.annotateLogs(Effect.logError("failed", error), "error", error)
+      ),
       Effect.exit,
       Effect.withTracer(tracer),
       Effect.withTracerEnabled(true),
@@ -46,7 +70,10 @@ export const renderings = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect
         Effect.runPromise(Effect.failCause(cause)).catch((error: unknown) => error)
       )
       values.push(cause, error, outside)
-      texts.push(Causes.pretty(cause, { renderErrorCause: true }), error instanceof Error ? error.stack ?? "" : "")
+      texts.push(
+        Causes.pretty(cause, { renderErrorCause: true }),
+        error instanceof Error ? error.stack ?? "" : ""
+      )
     }
     for (const value of values) {
       texts.push(
@@ -61,5 +88,7 @@ export const renderings = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect
   })
 
 /** Those of the texts that give a secret away. */
-export const leaks = (texts: ReadonlyArray<string>, ...secrets: ReadonlyArray<string>): ReadonlyArray<string> =>
-  texts.filter((text) => secrets.some((secret) => text.includes(secret)))
+export const leaks = (
+  texts: ReadonlyArray<string>,
+  ...secrets: ReadonlyArray<string>
+): ReadonlyArray<string> => texts.filter((text) => secrets.some((secret) => text.includes(secret)))

@@ -1,5 +1,6 @@
 /**
- * Real servers for tests: each in a folder of its own on a free port, and gone when the test is, even when that is killed.
+ * Real servers for tests: each in a folder of its own on a free port, and gone when the test is,
+ * even when that is killed.
  */
 import { execFileSync, spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -33,7 +34,8 @@ export interface Program {
 
 export const isRoot = process.getuid?.() === 0
 
-export const pause = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
+export const pause = (millis: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, millis))
 
 /** Where the first of these programs is, or undefined. */
 export const binary = (name: string, folders: ReadonlyArray<string> = []): string | undefined =>
@@ -42,7 +44,10 @@ export const binary = (name: string, folders: ReadonlyArray<string> = []): strin
     .find((file) => fs.existsSync(file))
 
 /** Runs a program to its end, quietly. */
-export const execute = (command: ReadonlyArray<string>, options: { readonly user?: Program["user"] } = {}): string => {
+export const execute = (
+  command: ReadonlyArray<string>,
+  options: { readonly user?: Program["user"] } = {}
+): string => {
   const [file = "", ...args] = command
   const as = isRoot && options.user !== undefined ? options.user : {}
   return execFileSync(file, args, {
@@ -77,7 +82,9 @@ const freePort = (): Promise<number> =>
   })
 
 /** State and parent of a process, or undefined where there is none. */
-const statusOf = (pid: number | string): { readonly state: string; readonly parent: number } | undefined => {
+const statusOf = (
+  pid: number | string
+): { readonly state: string; readonly parent: number } | undefined => {
   try {
     const text = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
     const [state = "", parent] = text.slice(text.lastIndexOf(")") + 2).split(" ")
@@ -88,10 +95,11 @@ const statusOf = (pid: number | string): { readonly state: string; readonly pare
 }
 
 const childrenOf = (pid: number): ReadonlyArray<number> =>
-  fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name) && statusOf(name)?.parent === pid).flatMap((name) => [
-    Number(name),
-    ...childrenOf(Number(name))
-  ])
+  fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name) && statusOf(name)?.parent === pid)
+    .flatMap((name) => [
+      Number(name),
+      ...childrenOf(Number(name))
+    ])
 
 const send = (pids: ReadonlyArray<number>, signal: NodeJS.Signals): void => {
   for (const pid of pids) succeeds(() => process.kill(pid, signal))
@@ -132,7 +140,11 @@ const ready = async (program: Program, folder: string, port: number): Promise<vo
     if (program.answers(port)) return
     await pause(50)
   }
-  throw new Error(`${program.name} does not answer: ${fs.readFileSync(path.join(folder, "log"), "utf8").slice(-2000)}`)
+  throw new Error(
+    `${program.name} does not answer: ${
+      fs.readFileSync(path.join(folder, "log"), "utf8").slice(-2000)
+    }`
+  )
 }
 
 const gone = async (pids: ReadonlyArray<number>): Promise<void> => {
@@ -171,7 +183,10 @@ export const start = async (program: Program): Promise<Server> => {
   return { port, folder, signal: (signal) => send(all(), signal), kill, restart, stop }
 }
 
-/** Says aloud that tests are left out. Past the reporter, which hides what is printed outside of tests. */
+/**
+ * Says aloud that tests are left out. Past the reporter, which hides what is printed outside of
+ * tests.
+ */
 export const without = (name: string): void => {
   fs.writeSync(2, `\nNOT TESTED: ${name} is not installed here, its tests are skipped\n`)
 }

@@ -4,7 +4,10 @@ import * as Layer from "effect/Layer"
 import type * as Context from "effect/Context"
 import * as Scope from "effect/Scope"
 
-/** A layer that is built once for many tests, and not before a test needs it: connecting takes longer than most of them. */
+/**
+ * A layer that is built once for many tests, and not before a test needs it: connecting takes
+ * longer than most of them.
+ */
 export const sharedLayer = <A, E>(layer: Layer.Layer<A, E>) => {
   const scope = Effect.runSync(Scope.make())
   let built: Promise<Context.Context<A>> | undefined

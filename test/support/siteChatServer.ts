@@ -1,5 +1,6 @@
 /**
- * Site Chat, played by a real HTTP server: it checks what its document says it checks, and says no in its words.
+ * Site Chat, played by a real HTTP server: it checks what its document says it checks, and says no
+ * in its words.
  */
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Schema } from "effect"
@@ -40,7 +41,10 @@ const Feedback = Schema.Struct({
 
 let failures = 0
 
-/** `error` is a text or a small object, and there is a request id or there is none: all of them occur. */
+/**
+ * `error` is a text or a small object, and there is a request id or there is none: all of them
+ * occur.
+ */
 export const refusal = (status: number, message: string) => {
   const request_id = `req-fail-${++failures}`
   return HttpServerResponse.unsafeJson(
@@ -63,8 +67,12 @@ export const make = (options: Options = {}) =>
       Effect.gen(function*() {
         const { headers } = yield* HttpServerRequest.HttpServerRequest
         const { siteId, tenantId } = yield* HttpRouter.params
-        if (headers.authorization !== `Bearer ${apiKey}`) return refusal(401, "Missing or invalid authentication")
-        if (tenantId !== known.tenantId) return refusal(404, "Tenant not found")
+        if (headers.authorization !== `Bearer ${apiKey}`) {
+          return refusal(401, "Missing or invalid authentication")
+        }
+        if (tenantId !== known.tenantId) {
+          return refusal(404, "Tenant not found")
+        }
         if (siteId === "private") return refusal(403, "This key has no access to the site")
         if (siteId !== undefined && siteId !== known.siteId) return refusal(404, "Site not found")
         return yield* handler
@@ -76,21 +84,30 @@ export const make = (options: Options = {}) =>
     ) =>
       allowed(
         HttpServerRequest.schemaBodyJson(schema).pipe(
-          Effect.match({ onFailure: () => refusal(400, "Invalid request payload"), onSuccess: handler })
+          Effect.match({
+            onFailure: () => refusal(400, "Invalid request payload"),
+            onSuccess: handler
+          })
         )
       )
 
     const create = (sourceId: string) => {
-      if (records.documents.includes(sourceId)) return refusal(409, "A document of this source exists")
+      if (records.documents.includes(sourceId)) {
+        return refusal(409, "A document of this source exists")
+      }
       records.documents.push(sourceId)
-      return HttpServerResponse.unsafeJson({ document_id: `doc-${records.documents.length}` }, { status: 201 })
+      return HttpServerResponse.unsafeJson({ document_id: `doc-${records.documents.length}` }, {
+        status: 201
+      })
     }
 
     const upload = Effect.gen(function*() {
       const request = yield* HttpServerRequest.HttpServerRequest
       const raw = yield* Effect.orDie(request.text)
       const sourceId = /name="source_id"\r\n\r\n([^\r]+)/.exec(raw)?.[1]
-      return sourceId === undefined || !raw.includes("filename=") ? refusal(400, "Missing field") : create(sourceId)
+      return sourceId === undefined || !raw.includes("filename=")
+        ? refusal(400, "Missing field")
+        : create(sourceId)
     })
 
     const json = (value: unknown, status = 200) => HttpServerResponse.unsafeJson(value, { status })
@@ -103,7 +120,10 @@ export const make = (options: Options = {}) =>
     })
 
     const router = HttpRouter.empty.pipe(
-      HttpRouter.get("/v1/tenants/:tenantId", allowed(Effect.succeed(json({ tenant_id: "acme", name: "Acme" })))),
+      HttpRouter.get(
+        "/v1/tenants/:tenantId",
+        allowed(Effect.succeed(json({ tenant_id: "acme", name: "Acme" })))
+      ),
       HttpRouter.get(site, allowed(Effect.succeed(json({ site_id: "shop" })))),
       HttpRouter.get(`${site}/sessions`, allowed(Effect.succeed(json([{ session_id: "s-1" }])))),
       HttpRouter.get(`${site}/statistics`, allowed(Effect.succeed(json({ chats: 3 })))),

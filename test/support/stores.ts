@@ -37,7 +37,8 @@ export const backends: Readonly<Record<Name, Backend>> = {
     name: "PostgreSQL",
     isInstalled: Postgres.isInstalled,
     start: Postgres.startPostgres,
-    layer: (port, options) => Sql.layer(secretOf(options)).pipe(Layer.provide(Postgres.client(port))),
+    layer: (port, options) =>
+      Sql.layer(secretOf(options)).pipe(Layer.provide(Postgres.client(port))),
     dump: (port) => execute(["psql", "-At", Postgres.url(port), "-c", `SELECT * FROM ${table}`])
   },
   Redis: {
@@ -45,11 +46,15 @@ export const backends: Readonly<Record<Name, Backend>> = {
     isInstalled: RedisServer.isInstalled,
     start: RedisServer.startRedis,
     layer: (port, options) =>
-      Layer.unwrapEffect(Effect.sync(() => Redis.layer({ ...secretOf(options), url: RedisServer.url(port()) }))),
+      Layer.unwrapEffect(
+        Effect.sync(() => Redis.layer({ ...secretOf(options), url: RedisServer.url(port()) }))
+      ),
     dump: (port) => {
       const cli = (...args: ReadonlyArray<string>) =>
         execute(["redis-cli", "-h", "127.0.0.1", "-p", String(port), ...args])
-      return cli("keys", "*").split("\n").filter((key) => key !== "").map((key) => `${key}\n${cli("hgetall", key)}`)
+      return cli("keys", "*").split("\n").filter((key) => key !== "").map((key) =>
+        `${key}\n${cli("hgetall", key)}`
+      )
         .join("\n")
     }
   },
@@ -57,7 +62,8 @@ export const backends: Readonly<Record<Name, Backend>> = {
     name: "MariaDB",
     isInstalled: Mariadb.isInstalled,
     start: Mariadb.startMariadb,
-    layer: (port, options) => Sql.layer(secretOf(options)).pipe(Layer.provide(Mariadb.client(port))),
+    layer: (port, options) =>
+      Sql.layer(secretOf(options)).pipe(Layer.provide(Mariadb.client(port))),
     dump: (port) =>
       execute([
         "mariadb",

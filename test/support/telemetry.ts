@@ -1,9 +1,13 @@
 import { Effect, Layer, Logger, LogLevel, Metric, MetricState } from "effect"
 import { type Recorded, recorder } from "../http/support.js"
 
-/** A metric with its labels in one line, as it would be exported, without the labels that are named. */
-const lineOf = (name: string, tags: ReadonlyArray<{ readonly key: string; readonly value: string }>): string =>
-  `${name}{${tags.map(({ key, value }) => `${key}=${value}`).sort().join(",")}}`
+/**
+ * A metric with its labels in one line, as it would be exported, without the labels that are named.
+ */
+const lineOf = (
+  name: string,
+  tags: ReadonlyArray<{ readonly key: string; readonly value: string }>
+): string => `${name}{${tags.map(({ key, value }) => `${key}=${value}`).sort().join(",")}}`
 
 const numberOf = (state: MetricState.MetricState.Untyped): number => {
   if (MetricState.isCounterState(state)) return Number(state.count)
@@ -11,14 +15,21 @@ const numberOf = (state: MetricState.MetricState.Untyped): number => {
   return MetricState.isHistogramState(state) ? state.count : NaN
 }
 
-/** Every metric of one integration: its name and labels, and its value (of a histogram, how many were measured). Those at zero are left out. */
+/**
+ * Every metric of one integration: its name and labels, and its value (of a histogram, how many
+ * were measured). Those at zero are left out.
+ */
 export const metricsOf = (integration: string): Effect.Effect<Readonly<Record<string, number>>> =>
   Effect.map(Metric.snapshot, (pairs) =>
     Object.fromEntries(
       pairs.flatMap(({ metricKey, metricState }) => {
-        const tags = metricKey.tags.filter(({ key, value }) => key !== "integration" || value !== integration)
+        const tags = metricKey.tags.filter(({ key, value }) =>
+          key !== "integration" || value !== integration
+        )
         const value = numberOf(metricState)
-        return tags.length === metricKey.tags.length || value === 0 ? [] : [[lineOf(metricKey.name, tags), value]]
+        return tags.length === metricKey.tags.length || value === 0
+          ? []
+          : [[lineOf(metricKey.name, tags), value]]
       })
     ))
 

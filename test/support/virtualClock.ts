@@ -7,9 +7,14 @@ interface Timer {
 }
 
 /** Lets every fiber run until it waits for something. */
-export const settle = Effect.promise(() => new Promise((resolve) => setImmediate(() => setImmediate(resolve))))
+export const settle = Effect.promise(() =>
+  new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+)
 
-/** A clock that stands still until it is advanced. Unlike the `TestClock` it takes no real time, so that thousands of steps are possible. */
+/**
+ * A clock that stands still until it is advanced. Unlike the `TestClock` it takes no real time, so
+ * that thousands of steps are possible.
+ */
 export const virtualClock = () => {
   let now = 0
   const timers = new Set<Timer>()

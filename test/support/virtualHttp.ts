@@ -5,44 +5,57 @@ const turn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** How many turns of the event loop nothing may happen until nothing will: what is in memory by then is read in a few. */
+/**
+ * How many turns of the event loop nothing may happen until nothing will: what is in memory by then
+ * is read in a few.
+ */
 const quietTurns = 25
 
 /**
- * Real HTTP in virtual time. A request takes no time, however long it takes; time passes when nobody waits for the wire, and then up to the next moment
- * for which somebody sleeps. So waits of minutes are exact, and are over at once.
+ * Real HTTP in virtual time. A request takes no time, however long it takes; time passes when
+ * nobody waits for the wire, and then up to the next moment for which somebody sleeps. So waits of
+ * minutes are exact, and are over at once.
  */
 export const virtualHttp = Effect.gen(function*() {
   const requestedAt: Array<number> = []
   let inFlight = 0
   const upstream = yield* Effect.provide(HttpClient.HttpClient, FetchHttpClient.layer)
-  const client = HttpClient.transform(upstream, (send, request) =>
-    Effect.flatMap(Clock.currentTimeMillis, (at) => {
-      requestedAt.push(at)
-      inFlight++
-      return send.pipe(
-        Effect.flatMap((response) =>
-          Effect.map(response.arrayBuffer, (bytes) =>
-            HttpClientResponse.fromWeb(
-              request,
-              new Response(bytes.byteLength === 0 ? null : bytes, {
-                status: response.status,
-                headers: response.headers
-              })
-            ))
-        ),
-        Effect.ensuring(Effect.sync(() => inFlight--))
-      )
-    }))
+  const client = HttpClient.transform(
+    upstream,
+    (send, request) =>
+      Effect.flatMap(Clock.currentTimeMillis, (at) => {
+        requestedAt.push(at)
+        inFlight++
+        return send.pipe(
+          Effect.flatMap((response) =>
+            Effect.map(response.arrayBuffer, (bytes) =>
+              HttpClientResponse.fromWeb(
+                request,
+                new Response(bytes.byteLength === 0 ? null : bytes, {
+                  status: response.status,
+                  headers: response.headers
+                })
+              ))
+          ),
+          Effect.ensuring(Effect.sync(() => inFlight--))
+        )
+      })
+  )
 
   const quiet = Effect.gen(function*() {
     for (let turns = 0; turns < quietTurns; turns = inFlight === 0 ? turns + 1 : 0) yield* turn
   })
 
-  /** Runs an effect to its end, and says when each request was made, in milliseconds from the first. */
+  /**
+   * Runs an effect to its end, and says when each request was made, in milliseconds from the first.
+   */
   const run = <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ): Effect.Effect<{ readonly exit: Exit.Exit<A, E>; readonly at: ReadonlyArray<number> }, never, R> =>
+  ): Effect.Effect<
+    { readonly exit: Exit.Exit<A, E>; readonly at: ReadonlyArray<number> },
+    never,
+    R
+  > =>
     Effect.gen(function*() {
       const from = requestedAt.length
       const fiber = yield* Effect.fork(effect)
@@ -63,4 +76,5 @@ export const virtualHttp = Effect.gen(function*() {
 })
 
 /** The waits between requests. */
-export const waits = (at: ReadonlyArray<number>): ReadonlyArray<number> => at.slice(1).map((t, n) => t - (at[n] ?? 0))
+export const waits = (at: ReadonlyArray<number>): ReadonlyArray<number> =>
+  at.slice(1).map((t, n) => t - (at[n] ?? 0))

@@ -1,4 +1,10 @@
-import { Headers, type HttpApp, HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import {
+  Headers,
+  type HttpApp,
+  HttpRouter,
+  HttpServerRequest,
+  HttpServerResponse
+} from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as Chunk from "effect/Chunk"
@@ -30,11 +36,17 @@ interface Seen {
   readonly status: number | undefined
   readonly headers: Http.IncomingHttpHeaders
   readonly body: string
-  /** The code of the error that ended the exchange: before the headers when there is no status, else in the body. */
+  /**
+   * The code of the error that ended the exchange: before the headers when there is no status, else
+   * in the body.
+   */
   readonly error: string | undefined
 }
 
-/** One request with nothing between the test and the wire: no retries, no pool unless an agent is given. */
+/**
+ * One request with nothing between the test and the wire: no retries, no pool unless an agent is
+ * given.
+ */
 const ask = (api: Pick<FlakyApi.FlakyApi, "url">, options: Ask = {}): Effect.Effect<Seen> =>
   Effect.async((resume) => {
     const chunks: Array<string> = []
@@ -54,7 +66,10 @@ const ask = (api: Pick<FlakyApi.FlakyApi, "url">, options: Ask = {}): Effect.Eff
     request.on("error", done)
     request.on("response", (message) => {
       response = message
-      message.setEncoding("utf8").on("data", (chunk: string) => chunks.push(chunk)).on("error", done).on("end", done)
+      message.setEncoding("utf8").on("data", (chunk: string) => chunks.push(chunk)).on(
+        "error",
+        done
+      ).on("end", done)
     })
     request.end(options.body)
     return Effect.sync(() => request.destroy())
@@ -67,9 +82,15 @@ const turn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** Asks again, turn by turn of the event loop, until the operating system or another fiber has done its part. */
+/**
+ * Asks again, turn by turn of the event loop, until the operating system or another fiber has done
+ * its part.
+ */
 const eventually = <A>(effect: Effect.Effect<A>, holds: (a: A) => boolean): Effect.Effect<A> =>
-  Effect.flatMap(effect, (a) => holds(a) ? Effect.succeed(a) : Effect.zipRight(turn, eventually(effect, holds)))
+  Effect.flatMap(
+    effect,
+    (a) => holds(a) ? Effect.succeed(a) : Effect.zipRight(turn, eventually(effect, holds))
+  )
 
 const created = HttpServerResponse.json({ id: 1, name: "thing" }, { status: 201 })
 const createdBody = "{\"id\":1,\"name\":\"thing\"}"
@@ -90,7 +111,11 @@ describe("a good day", () => {
       expect(yield* api.received).toMatchObject([
         { index: 0, attempt: 1, method: "POST", path: "/v1/things", fault: FlakyApi.none }
       ])
-      expect(yield* api.executed).toMatchObject([{ method: "POST", path: "/v1/things", status: 201 }])
+      expect(yield* api.executed).toMatchObject([{
+        method: "POST",
+        path: "/v1/things",
+        status: 201
+      }])
       expect(keys(yield* api.received)).toEqual(["row-1"])
       expect(keys(yield* api.executed)).toEqual(["row-1"])
     }))
@@ -99,7 +124,9 @@ describe("a good day", () => {
     Effect.gen(function*() {
       const api = yield* serve([])
       yield* ask(api, { key: "a-secret-key" })
-      expect(JSON.stringify([yield* api.received, yield* api.executed])).not.toContain("a-secret-key")
+      expect(JSON.stringify([yield* api.received, yield* api.executed])).not.toContain(
+        "a-secret-key"
+      )
     }))
 
   it.scopedLive("a router, its services and its scope are an app like any other", () => {
@@ -110,15 +137,21 @@ describe("a good day", () => {
         "/greeting",
         Effect.gen(function*() {
           yield* Effect.addFinalizer(() => Effect.sync(() => closed.push("closed")))
-          return HttpServerResponse.stream(Stream.make("Hello", yield* Greeting).pipe(Stream.encodeText), {
-            contentType: "text/plain"
-          })
+          return HttpServerResponse.stream(
+            Stream.make("Hello", yield* Greeting).pipe(Stream.encodeText),
+            {
+              contentType: "text/plain"
+            }
+          )
         })
       )
     )
     return Effect.gen(function*() {
       const api = yield* FlakyApi.make({ app })
-      expect(yield* ask(api, { method: "GET", path: "/greeting" })).toMatchObject({ status: 200, body: "Hello world" })
+      expect(yield* ask(api, { method: "GET", path: "/greeting" })).toMatchObject({
+        status: 200,
+        body: "Hello world"
+      })
       expect(closed).toEqual(["closed"])
       expect(yield* ask(api, { method: "GET", path: "/elsewhere" })).toMatchObject({ status: 404 })
     }).pipe(Effect.provideService(Greeting, " world"))
@@ -126,9 +159,14 @@ describe("a good day", () => {
 
   it.scopedLive("a handler that fails or dies is a 500, and the server goes on", () =>
     Effect.gen(function*() {
-      const exits: Array<HttpApp.Default<unknown>> = [Effect.fail("no"), Effect.die("never"), created]
+      const exits: Array<HttpApp.Default<unknown>> = [
+        Effect.fail("no"),
+        Effect.die("never"),
+        created
+      ]
       const api = yield* FlakyApi.make({ app: Effect.suspend(() => exits.shift() ?? created) })
-      expect([outcome(yield* ask(api)), outcome(yield* ask(api)), outcome(yield* ask(api))]).toEqual([500, 500, 201])
+      expect([outcome(yield* ask(api)), outcome(yield* ask(api)), outcome(yield* ask(api))])
+        .toEqual([500, 500, 201])
       expect((yield* api.executed).map(({ status }) => status)).toEqual([500, 500, 201])
     }))
 
@@ -182,7 +220,9 @@ describe("faults on the wire", () => {
         FlakyApi.rateLimited({ retryAfter: 7, headers: { "Retry-After": "-5" } })
       ])
       yield* TestClock.setTime(1_000_000)
-      const values = [yield* ask(api), yield* ask(api), yield* ask(api), yield* ask(api)].map(({ headers }) => headers)
+      const values = [yield* ask(api), yield* ask(api), yield* ask(api), yield* ask(api)].map((
+        { headers }
+      ) => headers)
       expect(values.map((headers) => headers["retry-after"])).toEqual([
         "7",
         "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -198,7 +238,10 @@ describe("faults on the wire", () => {
   it.scopedLive("a body and headers of one's own", () =>
     Effect.gen(function*() {
       const api = yield* serve([
-        FlakyApi.status(400, { body: "<no>", headers: { "Content-Type": "text/xml", "x-request-id": "r1" } })
+        FlakyApi.status(400, {
+          body: "<no>",
+          headers: { "Content-Type": "text/xml", "x-request-id": "r1" }
+        })
       ])
       const seen = yield* ask(api)
       expect(seen).toMatchObject({ status: 400, body: "<no>" })
@@ -226,7 +269,10 @@ describe("faults on the wire", () => {
   it.scopedLive("reset after: ECONNRESET, executed", () =>
     Effect.gen(function*() {
       const api = yield* serve([FlakyApi.reset({ when: "after" })])
-      expect(yield* ask(api, { key: "row-1" })).toMatchObject({ status: undefined, error: "ECONNRESET" })
+      expect(yield* ask(api, { key: "row-1" })).toMatchObject({
+        status: undefined,
+        error: "ECONNRESET"
+      })
       expect(yield* api.executed).toHaveLength(1)
       expect((yield* ask(api, { key: "row-1" })).headers["idempotent-replayed"]).toBe("true")
     }))
@@ -235,7 +281,11 @@ describe("faults on the wire", () => {
     Effect.gen(function*() {
       const api = yield* serve([FlakyApi.reset({ when: "afterHeaders" })])
       const seen = yield* ask(api, { key: "row-1" })
-      expect(seen).toMatchObject({ status: 201, error: "ECONNRESET", body: createdBody.slice(0, 12) })
+      expect(seen).toMatchObject({
+        status: 201,
+        error: "ECONNRESET",
+        body: createdBody.slice(0, 12)
+      })
       expect(yield* api.executed).toHaveLength(1)
     }))
 
@@ -298,7 +348,9 @@ describe("faults on the wire", () => {
   it.scoped("slowBody: the headers and half of the body at once, the rest when the delay has passed", () =>
     Effect.gen(function*() {
       const api = yield* serve([FlakyApi.slowBody("1 hour")])
-      const response = yield* Effect.promise(() => fetch(`${api.url}/v1/things`, { method: "POST" }))
+      const response = yield* Effect.promise(() =>
+        fetch(`${api.url}/v1/things`, { method: "POST" })
+      )
       const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
       const read = Effect.promise(async () => (await reader?.read())?.value)
       expect(yield* read).toBe(createdBody.slice(0, 12))
@@ -314,7 +366,10 @@ describe("faults on the wire", () => {
       expect(outcome(yield* ask(api))).toBe("ECONNRESET")
       expect(outcome(yield* ask(api))).toBe("ECONNREFUSED")
       expect(outcome(yield* eventually(ask(api), (seen) => seen.status !== undefined))).toBe(201)
-      expect((yield* api.received).map(({ fault }) => fault._tag).slice(0, 2)).toEqual(["Refused", "None"])
+      expect((yield* api.received).map(({ fault }) => fault._tag).slice(0, 2)).toEqual([
+        "Refused",
+        "None"
+      ])
     }))
 })
 
@@ -330,7 +385,11 @@ describe("idempotency keys", () => {
         app: counting((run) =>
           HttpServerResponse.text(`run ${run}`, {
             status: 202,
-            headers: { location: "/v1/things/1", "x-run": String(run), "content-type": "text/plain; charset=latin1" }
+            headers: {
+              location: "/v1/things/1",
+              "x-run": String(run),
+              "content-type": "text/plain; charset=latin1"
+            }
           }).pipe(HttpServerResponse.unsafeSetCookie("session", "s1"))
         )
       })
@@ -387,7 +446,9 @@ describe("idempotency keys", () => {
       const seen = yield* ask(api, { key: "x".repeat(256) })
       expect(seen.status).toBe(400)
       expect(seen.headers["content-type"]).toBe("application/problem+json")
-      expect(JSON.parse(seen.body)).toMatchObject({ type: "urn:effect-resilience:idempotency:key-invalid" })
+      expect(JSON.parse(seen.body)).toMatchObject({
+        type: "urn:effect-resilience:idempotency:key-invalid"
+      })
       expect(yield* api.executed).toEqual([])
       expect(keys(yield* api.received)).toEqual([undefined])
     }))
@@ -395,9 +456,14 @@ describe("idempotency keys", () => {
   it.scopedLive("a validation answer and a 500 are executed again; only a 2xx is recorded", () =>
     Effect.gen(function*() {
       const api = yield* FlakyApi.make({
-        app: counting((run) => HttpServerResponse.empty({ status: [422, 500, 200][run - 1] ?? 200 }))
+        app: counting((run) =>
+          HttpServerResponse.empty({ status: [422, 500, 200][run - 1] ?? 200 })
+        )
       })
-      const statuses = yield* Effect.replicateEffect(Effect.map(ask(api, { key: "row-1" }), outcome), 4)
+      const statuses = yield* Effect.replicateEffect(
+        Effect.map(ask(api, { key: "row-1" }), outcome),
+        4
+      )
       expect(statuses).toEqual([422, 500, 200, 200])
       expect((yield* api.executed).map(({ status }) => status)).toEqual([422, 500, 200])
     }))
@@ -416,7 +482,10 @@ describe("idempotency keys", () => {
       yield* Deferred.await(started)
       const second = yield* ask(api, { key: "row-1" })
       expect(second.status).toBe(409)
-      expect(second.headers).toMatchObject({ "retry-after": "1", "content-type": "application/problem+json" })
+      expect(second.headers).toMatchObject({
+        "retry-after": "1",
+        "content-type": "application/problem+json"
+      })
       expect(JSON.parse(second.body)).toMatchObject({
         type: "urn:effect-resilience:idempotency:in-flight",
         status: 409
@@ -435,7 +504,9 @@ describe("idempotency keys", () => {
         Effect.zipRight(Deferred.await(finish)),
         Effect.zipRight(created)
       )
-      const api = yield* FlakyApi.make({ app: HttpRouter.empty.pipe(HttpRouter.post("/v1/things", handler)) })
+      const api = yield* FlakyApi.make({
+        app: HttpRouter.empty.pipe(HttpRouter.post("/v1/things", handler))
+      })
       const first = yield* Effect.fork(ask(api, { key: "row-1" }))
       yield* Deferred.await(started)
       yield* Fiber.interrupt(first)
@@ -449,7 +520,9 @@ describe("idempotency keys", () => {
   it.scopedLive("the header may have another name", () =>
     Effect.gen(function*() {
       const api = yield* FlakyApi.make({ app: created, idempotencyHeader: "X-Request-Key" })
-      const post = Effect.promise(() => fetch(api.url, { method: "POST", headers: { "x-request-key": "row-1" } }))
+      const post = Effect.promise(() =>
+        fetch(api.url, { method: "POST", headers: { "x-request-key": "row-1" } })
+      )
       yield* post
       expect((yield* post).headers.get("idempotent-replayed")).toBe("true")
       const [first] = yield* api.received
@@ -488,15 +561,21 @@ describe("scripts", () => {
     expect(rows.toReversed().map((key) => backwards(arrival(key, 1, 7))).toReversed()).toEqual(
       firsts(FlakyApi.seeded(options))
     )
-    expect(firsts(FlakyApi.seeded({ ...options, seed: "two" }))).not.toEqual(firsts(FlakyApi.seeded(options)))
+    expect(firsts(FlakyApi.seeded({ ...options, seed: "two" }))).not.toEqual(
+      firsts(FlakyApi.seeded(options))
+    )
   })
 
   it("the rate is the share of attempts that meet a fault, and every fault is as likely as the others", () => {
-    const drawn = firsts(FlakyApi.seeded({ seed: 1, rate: 0.6, faults })).filter(({ _tag }) => _tag !== "None")
+    const drawn = firsts(FlakyApi.seeded({ seed: 1, rate: 0.6, faults })).filter(({ _tag }) =>
+      _tag !== "None"
+    )
     expect(drawn.length / rows.length).toBeGreaterThan(0.52)
     expect(drawn.length / rows.length).toBeLessThan(0.68)
     for (const fault of faults) {
-      expect(drawn.filter(({ _tag }) => _tag === fault._tag).length / drawn.length).toBeGreaterThan(0.25)
+      expect(drawn.filter(({ _tag }) => _tag === fault._tag).length / drawn.length).toBeGreaterThan(
+        0.25
+      )
     }
     const none = FlakyApi.seeded({ seed: 1, rate: 0, faults })
     expect(firsts(none).every(({ _tag }) => _tag === "None")).toBe(true)
@@ -520,10 +599,13 @@ describe("scripts", () => {
     Effect.gen(function*() {
       const api = yield* FlakyApi.make({
         app: created,
-        script: (call) => call.path === "/slow" && call.attempt < 3 ? FlakyApi.unavailable() : FlakyApi.none
+        script: (call) =>
+          call.path === "/slow" && call.attempt < 3 ? FlakyApi.unavailable() : FlakyApi.none
       })
-      const statuses = yield* Effect.forEach(["/slow", "/quick", "/slow", "/slow"], (path) =>
-        Effect.map(ask(api, { path }), outcome))
+      const statuses = yield* Effect.forEach(
+        ["/slow", "/quick", "/slow", "/slow"],
+        (path) => Effect.map(ask(api, { path }), outcome)
+      )
       expect(statuses).toEqual([503, 201, 503, 201])
     }))
 
@@ -535,7 +617,9 @@ describe("scripts", () => {
           script: FlakyApi.seeded({ seed: "run", rate: 0.5, faults, maxPerKey: 3 })
         })
         const call = (key: string) =>
-          Effect.repeat(ask(api, { key }), { until: (seen) => seen.status === 201 && seen.error === undefined })
+          Effect.repeat(ask(api, { key }), {
+            until: (seen) => seen.status === 201 && seen.error === undefined
+          })
         yield* Effect.forEach(rows.slice(0, 60), call, { concurrency })
         expect(new Set(keys(yield* api.executed)).size).toBe(60)
         expect(yield* api.executed).toHaveLength(60)
@@ -645,7 +729,10 @@ describe("closing", () => {
       expect(outcome(yield* ask(api, { path: "/idle", agent }))).toBe(201)
       const upload = Net.connect(api.port, "127.0.0.1").on("error", () => {})
       upload.write("POST /upload HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nhalf")
-      const clients = yield* Effect.forEach(["/body", "/headers", "/hangs"], (path) => Effect.fork(ask(api, { path })))
+      const clients = yield* Effect.forEach(
+        ["/body", "/headers", "/hangs"],
+        (path) => Effect.fork(ask(api, { path }))
+      )
       yield* eventually(api.received, (received) => received.length === 5)
       yield* eventually(api.executed, (executed) => executed.length === 3)
       yield* close(scope)
@@ -678,7 +765,8 @@ describe("closing", () => {
   it.live("a client that leaves during slow headers or a slow body leaves no fiber and no handle behind", () =>
     Effect.gen(function*() {
       const supervisor = yield* Supervisor.track
-      const handles = () => process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length
+      const handles = () =>
+        process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length
       const before = handles()
       yield* Effect.gen(function*() {
         const api = yield* Effect.supervised(
@@ -699,15 +787,31 @@ describe("closing", () => {
 
 describe("options are refused by name and value", () => {
   const refused: ReadonlyArray<readonly [string, () => unknown, string]> = [
-    ["port", () => FlakyApi.make({ app: created, port: 65_536 }), "port should be at most 65535, got 65536"],
-    ["port", () => FlakyApi.make({ app: created, port: -1 }), "port should be a whole number of at least 0, got -1"],
+    [
+      "port",
+      () => FlakyApi.make({ app: created, port: 65_536 }),
+      "port should be at most 65535, got 65536"
+    ],
+    [
+      "port",
+      () => FlakyApi.make({ app: created, port: -1 }),
+      "port should be a whole number of at least 0, got -1"
+    ],
     [
       "idempotencyHeader",
       () => FlakyApi.make({ app: created, idempotencyHeader: "a b" }),
       "idempotencyHeader should be a header name, got \"a b\""
     ],
-    ["status", () => FlakyApi.status(99), "status should be a whole number between 200 and 599, got 99"],
-    ["status", () => FlakyApi.htmlPage(NaN), "status should be a whole number between 200 and 599, got NaN"],
+    [
+      "status",
+      () => FlakyApi.status(99),
+      "status should be a whole number between 200 and 599, got 99"
+    ],
+    [
+      "status",
+      () => FlakyApi.htmlPage(NaN),
+      "status should be a whole number between 200 and 599, got NaN"
+    ],
     [
       "retryAfter",
       () => FlakyApi.rateLimited({ retryAfter: 1.5 }),
@@ -715,8 +819,16 @@ describe("options are refused by name and value", () => {
     ],
     ["retryAfter", () => FlakyApi.rateLimited({ retryAfter: new Date(NaN) }), "retryAfter"],
     ["retryAfter", () => FlakyApi.rateLimited({ retryAfter: { dateIn: -1 } }), "retryAfter.dateIn"],
-    ["delay", () => FlakyApi.slowHeaders(NaN), "delay should be a duration that is not negative, got NaN"],
-    ["delay", () => FlakyApi.slowBody("-1 seconds"), "delay should be a duration that is not negative"],
+    [
+      "delay",
+      () => FlakyApi.slowHeaders(NaN),
+      "delay should be a duration that is not negative, got NaN"
+    ],
+    [
+      "delay",
+      () => FlakyApi.slowBody("-1 seconds"),
+      "delay should be a duration that is not negative"
+    ],
     ["refused", () => FlakyApi.refused(Infinity), "refused should be a finite duration"],
     [
       "rate",
@@ -734,7 +846,11 @@ describe("options are refused by name and value", () => {
       () => FlakyApi.seeded({ seed: 1, rate: 1, faults: [] }),
       "faults should be a list of at least one, got []"
     ],
-    ["maxPerKey", () => FlakyApi.seeded({ seed: 1, rate: 1, faults: [FlakyApi.none], maxPerKey: -1 }), "maxPerKey"]
+    [
+      "maxPerKey",
+      () => FlakyApi.seeded({ seed: 1, rate: 1, faults: [FlakyApi.none], maxPerKey: -1 }),
+      "maxPerKey"
+    ]
   ]
   for (const [field, build, message] of refused) {
     it(`${field}: ${message}`, () => {

@@ -15,17 +15,21 @@ describe("VirtualTime.run", () => {
 
   it.live("begins when it is told to", () =>
     Effect.gen(function*() {
-      expect(yield* VirtualTime.run(Clock.currentTimeMillis, { startMillis: 1_700_000_000_000 })).toBe(
-        1_700_000_000_000
-      )
+      expect(yield* VirtualTime.run(Clock.currentTimeMillis, { startMillis: 1_700_000_000_000 }))
+        .toBe(
+          1_700_000_000_000
+        )
     }))
 
   it.live("fibers meet in the order of their waits, and in their own order where these end together", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
-      const after = (millis: number, name: string) => Effect.delay(Effect.sync(() => void seen.push(name)), millis)
+      const after = (millis: number, name: string) =>
+        Effect.delay(Effect.sync(() => void seen.push(name)), millis)
       yield* VirtualTime.run(
-        Effect.all([after(20, "c"), after(10, "a"), after(20, "d"), after(10.5, "b")], { concurrency: "unbounded" })
+        Effect.all([after(20, "c"), after(10, "a"), after(20, "d"), after(10.5, "b")], {
+          concurrency: "unbounded"
+        })
       )
       expect(seen).toEqual(["a", "b", "c", "d"])
     }))
@@ -68,7 +72,10 @@ describe("VirtualTime.run", () => {
         const timer = setTimeout(() => resume(Effect.succeed("done")), 5)
         return Effect.sync(() => clearTimeout(timer))
       })
-      expect(yield* VirtualTime.run(Effect.zip(real, Effect.sleep("1 minute")))).toEqual(["done", undefined])
+      expect(yield* VirtualTime.run(Effect.zip(real, Effect.sleep("1 minute")))).toEqual([
+        "done",
+        undefined
+      ])
     }))
 
   it.live("an interrupted run interrupts the effect", () =>
@@ -92,8 +99,11 @@ describe("VirtualTime.run", () => {
 
   it.live("the same seed, the same run", () =>
     Effect.gen(function*() {
-      const step = Effect.flatMap(Random.nextIntBetween(1, 1000), (millis) => Effect.as(Effect.sleep(millis), millis))
-      const program = Effect.suspend(() => Effect.withRandom(Effect.replicateEffect(step, 20), Random.make("storm")))
+      const step = Effect.flatMap(Random.nextIntBetween(1, 1000), (millis) =>
+        Effect.as(Effect.sleep(millis), millis))
+      const program = Effect.suspend(() =>
+        Effect.withRandom(Effect.replicateEffect(step, 20), Random.make("storm"))
+      )
       expect(yield* VirtualTime.run(program)).toEqual(yield* VirtualTime.run(program))
     }))
 })

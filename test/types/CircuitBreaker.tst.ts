@@ -38,7 +38,11 @@ describe("protect", () => {
   })
 
   test("the environment of the effect is kept", () => {
-    type Mine = Effect.Effect<number, { readonly _tag: "Boom"; readonly n: number } | CircuitBreaker.CircuitOpen, "Env">
+    type Mine = Effect.Effect<
+      number,
+      { readonly _tag: "Boom"; readonly n: number } | CircuitBreaker.CircuitOpen,
+      "Env"
+    >
     expect(breaker.protect(mine)).type.toBe<Mine>()
     expect(mine.pipe(breaker.protect({ key: "eu" }))).type.toBe<Mine>()
     expect(mine.pipe(breaker.protect({ classify: () => CircuitBreaker.ignored }))).type.toBe<Mine>()
@@ -47,14 +51,18 @@ describe("protect", () => {
   test("a stored protection stays generic", () => {
     const stored = breaker.protect({ key: "eu" })
     expect(post.pipe(stored)).type.toBe<Protected>()
-    expect(Effect.succeed(1).pipe(stored)).type.toBe<Effect.Effect<number, CircuitBreaker.CircuitOpen>>()
+    expect(Effect.succeed(1).pipe(stored)).type.toBe<
+      Effect.Effect<number, CircuitBreaker.CircuitOpen>
+    >()
   })
 
   test("classify sees the value and the failure, typed, in both call styles", () => {
     const last = post.pipe(breaker.protect({
       classify: (exit) => {
         expect(exit).type.toBe<Exit.Exit<{ id: string }, Failures>>()
-        return exit._tag === "Success" && exit.value.id === "" ? CircuitBreaker.failure() : CircuitBreaker.success
+        return exit._tag === "Success" && exit.value.id === ""
+          ? CircuitBreaker.failure()
+          : CircuitBreaker.success
       }
     }))
     expect(last).type.toBe<Protected>()
@@ -62,7 +70,9 @@ describe("protect", () => {
       key: "eu",
       classify: (exit) => {
         expect(exit).type.toBe<Exit.Exit<{ id: string }, Failures>>()
-        return exit._tag === "Success" && exit.value.id === "" ? CircuitBreaker.failure() : CircuitBreaker.success
+        return exit._tag === "Success" && exit.value.id === ""
+          ? CircuitBreaker.failure()
+          : CircuitBreaker.success
       }
     })
     expect(first).type.toBe<Protected>()
@@ -105,7 +115,9 @@ describe("several breakers", () => {
     const b2 = post.pipe(
       Search.protect({
         classify: (exit) =>
-          exit._tag === "Success" && exit.value.id === "" ? CircuitBreaker.failure() : CircuitBreaker.success
+          exit._tag === "Success" && exit.value.id === ""
+            ? CircuitBreaker.failure()
+            : CircuitBreaker.success
       })
     )
     expect(b2).type.toBe<Protected<Search>>()
@@ -124,7 +136,9 @@ describe("several breakers", () => {
     expect(
       Payments.protect(post, {
         classify: (exit) =>
-          exit._tag === "Success" && exit.value.id === "" ? CircuitBreaker.failure() : CircuitBreaker.success
+          exit._tag === "Success" && exit.value.id === ""
+            ? CircuitBreaker.failure()
+            : CircuitBreaker.success
       })
     ).type.toBe<Protected<Payments>>()
   })
@@ -142,10 +156,16 @@ describe("several breakers", () => {
     const viaDefault = CircuitBreaker.protect(post)
     expect<Effect.Effect.Context<typeof viaDefault>>().type.toBe<CircuitBreaker.CircuitBreaker>()
     expect(viaDefault).type.toBe<Protected<CircuitBreaker.CircuitBreaker>>()
-    expect(post.pipe(CircuitBreaker.protect({ key: "eu" }))).type.toBe<Protected<CircuitBreaker.CircuitBreaker>>()
-    expect(post.pipe(CircuitBreaker.protect())).type.toBe<Protected<CircuitBreaker.CircuitBreaker>>()
+    expect(post.pipe(CircuitBreaker.protect({ key: "eu" }))).type.toBe<
+      Protected<CircuitBreaker.CircuitBreaker>
+    >()
+    expect(post.pipe(CircuitBreaker.protect())).type.toBe<
+      Protected<CircuitBreaker.CircuitBreaker>
+    >()
     expect(viaDefault.pipe(Effect.provide(CircuitBreaker.layer()))).type.toBe<Protected>()
-    expect(CircuitBreaker.layer({ minimumCalls: 3 })).type.toBe<Layer.Layer<CircuitBreaker.CircuitBreaker>>()
+    expect(CircuitBreaker.layer({ minimumCalls: 3 })).type.toBe<
+      Layer.Layer<CircuitBreaker.CircuitBreaker>
+    >()
     // @ts-expect-error Type 'CircuitBreaker' is not assignable to type 'never'
     Effect.runPromise(viaDefault)
   })
@@ -199,7 +219,9 @@ describe("the service", () => {
     expect(CircuitBreaker.consecutive(3)).type.toBe<CircuitBreaker.HalfOpen>()
     expect(CircuitBreaker.rate({ trials: 3, threshold: 0.5 })).type.toBe<CircuitBreaker.HalfOpen>()
     expect(CircuitBreaker.success).type.toBeAssignableTo<CircuitBreaker.Outcome>()
-    expect(CircuitBreaker.failure({ retryAfter: "1 second" })).type.toBeAssignableTo<CircuitBreaker.Outcome>()
+    expect(CircuitBreaker.failure({ retryAfter: "1 second" })).type.toBeAssignableTo<
+      CircuitBreaker.Outcome
+    >()
     expect(CircuitBreaker.ignored).type.toBeAssignableTo<CircuitBreaker.Outcome>()
     expect(CircuitBreaker.classify).type.toBeCallableWith({} as Exit.Exit<number, string>)
   })
@@ -215,7 +237,8 @@ describe("the service", () => {
       halfOpen: { _tag: "Consecutive", trials: 3 },
       trialTimeout: 10_000,
       idleTimeToLive: "1 hour",
-      classify: (exit) => exit._tag === "Success" ? CircuitBreaker.success : CircuitBreaker.failure()
+      classify: (exit) =>
+        exit._tag === "Success" ? CircuitBreaker.success : CircuitBreaker.failure()
     }
     expect(CircuitBreaker.make(options)).type.toBe<Effect.Effect<CircuitBreaker.CircuitBreaker>>()
     expect(CircuitBreaker.make({ slowCall: false, openDuration: "30 seconds" })).type.toBe<
@@ -236,8 +259,10 @@ describe("in a pipeline", () => {
   test("a breaker adds CircuitOpen, by instance and by options", () => {
     type Built = Effect.Effect<Pipeline.Pipeline<CircuitBreaker.CircuitOpen>>
     expect(Pipeline.make({ operation: Operation.read, circuitBreaker: breaker })).type.toBe<Built>()
-    expect(Pipeline.make({ operation: Operation.read, circuitBreaker: { minimumCalls: 3 } })).type.toBe<Built>()
-    expect(Pipeline.make({ operation: Operation.keyed, retry: { retries: 1 }, circuitBreaker: {} })).type.toBe<
+    expect(Pipeline.make({ operation: Operation.read, circuitBreaker: { minimumCalls: 3 } })).type
+      .toBe<Built>()
+    expect(Pipeline.make({ operation: Operation.keyed, retry: { retries: 1 }, circuitBreaker: {} }))
+      .type.toBe<
       Effect.Effect<Pipeline.Pipeline<CircuitBreaker.CircuitOpen, IdempotencyKey.IdempotencyKey>>
     >()
   })
@@ -268,7 +293,9 @@ describe("in a pipeline", () => {
     expect(handled).type.toBeAssignableTo<Effect.Effect<{ id: string }, ApiError.Auth, never>>()
     expect<Effect.Effect.Error<typeof handled>>().type.toBe<ApiError.Auth>()
     expect<Effect.Effect.Context<typeof handled>>().type.toBe<never>()
-    expect(Pipeline.protect(post, p1, { key: "a" })).type.toBe<Protected<IdempotencyKey.IdempotencyKey>>()
+    expect(Pipeline.protect(post, p1, { key: "a" })).type.toBe<
+      Protected<IdempotencyKey.IdempotencyKey>
+    >()
   })
 
   test("retry keeps CircuitOpen, and its verdict sees it", () => {
@@ -286,17 +313,24 @@ describe("in a pipeline", () => {
 })
 
 describe("in a client", () => {
-  const pipeline = {} as Pipeline.Pipeline<CircuitBreaker.CircuitOpen, IdempotencyKey.IdempotencyKey>
+  const pipeline = {} as Pipeline.Pipeline<
+    CircuitBreaker.CircuitOpen,
+    IdempotencyKey.IdempotencyKey
+  >
 
   test("its pipeline's CircuitOpen is one of its errors, and is gone when caught", () => {
     const c1 = ApiClient.make({ name: "x", baseUrl: "https://api.example.com", pipeline }).pipe(
       Effect.flatMap((c) => c.get("/x")),
       Effect.catchTag("CircuitOpen", () => Effect.succeed(null))
     )
-    expect<Effect.Effect.Error<typeof c1>>().type.toBe<ApiError.ApiError | Idempotency.UnknownOutcome>()
+    expect<Effect.Effect.Error<typeof c1>>().type.toBe<
+      ApiError.ApiError | Idempotency.UnknownOutcome
+    >()
     expect(ApiClient.make({ name: "x", baseUrl: "https://api.example.com", pipeline })).type.toBe<
       Effect.Effect<
-        HttpClient.HttpClient.With<ApiError.ApiError | CircuitBreaker.CircuitOpen | Idempotency.UnknownOutcome>,
+        HttpClient.HttpClient.With<
+          ApiError.ApiError | CircuitBreaker.CircuitOpen | Idempotency.UnknownOutcome
+        >,
         never,
         HttpClient.HttpClient
       >

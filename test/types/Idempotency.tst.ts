@@ -21,30 +21,52 @@ const options = { scope: ["t"], payload: 1, result: Receipt } as const
 
 describe("run", () => {
   test("work first: the result is what the schema says, the errors are the work's and ours", () => {
-    const run = Idempotency.run(charge, { scope: ["t"], payload: 1, result: Receipt, persistFailure: Declined })
+    const run = Idempotency.run(charge, {
+      scope: ["t"],
+      payload: 1,
+      result: Receipt,
+      persistFailure: Declined
+    })
     expect(run).type.toBe<Charged>()
   })
 
   test("work last", () => {
-    const run = charge.pipe(Idempotency.run({ scope: ["t"], payload: 1, result: Receipt, persistFailure: Declined }))
+    const run = charge.pipe(
+      Idempotency.run({ scope: ["t"], payload: 1, result: Receipt, persistFailure: Declined })
+    )
     expect(run).type.toBe<Charged>()
   })
 
   test("the function form, in both call styles", () => {
     const run = Idempotency.run((run) => run.recovered ? Effect.fail(new Net()) : charge, options)
     expect(run).type.toBe<Charged>()
-    expect(Idempotency.run(options)((run: Idempotency.Run) => run.recovered ? Effect.fail(new Net()) : charge))
+    expect(
+      Idempotency.run(options)((run: Idempotency.Run) =>
+        run.recovered ? Effect.fail(new Net()) : charge
+      )
+    )
       .type.toBe<Charged>()
   })
 
   test("declared failures that the work does not have join the errors, because they may be replayed", () => {
-    const run = Idempotency.run(Effect.succeed({ id: "r" }), { ...options, persistFailure: Declined })
+    const run = Idempotency.run(Effect.succeed({ id: "r" }), {
+      ...options,
+      persistFailure: Declined
+    })
     expect<Effect.Effect.Error<typeof run>>().type.toBe<Declined | Idempotency.IdempotencyError>()
   })
 
   test("what the schemas need is needed", () => {
-    const Needing = Schema.declare((u): u is string => typeof u === "string") as Schema.Schema<string, string, "Codec">
-    const run = Idempotency.run(Effect.succeed("r"), { ...options, result: Needing, persistFailure: Needing })
+    const Needing = Schema.declare((u): u is string => typeof u === "string") as Schema.Schema<
+      string,
+      string,
+      "Codec"
+    >
+    const run = Idempotency.run(Effect.succeed("r"), {
+      ...options,
+      result: Needing,
+      persistFailure: Needing
+    })
     expect<Effect.Effect.Context<typeof run>>().type.toBe<
       "Codec" | IdempotencyKey.IdempotencyKey | IdempotencyStore.IdempotencyStore
     >()
@@ -79,7 +101,9 @@ describe("run", () => {
     // @ts-expect-error not assignable to parameter
     Effect.runPromise(IdempotencyKey.provideNew(run))
     expect(
-      Effect.runPromise(run.pipe(IdempotencyKey.provideNew, Effect.provide(IdempotencyStore.layerStoreMemory)))
+      Effect.runPromise(
+        run.pipe(IdempotencyKey.provideNew, Effect.provide(IdempotencyStore.layerStoreMemory))
+      )
     ).type.toBe<Promise<{ readonly id: string }>>()
   })
 
@@ -117,7 +141,8 @@ describe("Run", () => {
 describe("IdempotencyKey", () => {
   test("secrets are references: nothing has to be provided", () => {
     expect(Effect.map(IdempotencyKey.Secret, Redacted.value)).type.toBe<Effect.Effect<string>>()
-    expect(Effect.map(IdempotencyKey.PreviousSecrets, (secrets) => secrets.map(Redacted.value))).type.toBe<
+    expect(Effect.map(IdempotencyKey.PreviousSecrets, (secrets) => secrets.map(Redacted.value)))
+      .type.toBe<
       Effect.Effect<Array<string>>
     >()
   })

@@ -9,7 +9,9 @@ import { Context, Effect } from "effect"
 import { describe, expect, test } from "tstyche"
 
 class Ledger extends Context.Tag("Ledger")<Ledger, { readonly charge: Effect.Effect<number> }>() {}
-class Tenants extends Context.Tag("Tenants")<Tenants, { readonly of: (token: string) => string }>() {}
+class Tenants
+  extends Context.Tag("Tenants")<Tenants, { readonly of: (token: string) => string }>()
+{}
 
 declare const charge: HttpApp.Default<"Declined", Ledger>
 
@@ -27,7 +29,9 @@ describe("IdempotencyMiddleware.make", () => {
             ? Effect.fail("NoTenant" as const)
             : Effect.succeed([tenants.of(request.headers["authorization"])]))
     })(charge)
-    expect(app).type.toBe<HttpApp.Default<"NoTenant", Ledger | Tenants | IdempotencyStore.IdempotencyStore>>()
+    expect(app).type.toBe<
+      HttpApp.Default<"NoTenant", Ledger | Tenants | IdempotencyStore.IdempotencyStore>
+    >()
   })
 
   test("the contract's options", () => {
@@ -41,18 +45,28 @@ describe("IdempotencyMiddleware.make", () => {
       lease: "1 minute" as const,
       timeToLive: "1 day" as const
     })
-    expect(IdempotencyMiddleware.make).type.not.toBeCallableWith({ scope: () => ["acme"], requird: true })
+    expect(IdempotencyMiddleware.make).type.not.toBeCallableWith({
+      scope: () => ["acme"],
+      requird: true
+    })
     expect(IdempotencyMiddleware.make).type.not.toBeCallableWith({})
   })
 
   test("fits a route and HttpRouter.use", () => {
     const once = IdempotencyMiddleware.make({ scope: () => ["acme"] })
     const router = HttpRouter.empty.pipe(HttpRouter.post("/", charge), HttpRouter.use(once))
-    expect(router).type.toBe<HttpRouter.HttpRouter<never, Ledger | IdempotencyStore.IdempotencyStore>>()
+    expect(router).type.toBe<
+      HttpRouter.HttpRouter<never, Ledger | IdempotencyStore.IdempotencyStore>
+    >()
   })
 
   test("a handler asks for the key and the run without needing them", () => {
-    const asking = Effect.zip(Effect.serviceOption(IdempotencyKey.IdempotencyKey), IdempotencyMiddleware.Recovery)
-    expect(asking).type.toBeAssignableTo<Effect.Effect<readonly [unknown, { readonly recovered: boolean }]>>()
+    const asking = Effect.zip(
+      Effect.serviceOption(IdempotencyKey.IdempotencyKey),
+      IdempotencyMiddleware.Recovery
+    )
+    expect(asking).type.toBeAssignableTo<
+      Effect.Effect<readonly [unknown, { readonly recovered: boolean }]>
+    >()
   })
 })

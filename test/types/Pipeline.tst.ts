@@ -10,7 +10,15 @@ import type {
   Cooldown,
   RateLimiter
 } from "effect-resilience"
-import { ApiError, Backoff, Chaos, IdempotencyKey, Operation, Pipeline, Timeout } from "effect-resilience"
+import {
+  ApiError,
+  Backoff,
+  Chaos,
+  IdempotencyKey,
+  Operation,
+  Pipeline,
+  Timeout
+} from "effect-resilience"
 import { describe, expect, test } from "tstyche"
 
 type Failures = ApiError.Auth | ApiError.Validation
@@ -30,23 +38,39 @@ describe("G41: the errors are those of the stages that are there", () => {
   test("each stage adds its own", () => {
     const operation = Operation.read
     expect(Pipeline.make({ operation })).type.toBe<Built<never>>()
-    expect(Pipeline.make({ operation, telemetry: { integration: "things" } })).type.toBe<Built<never>>()
-    expect(Pipeline.make({ operation, totalTimeout: "1 second" })).type.toBe<Built<ApiError.Timeout>>()
+    expect(Pipeline.make({ operation, telemetry: { integration: "things" } })).type.toBe<
+      Built<never>
+    >()
+    expect(Pipeline.make({ operation, totalTimeout: "1 second" })).type.toBe<
+      Built<ApiError.Timeout>
+    >()
     expect(Pipeline.make({ operation, attemptTimeout: 1000 })).type.toBe<Built<ApiError.Timeout>>()
-    expect(Pipeline.make({ operation, circuitBreaker: {} })).type.toBe<Built<CircuitBreaker.CircuitOpen>>()
-    expect(Pipeline.make({ operation, throttle: {} })).type.toBe<Built<AdaptiveThrottle.Throttled>>()
+    expect(Pipeline.make({ operation, circuitBreaker: {} })).type.toBe<
+      Built<CircuitBreaker.CircuitOpen>
+    >()
+    expect(Pipeline.make({ operation, throttle: {} })).type.toBe<
+      Built<AdaptiveThrottle.Throttled>
+    >()
     expect(Pipeline.make({ operation, rateLimiter: { limit: 1, interval: 1 } })).type.toBe<
       Built<RateLimiter.RateLimited>
     >()
-    expect(Pipeline.make({ operation, bulkhead: { concurrency: 1 } })).type.toBe<Built<Bulkhead.BulkheadFull>>()
-    expect(Pipeline.make({ operation, concurrency: {} })).type.toBe<Built<AdaptiveConcurrency.ConcurrencyLimited>>()
+    expect(Pipeline.make({ operation, bulkhead: { concurrency: 1 } })).type.toBe<
+      Built<Bulkhead.BulkheadFull>
+    >()
+    expect(Pipeline.make({ operation, concurrency: {} })).type.toBe<
+      Built<AdaptiveConcurrency.ConcurrencyLimited>
+    >()
     expect(Pipeline.make({ operation, cooldown: {} })).type.toBe<Built<Cooldown.CoolingDown>>()
-    expect(Pipeline.make({ operation, chaos: { faults: [Chaos.latency(1)] } })).type.toBe<Built<ApiError.ApiError>>()
+    expect(Pipeline.make({ operation, chaos: { faults: [Chaos.latency(1)] } })).type.toBe<
+      Built<ApiError.ApiError>
+    >()
   })
 
   test("what only repeats or pays adds none", () => {
     const operation = Operation.read
-    expect(Pipeline.make({ operation, hedge: { delay: "50 millis" } })).type.toBe<Built<never, never>>()
+    expect(Pipeline.make({ operation, hedge: { delay: "50 millis" } })).type.toBe<
+      Built<never, never>
+    >()
     expect(Pipeline.make({ operation, retry: {}, budget: {} })).type.toBe<Built<never>>()
   })
 
@@ -59,7 +83,9 @@ describe("G41: the errors are those of the stages that are there", () => {
       attemptTimeout: "1 second" as const
     }
     expect(Pipeline.make(stages)).type.toBe<
-      Built<RateLimiter.RateLimited | Bulkhead.BulkheadFull | Cooldown.CoolingDown | ApiError.Timeout>
+      Built<
+        RateLimiter.RateLimited | Bulkhead.BulkheadFull | Cooldown.CoolingDown | ApiError.Timeout
+      >
     >()
   })
 
@@ -93,8 +119,11 @@ describe("G41: a typo at any depth does not compile", () => {
     Pipeline.make({ operation: Operation.read, hedge: { delay: 1, hedge: 2 } })
     // @ts-expect-error 'capacty' does not exist
     Pipeline.make({ operation: Operation.read, retry: {}, budget: { capacty: 2 } })
-    // @ts-expect-error 'rates' does not exist
-    Pipeline.make({ operation: Operation.read, circuitBreaker: { slowCall: { duration: 1, rate: 1, rates: 1 } } })
+    Pipeline.make({
+      operation: Operation.read,
+      // @ts-expect-error 'rates' does not exist
+      circuitBreaker: { slowCall: { duration: 1, rate: 1, rates: 1 } }
+    })
     // @ts-expect-error 'queu' does not exist
     Pipeline.make({ operation: Operation.read, bulkhead: { concurrency: 1, queu: 1 } })
     // @ts-expect-error 'bursts' does not exist
@@ -134,9 +163,12 @@ describe("G41: keyed demands the key", () => {
   })
 
   test("through a tag, beside the tag itself", () => {
-    expect(post.pipe(Sessions.protect)).type.toBe<Protected<IdempotencyKey.IdempotencyKey | Sessions>>()
+    expect(post.pipe(Sessions.protect)).type.toBe<
+      Protected<IdempotencyKey.IdempotencyKey | Sessions>
+    >()
     expect(Sessions.protect(post)).type.toBe<Protected<IdempotencyKey.IdempotencyKey | Sessions>>()
-    expect(post.pipe(Sessions.protect, IdempotencyKey.provideNew, Effect.provide(Sessions.layer))).type.toBe<
+    expect(post.pipe(Sessions.protect, IdempotencyKey.provideNew, Effect.provide(Sessions.layer)))
+      .type.toBe<
       Protected
     >()
   })
@@ -151,7 +183,10 @@ describe("G41: keyed demands the key", () => {
   test("a tag gives its pipeline, and its layer needs nothing", () => {
     expect(Sessions.layer).type.toBe<Layer.Layer<Sessions>>()
     expect<Effect.Effect.Success<typeof Sessions>>().type.toBe<
-      Pipeline.Pipeline<ApiError.Timeout | CircuitBreaker.CircuitOpen, IdempotencyKey.IdempotencyKey>
+      Pipeline.Pipeline<
+        ApiError.Timeout | CircuitBreaker.CircuitOpen,
+        IdempotencyKey.IdempotencyKey
+      >
     >()
     expect<Effect.Effect.Context<typeof Sessions>>().type.toBe<Sessions>()
   })

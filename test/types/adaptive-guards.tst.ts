@@ -17,7 +17,9 @@ declare const plain: Effect.Effect<number, "down", "Env">
 describe("Hedge", () => {
   test("adds no errors, and demands the key of a keyed operation", () => {
     const first = Hedge.hedge(plain, { operation: Operation.keyed, delay: "1 second" })
-    const last = plain.pipe(Hedge.hedge({ operation: Operation.keyed, delay: Hedge.quantile(0.95) }))
+    const last = plain.pipe(
+      Hedge.hedge({ operation: Operation.keyed, delay: Hedge.quantile(0.95) })
+    )
     type Keyed = Effect.Effect<number, "down", "Env" | IdempotencyKey.IdempotencyKey>
     expect(first).type.toBe<Keyed>()
     expect(last).type.toBe<Keyed>()
@@ -25,7 +27,9 @@ describe("Hedge", () => {
   })
 
   test("demands nothing for the others", () => {
-    expect(Hedge.hedge(plain, { operation: Operation.read, delay: 20, hedges: 2 })).type.toBe<typeof plain>()
+    expect(Hedge.hedge(plain, { operation: Operation.read, delay: 20, hedges: 2 })).type.toBe<
+      typeof plain
+    >()
     const stored = Hedge.hedge({ operation: Operation.idempotent, delay: "1 second" })
     expect(plain.pipe(stored)).type.toBe<typeof plain>()
   })
@@ -43,7 +47,11 @@ describe("Hedge", () => {
   test("options are checked", () => {
     expect(Hedge.hedge).type.not.toBeCallableWith(plain, { delay: "1 second" })
     expect(Hedge.hedge).type.not.toBeCallableWith(plain, { operation: Operation.read })
-    expect(Hedge.hedge).type.not.toBeCallableWith(plain, { operation: Operation.read, delay: "1 second", hedge: 1 })
+    expect(Hedge.hedge).type.not.toBeCallableWith(plain, {
+      operation: Operation.read,
+      delay: "1 second",
+      hedge: 1
+    })
   })
 })
 
@@ -77,7 +85,9 @@ describe("Fallback", () => {
         orElse: (e) => Effect.succeed(e._tag === "CircuitOpen" ? e.key : "server")
       })
     )
-    expect(fb).type.toBe<Effect.Effect<number | string, Exclude<ApiError.ApiError, { _tag: "Server" }>>>()
+    expect(fb).type.toBe<
+      Effect.Effect<number | string, Exclude<ApiError.ApiError, { _tag: "Server" }>>
+    >()
     const failing = call.pipe(
       Fallback.orElse({ tags: ["CircuitOpen"], orElse: (e) => Effect.fail(e.retryAfter) })
     )
@@ -85,12 +95,18 @@ describe("Fallback", () => {
   })
 
   test("by tag, effect first", () => {
-    const fb = Fallback.orElse(call, { tags: ["CircuitOpen"], orElse: (e) => Effect.succeed(e.key) })
+    const fb = Fallback.orElse(call, {
+      tags: ["CircuitOpen"],
+      orElse: (e) => Effect.succeed(e.key)
+    })
     expect(fb).type.toBe<Effect.Effect<number | string, ApiError.ApiError>>()
   })
 
   test("a tag that cannot come does not compile", () => {
-    expect(Fallback.orElse).type.not.toBeCallableWith(call, { tags: ["CircuitOpne"], orElse: () => Effect.void })
+    expect(Fallback.orElse).type.not.toBeCallableWith(call, {
+      tags: ["CircuitOpne"],
+      orElse: () => Effect.void
+    })
     // @ts-expect-error No overload matches this call
     call.pipe(Fallback.orElse({ tags: ["CircuitOpne"], orElse: () => Effect.void }))
   })
@@ -101,10 +117,18 @@ describe("Fallback", () => {
     )
     expect(byGuard).type.toBe<Effect.Effect<number | string, CircuitBreaker.CircuitOpen>>()
     const byPredicate = call.pipe(
-      Fallback.orElse({ when: (e) => e._tag === "Server" && e.status === 503, orElse: (e) => Effect.succeed(e._tag) })
+      Fallback.orElse({
+        when: (e) => e._tag === "Server" && e.status === 503,
+        orElse: (e) => Effect.succeed(e._tag)
+      })
     )
-    expect<Effect.Effect.Error<typeof byPredicate>>().type.toBe<ApiError.ApiError | CircuitBreaker.CircuitOpen>()
-    const first = Fallback.orElse(plain, { when: (e) => e === "down", orElse: () => Effect.succeed("up") })
+    expect<Effect.Effect.Error<typeof byPredicate>>().type.toBe<
+      ApiError.ApiError | CircuitBreaker.CircuitOpen
+    >()
+    const first = Fallback.orElse(plain, {
+      when: (e) => e === "down",
+      orElse: () => Effect.succeed("up")
+    })
     expect(first).type.toBe<Effect.Effect<number | string, "down", "Env">>()
   })
 
@@ -113,12 +137,18 @@ describe("Fallback", () => {
     expect(byTag).type.toBe<Effect.Effect<number | string, ApiError.ApiError>>()
     const first = Fallback.orElseSucceed(call, { when: ApiError.isApiError, value: () => null })
     expect(first).type.toBe<Effect.Effect<number | null, CircuitBreaker.CircuitOpen>>()
-    const any = call.pipe(Fallback.orElseSucceed({ when: Fallback.isUnavailable, value: () => null }))
-    expect(any).type.toBe<Effect.Effect<number | null, ApiError.ApiError | CircuitBreaker.CircuitOpen>>()
+    const any = call.pipe(
+      Fallback.orElseSucceed({ when: Fallback.isUnavailable, value: () => null })
+    )
+    expect(any).type.toBe<
+      Effect.Effect<number | null, ApiError.ApiError | CircuitBreaker.CircuitOpen>
+    >()
   })
 
   test("the last good value keeps success and errors as they are", () => {
-    expect(Fallback.lastGood<number>({ staleFor: "1 minute" })).type.toBe<Effect.Effect<Fallback.LastGood<number>>>()
+    expect(Fallback.lastGood<number>({ staleFor: "1 minute" })).type.toBe<
+      Effect.Effect<Fallback.LastGood<number>>
+    >()
     const good = null as never as Fallback.LastGood<number>
     expect(good.protect(plain, { key: "a" })).type.toBe<typeof plain>()
     expect(plain.pipe(good.protect({ key: "a" }))).type.toBe<typeof plain>()
@@ -126,7 +156,9 @@ describe("Fallback", () => {
   })
 
   test("marked says in the result whether it is the real one", () => {
-    expect(Fallback.marked(plain)).type.toBe<Effect.Effect<Fallback.Marked<number>, "down", "Env">>()
+    expect(Fallback.marked(plain)).type.toBe<
+      Effect.Effect<Fallback.Marked<number>, "down", "Env">
+    >()
   })
 })
 
@@ -146,7 +178,9 @@ describe("Chaos", () => {
     })
     expect(bad).type.toBe<Effect.Effect<Chaos.Chaos<string, ApiError.Server | ApiError.Network>>>()
     const chaos = null as never as Chaos.Chaos<string, ApiError.Server>
-    expect(chaos.protect(plain)).type.toBe<Effect.Effect<number | string, "down" | ApiError.Server, "Env">>()
+    expect(chaos.protect(plain)).type.toBe<
+      Effect.Effect<number | string, "down" | ApiError.Server, "Env">
+    >()
     expect(chaos).type.toBeAssignableTo<Chaos.Chaos<string, ApiError.ApiError>>()
   })
 })

@@ -40,7 +40,9 @@ describe("Retry", () => {
         verdict: (e) => e._tag === "Boom" && e.n > 1 ? Verdict.terminal : Verdict.transient()
       })
     )
-    expect(retried).type.toBe<Effect.Effect<number, Boom | Other, "Env" | IdempotencyKey.IdempotencyKey>>()
+    expect(retried).type.toBe<
+      Effect.Effect<number, Boom | Other, "Env" | IdempotencyKey.IdempotencyKey>
+    >()
   })
 
   test("a stored policy stays generic", () => {
@@ -49,7 +51,11 @@ describe("Retry", () => {
     expect(post.pipe(stored)).type.toBe<Post>()
     const keyed = Retry.retry({ operation: Operation.keyed })
     expect(post.pipe(keyed)).type.toBe<
-      Effect.Effect<{ id: string }, ApiError.Auth | ApiError.Validation, IdempotencyKey.IdempotencyKey>
+      Effect.Effect<
+        { id: string },
+        ApiError.Auth | ApiError.Validation,
+        IdempotencyKey.IdempotencyKey
+      >
     >()
   })
 
@@ -95,7 +101,9 @@ describe("Retry", () => {
     Effect.runPromise(call)
     // @ts-expect-error Type 'IdempotencyKey' is not assignable to type 'never'
     Effect.runPromise(Retry.retry(post, { operation: Operation.keyed }))
-    expect(Effect.runPromise(call.pipe(IdempotencyKey.provideNew))).type.toBe<Promise<{ id: string }>>()
+    expect(Effect.runPromise(call.pipe(IdempotencyKey.provideNew))).type.toBe<
+      Promise<{ id: string }>
+    >()
   })
 
   test("decide: a delay or a reason", () => {
@@ -103,7 +111,14 @@ describe("Retry", () => {
       | { readonly _tag: "Retry"; readonly delayMillis: number }
       | {
         readonly _tag: "Stop"
-        readonly reason: "terminal" | "notRepeatable" | "retries" | "deadline" | "budget" | "rejected" | "retryAfter"
+        readonly reason:
+          | "terminal"
+          | "notRepeatable"
+          | "retries"
+          | "deadline"
+          | "budget"
+          | "rejected"
+          | "retryAfter"
       }
     >()
     expect(
@@ -125,12 +140,15 @@ describe("Schedules", () => {
       Schedules.retries(2),
       Schedule.upTo("10 seconds")
     )
-    expect(schedule).type.toBe<Schedule.Schedule<Duration.Duration, unknown, IdempotencyKey.IdempotencyKey>>()
+    expect(schedule).type.toBe<
+      Schedule.Schedule<Duration.Duration, unknown, IdempotencyKey.IdempotencyKey>
+    >()
     // @ts-expect-error Type 'IdempotencyKey' is not assignable to type 'never'
     Effect.runPromise(Effect.retry(post, schedule))
-    expect(Effect.runPromise(Effect.retry(post, schedule).pipe(IdempotencyKey.provideNew))).type.toBe<
-      Promise<{ id: string }>
-    >()
+    expect(Effect.runPromise(Effect.retry(post, schedule).pipe(IdempotencyKey.provideNew))).type
+      .toBe<
+        Promise<{ id: string }>
+      >()
   })
 
   test("the combinators keep output, input and environment", () => {
@@ -153,14 +171,18 @@ describe("Schedules", () => {
   })
 
   test("poll counts", () => {
-    expect(Schedules.poll({ every: "1 second", within: "1 minute" })).type.toBe<Schedule.Schedule<number>>()
+    expect(Schedules.poll({ every: "1 second", within: "1 minute" })).type.toBe<
+      Schedule.Schedule<number>
+    >()
   })
 })
 
 describe("Backoff and Operation", () => {
   test("a backoff is data and a schedule", () => {
     expect(Backoff.constant("1 second")).type.toBe<Backoff.Backoff>()
-    expect(Backoff.schedule(Backoff.linear({ base: 5 }))).type.toBe<Schedule.Schedule<Duration.Duration>>()
+    expect(Backoff.schedule(Backoff.linear({ base: 5 }))).type.toBe<
+      Schedule.Schedule<Duration.Duration>
+    >()
     expect(Backoff.envelope(Backoff.decorrelated({ base: 1, cap: 2 }), 0)).type.toBe<
       { readonly min: Duration.Duration; readonly max: Duration.Duration }
     >()
@@ -314,7 +336,9 @@ describe("Pipeline", () => {
     expect(Pipeline.make({ operation: Operation.read, retry: { retries: 1 } })).type.toBe<
       Effect.Effect<Pipeline.Pipeline<never, never>>
     >()
-    expect(Pipeline.make({ operation: Operation.read })).type.toBe<Effect.Effect<Pipeline.Pipeline<never, never>>>()
+    expect(Pipeline.make({ operation: Operation.read })).type.toBe<
+      Effect.Effect<Pipeline.Pipeline<never, never>>
+    >()
     expect(Pipeline.make({ operation: Operation.read, budget: { ratio: 0.2 } })).type.toBe<
       Effect.Effect<Pipeline.Pipeline<never, never>>
     >()
@@ -324,7 +348,11 @@ describe("Pipeline", () => {
     expect(
       Pipeline.make({
         operation: Operation.keyed,
-        retry: { retries: 2, backoff: Backoff.constant("1 second"), verdict: (e) => ApiError.verdict(e) }
+        retry: {
+          retries: 2,
+          backoff: Backoff.constant("1 second"),
+          verdict: (e) => ApiError.verdict(e)
+        }
       })
     ).type.toBe<Effect.Effect<Pipeline.Pipeline<never, IdempotencyKey.IdempotencyKey>>>()
   })
@@ -387,7 +415,9 @@ describe("ApiClient", () => {
       Effect.flatMap((client) => client.get("/x")),
       Effect.catchTag("Busy", () => Effect.succeed(null))
     )
-    expect<Effect.Effect.Error<typeof call>>().type.toBe<ApiError.ApiError | Idempotency.UnknownOutcome>()
+    expect<Effect.Effect.Error<typeof call>>().type.toBe<
+      ApiError.ApiError | Idempotency.UnknownOutcome
+    >()
   })
 
   test("a keyed pipeline does not make the client demand a key: it derives the operation per request", () => {
@@ -427,7 +457,11 @@ describe("ApiClient", () => {
     expect(post.pipe(ApiClient.withEndpoint("/v1/sessions/:id"))).type.toBe<Post>()
     expect(post.pipe(ApiClient.withOperation(Operation.idempotent))).type.toBe<Post>()
     expect(post.pipe(ApiClient.withOperation(Operation.keyed))).type.toBe<
-      Effect.Effect<{ id: string }, ApiError.Auth | ApiError.Validation, IdempotencyKey.IdempotencyKey>
+      Effect.Effect<
+        { id: string },
+        ApiError.Auth | ApiError.Validation,
+        IdempotencyKey.IdempotencyKey
+      >
     >()
   })
 
@@ -436,7 +470,11 @@ describe("ApiClient", () => {
       Effect.flatMap(ApiClient.json(Schema.Struct({ id: Schema.String })))
     )
     expect<Effect.Effect.Success<typeof body>>().type.toBe<{ readonly id: string }>()
-    expect<ReturnType<ReturnType<typeof ApiClient.json<{ readonly id: string }, { readonly id: string }, never>>>>()
+    expect<
+      ReturnType<
+        ReturnType<typeof ApiClient.json<{ readonly id: string }, { readonly id: string }, never>>
+      >
+    >()
       .type.toBe<Effect.Effect<{ readonly id: string }, ApiError.ApiError>>()
   })
 })

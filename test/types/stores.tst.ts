@@ -13,7 +13,15 @@ const secret = Redacted.make("secret")
 describe("store/Sql", () => {
   test("provides the store over a SqlClient", () => {
     expect(Sql.layer({ secret })).type.toBe<Layer.Layer<IdempotencyStore, SqlError, SqlClient>>()
-    expect(Sql.layer({ secret, previousSecrets: [secret], table: "t", timeSource: "clock", transactional: true })).type
+    expect(
+      Sql.layer({
+        secret,
+        previousSecrets: [secret],
+        table: "t",
+        timeSource: "clock",
+        transactional: true
+      })
+    ).type
       .toBe<Layer.Layer<IdempotencyStore, SqlError, SqlClient>>()
   })
 
@@ -30,14 +38,19 @@ describe("store/Sql", () => {
 
 describe("store/Redis", () => {
   test("provides the store, and cannot fail", () => {
-    expect(Redis.layer({ secret, url: "redis://localhost" })).type.toBe<Layer.Layer<IdempotencyStore>>()
+    expect(Redis.layer({ secret, url: "redis://localhost" })).type.toBe<
+      Layer.Layer<IdempotencyStore>
+    >()
     expect(Redis.layer({ secret, options: { host: "localhost" }, prefix: "p:" })).type.toBe<
       Layer.Layer<IdempotencyStore>
     >()
   })
 
   test("takes what a configuration gives", () => {
-    const configured = Config.all({ secret: Config.redacted("SECRET"), url: Config.redacted("URL") })
+    const configured = Config.all({
+      secret: Config.redacted("SECRET"),
+      url: Config.redacted("URL")
+    })
     expect(Effect.map(configured, Redis.layer)).type.toBeAssignableTo<
       Effect.Effect<Layer.Layer<IdempotencyStore>, unknown>
     >()

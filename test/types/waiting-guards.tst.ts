@@ -21,7 +21,9 @@ describe("Bulkhead", () => {
     expect(bulkhead.protect(post)).type.toBe<Protected<Bulkhead.BulkheadFull>>()
     expect(post.pipe(bulkhead.protect)).type.toBe<Protected<Bulkhead.BulkheadFull>>()
     const { protect } = bulkhead
-    expect(Effect.succeed(1).pipe(protect)).type.toBe<Effect.Effect<number, Bulkhead.BulkheadFull>>()
+    expect(Effect.succeed(1).pipe(protect)).type.toBe<
+      Effect.Effect<number, Bulkhead.BulkheadFull>
+    >()
   })
 
   test("BulkheadFull is caught by its tag, and says the limits", () => {
@@ -60,11 +62,15 @@ describe("Bulkhead", () => {
 describe("RateLimiter", () => {
   test("protect adds RateLimited and nothing else, in both call styles", () => {
     expect(limiter.protect(post)).type.toBe<Protected<RateLimiter.RateLimited>>()
-    expect(limiter.protect(post, { key: "a", cost: 2 })).type.toBe<Protected<RateLimiter.RateLimited>>()
+    expect(limiter.protect(post, { key: "a", cost: 2 })).type.toBe<
+      Protected<RateLimiter.RateLimited>
+    >()
     expect(post.pipe(limiter.protect())).type.toBe<Protected<RateLimiter.RateLimited>>()
     expect(post.pipe(limiter.protect({ cost: 2 }))).type.toBe<Protected<RateLimiter.RateLimited>>()
     const stored = limiter.protect({ key: "a" })
-    expect(Effect.succeed(1).pipe(stored)).type.toBe<Effect.Effect<number, RateLimiter.RateLimited>>()
+    expect(Effect.succeed(1).pipe(stored)).type.toBe<
+      Effect.Effect<number, RateLimiter.RateLimited>
+    >()
     // @ts-expect-error 'kye' does not exist
     limiter.protect(post, { kye: "a" })
     // @ts-expect-error No overload matches this call
@@ -84,9 +90,17 @@ describe("RateLimiter", () => {
   })
 
   test("make, snapshot and options", () => {
-    const options: RateLimiter.Options = { limit: 1, interval: "1 second", burst: 2, mode: "reject", maxWait: 1000 }
+    const options: RateLimiter.Options = {
+      limit: 1,
+      interval: "1 second",
+      burst: 2,
+      mode: "reject",
+      maxWait: 1000
+    }
     expect(RateLimiter.make(options)).type.toBe<Effect.Effect<RateLimiter.RateLimiter>>()
-    expect(RateLimiter.make({ limit: 1, interval: 1000 })).type.toBe<Effect.Effect<RateLimiter.RateLimiter>>()
+    expect(RateLimiter.make({ limit: 1, interval: 1000 })).type.toBe<
+      Effect.Effect<RateLimiter.RateLimiter>
+    >()
     expect(limiter.snapshot("a")).type.toBe<Effect.Effect<RateLimiter.Snapshot>>()
     // @ts-expect-error Property 'interval' is missing
     RateLimiter.make({ limit: 1 })
@@ -98,7 +112,9 @@ describe("RateLimiter", () => {
 
   test("a tag demands itself, in both call styles, and its layer gives it", () => {
     class Geocoder extends RateLimiter.Tag("Geocoder")<Geocoder>() {}
-    expect(Geocoder.protect(post, { cost: 2 })).type.toBe<Protected<RateLimiter.RateLimited, Geocoder>>()
+    expect(Geocoder.protect(post, { cost: 2 })).type.toBe<
+      Protected<RateLimiter.RateLimited, Geocoder>
+    >()
     expect(post.pipe(Geocoder.protect())).type.toBe<Protected<RateLimiter.RateLimited, Geocoder>>()
     expect(Geocoder.layer({ limit: 1, interval: 1000 })).type.toBe<Layer.Layer<Geocoder>>()
   })
@@ -149,8 +165,9 @@ describe("Cooldown", () => {
     expect(Mailer.protect(post, { key: "a" })).type.toBe<Protected<Cooldown.CoolingDown, Mailer>>()
     expect(post.pipe(Mailer.protect())).type.toBe<Protected<Cooldown.CoolingDown, Mailer>>()
     expect(Mailer.layer()).type.toBe<Layer.Layer<Mailer>>()
-    expect(Mailer.protect(post).pipe(Effect.provide(Layer.merge(Mailer.layer(), Layer.empty)))).type.toBe<
-      Protected<Cooldown.CoolingDown>
-    >()
+    expect(Mailer.protect(post).pipe(Effect.provide(Layer.merge(Mailer.layer(), Layer.empty)))).type
+      .toBe<
+        Protected<Cooldown.CoolingDown>
+      >()
   })
 })

@@ -1,0 +1,82 @@
+/**
+ * What is to happen when: entries by their time, and those of the same time in the order in which
+ * they came.
+ *
+ * A binary heap. Owned by one clock and changed in place.
+ */
+
+/**
+ * @since 0.1.0
+ */
+export interface Entry<A> {
+  readonly at: bigint
+  readonly turn: number
+  readonly what: A
+}
+
+/**
+ * @since 0.1.0
+ */
+export interface Agenda<A> {
+  readonly heap: Array<Entry<A>>
+  turns: number
+}
+
+/**
+ * Nothing to happen.
+ *
+ * @since 0.1.0
+ */
+export const make = <A>(): Agenda<A> => ({ heap: [], turns: 0 })
+
+const isBefore = (a: Entry<unknown>, b: Entry<unknown>): boolean =>
+  a.at < b.at || (a.at === b.at && a.turn < b.turn)
+
+const swap = <A>(heap: Array<Entry<A>>, a: number, b: number): void => {
+  // Both are in range by construction.
+  const kept = heap[a] as Entry<A>
+  heap[a] = heap[b] as Entry<A>
+  heap[b] = kept
+}
+
+const comesBefore = <A>(heap: Array<Entry<A>>, a: number, b: number): boolean => {
+  const [first, second] = [heap[a], heap[b]]
+  return first !== undefined && second !== undefined && isBefore(first, second)
+}
+
+/**
+ * Adds an entry. O(log entries).
+ *
+ * @since 0.1.0
+ */
+export const add = <A>(agenda: Agenda<A>, at: bigint, what: A): void => {
+  const { heap } = agenda
+  heap.push({ at, turn: agenda.turns++, what })
+  let child = heap.length - 1
+  while (child > 0) {
+    const parent = (child - 1) >> 1
+    if (!comesBefore(heap, child, parent)) return
+    swap(heap, child, parent)
+    child = parent
+  }
+}
+
+/**
+ * Takes out the entry that comes first. O(log entries).
+ *
+ * @since 0.1.0
+ */
+export const take = <A>({ heap }: Agenda<A>): Entry<A> | undefined => {
+  const first = heap[0]
+  const last = heap.pop()
+  if (first === undefined || last === undefined || heap.length === 0) return first
+  heap[0] = last
+  let parent = 0
+  for (;;) {
+    const left = 2 * parent + 1
+    const child = comesBefore(heap, left + 1, left) ? left + 1 : left
+    if (!comesBefore(heap, child, parent)) return first
+    swap(heap, parent, child)
+    parent = child
+  }
+}

@@ -1,0 +1,409 @@
+/**
+ * The ten ways in which a call to somebody else's API fails, as values that say what to do next.
+ *
+ * Each is a `Schema.TaggedError`: it can be yielded, caught by tag, declared on an `HttpApi`
+ * endpoint, sent over the wire and read back without loss. None carries a request, a response body
+ * or a URL query, so none can print a secret.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import { globalValue } from "effect/GlobalValue"
+import * as Option from "effect/Option"
+import { hasProperty } from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as HttpStatus from "../core/httpStatus.js"
+import * as Facts from "./failureFacts.js"
+import {
+  CorruptRecord,
+  InFlight,
+  ResultUnavailable,
+  StoreUnavailable,
+  UnknownOutcome
+} from "./idempotencyErrors.js"
+import * as Rejection from "./Rejection.js"
+import * as Verdict from "./Verdict.js"
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("effect-resilience/ApiError")
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export type TypeId = typeof TypeId
+
+const context = {
+  message: Schema.String,
+  status: Schema.optional(Schema.Number),
+  code: Schema.optional(Schema.String),
+  requestId: Schema.optional(Schema.String),
+  endpoint: Schema.optional(Schema.String),
+  method: Schema.optional(Schema.String),
+  attempts: Schema.optional(Schema.Number),
+  latency: Schema.optional(Schema.Duration),
+  headers: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String })),
+  repeat: Schema.optional(Schema.Literal("never", "transient"))
+}
+
+const retryAfter = Schema.optional(Schema.Duration)
+
+/**
+ * The status under which an `HttpApi` endpoint answers with an error. The symbol is the one of
+ * `HttpApiSchema.AnnotationStatus` in `@effect/platform`; naming it here keeps the whole of
+ * `HttpApi` out of programs that only handle errors.
+ */
+const respondsWith = (status: number) => ({
+  [Symbol.for("@effect/platform/HttpApiSchema/AnnotationStatus")]: status
+})
+
+/**
+ * 401, 407: the credential is missing, malformed, expired or revoked. Terminal: the same credential
+ * will be refused again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Auth
+  extends Schema.TaggedError<Auth>("effect-resilience/Auth")("Auth", context, respondsWith(401))
+{}
+
+/**
+ * 402, 403, 451: the caller is known but not allowed. Terminal until somebody changes a plan, a
+ * scope or an allow-list.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Policy extends Schema.TaggedError<Policy>("effect-resilience/Policy")(
+  "Policy",
+  context,
+  respondsWith(403)
+) {}
+
+/**
+ * 400, 422 and every 4xx without a tag of its own: the request is wrong and `issues` says where,
+ * when the API did. Terminal.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Validation
+  extends Schema.TaggedError<Validation>("effect-resilience/Validation")("Validation", {
+    ...context,
+    issues: Schema.optionalWith(
+      Schema.Array(Schema.Struct({ path: Schema.String, message: Schema.String })),
+      {
+        default: () => []
+      }
+    )
+  }, respondsWith(422))
+{}
+
+/**
+ * 404, 410: there is no such thing, or no longer. Terminal.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NotFound extends Schema.TaggedError<NotFound>("effect-resilience/NotFound")(
+  "NotFound",
+  context,
+  respondsWith(404)
+) {}
+
+/**
+ * 409, 412: the request contradicts the state of the server. Terminal, except when `inFlight` says
+ * that the first call with the same idempotency key is still running: then the same key may be
+ * tried again after `retryAfter`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Conflict
+  extends Schema.TaggedError<Conflict>("effect-resilience/Conflict")("Conflict", {
+    ...context,
+    inFlight: Schema.optionalWith(Schema.Boolean, { default: () => false }),
+    retryAfter
+  }, respondsWith(409))
+{}
+
+/**
+ * 423: the resource is locked or closed. Terminal unless a playbook says otherwise.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Locked extends Schema.TaggedError<Locked>("effect-resilience/Locked")("Locked", {
+  ...context,
+  retryAfter
+}, respondsWith(423)) {}
+
+/**
+ * 429: too many calls. Certainly not executed; another try may succeed after `retryAfter`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RateLimit
+  extends Schema.TaggedError<RateLimit>("effect-resilience/RateLimit")("RateLimit", {
+    ...context,
+    retryAfter,
+    limit: Schema.optional(Schema.Number),
+    remaining: Schema.optional(Schema.Number)
+  }, respondsWith(429))
+{}
+
+/**
+ * 5xx, 425, a redirect nobody asked for, or a success that cannot be read
+ * (`code: "unreadable_response"`). `gateway` is set when a gateway gave up waiting (504).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Server extends Schema.TaggedError<Server>("effect-resilience/Server")("Server", {
+  ...context,
+  retryAfter,
+  gateway: Schema.optional(Schema.Boolean)
+}, respondsWith(500)) {}
+
+/**
+ * A deadline passed: of one attempt, of the whole call, or the server's own (408). Only the
+ * deadline of the whole call is terminal.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Timeout extends Schema.TaggedError<Timeout>("effect-resilience/Timeout")("Timeout", {
+  ...context,
+  deadline: Schema.Literal("attempt", "total", "server")
+}, respondsWith(408)) {}
+
+/**
+ * No answer came. `sent: "no"` means that no byte of the request left, so it was certainly not
+ * executed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Network extends Schema.TaggedError<Network>("effect-resilience/Network")("Network", {
+  ...context,
+  sent: Schema.Literal("no", "unknown")
+}, respondsWith(502)) {}
+
+/** Whoever makes one by its tag alone gives fields that fit the tag, and says so. */
+const classes: Readonly<
+  Record<
+    ApiError["_tag"],
+    new(fields: never, options: { readonly disableValidation: true }) => ApiError
+  >
+> = { Auth, Policy, Validation, NotFound, Conflict, Locked, RateLimit, Server, Timeout, Network }
+
+// The brand sits on the prototypes, where neither a copy nor an inspection meets it.
+for (const Class of Object.values(classes)) {
+  Object.defineProperty(Class.prototype, TypeId, { value: TypeId })
+}
+
+/**
+ * Any of the ten, as a Schema: `Schema.decodeUnknown(ApiError.ApiError)` reads back what
+ * `Schema.encode` wrote.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ApiError = Schema.Union(
+  Auth,
+  Policy,
+  Validation,
+  NotFound,
+  Conflict,
+  Locked,
+  RateLimit,
+  Server,
+  Timeout,
+  Network
+)
+
+/**
+ * Any of the ten.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ApiError = typeof ApiError.Type
+
+/**
+ * Whether a value is one of the ten. Decided by a brand and not by `_tag`: other libraries have a
+ * `Conflict` too.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isApiError = (u: unknown): u is ApiError => hasProperty(u, TypeId)
+
+/**
+ * Whether the API answered with a success that could not be read. It was executed: repeating it is
+ * only harmless when executing it twice is.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isUnreadable = (u: unknown): boolean =>
+  isApiError(u) && u._tag === "Server" && u.code === Facts.unreadable
+
+/** The tag that the status of a platform `ResponseError` means; none for anything else. */
+export const tagOfResponseError = (error: unknown): ApiError["_tag"] | undefined =>
+  Facts.isHttpClientError(error) && error.response !== undefined
+    ? HttpStatus.tagOf(error.response.status)
+    : undefined
+
+/**
+ * What an error means for the next step.
+ *
+ * **Details**
+ *
+ * - One of the ten: what its playbook said (`repeat`), else what its tag and status imply.
+ *   `ambiguous` says whether the request may have been executed: a refused connection, a 408, 425,
+ *   429, a conflict in flight, 401 and 403 were certainly not.
+ * - A rejection by one of our guards: `Rejected`. But a duplicate of a run that is under way
+ *   (`InFlight`), and a run that could not ask its store (`StoreUnavailable`), may be asked for
+ *   again: the record sees to it that nothing is executed twice.
+ * - `HttpClientError` of `@effect/platform` and `TimeoutException` are understood the same way.
+ * - Anything else is `Terminal`: an error nobody has judged is not repeated.
+ *
+ * O(1).
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const verdict = (error: unknown): Verdict.Verdict => {
+  if (isApiError(error)) return Facts.judge(error)
+  if (error instanceof InFlight || error instanceof StoreUnavailable) {
+    return Verdict.transient({ ambiguous: false, retryAfter: error.retryAfter })
+  }
+  if (Rejection.isRejection(error)) return Verdict.rejected({ retryAfter: error.retryAfter })
+  if (Facts.isHttpClientError(error)) {
+    const facts = Facts.ofHttpClientError(error)
+    return facts === undefined ? Verdict.terminal : Facts.judge(facts)
+  }
+  if (Cause.isTimeoutException(error)) return Verdict.transient()
+  return Verdict.terminal
+}
+
+/**
+ * Whether the call that failed may have been executed all the same. Not the same as whether to
+ * repeat it: a deadline of the whole call is final, and what ran until then is unknown.
+ *
+ * **Details**
+ *
+ * - True for `Timeout` unless the server gave up, `Network` unless nothing was sent, `Server`
+ *   except 425, 501 and 505, and everything whose verdict is ambiguous; for the same in the form of
+ *   `HttpClientError` and `TimeoutException`; for an `UnknownOutcome`, `ResultUnavailable` or
+ *   `CorruptRecord` of a run inside, and for work that could not keep its recovery point.
+ * - False for anything else: an answer of the API, a rejection, an error of the program's own.
+ *
+ * O(1).
+ *
+ * **Example** (A deadline says nothing about the server)
+ *
+ * ```ts
+ * import { ApiError } from "effect-resilience"
+ *
+ * ApiError.mayHaveRun(new ApiError.Timeout({ message: "too slow", deadline: "total" })) // => true
+ * ApiError.mayHaveRun(new ApiError.NotFound({ message: "no such order" })) // => false
+ * ```
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const mayHaveRun = (error: unknown): boolean => {
+  if (error instanceof StoreUnavailable) return error.during === "savepoint"
+  if (
+    Cause.isTimeoutException(error) || error instanceof UnknownOutcome ||
+    error instanceof ResultUnavailable ||
+    error instanceof CorruptRecord
+  ) {
+    return true
+  }
+  if (isApiError(error)) return Facts.mayHaveRun(error)
+  const facts = Facts.isHttpClientError(error) ? Facts.ofHttpClientError(error) : undefined
+  return facts !== undefined && Facts.mayHaveRun(facts)
+}
+
+/**
+ * Bodies are kept under a token that an error carries, not on the error: an inspection finds the
+ * empty token. And not under the error itself: Effect hands errors around in proxies, which are
+ * other objects.
+ */
+const rawBodies = globalValue(
+  "effect-resilience/ApiError/rawBodies",
+  () => new WeakMap<object, Uint8Array>()
+)
+
+const rawBodyToken: unique symbol = Symbol.for("effect-resilience/ApiError/rawBody")
+
+const tokenOf = (error: ApiError & { readonly [rawBodyToken]?: object }): object | undefined =>
+  error[rawBodyToken]
+
+/**
+ * The first bytes of the body that the API answered with, as they came (at most the client's
+ * `maxErrorBodyBytes`, 64 KiB by default).
+ *
+ * **Gotchas**
+ *
+ * Not scrubbed: it may hold whatever the API chose to repeat. It is kept beside the error and not
+ * on it, so nothing prints it by accident.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const rawBody = (error: ApiError): Option.Option<Uint8Array> =>
+  Option.flatMapNullable(Option.fromNullable(tokenOf(error)), (token) => rawBodies.get(token))
+
+/**
+ * Keeps the body that an error was made from, for `rawBody`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const withRawBody = <E extends ApiError>(error: E, body: Uint8Array): E => {
+  const token = Object.freeze({})
+  rawBodies.set(token, body)
+  return Object.defineProperty(error, rawBodyToken, { value: token })
+}
+
+/**
+ * The same error with more said about it: where it happened, after how many attempts, how long the
+ * attempt took. Everything else stays, the stack trace and the raw body included.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const annotate = <E extends ApiError>(
+  error: E,
+  fields: Partial<
+    Pick<
+      ApiError,
+      "message" | "endpoint" | "method" | "attempts" | "latency" | "repeat"
+    >
+  >
+): E => {
+  // The same class with the same fields makes the same kind of error.
+  const copy = new classes[error._tag](
+    { ...error, message: error.message, ...fields } as never,
+    { disableValidation: true }
+  ) as E
+  if (error.stack !== undefined && fields.message === undefined) {
+    Object.defineProperty(copy, "stack", {
+      value: error.stack,
+      configurable: true,
+      writable: true,
+      enumerable: false
+    })
+  }
+  const token = tokenOf(error)
+  return token === undefined ? copy : Object.defineProperty(copy, rawBodyToken, { value: token })
+}

@@ -1,0 +1,260 @@
+/**
+ * What a status means, as data: its tag, whether another try may help, what the integrator should
+ * do, what the user should read.
+ *
+ * The error handling pages of APIs are tables. A playbook is that table in a form that a program
+ * can follow and a person can print.
+ *
+ * @since 0.1.0
+ */
+import type * as ApiError from "./ApiError.js"
+import * as HttpStatus from "../core/httpStatus.js"
+
+/**
+ * One row. `repeat` says whether the same request may be tried again, `alert` where to route it
+ * when it repeats.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Entry {
+  readonly tag: ApiError.ApiError["_tag"]
+  readonly repeat: "never" | "transient"
+  readonly meaning: string
+  readonly action: string
+  readonly userMessage: string
+  readonly alert?: string | undefined
+}
+
+/**
+ * A table for one API.
+ *
+ * **Details**
+ *
+ * - `byStatus`: the rows. A status without one gets the meaning that HTTP gives it.
+ * - `byCode`: what a code or type in the error body changes about the row of its status.
+ * - `inFlightCodes`: codes of a 409 which say that the first call with the same idempotency key is
+ *   still running.
+ * - `resetHeaders`: headers such as `X-RateLimit-Reset` that this API fills in (seconds, epoch
+ *   seconds or epoch milliseconds).
+ * - `retryAfterInMessage`: finds seconds in the message; its first group is the number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Playbook {
+  readonly name: string
+  readonly byStatus: Readonly<Record<number, Entry>>
+  readonly byCode?: Readonly<Record<string, Partial<Entry>>> | undefined
+  readonly inFlightCodes?: ReadonlyArray<string> | undefined
+  readonly resetHeaders?: ReadonlyArray<string> | undefined
+  readonly retryAfterInMessage?: RegExp | undefined
+}
+
+/**
+ * What each tag asks of the integrator and tells the user, where nothing more particular is known.
+ */
+const texts: Readonly<
+  Record<ApiError.ApiError["_tag"], Pick<Entry, "action" | "userMessage" | "alert">>
+> = {
+  Auth: {
+    action:
+      "Do not retry. Check the credential, its expiry and its environment; rotate it if it leaked.",
+    userMessage: "We could not reach a partner service. Our team has been told.",
+    alert: "credentials"
+  },
+  Policy: {
+    action: "Do not retry. Check plan, scope, allow-lists and tenant access.",
+    userMessage: "This is not available for your account.",
+    alert: "access"
+  },
+  Validation: {
+    action: "Do not retry unchanged. Correct the request; validate before sending.",
+    userMessage: "Some of the details are not valid. Please check them and try again."
+  },
+  NotFound: {
+    action: "Do not retry. Check the identifiers, or ask for a new resource.",
+    userMessage: "We could not find what you asked for."
+  },
+  Conflict: {
+    action:
+      "Do not retry. Check whether the resource exists already or the operation was sent twice.",
+    userMessage: "This has been submitted already."
+  },
+  Locked: {
+    action: "Do not retry. Show that it is closed and offer another way.",
+    userMessage: "This is closed at the moment."
+  },
+  RateLimit: {
+    action:
+      "Retry with capped exponential backoff and jitter, not before Retry-After. Reduce concurrency.",
+    userMessage: "We are a little busy. Please try again in a moment.",
+    alert: "capacity"
+  },
+  Server: {
+    action: "Retry with capped exponential backoff and jitter where a repeat is safe.",
+    userMessage: "A partner service has a problem. Please try again in a moment.",
+    alert: "partner-outage"
+  },
+  Timeout: {
+    action: "Retry with capped exponential backoff and jitter where a repeat is safe.",
+    userMessage: "This is taking longer than usual. Please try again in a moment.",
+    alert: "partner-outage"
+  },
+  Network: {
+    action: "Retry with capped exponential backoff and jitter where a repeat is safe.",
+    userMessage: "We could not reach a partner service. Please try again in a moment.",
+    alert: "partner-outage"
+  }
+}
+
+const entry = (
+  tag: Entry["tag"],
+  repeat: Entry["repeat"],
+  meaning: string,
+  overrides?: Partial<Entry>
+): Entry => ({ tag, repeat, meaning, ...texts[tag], ...overrides })
+
+/** Retrying is pointless although the tag is one that usually passes. */
+const unsupported = { action: "Do not retry. The server will never do this; change the request." }
+
+/**
+ * The meanings that HTTP itself gives (RFC 9110, RFC 6585, RFC 8470), in the reading of E1 and E2.
+ *
+ * **Details**
+ *
+ * Worth another try: 408, 425, 429, 500, 502, 503, 504. It also knows the error types of bodies
+ * such as `{ "error": { "type": "rate_limit_error" } }`, where the type is more exact than the
+ * status.
+ *
+ * @since 0.1.0
+ * @category playbooks
+ */
+export const standard: Playbook = {
+  name: "standard",
+  byStatus: {
+    400: entry("Validation", "never", "The request is malformed"),
+    401: entry("Auth", "never", "The credential is missing or invalid"),
+    402: entry("Policy", "never", "A payment or a higher plan is required"),
+    403: entry("Policy", "never", "The caller is known but not allowed"),
+    404: entry("NotFound", "never", "The resource does not exist"),
+    407: entry("Auth", "never", "A proxy wants a credential"),
+    408: entry("Timeout", "transient", "The server gave up waiting for the request"),
+    409: entry("Conflict", "never", "The request conflicts with the state of the server"),
+    410: entry("NotFound", "never", "The resource is gone for good"),
+    412: entry("Conflict", "never", "A precondition does not hold"),
+    413: entry("Validation", "never", "The request body is too large"),
+    414: entry("Validation", "never", "The URL is too long"),
+    415: entry("Validation", "never", "The server does not read this media type"),
+    422: entry("Validation", "never", "The payload is well formed but not valid"),
+    423: entry("Locked", "never", "The resource is locked or closed"),
+    425: entry("Server", "transient", "Too early: the server will not risk a replay of early data"),
+    428: entry("Validation", "never", "The request must be conditional"),
+    429: entry("RateLimit", "transient", "Too many requests"),
+    431: entry("Validation", "never", "The request headers are too large"),
+    451: entry("Policy", "never", "Unavailable for legal reasons"),
+    500: entry("Server", "transient", "The server failed unexpectedly"),
+    501: entry("Server", "never", "The server does not implement this", unsupported),
+    502: entry("Server", "transient", "A gateway got an invalid answer"),
+    503: entry("Server", "transient", "The service is temporarily unavailable"),
+    504: entry("Server", "transient", "A gateway gave up waiting"),
+    505: entry("Server", "never", "The server does not speak this HTTP version", unsupported)
+  },
+  byCode: {
+    authentication_error: entry("Auth", "never", "The credential is missing or invalid"),
+    validation_error: entry("Validation", "never", "The request is not valid"),
+    not_found_error: entry("NotFound", "never", "The resource does not exist"),
+    rate_limit_error: entry("RateLimit", "transient", "Too many requests"),
+    server_error: { tag: "Server" }
+  },
+  inFlightCodes: ["urn:effect-resilience:idempotency:in-flight", "idempotency_key_in_use"]
+}
+
+/**
+ * A playbook for one API: the rows that differ, everything else from the base.
+ *
+ * **Details**
+ *
+ * Rows are replaced by status, `byCode` by code; `inFlightCodes` and `resetHeaders` add to the
+ * base's; the rest is replaced.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const extend = (base: Playbook, overrides: Partial<Playbook>): Playbook => ({
+  ...base,
+  ...overrides,
+  byStatus: { ...base.byStatus, ...overrides.byStatus },
+  byCode: { ...base.byCode, ...overrides.byCode },
+  inFlightCodes: union(base.inFlightCodes, overrides.inFlightCodes),
+  resetHeaders: union(base.resetHeaders, overrides.resetHeaders)
+})
+
+const union = (
+  a: ReadonlyArray<string> = [],
+  b: ReadonlyArray<string> = []
+): ReadonlyArray<string> => [
+  ...new Set([...a, ...b])
+]
+
+const unlisted = (status: number): Entry => {
+  if (status >= 200 && status < 300) {
+    return entry("Server", "never", "A success; only its body can be wrong")
+  }
+  const tag = HttpStatus.tagOf(status)
+  if (status >= 400) {
+    return entry(
+      tag,
+      "never",
+      tag === "Server" ? "The server failed" : "The request is not acceptable"
+    )
+  }
+  return entry(
+    "Server",
+    "never",
+    status >= 300 ? "A redirect that is not followed" : "Not a final answer",
+    unsupported
+  )
+}
+
+/**
+ * The row of a status. Total over 100 to 599: a status without a row gets the meaning of its class.
+ *
+ * **Details**
+ *
+ * The row of an unlisted status is conservative and says `never`. A playbook without a row has not
+ * spoken, though, so the error that the client makes of such a status carries no `repeat`, and its
+ * verdict goes by the status alone (a 520 is transient and ambiguous).
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const lookup = (playbook: Playbook, status: number): Entry =>
+  playbook.byStatus[status] ?? unlisted(status)
+
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll(/\s+/g, " ")
+
+/**
+ * The table as Markdown: status, tag, meaning, whether to retry, what to do.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const markdown = (playbook: Playbook): string => {
+  const rows = Object.entries(playbook.byStatus).map((
+    [status, row]
+  ) => [
+    `\`${status}\``,
+    row.tag,
+    cell(row.meaning),
+    row.repeat === "transient" ? "Yes" : "No",
+    cell(row.action)
+  ])
+  return [
+    ["Status", "Tag", "Meaning", "Retry?", "What to do"],
+    ["---", "---", "---", "---", "---"],
+    ...rows
+  ]
+    .map((columns) => `| ${columns.join(" | ")} |`)
+    .join("\n")
+}

@@ -1,0 +1,193 @@
+/**
+ * Reading the front of an error body: enough to understand it, never all of whatever comes.
+ */
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Outgoing from "./requestMetadata.js"
+
+/**
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  /** How much of an error body is read. */
+  maxBodyBytes: 65_536,
+  /**
+   * How much more is read and thrown away so that the connection can be used again; beyond it the
+   * body is cancelled.
+   */
+  drainBytes: 65_536,
+  /** How long a body may take to arrive before the error is made without the rest. */
+  bodyTimeout: Duration.seconds(5)
+} as const
+
+const concat = (chunks: ReadonlyArray<Uint8Array>, maxBytes: number): Uint8Array => {
+  const size = Math.min(maxBytes, chunks.reduce((size, chunk) => size + chunk.length, 0))
+  const bytes = new Uint8Array(size)
+  let offset = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk.subarray(0, size - offset), offset)
+    offset += chunk.length
+    if (offset >= size) break
+  }
+  return bytes
+}
+
+/**
+ * A stream that fails is read in a fiber that fails, which the runtime would log with all that the
+ * platform's error holds of the request.
+ */
+const unlogged = Effect.withUnhandledErrorLogLevel(Option.none())
+
+/** Whatever goes wrong with a body, or takes too long, the error is made of what had arrived. */
+const asFarAsItGoes = <A, E>(reading: Effect.Effect<A, E>): Effect.Effect<void> =>
+  reading.pipe(
+    Effect.ignore,
+    Effect.catchAllDefect(() => Effect.void),
+    Effect.timeoutOption(defaults.bodyTimeout),
+    unlogged,
+    Effect.asVoid
+  )
+
+/**
+ * The first `maxBytes` of a body (default 64 KiB). A small rest is drained so that the connection
+ * can be used again; a large one is cancelled. A body that breaks off, takes too long (5 s) or has
+ * been read already gives what there was.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const readFront = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxBytes: number = defaults.maxBodyBytes
+): Effect.Effect<Uint8Array> =>
+  Effect.suspend(() => {
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    const reading = Stream.runForEachWhile(response.stream, (chunk) =>
+      Effect.sync(() => {
+        if (size < maxBytes) chunks.push(chunk)
+        size += chunk.length
+        return size <= maxBytes + defaults.drainBytes
+      }))
+    return Effect.map(asFarAsItGoes(reading), () => concat(chunks, maxBytes))
+  })
+
+/**
+ * The front of a body, and a response from which the whole of it can still be read. `release` lets
+ * go of what has not been read.
+ */
+export interface Peeked {
+  readonly bytes: Uint8Array
+  readonly response: HttpClientResponse.HttpClientResponse
+  readonly release: Effect.Effect<void>
+}
+
+/** Statuses whose responses have no body at all (the Fetch standard, section 2.2.3). */
+const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
+
+/**
+ * Looks at the front of a body without taking it away: the response that comes back gives the front
+ * again and then the rest, as it arrives.
+ */
+export const peek = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxBytes: number
+): Effect.Effect<Peeked> =>
+  Effect.flatMap(unlogged(Stream.toReadableStreamEffect(response.stream)), (stream) => {
+    const rest = new Rest(stream.getReader())
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    const front = Effect.promise(() => rest.next()).pipe(
+      Effect.repeat({
+        until: (chunk) => {
+          rest.taken()
+          if (chunk === undefined) return true
+          chunks.push(chunk)
+          size += chunk.length
+          return size >= maxBytes
+        }
+      })
+    )
+    const release = Effect.promise(() => rest.cancel())
+    return asFarAsItGoes(front).pipe(
+      Effect.onInterrupt(() => release),
+      Effect.map(() => {
+        const unread = [...chunks]
+        const body = new ReadableStream<Uint8Array>({
+          pull: async (controller) => {
+            const chunk = unread.shift() ?? (await rest.take())
+            if (chunk !== undefined) return controller.enqueue(chunk)
+            return rest.failure === undefined ? controller.close() : controller.error(rest.failure)
+          },
+          cancel: () => rest.cancel()
+        })
+        const empty = size === 0 && rest.ended
+        return {
+          bytes: concat(chunks, maxBytes),
+          response: replaced(response, empty ? null : body),
+          release
+        }
+      })
+    )
+  })
+
+/**
+ * What has not been read of a body. A chunk that came when nobody waited for it any more is the
+ * next one, whoever asks.
+ */
+class Rest {
+  ended = false
+  failure: unknown
+  #coming: Promise<Uint8Array | undefined> | undefined
+
+  constructor(readonly reader: ReadableStreamDefaultReader<Uint8Array>) {}
+
+  /** The next chunk, which stays the next one until it is taken. */
+  next(): Promise<Uint8Array | undefined> {
+    return this.#coming ??= this.#read()
+  }
+
+  taken(): void {
+    this.#coming = undefined
+  }
+
+  async take(): Promise<Uint8Array | undefined> {
+    const chunk = await this.next()
+    this.taken()
+    return chunk
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    try {
+      const { done, value } = await this.reader.read()
+      this.ended ||= done
+      return value
+    } catch (error) {
+      this.ended = true
+      this.failure = error
+      return undefined
+    }
+  }
+
+  async cancel(): Promise<void> {
+    this.ended = true
+    await this.reader.cancel().catch(() => undefined)
+  }
+}
+
+/** The response with this body. The request it names shows nothing but method and address. */
+const replaced = (
+  response: HttpClientResponse.HttpClientResponse,
+  body: ReadableStream<Uint8Array> | null
+): HttpClientResponse.HttpClientResponse =>
+  response.status < 200 || response.status > 599 ? response : HttpClientResponse.fromWeb(
+    Outgoing.bare(response.request),
+    new Response(bodiless.has(response.status) ? null : body, {
+      status: response.status,
+      headers: { ...response.headers }
+    })
+  )

@@ -1,0 +1,322 @@
+/**
+ * Where the records of idempotent calls live: five operations on one record, each atomic, each
+ * repeatable by the same owner.
+ *
+ * A key alone makes nothing safe: somebody has to remember who runs the call, for how long nobody
+ * else may, and what came of it. That memory is a claim with a lease. A lease, unlike a lock, ends
+ * by itself when its owner dies; and because an owner may be slow instead of dead, each claim has a
+ * generation, and whoever comes late with an older one changes nothing. What results is execution
+ * at least once, and at most one recorded outcome.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Names from "../core/idempotencyNames.js"
+import * as IdempotencyRecord from "../core/idempotencyRecord.js"
+
+/**
+ * What somebody who wants to run asks for.
+ *
+ * **Details**
+ *
+ * `scope` and `keyHash` name the record, `fingerprint` the payload, `owner` this run. `leaseMillis`
+ * is how long the claim lasts without being extended. `timeToLiveMillis` is how long a completed
+ * record is replayed. `previousKeyHashes` are the names that the same key had under earlier
+ * secrets: a record that stands under one of them is the record of this key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Claim {
+  readonly scope: string
+  readonly keyHash: string
+  readonly fingerprint: string
+  readonly owner: string
+  readonly leaseMillis: number
+  readonly timeToLiveMillis: number
+  readonly previousKeyHashes?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * A claim that was granted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Held {
+  readonly scope: string
+  readonly keyHash: string
+  readonly owner: string
+  readonly generation: number
+}
+
+/**
+ * The answer to a claim.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Acquired =
+  | {
+    readonly _tag: "Acquired"
+    readonly generation: number
+    readonly recovered: boolean
+    readonly recoveryPoint: Option.Option<string>
+  }
+  | { readonly _tag: "InFlight"; readonly retryAfterMillis: number }
+  | { readonly _tag: "Completed"; readonly outcome: string }
+  | { readonly _tag: "Mismatch" }
+
+/**
+ * Whether the owner still held its claim. A stale owner has changed nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Kept = "ok" | "stale"
+
+/**
+ * The store could not be asked, or what it holds cannot be read (`corrupt`). It carries no text of
+ * a driver.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StoreError extends Data.TaggedError("StoreError")<{
+  readonly operation: "acquire" | "complete" | "release" | "extend" | "savepoint" | "sweep"
+  readonly corrupt?: boolean | undefined
+}> {
+  override get message(): string {
+    return `The idempotency store could not ${this.operation}${
+      this.corrupt === true ? ": the record cannot be read" : ""
+    }`
+  }
+}
+
+/**
+ * A store. Write one of your own where none of those here fits, and try it with
+ * `Laws.idempotencyStore`.
+ *
+ * **Details**
+ *
+ * - `acquire` asks to run. A different fingerprint is a `Mismatch`, whatever became of the first
+ *   payload. A completed record is replayed. While somebody else's lease lasts it is `InFlight`. A
+ *   lapsed claim is taken over with a higher generation, as `recovered` and with the last recovery
+ *   point. The same owner may ask again: it gets the same generation and is told the same, with a
+ *   new lease.
+ * - `complete` records the outcome, which is replayed for `timeToLiveMillis` from now. Repeated by
+ *   its owner it is `"ok"`, and the first outcome stays.
+ * - `release` gives the claim up, so that the next caller runs as if there had been none. Repeated
+ *   by its owner it is `"ok"`. What is completed cannot be released.
+ * - `extend` lets the lease end `leaseMillis` from now.
+ * - `savepoint` keeps data for whoever takes over.
+ * - `sweep` removes at most `limit` records that have expired, and answers how many.
+ *
+ * The middle four compare owner and generation, and answer `"stale"` and change nothing where those
+ * are not the holder's. They do not ask whether the lease still lasts: as long as nobody has taken
+ * over, what its owner has done can be recorded. Times are over when they are reached.
+ *
+ * **Gotchas**
+ *
+ * A lapsed claim that nobody took over is an unknown outcome, and no expired record: it is kept for
+ * as long as its claim's `timeToLiveMillis`, and for a day after its lease at least.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  readonly acquire: (claim: Claim) => Effect.Effect<Acquired, StoreError>
+  readonly complete: (
+    held: Held,
+    outcome: string,
+    timeToLiveMillis: number
+  ) => Effect.Effect<Kept, StoreError>
+  readonly release: (held: Held) => Effect.Effect<Kept, StoreError>
+  readonly extend: (held: Held, leaseMillis: number) => Effect.Effect<Kept, StoreError>
+  readonly savepoint: (held: Held, data: string) => Effect.Effect<Kept, StoreError>
+  readonly sweep: (limit: number) => Effect.Effect<number, StoreError>
+}
+
+/**
+ * The identity of the service in the environment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface IdempotencyStore {
+  readonly _: unique symbol
+}
+
+/**
+ * The store of the program, for everything that runs under idempotency keys.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const IdempotencyStore: Context.Tag<IdempotencyStore, Service> = Context.GenericTag<
+  IdempotencyStore,
+  Service
+>(
+  "effect-resilience/IdempotencyStore"
+)
+
+/**
+ * The records of one process. A turn of the event loop is atomic, so an operation that never leaves
+ * its turn is, too.
+ */
+class Memory {
+  readonly #records = new Map<string, IdempotencyRecord.IdempotencyRecord>()
+  #sweeper = this.#records.entries()
+
+  acquire(claim: Claim, now: number): Acquired {
+    this.#look(now)
+    const names = [claim.keyHash, ...claim.previousKeyHashes ?? []].map((keyHash) =>
+      nameOf(claim.scope, keyHash)
+    )
+    const [answer, writes] = Names.acquire(names.map((name) => this.#record(name)), claim, now)
+    for (const [index, record] of writes) this.#records.set(names[index] ?? "", record)
+    return answer._tag === "Acquired"
+      ? { ...answer, recoveryPoint: Option.fromNullable(answer.recoveryPoint) }
+      : answer
+  }
+
+  change(
+    held: Held,
+    change: (record: IdempotencyRecord.IdempotencyRecord) => IdempotencyRecord.Change
+  ): Kept {
+    const name = nameOf(held.scope, held.keyHash)
+    const before = this.#record(name)
+    const [kept, after] = change(before)
+    if (after !== before) this.#records.set(name, after)
+    return kept
+  }
+
+  /** A released record is no record any more: what is left of it goes along and does not count. */
+  sweep(limit: number, now: number): number {
+    let removed = 0
+    for (const [name, record] of this.#records) {
+      if (removed >= limit) break
+      if (!IdempotencyRecord.isExpired(record, now)) continue
+      this.#records.delete(name)
+      if (record._tag !== "Released") removed++
+    }
+    return removed
+  }
+
+  #record(name: string): IdempotencyRecord.IdempotencyRecord {
+    return this.#records.get(name) ?? IdempotencyRecord.absent
+  }
+
+  /**
+   * Looks at two records, one more than a claim can add, so that it comes round although nothing
+   * ticks.
+   */
+  #look(now: number): void {
+    for (let looked = 0; looked < 2; looked++) {
+      const { done, value } = this.#sweeper.next()
+      if (done === true) {
+        this.#sweeper = this.#records.entries()
+        return
+      }
+      if (IdempotencyRecord.isExpired(value[1], now)) this.#records.delete(value[0])
+    }
+  }
+}
+
+/** Joined with the length of the scope, so that no choice of the two can read like another. */
+const nameOf = (scope: string, keyHash: string): string => `${scope.length}:${scope}${keyHash}`
+
+/** Monotonic: a wall clock that steps must neither end a lease nor prolong it. */
+const withNow = <A>(f: (now: number) => A): Effect.Effect<A> =>
+  Effect.clockWith((clock) =>
+    Effect.sync(() => f(Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)))
+  )
+
+const makeMemory = (): Service => {
+  const memory = new Memory()
+  return {
+    acquire: (claim) => withNow((now) => memory.acquire(claim, now)),
+    complete: (held, outcome, timeToLiveMillis) =>
+      withNow((now) =>
+        memory.change(
+          held,
+          (record) => IdempotencyRecord.complete(record, held, outcome, timeToLiveMillis, now)
+        )
+      ),
+    release: (held) =>
+      withNow((now) =>
+        memory.change(held, (record) => IdempotencyRecord.release(record, held, now))
+      ),
+    extend: (held, leaseMillis) =>
+      withNow((now) =>
+        memory.change(held, (record) => IdempotencyRecord.extend(record, held, leaseMillis, now))
+      ),
+    savepoint: (held, data) =>
+      withNow((now) =>
+        memory.change(held, (record) => IdempotencyRecord.savepoint(record, held, data, now))
+      ),
+    sweep: (limit) => withNow((now) => memory.sweep(limit, now))
+  }
+}
+
+/**
+ * A store in the memory of one process.
+ *
+ * **When to use**
+ *
+ * In tests, and where one process serves all callers of a key and may forget everything when it
+ * ends. With several processes, or where a restart must not run a payment again, use a durable
+ * store.
+ *
+ * **Details**
+ *
+ * Every operation happens in one turn of the event loop, in O(1) but for `sweep`, which is
+ * O(records). Time is effect's `Clock`, the monotonic one. Nothing ticks: each claim looks at two
+ * other records and forgets them where they have expired, so that the store holds at most about
+ * twice as many records as are alive. Expired records are therefore often gone before `sweep` finds
+ * them.
+ *
+ * **Gotchas**
+ *
+ * Each time the layer is built there is a new and empty store. Provide it once, to the whole
+ * program.
+ *
+ * **Example** (The second owner waits, and the third finds what came of it)
+ *
+ * ```ts
+ * import { IdempotencyStore } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const claim = (owner: string) => ({
+ *   scope: "tenant-1/payments",
+ *   keyHash: "9f2c",
+ *   fingerprint: "sha-256 of the payload",
+ *   owner,
+ *   leaseMillis: 60_000,
+ *   timeToLiveMillis: 86_400_000
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* IdempotencyStore.IdempotencyStore
+ *   const first = yield* store.acquire(claim("a"))
+ *   if (first._tag !== "Acquired") return []
+ *   const second = yield* store.acquire(claim("b"))
+ *   yield* store.complete({ ...claim("a"), generation: first.generation }, "paid", 86_400_000)
+ *   const third = yield* store.acquire(claim("c"))
+ *   return [first._tag, second._tag, third]
+ * }).pipe(Effect.provide(IdempotencyStore.layerStoreMemory))
+ *
+ * await Effect.runPromise(program) // => ["Acquired", "InFlight", { "_tag": "Completed", "outcome": "paid" }]
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerStoreMemory: Layer.Layer<IdempotencyStore> = Layer.sync(
+  IdempotencyStore,
+  makeMemory
+)

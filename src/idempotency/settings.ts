@@ -1,0 +1,84 @@
+/**
+ * How an idempotent run behaves, checked and in plain numbers.
+ */
+import * as Duration from "effect/Duration"
+import * as Check from "../runtime/validate.js"
+
+/**
+ * What both the runner and the server middleware can be told.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly lease?: Duration.DurationInput | undefined
+  readonly timeToLive?: Duration.DurationInput | undefined
+  readonly onDuplicate?: "reject" | { readonly wait: Duration.DurationInput } | undefined
+  readonly onStoreFailure?: "fail" | "run" | undefined
+  readonly storeTimeout?: Duration.DurationInput | undefined
+  readonly heartbeat?: boolean | undefined
+  readonly maxOutcomeBytes?: number | undefined
+}
+
+export interface Settings {
+  readonly leaseMillis: number
+  readonly timeToLiveMillis: number
+  readonly onDuplicate: "reject" | { readonly waitMillis: number }
+  readonly onStoreFailure: "fail" | "run"
+  readonly storeTimeoutMillis: number
+  readonly heartbeat: boolean
+  readonly maxOutcomeBytes: number
+}
+
+/**
+ * `maxOutcomeBytes` is 256 KiB.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  lease: Duration.seconds(60),
+  timeToLive: Duration.hours(24),
+  onDuplicate: "reject",
+  onStoreFailure: "fail",
+  storeTimeout: Duration.seconds(2),
+  heartbeat: false,
+  maxOutcomeBytes: 262_144
+} as const
+
+/** Whole milliseconds, longer than zero; stores count in them. */
+const millis = (field: string, input: Duration.DurationInput): number =>
+  Math.ceil(Duration.toMillis(Check.finiteDuration(field, Check.positiveDuration(field, input))))
+
+const oneOf = <const A extends string>(field: string, value: A, values: ReadonlyArray<A>): A => {
+  Check.text(
+    field,
+    value,
+    values.map((value) => JSON.stringify(value)).join(" or "),
+    () => values.includes(value)
+  )
+  return value
+}
+
+const duplicates = (onDuplicate: NonNullable<Options["onDuplicate"]>): Settings["onDuplicate"] =>
+  typeof onDuplicate === "string"
+    ? oneOf("onDuplicate", onDuplicate, ["reject"] as const)
+    : { waitMillis: Duration.toMillis(Check.duration("onDuplicate.wait", onDuplicate.wait)) }
+
+/** Throws a `RangeError` that names field and value where one is nonsense. */
+export const settingsOf = (options: Options): Settings => ({
+  leaseMillis: millis("lease", options.lease ?? defaults.lease),
+  timeToLiveMillis: millis("timeToLive", options.timeToLive ?? defaults.timeToLive),
+  onDuplicate: duplicates(options.onDuplicate ?? defaults.onDuplicate),
+  onStoreFailure: oneOf("onStoreFailure", options.onStoreFailure ?? defaults.onStoreFailure, [
+    "fail",
+    "run"
+  ]),
+  storeTimeoutMillis: millis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout),
+  heartbeat: options.heartbeat ?? defaults.heartbeat,
+  maxOutcomeBytes: Check.integer(
+    "maxOutcomeBytes",
+    options.maxOutcomeBytes ?? defaults.maxOutcomeBytes,
+    0
+  )
+})

@@ -1,0 +1,415 @@
+/**
+ * Metrics, spans and structured logs about calls, where somebody asked for them.
+ *
+ * It is opt-in for each pipeline, and a pipeline without it has no part of it: no stage, no span,
+ * no count. What is counted is tagged with a few words that are known beforehand (the integration,
+ * the endpoint's template, how it ended) and never with a key, an id or a text that somebody wrote.
+ * What is logged is names and numbers. All of it goes through Effect's own `Metric`, `Tracer` and
+ * `Logger`, so whatever exports those exports this.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import { globalValue } from "effect/GlobalValue"
+import * as LogLevel from "effect/LogLevel"
+import * as Metric from "effect/Metric"
+import { hasProperty } from "effect/Predicate"
+import type * as Bulkhead from "../policies/Bulkhead.js"
+import * as Check from "../runtime/validate.js"
+import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
+import * as CircuitWatch from "../policies/circuitBreaker/observers.js"
+import { optionsOf, remember } from "../runtime/instances.js"
+import type * as RetryBudget from "../retry/RetryBudget.js"
+import * as TelemetryFields from "./telemetry/fields.js"
+import * as Figures from "./telemetry/figures.js"
+import * as Metrics from "./telemetry/metrics.js"
+import { type About, Observer, toAttributes } from "./telemetry/observer.js"
+
+export type { Context, Fields } from "./telemetry/fields.js"
+export type { EndpointFigures, Figures } from "./telemetry/figures.js"
+export type { About } from "./telemetry/observer.js"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("effect-resilience/Telemetry")
+
+/**
+ * - `integration`: what the API is called, on everything. `environment`: such as `production`,
+ *   where given.
+ * - `spans`: whether calls and attempts have spans. Default true. Calls of `ApiClient` always have
+ *   spans; then theirs get more attributes.
+ * - `logs`: the level of the one line for each call that failed, or false for none. Default
+ *   `"Warning"`.
+ * - `maxEndpoints`: how many endpoints are counted apart; those that come later are counted as
+ *   `other`, together. Default 100.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly integration: string
+  readonly environment?: string | undefined
+  readonly spans?: boolean | undefined
+  readonly logs?: "Fatal" | "Error" | "Warning" | "Info" | "Debug" | "Trace" | false | undefined
+  readonly maxEndpoints?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { spans: true, logs: "Warning", maxEndpoints: 100 } as const
+
+/**
+ * What looks on at the calls of one integration. Make one for each integration, and give it to all
+ * of its pipelines.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Telemetry {
+  readonly [TypeId]: typeof TypeId
+  readonly integration: string
+  readonly environment: string | undefined
+}
+
+/** What a telemetry really is. */
+class Made implements Telemetry {
+  readonly [TypeId]: typeof TypeId = TypeId
+  readonly integration: string
+  readonly environment: string | undefined
+  constructor(readonly observer: Observer) {
+    this.integration = observer.settings.integration
+    this.environment = observer.settings.environment
+  }
+}
+
+/** Every telemetry was made here. */
+const observerOf = (telemetry: Telemetry): Observer => (telemetry as Made).observer
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isTelemetry = (u: unknown): u is Telemetry => hasProperty(u, TypeId)
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+const isName = (name: string): boolean => name.trim() !== ""
+
+/**
+ * Telemetry for one integration. Dies with a `RangeError` that names field and value when an option
+ * is nonsense.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Telemetry> =>
+  Effect.sync(() => {
+    const {
+      environment,
+      logs = defaults.logs,
+      maxEndpoints = defaults.maxEndpoints,
+      spans = defaults.spans
+    } = options
+    return new Made(
+      new Observer({
+        integration: Check.text("integration", options.integration, "a name", isName),
+        environment: environment === undefined
+          ? undefined
+          : Check.text("environment", environment, "a name", isName),
+        spans,
+        logs: logs === false
+          ? undefined
+          : LogLevel.fromLiteral(
+            Check.oneOf("logs", logs, ["Fatal", "Error", "Warning", "Info", "Debug", "Trace"])
+          ),
+        maxEndpoints: Check.integer("maxEndpoints", maxEndpoints, 0)
+      })
+    )
+  })
+
+/**
+ * Telemetry that is there, or one made of options; none where there is neither.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const from = (
+  telemetry: Telemetry | Options | undefined
+): Effect.Effect<Telemetry | undefined> =>
+  telemetry === undefined || isTelemetry(telemetry) ? Effect.succeed(telemetry) : make(telemetry)
+
+// -----------------------------------------------------------------------------
+// looking on
+// -----------------------------------------------------------------------------
+
+/**
+ * Looks on at a call, with everything that is done to protect it.
+ *
+ * **When to use**
+ *
+ * Around what is not in a pipeline: a job that is polled for, an idempotent run, a retry of your
+ * own. A pipeline has a stage for it (`telemetry`).
+ *
+ * **Details**
+ *
+ * Counts `resilience.call.outcomes` and `resilience.call.duration`, makes a span, and logs one line
+ * when the call failed. Interruption is counted as such, has no duration and is not logged. O(1).
+ *
+ * **Example** (A call that fails is counted under its endpoint)
+ *
+ * ```ts
+ * import { ApiError, Telemetry } from "effect-resilience"
+ * import { Effect, Option } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const telemetry = yield* Telemetry.make({ integration: "docs-tenants", logs: false })
+ *   const observe = Telemetry.observe(telemetry, { endpoint: "/v1/tenants/:id", method: "GET" })
+ *   yield* observe(Effect.succeed("found"))
+ *   yield* Effect.flip(observe(new ApiError.NotFound({ message: "no such tenant", status: 404 })))
+ *   const [figures] = yield* Telemetry.figures(telemetry)
+ *   return `${figures?.method} ${figures?.endpoint}: ${
+ *     Option.getOrUndefined(figures!.calls.successRate)
+ *   }`
+ * })
+ *
+ * await Effect.runPromise(program) // => "GET /v1/tenants/:id: 0.5"
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const observe: {
+  (
+    telemetry: Telemetry,
+    about?: About
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    telemetry: Telemetry,
+    about?: About
+  ): Effect.Effect<A, E, R>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    telemetry: Telemetry,
+    about: About = {}
+  ): Effect.Effect<A, E, R> => observerOf(telemetry).call(self, about)
+)
+
+/**
+ * Looks on at one attempt of a call: counts `resilience.attempt.outcomes` and
+ * `resilience.attempt.duration`, and makes a span. Time that it waited for its turn in our own
+ * guards does not count. Inside of whatever tries again; a pipeline does it by itself.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const observeAttempt: {
+  (
+    telemetry: Telemetry,
+    about?: About
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    telemetry: Telemetry,
+    about?: About
+  ): Effect.Effect<A, E, R>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    telemetry: Telemetry,
+    about: About = {}
+  ): Effect.Effect<A, E, R> => observerOf(telemetry).attempt(self, about)
+)
+
+/**
+ * Looks on at the circuits of a breaker, for as long as it lives: `resilience.circuit.calls`,
+ * `resilience.circuit.transitions` and how many circuits are in each state
+ * (`resilience.circuit.state`). However often it is asked for the same integration, it counts once.
+ * A breaker that is not of this library has nothing that could be looked at.
+ *
+ * **Details**
+ *
+ * A circuit whose opening has ended is half-open for who looks or calls, and counted as open until
+ * somebody does. The circuits of a breaker that the program lets go of stay in the count: make
+ * breakers once.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const circuitBreaker = (
+  telemetry: Telemetry,
+  breaker: CircuitBreaker.CircuitBreaker
+): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const { labels, name } = observerOf(telemetry)
+    const labelled = new Metrics.Labelled(labels)
+    CircuitWatch.watch(breaker, name, {
+      ended: (outcome) =>
+        Metrics.circuitCalls.unsafeUpdate(1, labelled.with("outcome", outcome).labels),
+      rejected: () =>
+        Metrics.circuitCalls.unsafeUpdate(1, labelled.with("outcome", "rejected").labels),
+      transition: (from, to) =>
+        Metrics.circuitTransitions.unsafeUpdate(
+          1,
+          labelled.with("from", from).with("to", to).labels
+        ),
+      population: (state, change) =>
+        Metrics.circuitState.unsafeModify(change, labelled.with("state", state).labels)
+    })
+  })
+
+/** Under which name each instance is looked at. */
+const lookedAt = globalValue(
+  "effect-resilience/telemetry/lookedAt",
+  () => new WeakMap<object, string>()
+)
+
+/** An instance like another, made with the same options, and looked at once under each name. */
+const looking = <I extends object>({ name }: Observer, instance: I, changes: Partial<I>): I => {
+  if (lookedAt.get(instance) === name) return instance
+  const options = optionsOf(instance)
+  const changed = { ...instance, ...changes }
+  lookedAt.set(changed, name)
+  return options === undefined ? changed : remember(changed, options)
+}
+
+/**
+ * The same bulkhead, with its permits in use counted (`resilience.bulkhead.in_use`) for calls that
+ * go through it here.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const bulkhead = (telemetry: Telemetry, bulkhead: Bulkhead.Bulkhead): Bulkhead.Bulkhead => {
+  const observer = observerOf(telemetry)
+  const { labels } = observer
+  const change = (by: 1 | -1) => Effect.sync(() => Metrics.bulkheadInUse.unsafeModify(by, labels))
+  return looking(observer, bulkhead, {
+    protect: (self) =>
+      bulkhead.protect(Effect.acquireUseRelease(change(1), () => self, () => change(-1)))
+  })
+}
+
+/**
+ * The same budget, with its refusals counted (`resilience.budget.refused`) for retries and hedges
+ * that ask it here.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const budget = (
+  telemetry: Telemetry,
+  budget: RetryBudget.RetryBudget
+): RetryBudget.RetryBudget => {
+  const observer = observerOf(telemetry)
+  const { labels } = observer
+  return looking(observer, budget, {
+    withdraw: Effect.map(budget.withdraw, (granted) => {
+      if (!granted) Metrics.budgetRefused.unsafeUpdate(1, labels)
+      return granted
+    })
+  })
+}
+
+// -----------------------------------------------------------------------------
+// looking at
+// -----------------------------------------------------------------------------
+
+/**
+ * The metrics themselves, to read one under labels of your own choice. A metric is found again by
+ * its description too, so one that is made with the same name is another.
+ *
+ * @since 0.1.0
+ * @category figures
+ */
+export const metrics = {
+  callDuration: Metrics.calls.duration,
+  callOutcomes: Metrics.calls.outcomes,
+  attemptDuration: Metrics.attempts.duration,
+  attemptOutcomes: Metrics.attempts.outcomes,
+  circuitCalls: Metrics.circuitCalls,
+  circuitState: Metrics.circuitState,
+  circuitTransitions: Metrics.circuitTransitions,
+  budgetRefused: Metrics.budgetRefused,
+  bulkheadInUse: Metrics.bulkheadInUse
+} as const
+
+/**
+ * How each endpoint is doing: success rate, latencies, 4xx and 5xx apart, once as callers saw it
+ * and once as the API behaved. Of everything that this process has counted under the integration
+ * and environment. O(metrics of the process).
+ *
+ * @since 0.1.0
+ * @category figures
+ */
+export const figures = (
+  telemetry: Telemetry
+): Effect.Effect<ReadonlyArray<Figures.EndpointFigures>> =>
+  Effect.map(Metric.snapshot, (snapshot) => Figures.read(snapshot, observerOf(telemetry).labels))
+
+/**
+ * What is worth logging about a failure: integration, environment, endpoint, method, status, tenant
+ * and site, session, request id, attempts, latency, whether it timed out, verdict, the reason for
+ * stopping and the error's tag. Names and numbers; nothing that was sent, nothing that an API
+ * wrote. Those that nobody knows are absent.
+ *
+ * **Example** (A line that says enough)
+ *
+ * ```ts
+ * import { ApiError, Telemetry } from "effect-resilience"
+ *
+ * const error = new ApiError.Server({
+ *   message: "oops",
+ *   status: 503,
+ *   endpoint: "/v1/sites/:id",
+ *   method: "GET",
+ *   attempts: 3
+ * })
+ *
+ * Telemetry.fields(error, { integration: "sites", tenantId: "acme", stopReason: "retries" }) // => { integration: "sites", endpoint: "/v1/sites/:id", method: "GET", status: 503, tenantId: "acme", attempts: 3, retries: 2, timedOut: false, verdict: "Transient", stopReason: "retries", error: "Server" }
+ * ```
+ *
+ * @since 0.1.0
+ * @category figures
+ */
+export const fields = (
+  error: unknown,
+  context: TelemetryFields.Context = {}
+): TelemetryFields.Fields => TelemetryFields.of(error, context)
+
+/**
+ * Says whose calls these are, on every log line and every span within: tenant, site, session. Never
+ * on a metric.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withContext: {
+  (
+    context: TelemetryFields.Context
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, context: TelemetryFields.Context): Effect.Effect<A, E, R>
+} = dual(
+  2,
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    context: TelemetryFields.Context
+  ): Effect.Effect<A, E, R> => {
+    const known = TelemetryFields.known({ ...context })
+    return Effect.annotateSpans(Effect.annotateLogs(self, known), toAttributes(known))
+  }
+)

@@ -1,0 +1,339 @@
+/**
+ * Looking on at calls and their attempts: how long they took, how they ended, and one line in the
+ * log for each that failed.
+ */
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import { globalValue } from "effect/GlobalValue"
+import type * as LogLevel from "effect/LogLevel"
+import * as MetricLabel from "effect/MetricLabel"
+import type * as Tracer from "effect/Tracer"
+import * as ApiError from "../../errors/ApiError.js"
+import * as CallStory from "../../runtime/callContext.js"
+import * as Deadline from "../../policies/timeout/deadline.js"
+import { elapsedMillis } from "../../runtime/sleep.js"
+import * as Fields from "./fields.js"
+import * as Metrics from "./metrics.js"
+import * as Outcome from "./outcome.js"
+import * as Waited from "../../runtime/queueTime.js"
+
+/** What has been decided beforehand. Without a level nothing is logged. */
+export interface Settings {
+  readonly integration: string
+  readonly environment: string | undefined
+  readonly spans: boolean
+  readonly logs: LogLevel.LogLevel | undefined
+  readonly maxEndpoints: number
+}
+
+/**
+ * What one call is filed under.
+ *
+ * **Details**
+ *
+ * - `endpoint`: its template, such as `/v1/sessions/:id`, never an address with an id in it.
+ *   Default `"default"`.
+ * - `method`: of the request, where there is one. `operation`: which kind it is.
+ * - `kid`: the fingerprint of its idempotency key, for logs and spans.
+ * - `traced`: whether whoever makes the call has spans of its own for it and its attempts. Default
+ *   false.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface About {
+  readonly endpoint?: string | undefined
+  readonly method?: string | undefined
+  readonly operation?: string | undefined
+  readonly kid?: string | undefined
+  readonly traced?: boolean | undefined
+}
+
+/** When a call or an attempt began. */
+interface Begin {
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  readonly at: bigint
+  readonly waited: number
+}
+
+const begin = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Begin => ({
+  fiber,
+  at: Deadline.clockOf(fiber).unsafeCurrentTimeNanos(),
+  waited: Waited.millisOf(fiber)
+})
+
+const millisSince = ({ at, fiber }: Begin): number => elapsedMillis(Deadline.clockOf(fiber), at)
+
+const attributes: Readonly<Record<string, string>> = {
+  status: "http.response.status_code",
+  method: "http.request.method",
+  requestId: "resilience.request_id",
+  tenantId: "resilience.tenant_id",
+  siteId: "resilience.site_id",
+  sessionId: "resilience.session_id",
+  latencyMillis: "resilience.latency_ms",
+  timedOut: "resilience.timed_out",
+  stopReason: "resilience.retry.stop"
+}
+
+/** The same fields under the names that spans have for them. */
+export const toAttributes = (fields: Fields.Fields): Fields.Fields =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [attributes[name] ?? `resilience.${name}`, value])
+  )
+
+const write = (span: Tracer.Span, fields: Fields.Fields): void => {
+  for (const [name, value] of Object.entries(toAttributes(fields))) span.attribute(name, value)
+}
+
+/** Looking on never changes what is looked at: what goes wrong in it is dropped. */
+const quietly = (look: () => Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.catchAllCause(Effect.suspend(look), () => Effect.void)
+
+/**
+ * The endpoints that are counted apart, by the labels they are counted under: whoever counts under
+ * the same ones shares them.
+ */
+const endpoints = globalValue(
+  "effect-resilience/telemetry/endpoints",
+  () => new Map<string, Set<string>>()
+)
+
+/** One text for several, from which none can be mistaken for two. */
+const joined = (...parts: ReadonlyArray<string | undefined>): string => parts.join("\u0000")
+
+export class Observer {
+  readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
+  /** Under which name it counts: the same for everybody who counts under the same labels. */
+  readonly name: string
+  readonly #all: Metrics.Labelled
+  readonly #counted: Set<string>
+  readonly #labelledAs = new Map<string, Metrics.Labelled>()
+
+  constructor(readonly settings: Settings) {
+    const { environment, integration } = settings
+    this.labels = [
+      MetricLabel.make("integration", integration),
+      ...(environment === undefined ? [] : [MetricLabel.make("environment", environment)])
+    ]
+    this.name = joined(...this.labels.map(({ value }) => value))
+    this.#all = new Metrics.Labelled(this.labels)
+    this.#counted = endpoints.get(this.name) ?? new Set()
+    endpoints.set(this.name, this.#counted)
+  }
+
+  /** What is counted of one endpoint; of all that come after the agreed number, together. */
+  #labelled({ endpoint = "default", method, operation }: About): Metrics.Labelled {
+    const key = joined(endpoint, method, operation)
+    const found = this.#labelledAs.get(key)
+    if (found !== undefined) return found
+    if (!this.#counted.has(endpoint) && this.#counted.size >= this.settings.maxEndpoints) {
+      return this.#all.with("endpoint", "other")
+    }
+    this.#counted.add(endpoint)
+    const named = this.#all.with("endpoint", endpoint)
+    const placed = method === undefined ? named : named.with("method", method)
+    const labelled = operation === undefined ? placed : placed.with("operation", operation)
+    this.#labelledAs.set(key, labelled)
+    return labelled
+  }
+
+  /**
+   * A span around something, where there are to be spans and whoever calls has none. It ends with
+   * names only.
+   */
+  #spanned<A, E, R>(
+    name: string,
+    about: About,
+    observed: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
+    if (!this.settings.spans || about.traced === true) return observed(undefined)
+    return Effect.acquireUseRelease(
+      Effect.makeSpan(name, { kind: "client", captureStackTrace: false }),
+      (span) => Effect.withParentSpan(observed(span), span),
+      (span, exit) =>
+        Effect.clockWith((clock) =>
+          quietly(() =>
+            Effect.sync(() =>
+              span.end(clock.unsafeCurrentTimeNanos(), Outcome.shown(exit, Outcome.of(exit)))
+            )
+          )
+        )
+    )
+  }
+
+  /** A call from its beginning to its end, everything included. */
+  call<A, E, R>(self: Effect.Effect<A, E, R>, about: About): Effect.Effect<A, E, R> {
+    const name = [this.settings.integration, about.method, about.endpoint ?? "call"].filter((
+      part
+    ) => part !== undefined)
+    return this.#spanned(
+      name.join(" "),
+      about,
+      (span) =>
+        Effect.withFiberRuntime<A, E, R>((fiber) => {
+          const started = begin(fiber)
+          const around = fiber.getFiberRef(CallStory.current)
+          const story: CallStory.Story = { labels: this.labels, attempts: 0, stop: undefined }
+          // As `Effect.locally` would, in the one place in which the end is waited for anyway.
+          return Effect.onExit(
+            Effect.zipRight(FiberRef.set(CallStory.current, story), self),
+            (exit) =>
+              Effect.zipRight(
+                FiberRef.set(CallStory.current, around),
+                quietly(() => this.#callEnded(about, started, story, exit, span))
+              )
+          )
+        })
+    )
+  }
+
+  #callEnded(
+    about: About,
+    started: Begin,
+    story: CallStory.Story,
+    exit: Exit.Exit<unknown, unknown>,
+    span: Tracer.Span | undefined
+  ): Effect.Effect<void> {
+    const { logs, spans } = this.settings
+    const outcome = Outcome.of(exit)
+    const latencyMillis = Math.max(0, millisSince(started))
+    const ran = outcome.family !== "interrupted" &&
+      (outcome.family !== "rejected" || story.attempts > 0)
+    this.#count(Metrics.calls, about, outcome, ran ? latencyMillis : undefined)
+    const level = isFailure(outcome) ? logs : undefined
+    if (!spans && level === undefined) return Effect.void
+    const fields = this.#fieldsOf(about, story, outcome, latencyMillis)
+    if (span !== undefined) write(span, fields)
+    const annotated = spans && about.traced === true
+      ? Effect.annotateCurrentSpan(toAttributes(fields))
+      : Effect.void
+    return level === undefined
+      ? annotated
+      : Effect.zipRight(
+        annotated,
+        Effect.annotateLogs(Effect.logWithLevel(level, "Call failed"), fields)
+      )
+  }
+
+  /**
+   * What is known of the call counts for more than what an error says, which may be of a call
+   * inside of it.
+   */
+  #fieldsOf(
+    about: About,
+    story: CallStory.Story,
+    outcome: Outcome.Outcome,
+    latencyMillis: number
+  ): Fields.Fields {
+    const { environment, integration } = this.settings
+    const { endpoint, kid, method } = about
+    const context = {
+      integration,
+      environment,
+      endpoint,
+      method,
+      kid,
+      latencyMillis: Math.round(latencyMillis)
+    }
+    const error = ApiError.isApiError(outcome.error) ? outcome.error : undefined
+    const attempts = about.traced === true
+      ? Math.max(story.attempts, error?.attempts ?? 0)
+      : story.attempts
+    const counted = attempts > 0 ? attempts : undefined
+    if (!isFailure(outcome)) return Fields.known({ ...context, attempts: counted })
+    const said = Fields.of(outcome.error, { ...context, stopReason: story.stop })
+    return {
+      ...said,
+      ...Fields.known({
+        endpoint,
+        method,
+        attempts: counted,
+        retries: counted === undefined ? undefined : counted - 1,
+        error: said.error === "Unknown" ? outcome.name : undefined
+      })
+    }
+  }
+
+  /** One attempt: what the API itself did. */
+  attempt<A, E, R>(self: Effect.Effect<A, E, R>, about: About): Effect.Effect<A, E, R> {
+    return this.#spanned(
+      `${this.settings.integration} attempt`,
+      about,
+      (span) =>
+        Effect.withFiberRuntime<A, E, R>((fiber) => {
+          const started = begin(fiber)
+          const current = fiber.getFiberRef(CallStory.current)
+          // An attempt of a call that somebody else looks on at is none of its own.
+          const story = current?.labels === this.labels ? current : undefined
+          const number = story === undefined ? 1 : ++story.attempts
+          return Effect.onExit(self, (exit) =>
+            quietly(() => {
+              this.#attemptEnded(about, started, number, exit, story, span)
+              return Effect.void
+            }))
+        })
+    )
+  }
+
+  #attemptEnded(
+    about: About,
+    started: Begin,
+    number: number,
+    exit: Exit.Exit<unknown, unknown>,
+    story: CallStory.Story | undefined,
+    span: Tracer.Span | undefined
+  ): void {
+    // What stopped inside of it is no reason for whatever is around it.
+    if (story !== undefined) story.stop = undefined
+    const outcome = Outcome.of(exit)
+    // Nothing was tried.
+    if (outcome.family === "rejected" && story !== undefined) story.attempts--
+    // What it stood in front of a limiter or a bulkhead is not the upstream's.
+    const latencyMillis = Math.max(
+      0,
+      millisSince(started) - (Waited.millisOf(started.fiber) - started.waited)
+    )
+    if (outcome.family !== "rejected") {
+      this.#count(
+        Metrics.attempts,
+        about,
+        outcome,
+        outcome.family === "interrupted" ? undefined : latencyMillis
+      )
+    }
+    if (span === undefined) return
+    const { endpoint, kid, method } = about
+    const verdict = isFailure(outcome) ? ApiError.verdict(outcome.error) : undefined
+    write(
+      span,
+      Fields.known({
+        attempt: number,
+        endpoint,
+        method,
+        kid,
+        status: ApiError.isApiError(outcome.error) ? outcome.error.status : undefined,
+        latencyMillis: Math.round(latencyMillis),
+        error: outcome.family === "success" ? undefined : outcome.name,
+        verdict: verdict?._tag,
+        ambiguous: verdict?._tag === "Transient" ? verdict.ambiguous : undefined
+      })
+    )
+  }
+
+  #count(
+    metrics: typeof Metrics.calls,
+    about: About,
+    outcome: Outcome.Outcome,
+    latencyMillis: number | undefined
+  ): void {
+    const labelled = this.#labelled(about)
+    metrics.outcomes.unsafeUpdate(1, labelled.ended(outcome))
+    if (latencyMillis !== undefined) metrics.duration.unsafeUpdate(latencyMillis, labelled.took())
+  }
+}
+
+const isFailure = ({ family }: Outcome.Outcome): boolean =>
+  family !== "success" && family !== "interrupted"

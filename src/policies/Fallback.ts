@@ -1,0 +1,389 @@
+/**
+ * An answer that is good enough when the right one cannot be had.
+ *
+ * Not every failure has to reach whoever asked: a price of five minutes ago, an empty list of
+ * suggestions, the answer of a second source may do. A fallback is a decision about the result, not
+ * about the call, so it stands around everything else, says in its type which errors are gone, and
+ * leaves a mark: an answer that is not the real one must not be taken for it.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Option from "effect/Option"
+import { hasProperty } from "effect/Predicate"
+import * as ApiError from "../errors/ApiError.js"
+import * as Check from "../runtime/validate.js"
+import { listening, mark, type Taken } from "./fallback/mark.js"
+import { defaultKey, nowMillis } from "../runtime/keyedState.js"
+import * as Rejection from "../errors/Rejection.js"
+
+export type { Taken } from "./fallback/mark.js"
+
+/** The tags that an error can have. */
+type TagOf<E> = E extends { readonly _tag: string } ? E["_tag"] : never
+
+type Tagged<Tag> = { readonly _tag: Tag }
+
+/** For which errors: those with one of these tags, or those that pass a test. */
+interface Choice {
+  readonly tags?: ReadonlyArray<string> | undefined
+  readonly when?: ((error: never) => boolean) | undefined
+}
+
+const isChosen = ({ tags, when }: Choice, error: unknown): boolean => {
+  if (tags !== undefined) return hasProperty(error, "_tag") && tags.includes(error._tag as string)
+  // Whoever chose by a predicate wrote it for the errors of this effect.
+  return when === undefined || when(error as never)
+}
+
+/** Takes what is chosen, and leaves the cause of everything else as it is. */
+const instead = <A, E, R, A2, E2, R2>(
+  self: Effect.Effect<A, E, R>,
+  choice: Choice,
+  other: (error: never) => Effect.Effect<A2, E2, R2>
+): Effect.Effect<A | A2, E | E2, R | R2> =>
+  Effect.catchSome(self, (error) =>
+    isChosen(choice, error)
+      ? Option.some(Effect.zipLeft(Effect.suspend(() => other(error as never)), mark({ error })))
+      : Option.none())
+
+const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
+
+/**
+ * Runs another effect when the first one fails with one of these errors.
+ *
+ * **When to use**
+ *
+ * Around a whole pipeline, for the errors that are left when it has given up.
+ *
+ * **Details**
+ *
+ * `tags`: for errors with one of these tags, which then are gone from the type; or `when`: for
+ * errors that pass a test, which are gone if the test is a type guard. `orElse` sees the error. Its
+ * own errors stay.
+ *
+ * Only failures are replaced; defects and interruption are not, and neither is the cause of other
+ * errors touched. A fallback that succeeded is on the span (`resilience.fallback.taken`, the tag of
+ * the error) and in the metric `resilience.fallback.taken`; `marked` puts it into the result. O(1).
+ *
+ * **Example** (By tag)
+ *
+ * ```ts
+ * import { ApiError, Fallback } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const price = Effect.fail(new ApiError.Server({ message: "down", status: 503 }))
+ *
+ * const program = price.pipe(
+ *   Fallback.orElse({
+ *     tags: ["Server"],
+ *     orElse: ({ status }) => Effect.succeed(`no price (${status})`)
+ *   })
+ * )
+ *
+ * await Effect.runPromise(program) // => "no price (503)"
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const orElse: {
+  <E, const Tag extends TagOf<E>, A2, E2, R2>(options: {
+    readonly tags: ReadonlyArray<Tag>
+    readonly orElse: (error: Extract<E, Tagged<Tag>>) => Effect.Effect<A2, E2, R2>
+  }): <A, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A | A2, Exclude<E, Tagged<Tag>> | E2, R | R2>
+  <E, E3 extends E, A2, E2, R2>(options: {
+    readonly when: (error: NoInfer<E>) => error is E3
+    readonly orElse: (error: NoInfer<E3>) => Effect.Effect<A2, E2, R2>
+  }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, Exclude<E, E3> | E2, R | R2>
+  <E, A2, E2, R2>(options: {
+    readonly when: (error: NoInfer<E>) => boolean
+    readonly orElse: (error: NoInfer<E>) => Effect.Effect<A2, E2, R2>
+  }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R | R2>
+  <A, E, R, const Tag extends TagOf<E>, A2, E2, R2>(self: Effect.Effect<A, E, R>, options: {
+    readonly tags: ReadonlyArray<Tag>
+    readonly orElse: (error: Extract<E, Tagged<Tag>>) => Effect.Effect<A2, E2, R2>
+  }): Effect.Effect<A | A2, Exclude<E, Tagged<Tag>> | E2, R | R2>
+  <A, E, R, E3 extends E, A2, E2, R2>(self: Effect.Effect<A, E, R>, options: {
+    readonly when: (error: NoInfer<E>) => error is E3
+    readonly orElse: (error: NoInfer<E3>) => Effect.Effect<A2, E2, R2>
+  }): Effect.Effect<A | A2, Exclude<E, E3> | E2, R | R2>
+  <A, E, R, A2, E2, R2>(self: Effect.Effect<A, E, R>, options: {
+    readonly when: (error: NoInfer<E>) => boolean
+    readonly orElse: (error: NoInfer<E>) => Effect.Effect<A2, E2, R2>
+  }): Effect.Effect<A | A2, E | E2, R | R2>
+} = dual(
+  isDataFirst,
+  <A, E, R, A2, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    options: Choice & { readonly orElse: (error: never) => Effect.Effect<A2, E2, R2> }
+  ) => instead(self, options, options.orElse)
+)
+
+/**
+ * Succeeds with a value when the effect fails with one of these errors: `orElse` for values.
+ *
+ * **Example** (A value that is always at hand)
+ *
+ * ```ts
+ * import { ApiError, Fallback } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const suggestions = Effect.fail(new ApiError.Timeout({ message: "too late", deadline: "total" }))
+ *
+ * const program = Fallback.orElseSucceed(suggestions, {
+ *   when: Fallback.isUnavailable,
+ *   value: () => []
+ * })
+ *
+ * await Effect.runPromise(program) // => []
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const orElseSucceed: {
+  <E, const Tag extends TagOf<E>, A2>(options: {
+    readonly tags: ReadonlyArray<Tag>
+    readonly value: (error: Extract<E, Tagged<Tag>>) => A2
+  }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, Exclude<E, Tagged<Tag>>, R>
+  <E, E3 extends E, A2>(options: {
+    readonly when: (error: NoInfer<E>) => error is E3
+    readonly value: (error: NoInfer<E3>) => A2
+  }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, Exclude<E, E3>, R>
+  <E, A2>(options: {
+    readonly when: (error: NoInfer<E>) => boolean
+    readonly value: (error: NoInfer<E>) => A2
+  }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E, R>
+  <A, E, R, const Tag extends TagOf<E>, A2>(self: Effect.Effect<A, E, R>, options: {
+    readonly tags: ReadonlyArray<Tag>
+    readonly value: (error: Extract<E, Tagged<Tag>>) => A2
+  }): Effect.Effect<A | A2, Exclude<E, Tagged<Tag>>, R>
+  <A, E, R, E3 extends E, A2>(self: Effect.Effect<A, E, R>, options: {
+    readonly when: (error: NoInfer<E>) => error is E3
+    readonly value: (error: NoInfer<E3>) => A2
+  }): Effect.Effect<A | A2, Exclude<E, E3>, R>
+  <A, E, R, A2>(self: Effect.Effect<A, E, R>, options: {
+    readonly when: (error: NoInfer<E>) => boolean
+    readonly value: (error: NoInfer<E>) => A2
+  }): Effect.Effect<A | A2, E, R>
+} = dual(
+  isDataFirst,
+  <A, E, R, A2>(
+    self: Effect.Effect<A, E, R>,
+    options: Choice & { readonly value: (error: never) => A2 }
+  ) => instead(self, options, (error) => Effect.succeed(options.value(error)))
+)
+
+/**
+ * Whether an error says that there was no answer, as opposed to one that nobody likes: the
+ * rejections of our guards, `RateLimit`, `Server`, `Timeout`, `Network`, and what
+ * `ApiError.verdict` calls transient.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isUnavailable = (error: unknown): boolean => {
+  if (Rejection.isRejection(error)) return true
+  const tag = ApiError.isApiError(error) ? error._tag : undefined
+  return tag === "Server" || tag === "Timeout" || tag === "Network" ||
+    ApiError.verdict(error)._tag === "Transient"
+}
+
+/**
+ * - `staleFor`: how old a value may be.
+ * - `when`: for which errors it is taken. Default `isUnavailable`: not for a `NotFound`, which is
+ *   an answer.
+ * - `capacity`: of how many keys the last value is kept; the one that was written longest ago goes
+ *   first. Default 1000.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LastGoodOptions {
+  readonly staleFor: Duration.DurationInput
+  readonly when?: ((error: unknown) => boolean) | undefined
+  readonly capacity?: number | undefined
+}
+
+/**
+ * `key`: whose value, default `"default"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CallOptions {
+  readonly key?: string | undefined
+}
+
+/**
+ * The last good values, by key. Safe for any number of concurrent callers.
+ *
+ * **Details**
+ *
+ * `protect` remembers what the effect succeeds with, and succeeds with that again when it fails
+ * later, for as long as it is not too old. An error for which there is no such value stays what it
+ * is, so errors stay in the type. `forget` drops the value of a key: when it is known to be wrong.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LastGood<A> {
+  readonly protect: {
+    <E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions): Effect.Effect<A, E, R>
+    (options?: CallOptions): <E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  }
+  readonly forget: (key?: string) => Effect.Effect<void>
+}
+
+/**
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { when: isUnavailable, capacity: 1000 } as const
+
+interface Good<A> {
+  readonly value: A
+  readonly atMillis: number
+}
+
+/**
+ * Remembers the last good value of each key, to be used while it is not too old. Dies with a
+ * `RangeError` when an option is nonsense.
+ *
+ * **Details**
+ *
+ * A value is as old as the time since its call succeeded, by the monotonic clock; one of exactly
+ * `staleFor` is still good. Values are kept in the memory of this process until they are too old
+ * and somebody asks for them, or newer ones take their place. O(1) per call.
+ *
+ * **Gotchas**
+ *
+ * What depends on who asks needs a key that says who: else one user is shown what belongs to
+ * another.
+ *
+ * **Example** (The price of a moment ago)
+ *
+ * ```ts
+ * import { ApiError, Fallback } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * let calls = 0
+ * const fetchPrice = Effect.suspend(() =>
+ *   ++calls === 1
+ *     ? Effect.succeed(42)
+ *     : Effect.fail(new ApiError.Server({ message: "down", status: 503 }))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const prices = yield* Fallback.lastGood<number>({ staleFor: "5 minutes" })
+ *   const price = Fallback.marked(prices.protect(fetchPrice, { key: "tea" }))
+ *   const [first, second] = yield* Effect.all([price, price])
+ *   return [first.value, first.isFallback, second.value, second.isFallback]
+ * })
+ *
+ * await Effect.runPromise(program) // => [42, false, 42, true]
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const lastGood = <A>(options: LastGoodOptions): Effect.Effect<LastGood<A>> =>
+  Effect.sync(() => {
+    const staleMillis = Duration.toMillis(Check.positiveDuration("staleFor", options.staleFor))
+    const capacity = Check.integer("capacity", options.capacity ?? defaults.capacity, 1)
+    const when = options.when ?? defaults.when
+    const values = new Map<string, Good<A>>()
+
+    const remember = (key: string, value: A): Effect.Effect<A> =>
+      Effect.clockWith((clock) => {
+        // What is written last comes last, so the first is the oldest.
+        values.delete(key)
+        values.set(key, { value, atMillis: nowMillis(clock) })
+        const [oldest] = values.keys()
+        if (values.size > capacity && oldest !== undefined) values.delete(oldest)
+        return Effect.succeed(value)
+      })
+
+    const recall = <E>(key: string, cause: Cause.Cause<E>): Effect.Effect<A, E> =>
+      Effect.clockWith((clock): Effect.Effect<A, E> => {
+        const failed = Effect.failCause(cause)
+        const failure = Cause.failureOption(cause)
+        if (Option.isNone(failure) || !when(failure.value)) return failed
+        const good = values.get(key)
+        if (good === undefined) return failed
+        const ageMillis = Math.max(0, nowMillis(clock) - good.atMillis)
+        if (ageMillis <= staleMillis) {
+          return Effect.as(mark({ error: failure.value, ageMillis }), good.value)
+        }
+        values.delete(key)
+        return failed
+      })
+
+    return {
+      protect: dual(
+        isDataFirst,
+        <E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions): Effect.Effect<A, E, R> => {
+          const key = options?.key ?? defaultKey
+          return Effect.matchCauseEffect(self, {
+            onFailure: (cause) => recall(key, cause),
+            onSuccess: (value) => remember(key, value)
+          })
+        }
+      ),
+      forget: (key = defaultKey) => Effect.sync(() => void values.delete(key))
+    }
+  })
+
+/**
+ * A result, and whether it is the real one. `taken` are the fallbacks that were taken on the way to
+ * it, in order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Marked<A> {
+  readonly value: A
+  readonly isFallback: boolean
+  readonly taken: ReadonlyArray<Taken>
+}
+
+/**
+ * Puts into the result whether a fallback was taken anywhere inside: for a note to the user, a
+ * shorter lifetime in a cache, a status of its own.
+ *
+ * **Example** (A note for the user)
+ *
+ * ```ts
+ * import { ApiError, Fallback } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const balance = Effect.fail(new ApiError.Network({ message: "refused", sent: "no" })).pipe(
+ *   Fallback.orElseSucceed({ tags: ["Network"], value: () => 0 })
+ * )
+ *
+ * const page = Effect.map(
+ *   Fallback.marked(balance),
+ *   ({ isFallback, value }) =>
+ *     isFallback ? "your balance cannot be shown now" : `your balance: ${value}`
+ * )
+ *
+ * await Effect.runPromise(page) // => "your balance cannot be shown now"
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const marked = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Marked<A>, E, R> =>
+  Effect.suspend(() => {
+    const taken: Array<Taken> = []
+    return Effect.map(
+      listening(self, (what) => void taken.push(what)),
+      (value) => ({ value, isFallback: taken.length > 0, taken })
+    )
+  })

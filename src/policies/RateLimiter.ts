@@ -1,0 +1,332 @@
+/**
+ * Staying below an agreed rate.
+ *
+ * An API that allows ten calls a second answers the eleventh with a 429, and often counts that one
+ * too. A limiter spaces the calls before they are sent: a burst passes at once, the rest waits for
+ * its turn or is told exactly when to come back.
+ *
+ * The arithmetic is in `core/gcra`; this file keeps one number and one line of waiting calls for
+ * each key.
+ *
+ * @since 0.1.0
+ */
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Check from "../runtime/validate.js"
+import type * as Fifo from "../core/fifo.js"
+import * as Gcra from "../core/gcra.js"
+import { remember } from "../runtime/instances.js"
+import { type Cell, Limiter, RateLimited, type Waiter } from "./rateLimiter/limiter.js"
+import { sleepAtLeast } from "../runtime/sleep.js"
+import * as Waited from "../runtime/queueTime.js"
+
+export { RateLimited } from "./rateLimiter/limiter.js"
+
+/**
+ * - `limit`: how many units of cost in each `interval`. A call costs one unit unless it says
+ *   otherwise.
+ * - `burst`: how many units at once, after a rest. Default: `limit`.
+ * - `mode`: whether a call that comes too early waits (default) or is rejected.
+ * - `maxWait`: a call that would have to wait longer is rejected, at once. Default 30 s.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly limit: number
+  readonly interval: Duration.DurationInput
+  readonly burst?: number | undefined
+  readonly mode?: "wait" | "reject" | undefined
+  readonly maxWait?: Duration.DurationInput | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { mode: "wait", maxWait: Duration.seconds(30) } as const
+
+/**
+ * `key`: whose rate, default `"default"`. `cost`: how many units the call takes, a whole number
+ * from 1 to `burst`, default 1.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CallOptions {
+  readonly key?: string | undefined
+  readonly cost?: number | undefined
+}
+
+/**
+ * One key at one moment: how many units would run at once, and how many calls wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Snapshot {
+  readonly key: string
+  readonly available: number
+  readonly waiting: number
+}
+
+/**
+ * Runs a call when the rate allows it, effect first or effect last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Protect<Self = never> {
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    options?: CallOptions
+  ): Effect.Effect<A, E | RateLimited, R | Self>
+  (
+    options?: CallOptions
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RateLimited, R | Self>
+}
+
+/**
+ * A limiter: any number of keys, each with a rate of its own, under one set of options. Safe for
+ * any number of concurrent callers; every decision is atomic and O(1).
+ *
+ * **Details**
+ *
+ * - `protect` waits or fails with `RateLimited` without running the call. A `cost` that is no whole
+ *   number from 1 to `burst` throws a `RangeError` when it is given: it could never run.
+ * - Those that wait are served first come, first served; one that is interrupted leaves what it had
+ *   reserved to the others.
+ * - The rate counts beginnings. How long a call takes, and how it ends, changes nothing.
+ * - `snapshot` is taken on demand.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RateLimiter {
+  readonly protect: Protect
+  readonly snapshot: (key?: string) => Effect.Effect<Snapshot>
+}
+
+const defaultKey = "default"
+
+/**
+ * Waits to be the first in line, and then for the time at which the rate allows it: only the first
+ * in line has a timer.
+ */
+const waitForTurn = (
+  limiter: Limiter,
+  cell: Cell,
+  place: Fifo.Place<Waiter>,
+  clock: Clock.Clock
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (cell.line.first !== place) {
+      return Effect.flatMap(place.value.turn.wait, () => waitForTurn(limiter, cell, place, clock))
+    }
+    const nanos = Gcra.waitNanos(
+      limiter.policy,
+      cell.taken,
+      0,
+      place.value.cost,
+      clock.unsafeCurrentTimeNanos()
+    )
+    return nanos === 0n ? Effect.void : sleepAtLeast(Number(nanos) / 1e6)
+  })
+
+/** A call that could not run at once. It is judged anew, since others may have come between. */
+const later = <A, E, R>(
+  limiter: Limiter,
+  self: Effect.Effect<A, E, R>,
+  key: string,
+  cost: number,
+  clock: Clock.Clock
+): Effect.Effect<A, E | RateLimited, R> =>
+  Effect.uninterruptibleMask((restore): Effect.Effect<A, E | RateLimited, R> => {
+    const startedAt = clock.unsafeCurrentTimeNanos()
+    const cell = limiter.cell(key, startedAt)
+    const entry = limiter.enter(cell, cost, startedAt)
+    if (entry === "Run") return restore(self)
+    if (entry instanceof RateLimited) return Effect.fail(entry)
+    return Effect.matchCauseEffect(restore(waitForTurn(limiter, cell, entry, clock)), {
+      onFailure: (cause) => {
+        limiter.leave(cell, entry)
+        return Effect.zipRight(Waited.since(clock, startedAt), Effect.failCause(cause))
+      },
+      onSuccess: () => {
+        limiter.run(cell, entry, clock.unsafeCurrentTimeNanos())
+        return Effect.zipRight(Waited.since(clock, startedAt), restore(self))
+      }
+    })
+  })
+
+const guard = <A, E, R>(
+  limiter: Limiter,
+  self: Effect.Effect<A, E, R>,
+  key: string,
+  cost: number
+): Effect.Effect<A, E | RateLimited, R> =>
+  Effect.clockWith((clock): Effect.Effect<A, E | RateLimited, R> => {
+    const now = clock.unsafeCurrentTimeNanos()
+    return limiter.tryTake(limiter.cell(key, now), cost, now)
+      ? self
+      : later(limiter, self, key, cost, clock)
+  })
+
+const costOf = (policy: Gcra.Policy, options: CallOptions | undefined): number => {
+  const cost = Check.integer("cost", options?.cost ?? 1, 1)
+  if (cost > policy.burst) {
+    throw new RangeError(`cost should be at most the burst of ${policy.burst}, got ${cost}`)
+  }
+  return cost
+}
+
+const protectOf = (limiter: Limiter): Protect =>
+  dual(
+    (args) => {
+      const dataFirst = Effect.isEffect(args[0])
+      // Options that come before the effect are refused when they come, not when the effect does.
+      if (!dataFirst) costOf(limiter.policy, args[0])
+      return dataFirst
+    },
+    <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) =>
+      guard(limiter, self, options?.key ?? defaultKey, costOf(limiter.policy, options))
+  )
+
+const nanosOf = (duration: Duration.Duration): bigint | undefined =>
+  Option.getOrUndefined(Duration.toNanos(duration))
+
+const policyOf = (options: Options): Gcra.Policy => {
+  const limit = Check.integer("limit", options.limit, 1)
+  const interval = Check.finiteDuration(
+    "interval",
+    Check.positiveDuration("interval", options.interval)
+  )
+  return {
+    limit: BigInt(limit),
+    intervalNanos: Duration.unsafeToNanos(interval),
+    burst: Check.integer("burst", options.burst ?? limit, 1)
+  }
+}
+
+/**
+ * A new limiter. Dies with a `RangeError` that names field and value when an option is nonsense.
+ *
+ * **When to use**
+ *
+ * For an API with an agreed rate, with the key by which the API counts: an API key, a tenant, an
+ * endpoint. It bounds how many calls begin in a while; how many are under way at once is for a
+ * `Bulkhead`, and what to do when the API says 429 all the same is for a `Cooldown`.
+ *
+ * **Details**
+ *
+ * The generic cell rate algorithm (ITU-T I.371), in whole nanoseconds: in any stretch of time `t`
+ * no more than `burst + t * limit / interval` units begin. `limit` and `burst` are whole numbers of
+ * at least 1. O(1) for each call and about a hundred bytes for each key; keys whose burst is whole
+ * again are forgotten while others are used. While calls wait there is one timer for each key,
+ * otherwise none.
+ *
+ * **Gotchas**
+ *
+ * The default burst of a whole `limit` means that up to twice `limit` can begin within one interval
+ * after a rest. Where an API counts by fixed windows, take a smaller `burst`, or a `limit` below
+ * what was agreed. The state lives in one process: with four of them each takes a quarter.
+ *
+ * **Example** (Two at once, the third is told when to come back)
+ *
+ * ```ts
+ * import { RateLimiter } from "effect-resilience"
+ * import { Duration, Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const limiter = yield* RateLimiter.make({ limit: 2, interval: "1 minute", mode: "reject" })
+ *   const call = limiter.protect(Effect.succeed("sent"), { key: "tenant 1" })
+ *   yield* call
+ *   yield* call
+ *   const rejection = yield* Effect.flip(call)
+ *   return Duration.toSeconds(rejection.retryAfter) > 29
+ * })
+ *
+ * await Effect.runPromise(program) // => true
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<RateLimiter> =>
+  Effect.sync(() => {
+    const policy = policyOf(options)
+    const maxWait = Check.duration("maxWait", options.maxWait ?? defaults.maxWait)
+    // Who may not wait at all is rejected whenever there is something to wait for.
+    const limiter = new Limiter(
+      policy,
+      (options.mode ?? defaults.mode) === "reject" ? 0n : nanosOf(maxWait)
+    )
+    return remember<RateLimiter>({
+      protect: protectOf(limiter),
+      snapshot: (key = defaultKey) =>
+        Effect.clockWith((clock) =>
+          Effect.sync(() => {
+            const cell = limiter.cells.get(key)
+            if (cell === undefined) return { key, available: policy.burst, waiting: 0 }
+            const available = Gcra.available(policy, cell.taken, clock.unsafeCurrentTimeNanos())
+            return { key, available: Math.max(0, available - cell.ahead), waiting: cell.line.size }
+          })
+        )
+    }, options)
+  })
+
+/**
+ * A tag for a limiter, with its layer and its `protect`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, RateLimiter> {
+  readonly layer: (options: Options) => Layer.Layer<Self>
+  readonly protect: Protect<Self>
+}
+
+/**
+ * A tag for the limiter of one upstream.
+ *
+ * **Example** (Each API has a rate of its own)
+ *
+ * ```ts
+ * import { RateLimiter } from "effect-resilience"
+ * import { Effect, Layer } from "effect"
+ *
+ * class Geocoder extends RateLimiter.Tag("Geocoder")<Geocoder>() {}
+ * class Mailer extends RateLimiter.Tag("Mailer")<Mailer>() {}
+ *
+ * const program = Effect.zip(
+ *   Geocoder.protect(Effect.succeed("found"), { cost: 5 }),
+ *   Effect.succeed("sent").pipe(Mailer.protect({ key: "tenant 1" }))
+ * )
+ *
+ * const limiters = Layer.merge(
+ *   Geocoder.layer({ limit: 50, interval: "1 second" }),
+ *   Mailer.layer({ limit: 100, interval: "1 hour", burst: 10, mode: "reject" })
+ * )
+ * await Effect.runPromise(Effect.provide(program, limiters)) // => ["found", "sent"]
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
+  const Base = Context.Tag(id)<Self, RateLimiter>()
+  const protect: Protect<Self> = dual(
+    (args) => Effect.isEffect(args[0]),
+    <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) =>
+      Effect.flatMap(Base, (limiter) => limiter.protect(self, options))
+  )
+  return Object.assign(Base, {
+    layer: (options: Options) => Layer.effect(Base, make(options)),
+    protect
+  })
+}

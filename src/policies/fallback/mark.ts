@@ -1,0 +1,59 @@
+/**
+ * How it becomes known that an answer is not the real one: on the span, in a metric, and to whoever
+ * asked to be told.
+ */
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import { globalValue } from "effect/GlobalValue"
+import * as Metric from "effect/Metric"
+import { hasProperty } from "effect/Predicate"
+import * as CallStory from "../../runtime/callContext.js"
+
+/**
+ * A fallback that was taken: for which error, and, of a last good value, how old it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Taken {
+  readonly error: unknown
+  readonly ageMillis?: number | undefined
+}
+
+/**
+ * Where to tell of it. A list that children share, since a fallback may be taken in any of them.
+ */
+const listener = globalValue(
+  "effect-resilience/Fallback/listener",
+  () => FiberRef.unsafeMake<ReadonlyArray<(taken: Taken) => void>>([])
+)
+
+const taken = Metric.counter("resilience.fallback.taken", {
+  description: "Answers that were replaced by a fallback, by the tag of the error",
+  incremental: true
+})
+
+const tagOf = (error: unknown): string =>
+  hasProperty(error, "_tag") && typeof error._tag === "string" ? error._tag : "other"
+
+/** Says that this fallback stands in for an answer. */
+export const mark = (what: Taken): Effect.Effect<void> => {
+  const tag = tagOf(what.error)
+  return Effect.annotateCurrentSpan({
+    "resilience.fallback.taken": tag,
+    ...(what.ageMillis === undefined ? {} : { "resilience.fallback.age_millis": what.ageMillis })
+  }).pipe(
+    Effect.zipRight(CallStory.count(Metric.tagged(taken, "error", tag))),
+    Effect.zipRight(FiberRef.get(listener)),
+    Effect.map((listeners) => {
+      for (const listen of listeners) listen(what)
+    })
+  )
+}
+
+/** Runs an effect and tells of each fallback that is taken in it. */
+export const listening = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  listen: (taken: Taken) => void
+): Effect.Effect<A, E, R> =>
+  Effect.locallyWith(self, listener, (listeners) => [...listeners, listen])

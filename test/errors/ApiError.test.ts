@@ -1,0 +1,805 @@
+import {
+  HttpApi,
+  HttpApiBuilder,
+  HttpApiEndpoint,
+  HttpApiError,
+  HttpApiGroup,
+  HttpApiSchema,
+  HttpClientError,
+  HttpClientRequest,
+  HttpClientResponse,
+  HttpServer
+} from "@effect/platform"
+import { describe, expect, it } from "@effect/vitest"
+import {
+  Arbitrary,
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  FastCheck as fc,
+  Layer,
+  Option,
+  Schema
+} from "effect"
+import { ApiError, Idempotency, Playbook } from "effect-resilience"
+
+const tags = [
+  "Auth",
+  "Policy",
+  "Validation",
+  "NotFound",
+  "Conflict",
+  "Locked",
+  "RateLimit",
+  "Server",
+  "Timeout",
+  "Network"
+] as const
+
+const samples: {
+  readonly [Tag in typeof tags[number]]: Extract<ApiError.ApiError, { readonly _tag: Tag }>
+} = {
+  Auth: new ApiError.Auth({ message: "who are you", status: 401 }),
+  Policy: new ApiError.Policy({ message: "not allowed", status: 403 }),
+  Validation: new ApiError.Validation({
+    message: "bad input",
+    status: 422,
+    issues: [{ path: "email", message: "is missing" }]
+  }),
+  NotFound: new ApiError.NotFound({ message: "nothing here", status: 404 }),
+  Conflict: new ApiError.Conflict({ message: "taken", status: 409 }),
+  Locked: new ApiError.Locked({ message: "locked", status: 423, retryAfter: Duration.seconds(3) }),
+  RateLimit: new ApiError.RateLimit({ message: "slow down", status: 429, limit: 10, remaining: 0 }),
+  Server: new ApiError.Server({ message: "down", status: 503 }),
+  Timeout: new ApiError.Timeout({ message: "too slow", deadline: "attempt" }),
+  Network: new ApiError.Network({ message: "refused", sent: "no" })
+}
+
+const fields = [
+  "_tag",
+  "message",
+  "status",
+  "code",
+  "requestId",
+  "endpoint",
+  "method",
+  "attempts",
+  "latency",
+  "headers",
+  "repeat",
+  "issues",
+  "inFlight",
+  "retryAfter",
+  "limit",
+  "remaining",
+  "gateway",
+  "deadline",
+  "sent"
+]
+
+const plain = (error: ApiError.ApiError) =>
+  fields.map((field) => {
+    const value = (error as unknown as Record<string, unknown>)[field]
+    return [
+      field,
+      Duration.isDuration(value)
+        ? String(Option.getOrElse(Duration.toNanos(value), () => "for ever"))
+        : value
+    ]
+  })
+
+const text = fc.oneof(fc.string(), fc.fullUnicodeString())
+const count = fc.integer({ min: 0, max: 1_000_000 })
+const duration = fc.oneof(
+  count.map(Duration.millis),
+  fc.bigInt({ min: 0n, max: 10n ** 15n }).map(Duration.nanos),
+  fc.constantFrom(Duration.zero, Duration.infinity)
+)
+const context = fc.record({
+  status: fc.integer({ min: 100, max: 599 }),
+  code: text,
+  requestId: text,
+  endpoint: text,
+  method: fc.constantFrom("GET", "POST"),
+  attempts: count,
+  latency: duration,
+  headers: fc.dictionary(fc.string().filter((name) => name !== "__proto__"), text),
+  repeat: fc.constantFrom("never" as const, "transient" as const)
+}, { requiredKeys: [] })
+const props = <Own>(own: fc.Arbitrary<Own>) =>
+  fc.tuple(context, own, text).map(([shared, extra, message]) => ({ ...shared, ...extra, message }))
+const nothing = props(fc.constant({}))
+
+const errors: fc.Arbitrary<ApiError.ApiError> = fc.oneof(
+  nothing.map((p) => new ApiError.Auth(p)),
+  nothing.map((p) => new ApiError.Policy(p)),
+  nothing.map((p) => new ApiError.NotFound(p)),
+  props(fc.record({ issues: fc.array(fc.record({ path: text, message: text }), { maxLength: 4 }) }))
+    .map(
+      (p) => new ApiError.Validation(p)
+    ),
+  props(fc.record({ inFlight: fc.boolean(), retryAfter: duration }, { requiredKeys: [] })).map(
+    (p) => new ApiError.Conflict(p)
+  ),
+  props(fc.record({ retryAfter: duration }, { requiredKeys: [] })).map((p) =>
+    new ApiError.Locked(p)
+  ),
+  props(fc.record({ retryAfter: duration, limit: count, remaining: count }, { requiredKeys: [] }))
+    .map(
+      (p) => new ApiError.RateLimit(p)
+    ),
+  props(fc.record({ retryAfter: duration, gateway: fc.boolean() }, { requiredKeys: [] })).map(
+    (p) => new ApiError.Server(p)
+  ),
+  props(
+    fc.record({
+      deadline: fc.constantFrom("attempt" as const, "total" as const, "server" as const)
+    })
+  ).map(
+    (p) => new ApiError.Timeout(p)
+  ),
+  props(fc.record({ sent: fc.constantFrom("no" as const, "unknown" as const) })).map((p) =>
+    new ApiError.Network(p)
+  )
+)
+
+const show = (error: unknown): string => {
+  const verdict = ApiError.verdict(error)
+  if (verdict._tag === "Terminal") return "Terminal"
+  const after = Option.match(verdict.retryAfter, {
+    onNone: () => "",
+    onSome: (d) => ` after ${Duration.isFinite(d) ? Duration.toMillis(d) : "for ever"}`
+  })
+  return verdict._tag + (verdict._tag === "Transient" && verdict.ambiguous ? " ambiguous" : "") +
+    after
+}
+
+describe("ApiError values", () => {
+  it("DESIGN 3: ten classes with exactly these tags", () => {
+    expect(tags.map((tag) => samples[tag]._tag)).toEqual(tags)
+    expect(tags.map((tag) => samples[tag] instanceof Error)).toEqual(tags.map(() => true))
+    expect(tags.map((tag) => Schema.is(ApiError.ApiError)(samples[tag]))).toEqual(
+      tags.map(() => true)
+    )
+  })
+
+  it.effect("DESIGN 3: they are values to yield and to catch by tag", () =>
+    Effect.gen(function*() {
+      const failing = Effect.gen(function*() {
+        return yield* new ApiError.RateLimit({ message: "slow down", status: 429 })
+      })
+      const caught = yield* failing.pipe(
+        Effect.catchTag("RateLimit", (error) => Effect.succeed(error.message))
+      )
+      expect(caught).toBe("slow down")
+    }))
+
+  it("DESIGN 3: the defaults: no issues, not in flight", () => {
+    expect(new ApiError.Validation({ message: "" }).issues).toEqual([])
+    expect(new ApiError.Conflict({ message: "" }).inFlight).toBe(false)
+  })
+
+  it("DESIGN 3: the message is the error's message", () => {
+    expect([samples.Server.message, String(samples.Server).includes("down")]).toEqual([
+      "down",
+      true
+    ])
+  })
+})
+
+describe("ApiError.isApiError", () => {
+  it("DESIGN 3: all of ours", () => {
+    expect(tags.map((tag) => ApiError.isApiError(samples[tag]))).toEqual(tags.map(() => true))
+    fc.assert(fc.property(errors, (error) => ApiError.isApiError(error)), { numRuns: 500 })
+  })
+
+  it("DESIGN 3: by a TypeId, never by the tag", () => {
+    const others = [
+      ...tags.map((tag) => ({ _tag: tag, message: "", status: 409 })),
+      ...tags.map((tag) => Object.assign(new Error("x"), { _tag: tag })),
+      new HttpApiError.Conflict(),
+      new HttpApiError.NotFound(),
+      new Cause.TimeoutException(),
+      new Error("x"),
+      "Conflict",
+      undefined,
+      null,
+      0,
+      Symbol.iterator,
+      () => samples.Auth,
+      Object.create(null)
+    ]
+    expect(others.filter(ApiError.isApiError)).toEqual([])
+  })
+
+  it("DESIGN 3: a value that came over the wire is one again", () => {
+    const wire = JSON.parse(JSON.stringify(Schema.encodeSync(ApiError.ApiError)(samples.Conflict)))
+    expect(ApiError.isApiError(wire)).toBe(false)
+    expect(ApiError.isApiError(Schema.decodeUnknownSync(ApiError.ApiError)(wire))).toBe(true)
+  })
+})
+
+describe("ApiError schema", () => {
+  it("DESIGN 3: encode and decode through JSON lose nothing", () => {
+    fc.assert(
+      fc.property(errors, (error) => {
+        const wire = JSON.parse(JSON.stringify(Schema.encodeSync(ApiError.ApiError)(error)))
+        const back = Schema.decodeUnknownSync(ApiError.ApiError)(wire)
+        expect(plain(back)).toEqual(plain(error))
+        expect(back.constructor).toBe(error.constructor)
+        expect(show(back)).toBe(show(error))
+      }),
+      { numRuns: 1000 }
+    )
+  })
+
+  it("DESIGN 3: whatever the schema itself can make survives the round trip", () => {
+    fc.assert(
+      fc.property(Arbitrary.make(ApiError.ApiError), (error) => {
+        const back = Schema.decodeSync(ApiError.ApiError)(
+          Schema.encodeSync(ApiError.ApiError)(error)
+        )
+        expect(plain(back)).toEqual(plain(error))
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  it("it refuses what is none of the ten", () => {
+    const decode = Schema.decodeUnknownEither(ApiError.ApiError)
+    const bad = [
+      {},
+      { _tag: "Nope", message: "" },
+      { _tag: "Auth" },
+      { _tag: "Timeout", message: "" },
+      null,
+      1
+    ]
+    expect(bad.map((input) => decode(input)._tag)).toEqual(bad.map(() => "Left"))
+  })
+})
+
+describe("ApiError.verdict", () => {
+  it("E2, E4: the ten tags", () => {
+    expect(Object.fromEntries(tags.map((tag) => [tag, show(samples[tag])]))).toEqual({
+      Auth: "Terminal",
+      Policy: "Terminal",
+      Validation: "Terminal",
+      NotFound: "Terminal",
+      Conflict: "Terminal",
+      Locked: "Terminal",
+      RateLimit: "Transient",
+      Server: "Transient ambiguous",
+      Timeout: "Transient ambiguous",
+      Network: "Transient"
+    })
+  })
+
+  it("E3: a conflict is terminal unless the same key is still in flight, which is not ambiguous", () => {
+    expect([
+      show(new ApiError.Conflict({ message: "", status: 409 })),
+      show(new ApiError.Conflict({ message: "", status: 412 })),
+      show(new ApiError.Conflict({ message: "", status: 409, retryAfter: Duration.seconds(1) })),
+      show(new ApiError.Conflict({ message: "", status: 409, inFlight: true })),
+      show(
+        new ApiError.Conflict({
+          message: "",
+          status: 409,
+          inFlight: true,
+          retryAfter: Duration.seconds(2)
+        })
+      )
+    ]).toEqual(["Terminal", "Terminal", "Terminal", "Transient", "Transient after 2000"])
+  })
+
+  it("E4: the verdict of a server error goes by status", () => {
+    const statuses = [
+      undefined,
+      100,
+      103,
+      301,
+      304,
+      425,
+      500,
+      501,
+      502,
+      503,
+      504,
+      505,
+      507,
+      520,
+      599
+    ]
+    expect(
+      statuses.map((status) =>
+        `${status}: ${
+          show(new ApiError.Server({ message: "", ...(status === undefined ? {} : { status }) }))
+        }`
+      )
+    ).toEqual([
+      "undefined: Transient ambiguous",
+      "100: Terminal",
+      "103: Terminal",
+      "301: Terminal",
+      "304: Terminal",
+      "425: Transient",
+      "500: Transient ambiguous",
+      "501: Terminal",
+      "502: Transient ambiguous",
+      "503: Transient ambiguous",
+      "504: Transient ambiguous",
+      "505: Terminal",
+      "507: Transient ambiguous",
+      "520: Transient ambiguous",
+      "599: Transient ambiguous"
+    ])
+  })
+
+  it("E4: timeouts: the total one is terminal, a 408 did nothing, an attempt's outcome is unknown", () => {
+    expect([
+      show(new ApiError.Timeout({ message: "", deadline: "total" })),
+      show(new ApiError.Timeout({ message: "", deadline: "server", status: 408 })),
+      show(new ApiError.Timeout({ message: "", deadline: "attempt" }))
+    ]).toEqual(["Terminal", "Transient", "Transient ambiguous"])
+  })
+
+  it("E4: only the transport knows whether anything was sent; in doubt, ambiguous", () => {
+    expect([
+      show(new ApiError.Network({ message: "", sent: "no" })),
+      show(new ApiError.Network({ message: "", sent: "unknown" }))
+    ]).toEqual(["Transient", "Transient ambiguous"])
+  })
+
+  it("E14: Retry-After is honoured on 429, 503 and 409 in flight only", () => {
+    const retryAfter = Duration.seconds(5)
+    expect([
+      show(new ApiError.RateLimit({ message: "", status: 429, retryAfter })),
+      show(new ApiError.RateLimit({ message: "", status: 429, retryAfter: Duration.zero })),
+      show(new ApiError.RateLimit({ message: "", status: 429, retryAfter: Duration.infinity })),
+      show(new ApiError.Server({ message: "", status: 503, retryAfter })),
+      show(new ApiError.Server({ message: "", status: 500, retryAfter })),
+      show(new ApiError.Server({ message: "", status: 502, retryAfter })),
+      show(new ApiError.Server({ message: "", status: 504, retryAfter })),
+      show(new ApiError.Server({ message: "", status: 425, retryAfter })),
+      show(new ApiError.Conflict({ message: "", status: 409, inFlight: true, retryAfter })),
+      show(new ApiError.Locked({ message: "", status: 423, retryAfter }))
+    ]).toEqual([
+      "Transient after 5000",
+      "Transient after 0",
+      "Transient after for ever",
+      "Transient ambiguous after 5000",
+      "Transient ambiguous",
+      "Transient ambiguous",
+      "Transient ambiguous",
+      "Transient",
+      "Transient after 5000",
+      "Terminal"
+    ])
+  })
+
+  it("E7: an unreadable response is transient, and the request was executed or may have been", () => {
+    expect(show(new ApiError.Server({ message: "", status: 200, code: "unreadable_response" })))
+      .toBe(
+        "Transient ambiguous"
+      )
+  })
+
+  it("E1, E2: the standard playbook and the verdict agree on every status E2 names", () => {
+    const statuses = [
+      400,
+      401,
+      403,
+      404,
+      408,
+      409,
+      410,
+      412,
+      422,
+      423,
+      425,
+      429,
+      500,
+      501,
+      502,
+      503,
+      504,
+      505
+    ]
+    const make = {
+      Auth: (status: number) => new ApiError.Auth({ message: "", status }),
+      Policy: (status: number) => new ApiError.Policy({ message: "", status }),
+      Validation: (status: number) => new ApiError.Validation({ message: "", status }),
+      NotFound: (status: number) => new ApiError.NotFound({ message: "", status }),
+      Conflict: (status: number) => new ApiError.Conflict({ message: "", status }),
+      Locked: (status: number) => new ApiError.Locked({ message: "", status }),
+      RateLimit: (status: number) => new ApiError.RateLimit({ message: "", status }),
+      Server: (status: number) => new ApiError.Server({ message: "", status }),
+      Timeout: (status: number) =>
+        new ApiError.Timeout({ message: "", status, deadline: "server" }),
+      Network: () => new ApiError.Network({ message: "", sent: "unknown" })
+    }
+    const rows = statuses.map((status) => {
+      const entry = Playbook.lookup(Playbook.standard, status)
+      return `${status}: ${entry.repeat === "never" ? "Terminal" : "Transient"}`
+    })
+    expect(statuses.map((status) => {
+      const { tag } = Playbook.lookup(Playbook.standard, status)
+      return `${status}: ${ApiError.verdict(make[tag](status))._tag}`
+    })).toEqual(rows)
+  })
+
+  it("the playbook's word wins: never is terminal, transient is transient", () => {
+    const never = tags.map((tag) => ApiError.verdict(withRepeat(samples[tag], "never"))._tag)
+    expect(never).toEqual(tags.map(() => "Terminal"))
+    const transient = tags.map((tag) =>
+      ApiError.verdict(withRepeat(samples[tag], "transient"))._tag
+    )
+    expect(transient).toEqual(tags.map(() => "Transient"))
+    expect(show(new ApiError.Server({ message: "", status: 501, repeat: "transient" }))).toMatch(
+      /^Transient/
+    )
+    expect(show(new ApiError.Server({ message: "", status: 503, repeat: "never" }))).toBe(
+      "Terminal"
+    )
+  })
+
+  it("E4: what the playbook calls transient keeps its ambiguity", () => {
+    const repeat = "transient"
+    expect([
+      show(new ApiError.Server({ message: "", status: 503, repeat })),
+      show(
+        new ApiError.RateLimit({
+          message: "",
+          status: 429,
+          repeat,
+          retryAfter: Duration.seconds(1)
+        })
+      ),
+      show(new ApiError.Network({ message: "", sent: "no", repeat })),
+      show(new ApiError.Auth({ message: "", status: 401, repeat })),
+      show(new ApiError.Policy({ message: "", status: 403, repeat }))
+    ]).toEqual([
+      "Transient ambiguous",
+      "Transient after 1000",
+      "Transient",
+      "Transient",
+      "Transient"
+    ])
+  })
+
+  it("it is total: anything else is terminal", () => {
+    const strangers: ReadonlyArray<unknown> = [
+      undefined,
+      null,
+      0,
+      "503",
+      new Error("down"),
+      { _tag: "RateLimit", status: 429 },
+      { _tag: "TimeoutException" },
+      { _tag: "RequestError", reason: "Transport" },
+      new HttpApiError.ServiceUnavailable(),
+      new HttpApiError.Conflict(),
+      Object.create(null),
+      new Proxy({}, {})
+    ]
+    expect(strangers.map(show)).toEqual(strangers.map(() => "Terminal"))
+    fc.assert(fc.property(fc.anything(), (value) => show(value) === "Terminal"), { numRuns: 500 })
+  })
+
+  it("DESIGN 3: Effect's TimeoutException is understood: the outcome is unknown", () => {
+    expect(show(new Cause.TimeoutException())).toBe("Transient ambiguous")
+  })
+
+  describe("HttpClientError", () => {
+    const request = HttpClientRequest.get("https://api.example.com/v1")
+    const transport = (cause?: unknown) =>
+      new HttpClientError.RequestError({ request, reason: "Transport", cause })
+    const response = (
+      status: number,
+      reason: "StatusCode" | "Decode" | "EmptyBody" = "StatusCode"
+    ) =>
+      new HttpClientError.ResponseError({
+        request,
+        response: HttpClientResponse.fromWeb(request, new Response(null, { status })),
+        reason
+      })
+    const coded = (code: string) => Object.assign(new Error(code), { code })
+
+    it("E2, E4: a transport failure is transient; refused and unknown host did nothing, the rest is ambiguous", () => {
+      expect([
+        show(transport()),
+        show(transport(coded("ECONNREFUSED"))),
+        show(transport(coded("ENOTFOUND"))),
+        show(transport(coded("EAI_AGAIN"))),
+        show(transport(new TypeError("fetch failed", { cause: coded("ECONNREFUSED") }))),
+        show(transport(new TypeError("fetch failed", { cause: coded("ECONNRESET") }))),
+        show(transport(coded("ECONNRESET"))),
+        show(transport(coded("ETIMEDOUT"))),
+        show(transport(coded("UND_ERR_SOCKET"))),
+        show(transport("ECONNREFUSED"))
+      ]).toEqual([
+        "Transient ambiguous",
+        "Transient",
+        "Transient",
+        "Transient",
+        "Transient",
+        "Transient ambiguous",
+        "Transient ambiguous",
+        "Transient ambiguous",
+        "Transient ambiguous",
+        "Transient ambiguous"
+      ])
+    })
+
+    it("E2: a request that could not be built is terminal", () => {
+      expect([
+        show(new HttpClientError.RequestError({ request, reason: "Encode" })),
+        show(new HttpClientError.RequestError({ request, reason: "InvalidUrl" }))
+      ]).toEqual(["Terminal", "Terminal"])
+    })
+
+    it("E2, E4: a refused status goes by that status", () => {
+      const statuses = [
+        400,
+        401,
+        403,
+        404,
+        408,
+        409,
+        410,
+        412,
+        422,
+        423,
+        425,
+        429,
+        500,
+        501,
+        502,
+        503,
+        504,
+        505
+      ]
+      expect(statuses.map((status) => `${status}: ${show(response(status))}`)).toEqual([
+        "400: Terminal",
+        "401: Terminal",
+        "403: Terminal",
+        "404: Terminal",
+        "408: Transient",
+        "409: Terminal",
+        "410: Terminal",
+        "412: Terminal",
+        "422: Terminal",
+        "423: Terminal",
+        "425: Transient",
+        "429: Transient",
+        "500: Transient ambiguous",
+        "501: Terminal",
+        "502: Transient ambiguous",
+        "503: Transient ambiguous",
+        "504: Transient ambiguous",
+        "505: Terminal"
+      ])
+    })
+  })
+})
+
+const withRepeat = (error: ApiError.ApiError, repeat: "never" | "transient"): ApiError.ApiError =>
+  Schema.decodeUnknownSync(ApiError.ApiError)({
+    ...Schema.encodeSync(ApiError.ApiError)(error),
+    repeat
+  })
+
+describe("ApiError.verdict of an idempotent run", () => {
+  it("a duplicate in flight and a store that does not answer may be asked for again, after the wait", () => {
+    const retryAfter = Duration.seconds(7)
+    const transient = { _tag: "Transient", ambiguous: false, retryAfter: Option.some(retryAfter) }
+    expect([
+      ApiError.verdict(new Idempotency.InFlight({ retryAfter })),
+      ApiError.verdict(new Idempotency.StoreUnavailable({ retryAfter }))
+    ]).toEqual([transient, transient])
+  })
+
+  it("the others are final", () => {
+    const errors = [
+      new Idempotency.Mismatch(),
+      new Idempotency.ResultUnavailable(),
+      new Idempotency.CorruptRecord(),
+      new Idempotency.UnknownOutcome(),
+      new Idempotency.FingerprintError({ path: "payload", reason: "NaN" })
+    ]
+    expect(errors.map((error) => ApiError.verdict(error)._tag)).toEqual(
+      errors.map(() => "Terminal")
+    )
+  })
+})
+
+describe("ApiError.mayHaveRun", () => {
+  const request = HttpClientRequest.post("https://api.test/charges")
+  const answered = (status: number, reason: "StatusCode" | "Decode" | "EmptyBody" = "StatusCode") =>
+    new HttpClientError.ResponseError({
+      request,
+      reason,
+      response: HttpClientResponse.fromWeb(request, new Response(null, { status }))
+    })
+  const judged = (errors: ReadonlyArray<unknown>) => errors.map(ApiError.mayHaveRun)
+  const all = (value: boolean, errors: ReadonlyArray<unknown>) =>
+    expect(judged(errors)).toEqual(errors.map(() => value))
+
+  it("I20: whatever nobody can say was not executed, also when it is not to be repeated", () => {
+    all(true, [
+      new ApiError.Timeout({ message: "late", deadline: "attempt" }),
+      new ApiError.Timeout({ message: "late", deadline: "total" }),
+      new ApiError.Network({ message: "reset", sent: "unknown" }),
+      new ApiError.Network({ message: "reset", sent: "unknown", repeat: "never" }),
+      ...[500, 502, 503, 504, 507, 511, 599].map((status) =>
+        new ApiError.Server({ message: "oops", status })
+      ),
+      new ApiError.Server({ message: "oops" }),
+      new ApiError.Server({ message: "oops", status: 500, repeat: "never" }),
+      new ApiError.Server({ message: "see other", status: 303 }),
+      new ApiError.Server({ message: "unreadable", status: 201, code: "unreadable_response" }),
+      new Cause.TimeoutException("late")
+    ])
+  })
+
+  it("I20: an answer of the API says that it was not, and so does a request that never left", () => {
+    all(false, [
+      ...tags.filter((tag) => !["Server", "Timeout", "Network"].includes(tag)).map((tag) =>
+        samples[tag]
+      ),
+      new ApiError.Network({ message: "refused", sent: "no" }),
+      new ApiError.Timeout({ message: "gave up", deadline: "server", status: 408 }),
+      ...[425, 501, 505].map((status) => new ApiError.Server({ message: "no", status })),
+      new ApiError.Conflict({ message: "in flight", inFlight: true })
+    ])
+  })
+
+  it("I20: what a playbook calls worth another try and ambiguous is so here", () => {
+    all(true, [
+      new ApiError.Conflict({ message: "try again", status: 409, repeat: "transient" }),
+      new ApiError.Validation({ message: "try again", status: 422, repeat: "transient" })
+    ])
+  })
+
+  it("I20: the platform's errors are understood the same way", () => {
+    all(true, [
+      answered(500),
+      answered(200, "Decode"),
+      answered(201, "EmptyBody"),
+      new HttpClientError.RequestError({ request, reason: "Transport" })
+    ])
+    all(false, [
+      answered(404),
+      answered(408),
+      answered(501),
+      new HttpClientError.RequestError({
+        request,
+        reason: "Transport",
+        cause: { code: "ECONNREFUSED" }
+      }),
+      new HttpClientError.RequestError({ request, reason: "Encode" }),
+      new HttpClientError.RequestError({ request, reason: "InvalidUrl" })
+    ])
+  })
+
+  it("I20: of the errors of a run inside, those after which nobody can be sure", () => {
+    const retryAfter = Duration.seconds(1)
+    all(true, [
+      new Idempotency.UnknownOutcome(),
+      new Idempotency.ResultUnavailable(),
+      new Idempotency.CorruptRecord(),
+      new Idempotency.StoreUnavailable({ retryAfter, during: "savepoint" })
+    ])
+    all(false, [
+      new Idempotency.InFlight({ retryAfter }),
+      new Idempotency.Mismatch(),
+      new Idempotency.FingerprintError({ path: "payload", reason: "NaN" }),
+      new Idempotency.StoreUnavailable({ retryAfter, during: "acquire" })
+    ])
+  })
+
+  it("I20: an error that is not understood is one of the business", () => {
+    all(false, [
+      new Error("boom"),
+      "timeout",
+      undefined,
+      null,
+      { _tag: "Timeout", deadline: "total" },
+      new HttpApiError.Conflict()
+    ])
+  })
+
+  it("I20: whatever has an ambiguous verdict may have run", () => {
+    fc.assert(
+      fc.property(Arbitrary.make(ApiError.ApiError), (error) => {
+        const verdict = ApiError.verdict(error)
+        if (verdict._tag === "Transient" && verdict.ambiguous) {
+          expect(ApiError.mayHaveRun(error)).toBe(true)
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
+
+describe("ApiError in an HttpApi", () => {
+  const statusOf = {
+    Auth: HttpApiSchema.getStatusError(ApiError.Auth),
+    Policy: HttpApiSchema.getStatusError(ApiError.Policy),
+    Validation: HttpApiSchema.getStatusError(ApiError.Validation),
+    NotFound: HttpApiSchema.getStatusError(ApiError.NotFound),
+    Conflict: HttpApiSchema.getStatusError(ApiError.Conflict),
+    Locked: HttpApiSchema.getStatusError(ApiError.Locked),
+    RateLimit: HttpApiSchema.getStatusError(ApiError.RateLimit),
+    Server: HttpApiSchema.getStatusError(ApiError.Server),
+    Timeout: HttpApiSchema.getStatusError(ApiError.Timeout),
+    Network: HttpApiSchema.getStatusError(ApiError.Network)
+  }
+
+  it("DESIGN 3: each class declares its status", () => {
+    expect(statusOf).toMatchObject({
+      Auth: 401,
+      Policy: 403,
+      NotFound: 404,
+      Conflict: 409,
+      Locked: 423,
+      RateLimit: 429
+    })
+    expect([400, 422]).toContain(statusOf.Validation)
+    expect([500, 502, 503]).toContain(statusOf.Server)
+    expect([408, 504]).toContain(statusOf.Timeout)
+    expect([502, 503]).toContain(statusOf.Network)
+  })
+
+  it("DESIGN 3: an endpoint can say another status", () => {
+    const endpoint = HttpApiEndpoint.get("x", "/x").addError(ApiError.Policy, { status: 402 })
+    const statuses: Array<number> = []
+    HttpApi.reflect(HttpApi.make("api").add(HttpApiGroup.make("group").add(endpoint)), {
+      onGroup: () => {},
+      onEndpoint: ({ errors }) => statuses.push(...errors.keys())
+    })
+    expect(statuses).toContain(402)
+    expect(statuses).not.toContain(403)
+  })
+
+  it("DESIGN 3: declared as errors of an endpoint they travel with their status and arrive without loss", async () => {
+    const fail = HttpApiEndpoint.get("fail", "/fail/:tag")
+      .setPath(Schema.Struct({ tag: Schema.Literal(...tags) }))
+      .addError(ApiError.Auth)
+      .addError(ApiError.Policy)
+      .addError(ApiError.Validation)
+      .addError(ApiError.NotFound)
+      .addError(ApiError.Conflict)
+      .addError(ApiError.Locked)
+      .addError(ApiError.RateLimit)
+      .addError(ApiError.Server)
+      .addError(ApiError.Timeout)
+      .addError(ApiError.Network)
+    const api = HttpApi.make("api").add(HttpApiGroup.make("group").add(fail))
+    const group = HttpApiBuilder.group(
+      api,
+      "group",
+      (handlers) => handlers.handle("fail", ({ path }) => Effect.fail(samples[path.tag]))
+    )
+    const { dispose, handler } = HttpApiBuilder.toWebHandler(
+      Layer.mergeAll(HttpApiBuilder.api(api).pipe(Layer.provide(group)), HttpServer.layerContext)
+    )
+    const received: Array<unknown> = []
+    for (const tag of tags) {
+      const response = await handler(new Request(`http://localhost/fail/${tag}`))
+      const error = Schema.decodeUnknownSync(ApiError.ApiError)(await response.json())
+      received.push([response.status, plain(error)])
+    }
+    await dispose()
+    expect(received).toEqual(tags.map((tag) => [statusOf[tag], plain(samples[tag])]))
+  })
+})
+
+describe("ApiError causes", () => {
+  it.effect("an ApiError in a cause keeps its tag and its message in the rendering", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(samples.RateLimit)
+      expect(Exit.isFailure(exit) && Cause.pretty(exit.cause)).toContain("slow down")
+    }))
+})
