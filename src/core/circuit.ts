@@ -58,12 +58,35 @@ export type Phase =
 export type Order = "ForcedOpen" | "ForcedClosed" | "Disabled"
 
 /**
+ * What an operator has said. Isolation is counted, and outranks an order.
+ *
  * @since 0.1.0
  */
-export interface State {
-  readonly phase: Phase
+export interface Control {
   readonly order: Order | undefined
   readonly isolations: number
+}
+
+/**
+ * No operator has a hand on it.
+ *
+ * @since 0.1.0
+ */
+export const uncontrolled: Control = { order: undefined, isolations: 0 }
+
+/**
+ * The same control, which is `uncontrolled` itself where it says nothing.
+ *
+ * @since 0.1.0
+ */
+export const controlled = (control: Control): Control =>
+  control.order === undefined && control.isolations === 0 ? uncontrolled : control
+
+/**
+ * @since 0.1.0
+ */
+export interface State extends Control {
+  readonly phase: Phase
   readonly generation: number
   /** Consecutive openings, and how long the last of them was. */
   readonly openings: number
@@ -406,12 +429,17 @@ export const retryAfterMillis = (
 
 /**
  * Whether nothing would be lost with this circuit but its window: closed for so long that earlier
- * openings are forgotten, or half-open without a trial; under nobody's control. O(trials).
+ * openings are forgotten, or half-open without a trial; under no control but what all circuits are
+ * under. O(trials).
  *
  * @since 0.1.0
  */
-export const isIdle = (state: State, nowMillis: number): boolean =>
-  state.isolations === 0 && state.order === undefined &&
+export const isIdle = (
+  state: State,
+  nowMillis: number,
+  { isolations, order }: Control = uncontrolled
+): boolean =>
+  state.isolations === isolations && state.order === order &&
   ((state.phase._tag === "Closed" && openingsAt(state, nowMillis) === 0) ||
     (state.phase._tag === "HalfOpen" && !Trials.areHeld(state.phase.trials, nowMillis)))
 

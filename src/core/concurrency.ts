@@ -55,18 +55,22 @@ export interface Gradient extends Bounds {
  */
 export type Policy = Aimd | Gradient
 
-/**
- * `round` counts the decreases. The averages are milliseconds over `samples` calls.
- *
- * @since 0.1.0
- */
-export interface State {
-  readonly limit: number
-  readonly running: number
-  readonly round: number
+/** Latencies in milliseconds, averaged over `samples` calls. */
+interface Averages {
   readonly samples: number
   readonly longMillis: number
   readonly shortMillis: number
+}
+
+/**
+ * `round` counts the decreases.
+ *
+ * @since 0.1.0
+ */
+export interface State extends Averages {
+  readonly limit: number
+  readonly running: number
+  readonly round: number
 }
 
 /**
@@ -83,9 +87,10 @@ export interface Token {
  *
  * @since 0.1.0
  */
-export type Ending = { readonly _tag: "Success"; readonly latencyMillis: number } | {
-  readonly _tag: "Drop" | "Ignored"
-}
+export type Ending =
+  | { readonly _tag: "Success"; readonly latencyMillis: number }
+  | { readonly _tag: "Drop" }
+  | { readonly _tag: "Ignored" }
 
 /**
  * @since 0.1.0
@@ -113,15 +118,31 @@ export const allowed = (state: State): number => Math.floor(state.limit)
  */
 export const admit = (state: State): readonly [Token | undefined, State] =>
   state.running < allowed(state)
-    ? [{ round: state.round }, { ...state, running: state.running + 1 }]
+    ? [{ round: state.round }, stateOf(state, state.limit, state.round, state.running + 1)]
     : [undefined, state]
+
+/** Written out, not spread: on the path of every call it costs a twentieth. */
+const stateOf = (averages: Averages, limit: number, round: number, running: number): State => ({
+  limit,
+  running,
+  round,
+  samples: averages.samples,
+  longMillis: averages.longMillis,
+  shortMillis: averages.shortMillis
+})
 
 const within = ({ max, min }: Bounds, limit: number): number => Math.min(max, Math.max(min, limit))
 
-const decreased = (policy: Policy, state: State, token: Token): State =>
-  token.round === state.round
-    ? { ...state, limit: within(policy, state.limit * policy.backoffRatio), round: state.round + 1 }
-    : state
+/** A limit that has learned from one call: what it is now, and in which round. */
+interface Step {
+  readonly limit: number
+  readonly round: number
+}
+
+const decreased = (policy: Policy, { limit, round }: State, token: Token): Step =>
+  token.round === round
+    ? { limit: within(policy, limit * policy.backoffRatio), round: round + 1 }
+    : { limit, round }
 
 /**
  * Over the first few calls the plain mean, then one that forgets: a single outlier at the beginning
@@ -134,12 +155,11 @@ const averaged = (mean: number, value: number, samples: number, window: number):
  * After a long overload, what has come to be usual is no measure: it comes down faster than it went
  * up.
  */
-const measured = (policy: Gradient, state: State, latencyMillis: number): State => {
+const measured = (policy: Gradient, state: Averages, latencyMillis: number): Averages => {
   const samples = state.samples + 1
   const longMillis = averaged(state.longMillis, latencyMillis, samples, policy.longWindow)
   const shortMillis = averaged(state.shortMillis, latencyMillis, samples, policy.shortWindow)
   return {
-    ...state,
     samples,
     shortMillis,
     longMillis: longMillis > 2 * shortMillis ? longMillis * 0.95 : longMillis
@@ -152,7 +172,8 @@ const measured = (policy: Gradient, state: State, latencyMillis: number): State 
  */
 const target = (
   { headroom, tolerance }: Gradient,
-  { limit, longMillis, shortMillis }: State
+  { longMillis, shortMillis }: Averages,
+  limit: number
 ): number => {
   const gradient = shortMillis > 0
     ? Math.min(1, Math.max(0.5, tolerance * longMillis / shortMillis))
@@ -160,38 +181,33 @@ const target = (
   return limit * gradient + headroom
 }
 
-const succeeded = (policy: Policy, state: State, token: Token, latencyMillis: number): State => {
-  const isUsed = state.running * 2 >= state.limit
-  if (policy._tag === "Aimd") {
-    if (latencyMillis > policy.timeoutMillis) return decreased(policy, state, token)
-    return isUsed ? { ...state, limit: within(policy, state.limit + 1 / state.limit) } : state
-  }
-  const next = measured(policy, state, latencyMillis)
-  if (!isUsed) return next
-  return {
-    ...next,
-    limit: within(policy, next.limit + policy.smoothing * (target(policy, next) - next.limit))
-  }
-}
-
-const learned = (policy: Policy, state: State, token: Token, ending: Ending): State => {
-  switch (ending._tag) {
-    case "Success":
-      return succeeded(policy, state, token, ending.latencyMillis)
-    case "Drop":
-      return decreased(policy, state, token)
-    default:
-      return state
-  }
+/** A limit of which less than half is used proves nothing, and does not grow. */
+const grown = (policy: Policy, { limit, running }: State, averages: Averages): number => {
+  if (running * 2 < limit) return limit
+  return within(
+    policy,
+    policy._tag === "Aimd"
+      ? limit + 1 / limit
+      : limit + policy.smoothing * (target(policy, averages, limit) - limit)
+  )
 }
 
 /**
- * Takes down how a call ended, and gives its place back. While it is judged, the call still counts
- * as running. O(1).
+ * Records how a call ended, and gives its place back. While it is judged, the call still counts as
+ * running. O(1).
  *
  * @since 0.1.0
  */
 export const end = (policy: Policy, state: State, token: Token, ending: Ending): State => {
-  const next = learned(policy, state, token, ending)
-  return { ...next, running: next.running - 1 }
+  const running = state.running - 1
+  if (ending._tag === "Ignored") return stateOf(state, state.limit, state.round, running)
+  if (
+    ending._tag === "Drop" ||
+    (policy._tag === "Aimd" && ending.latencyMillis > policy.timeoutMillis)
+  ) {
+    const { limit, round } = decreased(policy, state, token)
+    return stateOf(state, limit, round, running)
+  }
+  const averages = policy._tag === "Aimd" ? state : measured(policy, state, ending.latencyMillis)
+  return stateOf(averages, grown(policy, state, averages), state.round, running)
 }

@@ -52,30 +52,42 @@ const waitMillis = (
     Math.max(floorMillis, Backoff.delayMillis(plan.backoff, { attempt, previousMillis, unit }))
   )
 
+/** So many retries are added up one by one. */
+const exactly = 10_000
+
+/** From there on they are taken in stretches, each a hundredth longer than the one before. */
+const growth = 1.01
+
 /**
  * All attempts that fail at once and wait as little as possible, as long as the next wait would end
- * in time.
+ * in time. Waits never become shorter, so the first of a stretch is the least of it.
  */
 const attemptsOf = (plan: Plan): number => {
   const deadline = Math.min(plan.withinMillis, plan.totalMillis)
   let elapsed = 0
-  for (let retry = 0; retry < plan.retries; retry++) {
-    elapsed += waitMillis(plan, retry, 0, 0, 0)
-    if (elapsed >= deadline) return retry + 1
+  for (let retry = 0; retry < plan.retries;) {
+    const wait = waitMillis(plan, retry, 0, 0, 0)
+    const end = retry < exactly ? retry + 1 : Math.min(plan.retries, Math.ceil(retry * growth))
+    const after = elapsed + wait * (end - retry)
+    if (after >= deadline) return retry + Math.max(1, Math.ceil((deadline - elapsed) / wait))
+    elapsed = after
+    retry = end
   }
   return plan.retries + 1
 }
 
 /**
  * All waits between so many attempts, each the highest draw or all that a server may ask for; a
- * decorrelated delay grows from the one before.
+ * decorrelated delay grows from the one before. Of a stretch the last is the most.
  */
 const longestWaits = (plan: Plan, attempts: number): number => {
   let sum = 0
   let previous = 0
-  for (let retry = 0; retry < attempts - 1; retry++) {
-    previous = waitMillis(plan, retry, previous, 1, plan.retryAfterCapMillis)
-    sum += previous
+  for (let retry = 0; retry < attempts - 1;) {
+    const end = retry < exactly ? retry + 1 : Math.min(attempts - 1, Math.ceil(retry * growth))
+    previous = waitMillis(plan, end - 1, previous, 1, plan.retryAfterCapMillis)
+    sum += previous * (end - retry)
+    retry = end
   }
   return sum
 }
@@ -94,7 +106,10 @@ const attemptMillisOf = (plan: Plan): number => {
  *
  * **Details** Budgets and breakers can only make it better, and may not, so they do not count.
  * `millis` is the limit that is not exceeded; it is `Infinity` where nothing bounds an attempt. The
- * work that finalizers do after a deadline is not part of it. O(retries).
+ * work that finalizers do after a deadline is not part of it.
+ *
+ * O(1) in the number of retries: beyond 10,000 of them they are taken in stretches, and both limits
+ * are up to a hundredth higher than they would have to be.
  *
  * @since 0.1.0
  */

@@ -8,7 +8,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -69,7 +68,12 @@ const respondsWith = (status: number) => ({
  */
 export class Auth
   extends Schema.TaggedError<Auth>("effect-resilience/Auth")("Auth", context, respondsWith(401))
-{}
+{
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * 402, 403, 451: the caller is known but not allowed. Terminal until somebody changes a plan, a
@@ -82,7 +86,12 @@ export class Policy extends Schema.TaggedError<Policy>("effect-resilience/Policy
   "Policy",
   context,
   respondsWith(403)
-) {}
+) {
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * 400, 422 and every 4xx without a tag of its own: the request is wrong and `issues` says where,
@@ -101,7 +110,12 @@ export class Validation
       }
     )
   }, respondsWith(422))
-{}
+{
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * 404, 410: there is no such thing, or no longer. Terminal.
@@ -113,7 +127,12 @@ export class NotFound extends Schema.TaggedError<NotFound>("effect-resilience/No
   "NotFound",
   context,
   respondsWith(404)
-) {}
+) {
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * 409, 412: the request contradicts the state of the server. Terminal, except when `inFlight` says
@@ -129,7 +148,12 @@ export class Conflict
     inFlight: Schema.optionalWith(Schema.Boolean, { default: () => false }),
     retryAfter
   }, respondsWith(409))
-{}
+{
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * 423: the resource is locked or closed. Terminal unless a playbook says otherwise.
@@ -140,7 +164,12 @@ export class Conflict
 export class Locked extends Schema.TaggedError<Locked>("effect-resilience/Locked")("Locked", {
   ...context,
   retryAfter
-}, respondsWith(423)) {}
+}, respondsWith(423)) {
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * 429: too many calls. Certainly not executed; another try may succeed after `retryAfter`.
@@ -155,7 +184,12 @@ export class RateLimit
     limit: Schema.optional(Schema.Number),
     remaining: Schema.optional(Schema.Number)
   }, respondsWith(429))
-{}
+{
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * 5xx, 425, a redirect nobody asked for, or a success that cannot be read
@@ -168,7 +202,12 @@ export class Server extends Schema.TaggedError<Server>("effect-resilience/Server
   ...context,
   retryAfter,
   gateway: Schema.optional(Schema.Boolean)
-}, respondsWith(500)) {}
+}, respondsWith(500)) {
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * A deadline passed: of one attempt, of the whole call, or the server's own (408). Only the
@@ -180,7 +219,12 @@ export class Server extends Schema.TaggedError<Server>("effect-resilience/Server
 export class Timeout extends Schema.TaggedError<Timeout>("effect-resilience/Timeout")("Timeout", {
   ...context,
   deadline: Schema.Literal("attempt", "total", "server")
-}, respondsWith(408)) {}
+}, respondsWith(408)) {
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /**
  * No answer came. `sent: "no"` means that no byte of the request left, so it was certainly not
@@ -192,7 +236,12 @@ export class Timeout extends Schema.TaggedError<Timeout>("effect-resilience/Time
 export class Network extends Schema.TaggedError<Network>("effect-resilience/Network")("Network", {
   ...context,
   sent: Schema.Literal("no", "unknown")
-}, respondsWith(502)) {}
+}, respondsWith(502)) {
+  /** @internal */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+}
 
 /** Whoever makes one by its tag alone gives fields that fit the tag, and says so. */
 const classes: Readonly<
@@ -201,11 +250,6 @@ const classes: Readonly<
     new(fields: never, options: { readonly disableValidation: true }) => ApiError
   >
 > = { Auth, Policy, Validation, NotFound, Conflict, Locked, RateLimit, Server, Timeout, Network }
-
-// The brand sits on the prototypes, where neither a copy nor an inspection meets it.
-for (const Class of Object.values(classes)) {
-  Object.defineProperty(Class.prototype, TypeId, { value: TypeId })
-}
 
 /**
  * Any of the ten, as a Schema: `Schema.decodeUnknown(ApiError.ApiError)` reads back what
@@ -333,20 +377,25 @@ export const mayHaveRun = (error: unknown): boolean => {
   return facts !== undefined && Facts.mayHaveRun(facts)
 }
 
-/**
- * Bodies are kept under a token that an error carries, not on the error: an inspection finds the
- * empty token. And not under the error itself: Effect hands errors around in proxies, which are
- * other objects.
- */
-const rawBodies = globalValue(
-  "effect-resilience/ApiError/rawBodies",
-  () => new WeakMap<object, Uint8Array>()
-)
+/** Bytes that no inspection prints. */
+class RawBody {
+  readonly #bytes: Uint8Array
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+  get bytes(): Uint8Array {
+    return this.#bytes
+  }
+}
 
-const rawBodyToken: unique symbol = Symbol.for("effect-resilience/ApiError/rawBody")
+const rawBodyKey: unique symbol = Symbol.for("effect-resilience/ApiError/rawBody")
 
-const tokenOf = (error: ApiError & { readonly [rawBodyToken]?: object }): object | undefined =>
-  error[rawBodyToken]
+const rawBodyOf = (error: ApiError & { readonly [rawBodyKey]?: RawBody }): RawBody | undefined =>
+  error[rawBodyKey]
+
+/** Not enumerable: neither a comparison nor a copy nor a log line is to meet it. */
+const keepRawBody = <E extends ApiError>(error: E, body: RawBody): E =>
+  Object.defineProperty(error, rawBodyKey, { value: body })
 
 /**
  * The first bytes of the body that the API answered with, as they came (at most the client's
@@ -361,7 +410,7 @@ const tokenOf = (error: ApiError & { readonly [rawBodyToken]?: object }): object
  * @category accessors
  */
 export const rawBody = (error: ApiError): Option.Option<Uint8Array> =>
-  Option.flatMapNullable(Option.fromNullable(tokenOf(error)), (token) => rawBodies.get(token))
+  Option.map(Option.fromNullable(rawBodyOf(error)), ({ bytes }) => bytes)
 
 /**
  * Keeps the body that an error was made from, for `rawBody`.
@@ -369,11 +418,8 @@ export const rawBody = (error: ApiError): Option.Option<Uint8Array> =>
  * @since 0.1.0
  * @category accessors
  */
-export const withRawBody = <E extends ApiError>(error: E, body: Uint8Array): E => {
-  const token = Object.freeze({})
-  rawBodies.set(token, body)
-  return Object.defineProperty(error, rawBodyToken, { value: token })
-}
+export const withRawBody = <E extends ApiError>(error: E, body: Uint8Array): E =>
+  keepRawBody(error, new RawBody(body))
 
 /**
  * The same error with more said about it: where it happened, after how many attempts, how long the
@@ -404,6 +450,6 @@ export const annotate = <E extends ApiError>(
       enumerable: false
     })
   }
-  const token = tokenOf(error)
-  return token === undefined ? copy : Object.defineProperty(copy, rawBodyToken, { value: token })
+  const body = rawBodyOf(error)
+  return body === undefined ? copy : keepRawBody(copy, body)
 }

@@ -69,11 +69,31 @@ export const Error = <const Tag extends string>(
     override get message(): string {
       return `${tag}: the call was turned away before it ran`
     }
+    /** On the prototype, where an inspection does not meet it. */
+    get [TypeId](): typeof TypeId {
+      return TypeId
+    }
   }
-  // The brand sits on the prototype, where an inspection does not meet it.
-  Object.defineProperty(Base.prototype, TypeId, { value: TypeId })
   return Base as never
 }
+
+/**
+ * The total time limit of a call passed while it still waited for its turn: it did not run.
+ *
+ * **Details**
+ *
+ * `stage` is the guard it stood before (`bulkhead`, `rateLimiter`, `cooldown`), `key` whose line it
+ * was, `waited` how long this attempt stood there. The limit of a guard itself (`maxWait`) rejects
+ * with the guard's own class instead.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class QueueTimeout extends Error("QueueTimeout")<{
+  readonly stage: string
+  readonly key: string
+  readonly waited: Duration.Duration
+}> {}
 
 /**
  * Whether a value is a rejection by one of our guards, whatever its tag.

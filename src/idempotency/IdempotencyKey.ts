@@ -15,13 +15,12 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
-import { globalValue } from "effect/GlobalValue"
 import type * as ParseResult from "effect/ParseResult"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as CallContext from "../runtime/callContext.js"
 
 /**
  * @since 0.1.0
@@ -204,17 +203,9 @@ export const provide: {
     Effect.provideService(self, IdempotencyKey, key)
 )
 
-const insideKeyedAttempt = globalValue(
-  "effect-resilience/IdempotencyKey/insideKeyedAttempt",
-  () => FiberRef.unsafeMake(false)
-)
-
 /** Marks an attempt whose key was fixed outside, so that `provideNew` inside of it can refuse. */
-export const insideAttempt: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> =
-  Effect.locally(
-    insideKeyedAttempt,
-    true
-  )
+export const insideAttempt = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  CallContext.keyedAttempt.during(self, true)
 
 /**
  * Runs an effect under a new key. Put it around everything that repeats: one logical operation, one
@@ -258,8 +249,8 @@ export const insideAttempt: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Ef
 export const provideNew = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, Exclude<R, IdempotencyKey>> =>
-  Effect.flatMap(FiberRef.get(insideKeyedAttempt), (inside) =>
-    inside
+  Effect.flatMap(CallContext.keyedAttempt.get, (inside) =>
+    inside === true
       ? Effect.dieMessage(
         "IdempotencyKey.provideNew inside an attempt of a keyed retry would make a new key for every attempt, and each could be executed. " +
           "Put it outside: effect.pipe(Retry.retry({ operation: Operation.keyed }), IdempotencyKey.provideNew)"

@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { nowMillis } from "../runtime/clock.js"
 import { type Flight, Flights } from "./inFlightRuns.js"
 import * as Claims from "./claim.js"
 import {
@@ -90,8 +91,6 @@ const retryStoreAfter = Duration.seconds(1)
 const firstPollMillis = 50
 const lastPollMillis = 1000
 const shortestPollMillis = 10
-
-const nowMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 const ending = <A, E, R, RD>({ claim }: Call<A, E, R, RD>, ending: Ending): Effect.Effect<void> =>
   report(ending, Claims.kidOf(claim))

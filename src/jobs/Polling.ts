@@ -20,7 +20,8 @@ import type * as ApiError from "../errors/ApiError.js"
 import * as Backoff from "../retry/Backoff.js"
 import * as Check from "../runtime/validate.js"
 import * as Deadline from "../policies/timeout/deadline.js"
-import { elapsedMillis, sleepAtLeast } from "../runtime/sleep.js"
+import { elapsedMillis } from "../runtime/clock.js"
+import { sleepAtLeast } from "../runtime/sleep.js"
 
 // -----------------------------------------------------------------------------
 // errors

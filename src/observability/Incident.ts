@@ -18,6 +18,7 @@ import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import { nowMillis } from "../runtime/clock.js"
 import * as Check from "../runtime/validate.js"
 import * as Core from "../core/incident.js"
 
@@ -226,8 +227,6 @@ const failureOf = (exit: Exit.Exit<unknown, unknown>): Failure | undefined => {
 const matches = ({ statuses, tags }: Rule, failure: Failure): boolean =>
   tags.includes(failure.tag) &&
   (statuses === undefined || (failure.status !== undefined && statuses.includes(failure.status)))
-
-const nowMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 /**
  * A new detector. Dies with a `RangeError` that names rule, field and value when a rule is

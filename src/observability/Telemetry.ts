@@ -11,34 +11,31 @@
  */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import { globalValue } from "effect/GlobalValue"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
-import { hasProperty } from "effect/Predicate"
 import type * as Bulkhead from "../policies/Bulkhead.js"
-import * as Check from "../runtime/validate.js"
+import { bulkheadInUse, permitsCounted } from "../policies/bulkhead/counted.js"
 import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
-import * as CircuitWatch from "../policies/circuitBreaker/observers.js"
-import { optionsOf, remember } from "../runtime/instances.js"
+import * as CircuitObservers from "../policies/circuitBreaker/observers.js"
+import { budgetRefused, refusalsCounted } from "../policies/retry/budgetStage.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
+import type { About } from "../runtime/callContext.js"
+import * as Check from "../runtime/validate.js"
 import * as TelemetryFields from "./telemetry/fields.js"
 import * as Figures from "./telemetry/figures.js"
+import { isTelemetry, Made, observerOf, type Telemetry } from "./telemetry/instance.js"
 import * as Metrics from "./telemetry/metrics.js"
-import { type About, Observer, toAttributes } from "./telemetry/observer.js"
+import { Observer, toAttributes } from "./telemetry/observer.js"
 
+export type { About } from "../runtime/callContext.js"
 export type { Context, Fields } from "./telemetry/fields.js"
 export type { EndpointFigures, Figures } from "./telemetry/figures.js"
-export type { About } from "./telemetry/observer.js"
+export { isTelemetry, TypeId } from "./telemetry/instance.js"
+export type { Telemetry } from "./telemetry/instance.js"
 
 // -----------------------------------------------------------------------------
 // models
 // -----------------------------------------------------------------------------
-
-/**
- * @since 0.1.0
- * @category symbols
- */
-export const TypeId: unique symbol = Symbol.for("effect-resilience/Telemetry")
 
 /**
  * - `integration`: what the API is called, on everything. `environment`: such as `production`,
@@ -66,39 +63,6 @@ export interface Options {
  * @category defaults
  */
 export const defaults = { spans: true, logs: "Warning", maxEndpoints: 100 } as const
-
-/**
- * What looks on at the calls of one integration. Make one for each integration, and give it to all
- * of its pipelines.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Telemetry {
-  readonly [TypeId]: typeof TypeId
-  readonly integration: string
-  readonly environment: string | undefined
-}
-
-/** What a telemetry really is. */
-class Made implements Telemetry {
-  readonly [TypeId]: typeof TypeId = TypeId
-  readonly integration: string
-  readonly environment: string | undefined
-  constructor(readonly observer: Observer) {
-    this.integration = observer.settings.integration
-    this.environment = observer.settings.environment
-  }
-}
-
-/** Every telemetry was made here. */
-const observerOf = (telemetry: Telemetry): Observer => (telemetry as Made).observer
-
-/**
- * @since 0.1.0
- * @category guards
- */
-export const isTelemetry = (u: unknown): u is Telemetry => hasProperty(u, TypeId)
 
 // -----------------------------------------------------------------------------
 // constructors
@@ -254,38 +218,7 @@ export const circuitBreaker = (
   telemetry: Telemetry,
   breaker: CircuitBreaker.CircuitBreaker
 ): Effect.Effect<void> =>
-  Effect.sync(() => {
-    const { labels, name } = observerOf(telemetry)
-    const labelled = new Metrics.Labelled(labels)
-    CircuitWatch.watch(breaker, name, {
-      ended: (outcome) =>
-        Metrics.circuitCalls.unsafeUpdate(1, labelled.with("outcome", outcome).labels),
-      rejected: () =>
-        Metrics.circuitCalls.unsafeUpdate(1, labelled.with("outcome", "rejected").labels),
-      transition: (from, to) =>
-        Metrics.circuitTransitions.unsafeUpdate(
-          1,
-          labelled.with("from", from).with("to", to).labels
-        ),
-      population: (state, change) =>
-        Metrics.circuitState.unsafeModify(change, labelled.with("state", state).labels)
-    })
-  })
-
-/** Under which name each instance is looked at. */
-const lookedAt = globalValue(
-  "effect-resilience/telemetry/lookedAt",
-  () => new WeakMap<object, string>()
-)
-
-/** An instance like another, made with the same options, and looked at once under each name. */
-const looking = <I extends object>({ name }: Observer, instance: I, changes: Partial<I>): I => {
-  if (lookedAt.get(instance) === name) return instance
-  const options = optionsOf(instance)
-  const changed = { ...instance, ...changes }
-  lookedAt.set(changed, name)
-  return options === undefined ? changed : remember(changed, options)
-}
+  Effect.sync(() => CircuitObservers.observe(breaker, observerOf(telemetry)))
 
 /**
  * The same bulkhead, with its permits in use counted (`resilience.bulkhead.in_use`) for calls that
@@ -294,15 +227,8 @@ const looking = <I extends object>({ name }: Observer, instance: I, changes: Par
  * @since 0.1.0
  * @category guards
  */
-export const bulkhead = (telemetry: Telemetry, bulkhead: Bulkhead.Bulkhead): Bulkhead.Bulkhead => {
-  const observer = observerOf(telemetry)
-  const { labels } = observer
-  const change = (by: 1 | -1) => Effect.sync(() => Metrics.bulkheadInUse.unsafeModify(by, labels))
-  return looking(observer, bulkhead, {
-    protect: (self) =>
-      bulkhead.protect(Effect.acquireUseRelease(change(1), () => self, () => change(-1)))
-  })
-}
+export const bulkhead = (telemetry: Telemetry, bulkhead: Bulkhead.Bulkhead): Bulkhead.Bulkhead =>
+  permitsCounted(bulkhead, observerOf(telemetry))
 
 /**
  * The same budget, with its refusals counted (`resilience.budget.refused`) for retries and hedges
@@ -314,16 +240,7 @@ export const bulkhead = (telemetry: Telemetry, bulkhead: Bulkhead.Bulkhead): Bul
 export const budget = (
   telemetry: Telemetry,
   budget: RetryBudget.RetryBudget
-): RetryBudget.RetryBudget => {
-  const observer = observerOf(telemetry)
-  const { labels } = observer
-  return looking(observer, budget, {
-    withdraw: Effect.map(budget.withdraw, (granted) => {
-      if (!granted) Metrics.budgetRefused.unsafeUpdate(1, labels)
-      return granted
-    })
-  })
-}
+): RetryBudget.RetryBudget => refusalsCounted(budget, observerOf(telemetry))
 
 // -----------------------------------------------------------------------------
 // looking at
@@ -341,11 +258,11 @@ export const metrics = {
   callOutcomes: Metrics.calls.outcomes,
   attemptDuration: Metrics.attempts.duration,
   attemptOutcomes: Metrics.attempts.outcomes,
-  circuitCalls: Metrics.circuitCalls,
-  circuitState: Metrics.circuitState,
-  circuitTransitions: Metrics.circuitTransitions,
-  budgetRefused: Metrics.budgetRefused,
-  bulkheadInUse: Metrics.bulkheadInUse
+  circuitCalls: CircuitObservers.circuitCalls,
+  circuitState: CircuitObservers.circuitState,
+  circuitTransitions: CircuitObservers.circuitTransitions,
+  budgetRefused,
+  bulkheadInUse
 } as const
 
 /**

@@ -12,115 +12,50 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
-import * as JSONSchema from "effect/JSONSchema"
-import * as Layer from "effect/Layer"
+import type * as Effect from "effect/Effect"
+import type * as JSONSchema from "effect/JSONSchema"
 import type * as ParseResult from "effect/ParseResult"
-import * as Schema from "effect/Schema"
-import * as AdaptiveConcurrency from "../policies/AdaptiveConcurrency.js"
-import * as AdaptiveThrottle from "../policies/AdaptiveThrottle.js"
-import type * as ApiError from "../errors/ApiError.js"
-import * as Backoff from "../retry/Backoff.js"
-import * as Bulkhead from "../policies/Bulkhead.js"
-import * as Chaos from "../policies/Chaos.js"
-import * as Check from "../runtime/validate.js"
-import * as CircuitBreaker from "../policies/CircuitBreaker.js"
-import * as Cooldown from "../policies/Cooldown.js"
-import type * as Deadline from "../policies/timeout/deadline.js"
-import * as Hedge from "../policies/Hedge.js"
+import type * as Schema from "effect/Schema"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Operation from "../idempotency/Operation.js"
-import { contradictions } from "./checks.js"
-import { type Parts, Run, type Stage } from "./compiled.js"
-import { Spec } from "./spec.js"
-import type { CallOptions, Input, Rejection, Rejects, Stages } from "./stages.js"
-import * as RateLimiter from "../policies/RateLimiter.js"
-import * as Retry from "../retry/Retry.js"
-import * as RetryBudget from "../retry/RetryBudget.js"
-import * as Telemetry from "../observability/Telemetry.js"
+import type { Rejects, Stage, Stages } from "../policies/stage/definition.js"
+import * as Backoff from "../retry/Backoff.js"
+import { type Api, type Input, of, type Rejection, type TagClass } from "./api.js"
+import type { Pipeline } from "./built.js"
+import type { Description } from "./description.js"
+import { standardStages } from "./standard.js"
 
-export { describe } from "./description.js"
+export type { Faults } from "../policies/chaos/stage.js"
+export type { Contradiction } from "../policies/stage/checks.js"
+export { stage } from "../policies/stage/definition.js"
+export type {
+  Around,
+  Call,
+  Definition,
+  Frame,
+  Part,
+  Place,
+  Rejects,
+  Stage,
+  Stages
+} from "../policies/stage/definition.js"
+export { of } from "./api.js"
+export type { Api, Input, Rejection, TagClass } from "./api.js"
+export { forOperation, protect, snapshot, TypeId } from "./built.js"
+export type { Pipeline } from "./built.js"
+export type { CallOptions } from "./compiled.js"
 export type { Description } from "./description.js"
-export { Spec } from "./spec.js"
-export type { CallOptions, Faults, Input, Rejection, Rejects, Stages } from "./stages.js"
+
+const api: Api = of(standardStages)
 
 /**
- * @since 0.1.0
- * @category symbols
- */
-export const TypeId: unique symbol = Symbol.for("effect-resilience/Pipeline")
-
-/**
- * A built pipeline. `E` is what its stages can reject with, `R` what its operation demands.
+ * The stages of the library, outermost first.
  *
  * @since 0.1.0
- * @category models
+ * @category defaults
  */
-export interface Pipeline<out E = never, out R = never> {
-  readonly [TypeId]: { readonly _E: (_: never) => E; readonly _R: (_: never) => R }
-}
-
-/** What a built pipeline really is. */
-class Built<E, R> implements Pipeline<E, R> {
-  readonly [TypeId] = { _E: (_: never): E => _, _R: (_: never): R => _ }
-  constructor(readonly run: Run) {}
-}
-
-/** Every pipeline was made here. */
-const runOf = <E, R>(pipeline: Pipeline<E, R>): Run => (pipeline as Built<E, R>).run
-
-const isBudget = (
-  budget: RetryBudget.RetryBudget | RetryBudget.Options
-): budget is RetryBudget.RetryBudget => "withdraw" in budget
-
-/**
- * An instance is used as it is, options make a new one, and where there is neither there is no
- * stage.
- */
-const stageOf = <I extends { readonly protect: unknown }, O extends object>(
-  guard: I | O | undefined,
-  make: (options: O) => Effect.Effect<I>,
-  around: (instance: I) => Stage,
-  observed: (instance: I) => Effect.Effect<I> = Effect.succeed
-): Effect.Effect<ReadonlyArray<Stage>> =>
-  guard === undefined
-    ? Effect.succeed([])
-    : ("protect" in guard ? Effect.succeed(guard as I) : make(guard as O)).pipe(
-      Effect.flatMap(observed),
-      Effect.map((instance) => [around(instance)])
-    )
-
-/** Puts the eyes of a telemetry on what is counted by itself; without one nothing changes. */
-const eyesOf = (telemetry: Telemetry.Telemetry | undefined) =>
-  telemetry === undefined ? undefined : {
-    budget: (budget: RetryBudget.RetryBudget | undefined) =>
-      budget === undefined ? undefined : Telemetry.budget(telemetry, budget),
-    breaker: (breaker: CircuitBreaker.CircuitBreaker) =>
-      Effect.as(Telemetry.circuitBreaker(telemetry, breaker), breaker),
-    bulkhead: (bulkhead: Bulkhead.Bulkhead) =>
-      Effect.succeed(Telemetry.bulkhead(telemetry, bulkhead))
-  }
-
-const millisOf = (field: string, duration: Duration.DurationInput | undefined): number =>
-  duration === undefined ? Infinity : Duration.toMillis(Check.positiveDuration(field, duration))
-
-/** Checks the options of the retry, and ends its waiting with the total. */
-const retryOf = (
-  { operation, retry }: Stages,
-  budget: RetryBudget.RetryBudget | undefined,
-  { totalMillis }: Deadline.Limits
-): Retry.Options<unknown, unknown> | undefined => {
-  if (retry === undefined) return undefined
-  const options = { ...retry, operation, budget }
-  Retry.check(options)
-  const { within } = options
-  return within !== undefined && Duration.toMillis(within) <= totalMillis
-    ? options
-    : { ...options, within: totalMillis }
-}
+export const stages: ReadonlyArray<Stage> = api.stages
 
 /**
  * Builds a pipeline. Dies with a `RangeError` that names field and value when an option is
@@ -140,155 +75,9 @@ const retryOf = (
  * @since 0.1.0
  * @category constructors
  */
-export const make = <R, K extends keyof Stages>(
+export const make: <R, K extends keyof Stages>(
   stages: Input<R, K>
-): Effect.Effect<Pipeline<Rejects[K & keyof Rejects], R>> =>
-  Effect.map(partsOf(stages), (parts) => new Built<Rejects[K & keyof Rejects], R>(new Run(parts)))
-
-const chaosOf = (options: Chaos.Options<ReadonlyArray<Chaos.Fault<never, ApiError.ApiError>>>) =>
-  Chaos.make(options)
-
-const partsOf = (stages: Stages): Effect.Effect<Parts> =>
-  Effect.gen(function*() {
-    const { attemptTimeout, operation, totalTimeout } = stages
-    const limits = yield* Effect.sync((): Deadline.Limits => ({
-      attemptMillis: millisOf("attemptTimeout", attemptTimeout),
-      totalMillis: millisOf("totalTimeout", totalTimeout),
-      // Whoever repeats an attempt counts.
-      attempts: stages.retry === undefined && stages.hedge === undefined ? 1 : undefined
-    }))
-    const telemetry = yield* Telemetry.from(stages.telemetry)
-    const eyes = eyesOf(telemetry)
-    const ownBudget = stages.budget === undefined || isBudget(stages.budget)
-      ? stages.budget
-      : yield* RetryBudget.make(stages.budget)
-    const budget = eyes === undefined ? ownBudget : eyes.budget(ownBudget)
-    const retry = yield* Effect.sync(() => retryOf(stages, budget, limits))
-    const hedge = stages.hedge === undefined
-      ? undefined
-      : yield* Hedge.make({ ...stages.hedge, operation, budget })
-    const breaker = yield* stageOf(
-      stages.circuitBreaker,
-      CircuitBreaker.make,
-      (breaker) => breaker.protect,
-      eyes?.breaker
-    )
-    const throttle = yield* stageOf(stages.throttle, AdaptiveThrottle.make, (throttle) =>
-      throttle.protect)
-    const limiter = yield* stageOf(stages.rateLimiter, RateLimiter.make, (limiter) =>
-      limiter.protect)
-    const bulkhead = yield* stageOf(
-      stages.bulkhead,
-      Bulkhead.make,
-      ({ protect }) => (self) =>
-        protect(self),
-      eyes?.bulkhead
-    )
-    const concurrency = yield* stageOf(
-      stages.concurrency,
-      AdaptiveConcurrency.make,
-      ({ protect }) => protect
-    )
-    const cooldown = yield* stageOf(stages.cooldown, Cooldown.make, (cooldown) => cooldown.protect)
-    const chaos = yield* stageOf(stages.chaos, chaosOf, ({ protect }) => (self) => protect(self))
-    yield* Effect.sync(() => {
-      for (const { message } of contradictions(stages)) throw new RangeError(message)
-    })
-    const before = [...breaker, ...throttle]
-    const queue = [...limiter, ...bulkhead, ...concurrency, ...cooldown]
-    // Nobody waits for a limit that learns.
-    const waits = queue.length > concurrency.length
-    return {
-      operation,
-      telemetry,
-      limits,
-      retry,
-      budget,
-      hedge,
-      guards: waits ? before : [...before, ...queue],
-      queue: waits ? queue : [],
-      innermost: chaos
-    }
-  })
-
-/**
- * Runs a call through a pipeline.
- *
- * **Example** (One value, many calls)
- *
- * ```ts
- * import { ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
- * import { Effect } from "effect"
- *
- * let calls = 0
- * const call = Effect.suspend(() =>
- *   ++calls === 1
- *     ? new ApiError.RateLimit({ message: "slow down", status: 429 })
- *     : Effect.succeed("done")
- * )
- *
- * const program = Effect.gen(function*() {
- *   const pipeline = yield* Pipeline.make({
- *     operation: Operation.read,
- *     retry: { retries: 3, backoff: Backoff.constant("1 millis") },
- *     budget: { ratio: 0.1 }
- *   })
- *   return yield* Pipeline.protect(call, pipeline)
- * })
- *
- * await Effect.runPromise(program) // => "done"
- * ```
- *
- * @since 0.1.0
- * @category combinators
- */
-export const protect: {
-  <E2, R2>(
-    pipeline: Pipeline<E2, R2>,
-    options?: CallOptions
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | E2, R | R2>
-  <A, E, R, E2, R2>(
-    self: Effect.Effect<A, E, R>,
-    pipeline: Pipeline<E2, R2>,
-    options?: CallOptions
-  ): Effect.Effect<A, E | E2, R | R2>
-} = dual(
-  (args) => Effect.isEffect(args[0]),
-  <A, E, R, E2, R2>(
-    self: Effect.Effect<A, E, R>,
-    pipeline: Pipeline<E2, R2>,
-    options?: CallOptions
-  ): Effect.Effect<A, E | E2, R | R2> =>
-    // What the stages can fail with and need is what the pipeline's own type says.
-    runOf(pipeline).protect(self, options) as Effect.Effect<A, E | E2, R | R2>
-)
-
-/**
- * A pipeline like this one for another kind of operation, over the same state: for a caller that
- * knows better what each call is. The HTTP client does this for each request.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const forOperation = <E>(
-  pipeline: Pipeline<E, unknown>,
-  operation: Operation.Operation<unknown>
-): Pipeline<E> => new Built<E, never>(runOf(pipeline).for(operation))
-
-/**
- * A tag for one of several pipelines, with its layer and its `protect`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TagClass<Self, Id extends string, E, R>
-  extends Context.TagClass<Self, Id, Pipeline<E, R>>
-{
-  readonly layer: Layer.Layer<Self>
-  readonly protect: <A, E1, R1>(
-    self: Effect.Effect<A, E1, R1>
-  ) => Effect.Effect<A, E1 | E, R1 | R | Self>
-}
+) => Effect.Effect<Pipeline<Rejects[K & keyof Rejects], R>> = api.make
 
 /**
  * A tag for one of several pipelines in a program: one declared value, provided as a layer.
@@ -325,18 +114,11 @@ export interface TagClass<Self, Id extends string, E, R>
  * @since 0.1.0
  * @category tags
  */
-export const Tag = <const Id extends string>(id: Id) =>
-<Self>() =>
-<R, K extends keyof Stages>(
+export const Tag: <const Id extends string>(
+  id: Id
+) => <Self>() => <R, K extends keyof Stages>(
   stages: Input<R, K>
-): TagClass<Self, Id, Rejects[K & keyof Rejects], R> => {
-  const Base = Context.Tag(id)<Self, Pipeline<Rejects[K & keyof Rejects], R>>()
-  return Object.assign(Base, {
-    layer: Layer.effect(Base, make(stages)),
-    protect: <A, E1, R1>(self: Effect.Effect<A, E1, R1>) =>
-      Effect.flatMap(Base, (pipeline) => protect(self, pipeline))
-  })
-}
+) => TagClass<Self, Id, Rejects[K & keyof Rejects], R> = api.Tag
 
 /**
  * What most calls over HTTP want: 30 s for the whole call, three retries with full jitter paid for
@@ -360,12 +142,27 @@ export const standard = {
 } as const satisfies Stages
 
 /**
+ * A pipeline in JSON. Decoding gives `Stages`, encoding writes them back.
+ *
+ * **Details**
+ *
+ * Durations are written as in code (`"10 seconds"`) or as a number of milliseconds, the operation
+ * as `"read"`, `"idempotent"`, `"keyed"` or `"once"`; without one it is `"keyed"`, which demands a
+ * key. A field that is not known, a value that is nonsense and two values that contradict each
+ * other fail with a `ParseError` that names the path and the values.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Spec: Schema.Schema<Stages, unknown> = api.Spec
+
+/**
  * `Spec` as a JSON Schema (draft 7), for editors and for checks of configuration files.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const jsonSchema: () => JSONSchema.JsonSchema7Root = () => JSONSchema.make(Spec)
+export const jsonSchema: () => JSONSchema.JsonSchema7Root = api.jsonSchema
 
 /**
  * A pipeline from a configuration that was read from somewhere.
@@ -403,10 +200,13 @@ export const fromConfig: {
     json: unknown,
     options: { readonly operation: Operation.Operation<R> }
   ): Effect.Effect<Pipeline<Rejection, R>, ParseResult.ParseError>
-} = <R>(json: unknown, options?: { readonly operation: Operation.Operation<R> }) =>
-  Effect.flatMap(
-    Schema.decodeUnknown(Spec)(json),
-    (stages) =>
-      Effect.map(partsOf({ ...stages, ...options }), (parts) =>
-        new Built<Rejection, never>(new Run(parts)))
-  )
+} = api.fromConfig
+
+/**
+ * What a pipeline of these stages does, and what one call through it costs at worst. The stages
+ * have to be ones that `make` accepts. Its cost does not depend on the number of retries.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const describe: (stages: Stages) => Description = api.describe

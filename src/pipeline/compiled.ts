@@ -5,111 +5,89 @@
  * are there and nothing else.
  */
 import * as Effect from "effect/Effect"
-import * as Deadline from "../policies/timeout/deadline.js"
-import * as Hedge from "../policies/Hedge.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Operation from "../idempotency/Operation.js"
-import type { CallOptions } from "./stages.js"
-import * as Retry from "../retry/Retry.js"
-import type * as RetryBudget from "../retry/RetryBudget.js"
-import * as Telemetry from "../observability/Telemetry.js"
+import type { Around, Call, Frame, Name, Part, Place } from "../policies/stage/definition.js"
+import * as Deadline from "../policies/timeout/deadline.js"
+import { isLimited, type Limits } from "../policies/timeout/limits.js"
+import type { About } from "../runtime/callContext.js"
+import { clockOf } from "../runtime/clock.js"
+import { defaultKey } from "../runtime/keyedState.js"
 
-/**
- * One call: whose state it belongs to, what it is filed under, and when it began where that is
- * asked for, in monotonic nanoseconds.
- */
-export interface Call {
-  readonly key: string | undefined
-  readonly about: Telemetry.About | undefined
-  readonly from: bigint | undefined
+/** A stage that is there. */
+export interface BuiltStage {
+  readonly name: Name
+  readonly place: Place
+  readonly part: Part
 }
 
-/** Puts one stage around a call. What it can fail with is in the type of the pipeline. */
-export interface Stage {
-  <A, R>(self: Effect.Effect<A, unknown, R>, call: Call): Effect.Effect<A, unknown, R>
+/** What may differ from call to call. */
+export interface CallOptions {
+  readonly key?: string | undefined
+  readonly about?: About | undefined
 }
 
-/**
- * The stages that are there. Of guards there may be several, outermost first.
- *
- * - `guards`: around the limit of time.
- * - `queue`: where an attempt may have to wait for its turn. The total covers the waiting, the
- *   attempt's own limit does not.
- * - `innermost`: within the limit of the attempt.
- */
-export interface Parts {
-  readonly operation: Operation.Operation<unknown>
-  readonly telemetry: Telemetry.Telemetry | undefined
-  readonly limits: Deadline.Limits
-  readonly retry: Retry.Options<unknown, unknown> | undefined
-  readonly budget: RetryBudget.RetryBudget | undefined
-  readonly hedge: Hedge.Hedge<unknown> | undefined
-  readonly guards: ReadonlyArray<Stage>
-  readonly queue: ReadonlyArray<Stage>
-  readonly innermost: ReadonlyArray<Stage>
+interface Waiting {
+  readonly name: string
+  readonly around: Around
 }
 
 const around = <A, R>(
-  stages: ReadonlyArray<Stage>,
+  stages: ReadonlyArray<Around>,
   self: Effect.Effect<A, unknown, R>,
   call: Call
 ): Effect.Effect<A, unknown, R> => stages.reduceRight((inner, stage) => stage(inner, call), self)
 
 /** The limits of time and the queue: one fork for both. */
-const limitedOf = ({ limits, queue }: Parts): ReadonlyArray<Stage> => {
-  if (!Deadline.isLimited(limits)) return queue
+const limited = (limits: Limits, queue: ReadonlyArray<Waiting>): ReadonlyArray<Around> => {
+  const waiting = queue.map((stage) => stage.around)
+  if (!isLimited(limits)) return waiting
   if (limits.totalMillis === Infinity || queue.length === 0) {
-    return [...queue, (self, call) => Deadline.run(self, limits, call.from)]
+    return [...waiting, (self, call) => Deadline.run(self, limits, call.from)]
   }
-  return [
-    (self, call) =>
-      Deadline.runQueued((begin) => around(queue, begin(self), call), limits, call.from)
-  ]
+  return [(self, call) =>
+    Deadline.runQueued(
+      (line) =>
+        queue.reduceRight(
+          (inner, { around, name }) => line.before(name, around(inner, call)),
+          line.begin(self)
+        ),
+      limits,
+      call.key ?? defaultKey,
+      call.from
+    )]
 }
 
-/**
- * What tries again. The key is fixed outside of it, so an attempt that would make one is refused.
- */
-const repeatedOf = ({ budget, hedge, operation, retry }: Parts): ReadonlyArray<Stage> => {
-  const stages: Array<Stage> = []
-  if (retry === undefined && hedge === undefined) return stages
-  if (operation._tag === "Keyed") stages.push(IdempotencyKey.insideAttempt)
-  if (retry !== undefined) stages.push((self, call) => Retry.retryFrom(self, retry, call.from))
-  else if (budget !== undefined) stages.push((self) => Effect.zipLeft(self, budget.deposit))
-  if (hedge !== undefined) stages.push((self, call) => hedge.protect(self, call) as typeof self)
-  return stages
-}
-
-/**
- * Looks on where somebody wants to know: around the whole call, and around each attempt once the
- * guards have let it in.
- */
-const observedBy = (
-  { telemetry }: Parts,
-  observe: <A, R>(
-    self: Effect.Effect<A, unknown, R>,
-    telemetry: Telemetry.Telemetry,
-    about: Telemetry.About
-  ) => Effect.Effect<A, unknown, R>
-): ReadonlyArray<Stage> =>
-  telemetry === undefined
-    ? []
-    : [(self, { about = {} }) => observe(self, telemetry, about)]
-
-export class Run {
-  readonly #stages: ReadonlyArray<Stage>
+export class Compiled {
+  readonly #around: ReadonlyArray<Around>
   readonly #operation: string
-  readonly #like = new Map<Operation.Operation["_tag"], Run>()
+  readonly #like = new Map<Operation.Operation["_tag"], Compiled>()
 
-  constructor(readonly parts: Parts) {
-    this.#operation = parts.operation._tag.toLowerCase()
-    this.#stages = [
-      ...observedBy(parts, Telemetry.observe),
-      ...repeatedOf(parts),
-      ...parts.guards,
-      ...observedBy(parts, Telemetry.observeAttempt),
-      ...limitedOf(parts),
-      ...parts.innermost
+  constructor(readonly frame: Frame, readonly stages: ReadonlyArray<BuiltStage>) {
+    const { attemptMillis, operation, repeats, totalMillis } = frame
+    this.#operation = operation._tag.toLowerCase()
+    const at = (place: Place): ReadonlyArray<Around> =>
+      stages.flatMap(({ part, place: its }) => its === place ? part.around ?? [] : [])
+    const queue = stages.flatMap(({ name, part: { around }, place }) =>
+      place === "queue" && around !== undefined ? [{ name, around }] : []
+    )
+    const waits = stages.some(({ part, place }) => place === "queue" && part.waits !== false)
+    const limits: Limits = {
+      attemptMillis,
+      totalMillis,
+      // What repeats an attempt counts.
+      attempts: repeats ? undefined : 1
+    }
+    this.#around = [
+      ...at("call"),
+      // The key is fixed outside of what tries again, so an attempt that would make one is refused.
+      ...(repeats && operation._tag === "Keyed" ? [IdempotencyKey.insideAttempt] : []),
+      ...at("repeat"),
+      ...at("guard"),
+      ...(waits ? [] : queue.map((stage) => stage.around)),
+      ...stages.flatMap(({ part }) => part.attempt ?? []),
+      ...limited(limits, waits ? queue : []),
+      ...at("attempt")
     ]
   }
 
@@ -119,32 +97,45 @@ export class Run {
     options: CallOptions = {}
   ): Effect.Effect<A, unknown, R> {
     const { key } = options
-    const about = this.parts.telemetry === undefined
+    const about = this.frame.meter === undefined
       ? undefined
       : { operation: this.#operation, ...options.about }
-    return this.parts.limits.totalMillis === Infinity
-      ? around(this.#stages, self, { key, about, from: undefined })
+    return this.frame.totalMillis === Infinity
+      ? around(this.#around, self, { key, about, from: undefined })
       : Effect.withFiberRuntime<A, unknown, R>((fiber) =>
-        around(this.#stages, self, {
+        around(this.#around, self, {
           key,
           about,
-          from: Deadline.clockOf(fiber).unsafeCurrentTimeNanos()
+          from: clockOf(fiber).unsafeCurrentTimeNanos()
         })
       )
   }
 
   /** The same stages over the same state, for another kind of operation. */
-  for(operation: Operation.Operation<unknown>): Run {
-    const { hedge, retry } = this.parts
-    const like = operation._tag === this.parts.operation._tag ?
-      this :
-      this.#like.get(operation._tag) ?? new Run({
-        ...this.parts,
-        operation,
-        retry: retry === undefined ? undefined : { ...retry, operation },
-        hedge: hedge === undefined ? undefined : Hedge.forOperation(hedge, operation)
-      })
+  for(operation: Operation.Operation<unknown>): Compiled {
+    if (operation._tag === this.frame.operation._tag) return this
+    const found = this.#like.get(operation._tag)
+    if (found !== undefined) return found
+    const like = new Compiled(
+      { ...this.frame, operation },
+      this.stages.map((stage) => ({
+        ...stage,
+        part: stage.part.forOperation?.(operation) ?? stage.part
+      }))
+    )
     this.#like.set(operation._tag, like)
     return like
   }
+
+  /** What an operator sees of each stage that shows something, by its name. */
+  readonly snapshot: Effect.Effect<Readonly<Record<string, ReadonlyArray<unknown>>>> = Effect
+    .suspend(() =>
+      Effect.all(
+        Object.fromEntries(
+          this.stages.flatMap(({ name, part: { snapshots } }) =>
+            snapshots === undefined ? [] : [[name, snapshots] as const]
+          )
+        )
+      )
+    )
 }

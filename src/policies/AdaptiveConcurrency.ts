@@ -11,19 +11,23 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import { dual } from "effect/Function"
+import type * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
-import * as CallStory from "../runtime/callContext.js"
-import * as Check from "../runtime/validate.js"
-import { ignored, type Outcome } from "./circuitBreaker/outcome.js"
 import * as Core from "../core/concurrency.js"
-import { remember } from "../runtime/instances.js"
-import { defaultKey, Keys, nowMillis } from "../runtime/keyedState.js"
-import { dropping } from "./adaptive/outcome.js"
 import * as Rejection from "../errors/Rejection.js"
+import * as CallContext from "../runtime/callContext.js"
+import { nowMillis } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
+import { withBehind } from "../runtime/instances.js"
+import { Keyed, KeyedState } from "../runtime/keyedState.js"
+import * as Check from "../runtime/validate.js"
+import { dropping } from "./adaptive/outcome.js"
+import { ignored, type Outcome } from "./circuitBreaker/outcome.js"
+import * as Guard from "./guard.js"
 
 /**
  * As many calls as are allowed are running: this one did not run. `limit` is how many that are at
@@ -228,18 +232,19 @@ export interface Snapshot {
  * @since 0.1.0
  * @category models
  */
-export interface AdaptiveConcurrency {
-  readonly protect: {
-    <A, E, R>(
-      self: Effect.Effect<A, E, R>,
-      options?: CallOptions
-    ): Effect.Effect<A, E | ConcurrencyLimited, R>
-    (
-      options?: CallOptions
-    ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ConcurrencyLimited, R>
-  }
-  readonly snapshot: (key?: string) => Effect.Effect<Snapshot>
+export interface AdaptiveConcurrency extends Guard.View<Snapshot> {
+  readonly protect: Protect
 }
+
+/**
+ * Runs a call if as many are not running as may, effect first or effect last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Protect<Self = never>
+  extends Guard.Protect<ConcurrencyLimited, CallOptions, Self>
+{}
 
 /**
  * What the end of a call says about the load.
@@ -261,15 +266,18 @@ const rejections = Metric.counter("resilience.concurrency.rejected", {
   incremental: true
 })
 
-interface Cell {
-  state: Core.State
+/** The limit of one key, as it has learned so far. */
+class Learned extends Keyed {
+  constructor(key: string, now: number, public state: Core.State) {
+    super(key, now)
+  }
 }
 
 /** What is needed to guard calls. */
 interface Limiting {
   readonly policy: Core.Policy
   readonly classify: (exit: Exit.Exit<unknown, unknown>) => Outcome
-  readonly cells: Keys<Cell>
+  readonly limits: KeyedState<Learned>
 }
 
 const guard = <A, E, R>(
@@ -280,31 +288,23 @@ const guard = <A, E, R>(
   Effect.uninterruptibleMask((restore) =>
     Effect.clockWith((clock): Effect.Effect<A, E | ConcurrencyLimited, R> => {
       const started = nowMillis(clock)
-      const cell = limiting.cells.use(key, started)
-      const [token, state] = Core.admit(cell.state)
+      const learned = limiting.limits.use(key, clock, started)
+      const [token, state] = Core.admit(learned.state)
       if (token === undefined) {
         const limited = new ConcurrencyLimited({ key, limit: Core.allowed(state) })
-        return Effect.zipRight(CallStory.count(rejections), Effect.fail(limited))
+        return Effect.zipRight(CallContext.count(rejections), Effect.fail(limited))
       }
-      cell.state = state
-      const ended = (exit: Exit.Exit<A, E>): Exit.Exit<A, E> => {
+      learned.state = state
+      return whenEnded(restore(self), (exit) => {
         let outcome: Outcome = ignored
         try {
           outcome = limiting.classify(exit)
         } finally {
           // A `classify` that throws is a defect, and still the place is given back.
-          cell.state = Core.end(
-            limiting.policy,
-            cell.state,
-            token,
-            endingOf(outcome, nowMillis(clock) - started)
-          )
+          const ending = endingOf(outcome, nowMillis(clock) - started)
+          learned.state = Core.end(limiting.policy, learned.state, token, ending)
         }
         return exit
-      }
-      return Effect.matchCauseEffect(restore(self), {
-        onFailure: (cause) => ended(Exit.failCause(cause)),
-        onSuccess: (value) => ended(Exit.succeed(value))
       })
     })
   )
@@ -364,24 +364,82 @@ export const make = (options: Options = {}): Effect.Effect<AdaptiveConcurrency> 
       "idleTimeToLive",
       options.idleTimeToLive ?? defaults.idleTimeToLive
     )
-    const cells = new Keys<Cell>(
-      () => ({ state: Core.make(policy) }),
-      Duration.toMillis(Check.finiteDuration("idleTimeToLive", idle)),
-      ({ state }) => state.running > 0
-    )
-    const limiting: Limiting = { policy, classify: options.classify ?? classify, cells }
-    return remember<AdaptiveConcurrency>({
-      protect: dual(
-        (args) => Effect.isEffect(args[0]),
-        <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) =>
-          guard(limiting, self, options?.key ?? defaultKey)
-      ),
-      snapshot: (key = defaultKey) =>
-        Effect.clockWith((clock) =>
-          Effect.sync(() => {
-            const { state } = cells.look(key, nowMillis(clock))
-            return { key, limit: Core.allowed(state), running: state.running }
-          })
-        )
-    }, options)
+    const limits = new KeyedState<Learned>({
+      make: (key, now) => new Learned(key, now, Core.make(policy)),
+      idleMillis: Duration.toMillis(Check.finiteDuration("idleTimeToLive", idle)),
+      isBusy: ({ state }) => state.running > 0
+    })
+    const limiting: Limiting = { policy, classify: options.classify ?? classify, limits }
+    return withBehind<AdaptiveConcurrency>({
+      protect: Guard.protectByKey((self, key) => guard(limiting, self, key)),
+      ...Guard.viewOf(limits, ({ key, state }) => ({
+        key,
+        limit: Core.allowed(state),
+        running: state.running
+      }))
+    }, { options })
   })
+
+/**
+ * The limit of a program that needs one. Programs with several make a `Tag` for each.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const AdaptiveConcurrency: Context.Tag<AdaptiveConcurrency, AdaptiveConcurrency> = Context
+  .GenericTag<AdaptiveConcurrency>("effect-resilience/AdaptiveConcurrency")
+
+/**
+ * The default limit as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<AdaptiveConcurrency> =>
+  Layer.effect(AdaptiveConcurrency, make(options))
+
+/**
+ * Runs a call under the default limit.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const protect: Protect<AdaptiveConcurrency> = Guard.through(AdaptiveConcurrency)
+
+/**
+ * A tag for one of several limits, with its layer and its `protect`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TagClass<Self, Id extends string>
+  extends Guard.TagClass<Self, Id, AdaptiveConcurrency, [options?: Options], Protect<Self>>
+{}
+
+/**
+ * A tag for the limit of one upstream.
+ *
+ * **Example** (Each API has a limit of its own)
+ *
+ * ```ts
+ * import { AdaptiveConcurrency } from "effect-resilience"
+ * import { Effect, Layer } from "effect"
+ *
+ * class Search extends AdaptiveConcurrency.Tag("Search")<Search>() {}
+ * class Prices extends AdaptiveConcurrency.Tag("Prices")<Prices>() {}
+ *
+ * const program = Effect.zip(
+ *   Search.protect(Effect.succeed("found")),
+ *   Effect.succeed("9 EUR").pipe(Prices.protect({ key: "tenant 1" }))
+ * )
+ *
+ * const limit = AdaptiveConcurrency.aimd({ initial: 50, max: 400 })
+ * const limits = Layer.merge(Search.layer(), Prices.layer({ limit }))
+ * await Effect.runPromise(Effect.provide(program, limits)) // => ["found", "9 EUR"]
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
+  Guard.tagClass(id, make)

@@ -12,19 +12,23 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import { dual } from "effect/Function"
+import type * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
-import * as CallStory from "../runtime/callContext.js"
+import * as CallContext from "../runtime/callContext.js"
+import { nowMillis } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
 import * as Check from "../runtime/validate.js"
 import type { Outcome } from "./circuitBreaker/outcome.js"
 import * as Throttle from "../core/throttle.js"
 import * as TimeWindow from "../core/timeWindow.js"
-import { remember } from "../runtime/instances.js"
-import { defaultKey, Keys, nowMillis } from "../runtime/keyedState.js"
+import { withBehind } from "../runtime/instances.js"
+import { Keyed, KeyedState } from "../runtime/keyedState.js"
+import * as Guard from "./guard.js"
 import { acceptance } from "./adaptive/outcome.js"
 import * as Rejection from "../errors/Rejection.js"
 
@@ -101,18 +105,17 @@ export interface Snapshot {
  * @since 0.1.0
  * @category models
  */
-export interface AdaptiveThrottle {
-  readonly protect: {
-    <A, E, R>(
-      self: Effect.Effect<A, E, R>,
-      options?: CallOptions
-    ): Effect.Effect<A, E | Throttled, R>
-    (
-      options?: CallOptions
-    ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Throttled, R>
-  }
-  readonly snapshot: (key?: string) => Effect.Effect<Snapshot>
+export interface AdaptiveThrottle extends Guard.View<Snapshot> {
+  readonly protect: Protect
 }
+
+/**
+ * Runs a call unless it is turned away, effect first or effect last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Protect<Self = never> extends Guard.Protect<Throttled, CallOptions, Self> {}
 
 /**
  * @since 0.1.0
@@ -156,11 +159,18 @@ const rejections = Metric.counter("resilience.throttle.rejected", {
 const accepted = { failed: false, slow: false }
 const notAccepted = { failed: true, slow: false }
 
+/** What the requests of one key came to. */
+class Requests extends Keyed {
+  constructor(key: string, now: number, readonly window: TimeWindow.TimeWindow) {
+    super(key, now)
+  }
+}
+
 /** What is needed to guard calls. */
 interface Throttling {
   readonly policy: Throttle.Policy
   readonly classify: (exit: Exit.Exit<unknown, unknown>) => Outcome
-  readonly windows: Keys<TimeWindow.TimeWindow>
+  readonly requests: KeyedState<Requests>
 }
 
 const probabilityAt = (
@@ -179,7 +189,7 @@ const guard = <A, E, R>(
 ): Effect.Effect<A, E | Throttled, R> =>
   Effect.clockWith((clock): Effect.Effect<A, E | Throttled, R> => {
     const now = nowMillis(clock)
-    const window = throttling.windows.use(key, now)
+    const { window } = throttling.requests.use(key, clock, now)
     const probability = probabilityAt(throttling.policy, window, now)
     const call = sent(throttling, self, window)
     if (probability === 0) return call
@@ -198,7 +208,7 @@ const turnedAway = (
 ): Effect.Effect<never, Throttled> => {
   TimeWindow.record(window, notAccepted, now)
   return Effect.zipRight(
-    CallStory.count(rejections),
+    CallContext.count(rejections),
     Effect.fail(new Throttled({ key, probability }))
   )
 }
@@ -211,24 +221,16 @@ const sent = <A, E, R>(
   { classify }: Throttling,
   self: Effect.Effect<A, E, R>,
   window: TimeWindow.TimeWindow
-): Effect.Effect<A, E, R> => {
-  const ended = (exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
+): Effect.Effect<A, E, R> =>
+  whenEnded(self, (exit) =>
     Effect.clockWith((clock) => {
       const outcome = classify(exit)
       if (outcome._tag !== "Ignored") {
-        TimeWindow.record(
-          window,
-          outcome._tag === "Success" ? accepted : notAccepted,
-          nowMillis(clock)
-        )
+        const counted = outcome._tag === "Success" ? accepted : notAccepted
+        TimeWindow.record(window, counted, nowMillis(clock))
       }
       return exit
-    })
-  return Effect.matchCauseEffect(self, {
-    onFailure: (cause) => ended(Exit.failCause(cause)),
-    onSuccess: (value) => ended(Exit.succeed(value))
-  })
-}
+    }))
 
 const positiveMillis = (field: string, input: Duration.DurationInput): number =>
   Duration.toMillis(Check.finiteDuration(field, Check.positiveDuration(field, input)))
@@ -247,10 +249,13 @@ const throttlingOf = (options: Options): Throttling => {
       )
     },
     classify: options.classify ?? classify,
-    windows: new Keys(
-      () => TimeWindow.make(windowMillis, buckets),
-      positiveMillis("idleTimeToLive", options.idleTimeToLive ?? defaults.idleTimeToLive)
-    )
+    requests: new KeyedState({
+      make: (key, now) => new Requests(key, now, TimeWindow.make(windowMillis, buckets)),
+      idleMillis: positiveMillis(
+        "idleTimeToLive",
+        options.idleTimeToLive ?? defaults.idleTimeToLive
+      )
+    })
   }
 }
 
@@ -306,26 +311,80 @@ const throttlingOf = (options: Options): Throttling => {
 export const make = (options: Options = {}): Effect.Effect<AdaptiveThrottle> =>
   Effect.sync(() => {
     const throttling = throttlingOf(options)
-    const { policy, windows } = throttling
-    return remember<AdaptiveThrottle>({
-      protect: dual(
-        (args) => Effect.isEffect(args[0]),
-        <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) =>
-          guard(throttling, self, options?.key ?? defaultKey)
-      ),
-      snapshot: (key = defaultKey) =>
-        Effect.clockWith((clock) =>
-          Effect.sync(() => {
-            const now = nowMillis(clock)
-            const window = windows.look(key, now)
-            const probability = probabilityAt(policy, window, now)
-            return {
-              key,
-              requests: window.calls,
-              accepts: window.calls - window.failures,
-              probability
-            }
-          })
-        )
-    }, options)
+    const { policy, requests } = throttling
+    return withBehind<AdaptiveThrottle>({
+      protect: Guard.protectByKey((self, key) => guard(throttling, self, key)),
+      ...Guard.viewOf(requests, ({ key, window }, now) => {
+        const probability = probabilityAt(policy, window, now)
+        return {
+          key,
+          requests: window.calls,
+          accepts: window.calls - window.failures,
+          probability
+        }
+      })
+    }, { options })
   })
+
+/**
+ * The throttle of a program that needs one. Programs with several make a `Tag` for each.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const AdaptiveThrottle: Context.Tag<AdaptiveThrottle, AdaptiveThrottle> = Context
+  .GenericTag<AdaptiveThrottle>("effect-resilience/AdaptiveThrottle")
+
+/**
+ * The default throttle as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<AdaptiveThrottle> =>
+  Layer.effect(AdaptiveThrottle, make(options))
+
+/**
+ * Runs a call under the default throttle.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const protect: Protect<AdaptiveThrottle> = Guard.through(AdaptiveThrottle)
+
+/**
+ * A tag for one of several throttles, with its layer and its `protect`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TagClass<Self, Id extends string>
+  extends Guard.TagClass<Self, Id, AdaptiveThrottle, [options?: Options], Protect<Self>>
+{}
+
+/**
+ * A tag for the throttle of one upstream.
+ *
+ * **Example** (Each API has a throttle of its own)
+ *
+ * ```ts
+ * import { AdaptiveThrottle } from "effect-resilience"
+ * import { Effect, Layer } from "effect"
+ *
+ * class Search extends AdaptiveThrottle.Tag("Search")<Search>() {}
+ * class Prices extends AdaptiveThrottle.Tag("Prices")<Prices>() {}
+ *
+ * const program = Effect.zip(
+ *   Search.protect(Effect.succeed("found")),
+ *   Effect.succeed("9 EUR").pipe(Prices.protect({ key: "tenant 1" }))
+ * )
+ *
+ * const throttles = Layer.merge(Search.layer(), Prices.layer({ multiplier: 1.5 }))
+ * await Effect.runPromise(Effect.provide(program, throttles)) // => ["found", "9 EUR"]
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
+  Guard.tagClass(id, make)

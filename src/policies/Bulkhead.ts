@@ -11,19 +11,24 @@
  *
  * @since 0.1.0
  */
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Check from "../runtime/validate.js"
 import * as Fifo from "../core/fifo.js"
 import * as Permits from "../core/permits.js"
-import { remember } from "../runtime/instances.js"
 import * as Rejection from "../errors/Rejection.js"
-import { sleepAtLeast } from "../runtime/sleep.js"
-import { Turn } from "../runtime/signal.js"
-import * as Waited from "../runtime/queueTime.js"
+import { clockOf, turn } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
+import { withBehind } from "../runtime/instances.js"
+import { defaultKey, Keyed, KeyedState } from "../runtime/keyedState.js"
+import * as QueueTime from "../runtime/queueTime.js"
+import { Signal } from "../runtime/signal.js"
+import * as Check from "../runtime/validate.js"
+import * as Guard from "./guard.js"
 
 /**
  * As many calls as may run do, and as many as may wait too, or this one has waited for `maxWait`:
@@ -39,9 +44,11 @@ export class BulkheadFull extends Rejection.Error("BulkheadFull")<{
 
 /**
  * - `concurrency`: how many calls run at once.
- * - `queue`: how many more wait for a permit, first come first served. Default 0: whoever finds no
- *   permit is turned away.
- * - `maxWait`: how long one waits at most. Default: for as long as it takes.
+ * - `queue`: how many more wait for a permit, first come first served. Default 0: a call that finds
+ *   no permit is turned away.
+ * - `maxWait`: how long a call waits at most. Default: for as long as it takes.
+ * - `perKey`: whether each key has permits and a queue of its own. Default false: all keys share
+ *   them.
  *
  * @since 0.1.0
  * @category models
@@ -50,13 +57,32 @@ export interface Options {
   readonly concurrency: number
   readonly queue?: number | undefined
   readonly maxWait?: Duration.DurationInput | undefined
+  readonly perKey?: boolean | undefined
 }
 
 /**
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { queue: 0, maxWait: Duration.infinity } as const
+export const defaults = { queue: 0, maxWait: Duration.infinity, perKey: false } as const
+
+/**
+ * The largest sizes that options may ask for.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const bounds = { queue: 1_000_000 } as const
+
+/**
+ * `key`: whose permits, where `perKey` is set. Default `"default"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CallOptions {
+  readonly key?: string | undefined
+}
 
 /**
  * How many calls run, and how many wait.
@@ -70,49 +96,77 @@ export interface Snapshot {
 }
 
 /**
+ * The same for one key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface KeySnapshot extends Snapshot {
+  readonly key: string
+}
+
+/**
+ * Runs a call when there is a permit for it: `bulkhead.protect(call)`,
+ * `bulkhead.protect(call, { key })`, or `call.pipe(bulkhead.protect)`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Protect<Self = never> {
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    options?: CallOptions
+  ): Effect.Effect<A, E | BulkheadFull, R | Self>
+}
+
+/**
  * A bulkhead. Safe for any number of concurrent callers; every decision is atomic and O(1).
  *
  * **Details**
  *
  * - `protect` fails with `BulkheadFull` without running the call when there is neither a permit nor
  *   a place in the queue. The queue is first come, first served: a permit that is given back goes
- *   to the first in line, and nobody who comes later can take it.
+ *   to the first in line, and no call that comes later can take it.
  * - A call has its permit until it has ended: when it is interrupted, until its finalizers have
  *   run.
  * - An interrupted call that still waits leaves the queue at once.
- * - `snapshot` is taken on demand.
+ * - `snapshot` counts all keys together, `snapshotOf` one of them. Both are taken on demand.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Bulkhead {
-  readonly protect: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | BulkheadFull, R>
+  readonly protect: Protect
   readonly snapshot: Effect.Effect<Snapshot>
+  readonly snapshotOf: (key?: string) => Effect.Effect<KeySnapshot>
+  readonly keys: Effect.Effect<ReadonlyArray<string>>
+  readonly snapshots: Effect.Effect<ReadonlyArray<KeySnapshot>>
 }
 
-/** One bulkhead: its permits, and the one answer to whoever is turned away. */
-interface Guard {
-  readonly permits: Permits.Permits<Turn>
-  readonly maxWaitMillis: number
+/** How long the permits of a key are remembered that has none in use. */
+const idleMillis = 60_000
+
+/** What calls that share permits share. */
+class Compartment extends Keyed {
+  constructor(key: string, now: number, readonly permits: Permits.Permits<Signal>) {
+    super(key, now)
+  }
 }
 
-const full = ({ permits: { concurrency, queue } }: Guard): Effect.Effect<never, BulkheadFull> =>
+const fullOf = (
+  { permits: { concurrency, queue } }: Compartment
+): Effect.Effect<never, BulkheadFull> =>
   Effect.suspend(() => Effect.fail(new BulkheadFull({ concurrency, queue })))
 
 /** Runs a call that has a permit, and gives the permit back when it has really ended. */
 const running = <A, E, R>(
-  { permits }: Guard,
+  { permits }: Compartment,
   call: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => {
-  const ended = (exit: Exit.Exit<A, E>): Exit.Exit<A, E> => {
-    Permits.release(permits)?.ring()
+): Effect.Effect<A, E, R> =>
+  whenEnded(call, (exit) => {
+    Permits.release(permits)?.notify()
     return exit
-  }
-  return Effect.matchCauseEffect(call, {
-    onFailure: (cause) => ended(Exit.failCause(cause)),
-    onSuccess: (value) => ended(Exit.succeed(value))
   })
-}
 
 /**
  * Waits in a place that was taken in the same turn in which there was no permit. Whether there is a
@@ -120,50 +174,58 @@ const running = <A, E, R>(
  * interruption or the end of `maxWait` is neither lost nor refused.
  */
 const waiting = <A, E, R>(
-  guard: Guard,
-  place: Fifo.Place<Turn>,
+  compartment: Compartment,
+  maxWaitMillis: number,
+  clock: Clock.Clock,
   restore: <A1, E1, R1>(self: Effect.Effect<A1, E1, R1>) => Effect.Effect<A1, E1, R1>,
   self: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | BulkheadFull, R> =>
-  Effect.clockWith((clock) => {
-    const startedAt = clock.unsafeCurrentTimeNanos()
-    const { maxWaitMillis, permits } = guard
-    const turn = place.value.wait
-    return Effect.matchCauseEffect(
-      restore(
-        maxWaitMillis === Infinity ? turn : Effect.raceFirst(turn, sleepAtLeast(maxWaitMillis))
-      ),
-      {
-        onFailure: (cause) => {
-          Permits.giveUp(permits, place)?.ring()
-          return Effect.zipRight(Waited.since(clock, startedAt), Effect.failCause(cause))
-        },
-        onSuccess: () => {
-          const next: Effect.Effect<A, E | BulkheadFull, R> = place.inLine
-            ? full(guard)
-            : running(guard, restore(self))
-          Fifo.leave(permits.waiting, place)
-          return Effect.zipRight(Waited.since(clock, startedAt), next)
-        }
+): Effect.Effect<A, E | BulkheadFull, R> => {
+  const { permits } = compartment
+  const startedAt = clock.unsafeCurrentTimeNanos()
+  const place = Fifo.join(permits.waiting, new Signal())
+  return whenEnded(
+    restore(place.value.wait(maxWaitMillis)),
+    (exit): Effect.Effect<A, E | BulkheadFull, R> => {
+      const waited = QueueTime.since(clock, startedAt)
+      if (Exit.isFailure(exit)) {
+        Permits.giveUp(permits, place)?.notify()
+        return Effect.zipRight(waited, Effect.failCause(exit.cause))
       }
-    )
-  })
+      const next: Effect.Effect<A, E | BulkheadFull, R> = place.inLine
+        ? fullOf(compartment)
+        : running(compartment, restore(self))
+      Fifo.leave(permits.waiting, place)
+      return Effect.zipRight(waited, next)
+    }
+  )
+}
 
 /** The one place that guards a call. */
-const protect = <A, E, R>(
-  guard: Guard,
+const guard = <A, E, R>(
+  compartmentOf: (clock: Clock.Clock) => Compartment,
+  maxWaitMillis: number,
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | BulkheadFull, R> =>
-  Effect.uninterruptibleMask((restore) => {
-    switch (Permits.enter(guard.permits)) {
-      case "Run":
-        return running(guard, restore(self))
-      case "Wait":
-        return waiting(guard, Fifo.join(guard.permits.waiting, new Turn()), restore, self)
-      case "Full":
-        return full(guard)
-    }
-  })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<A, E | BulkheadFull, R>((fiber) => {
+      const clock = clockOf(fiber)
+      const compartment = compartmentOf(clock)
+      switch (Permits.enter(compartment.permits)) {
+        case "Run":
+          return running(compartment, restore(self))
+        case "Wait":
+          return waiting(compartment, maxWaitMillis, clock, restore, self)
+        case "Full":
+          return fullOf(compartment)
+      }
+    })
+  )
+
+const snapshotOf = ({ key, permits }: Compartment): KeySnapshot => ({
+  key,
+  running: permits.running,
+  waiting: permits.waiting.size
+})
 
 /**
  * A new bulkhead. Dies with a `RangeError` that names field and value when an option is nonsense.
@@ -207,23 +269,76 @@ const protect = <A, E, R>(
  */
 export const make = (options: Options): Effect.Effect<Bulkhead> =>
   Effect.sync(() => {
-    const guard: Guard = {
-      permits: Permits.make({
-        concurrency: Check.integer("concurrency", options.concurrency, 1),
-        queue: Check.integer("queue", options.queue ?? defaults.queue, 0)
-      }),
-      maxWaitMillis: Duration.toMillis(
-        Check.duration("maxWait", options.maxWait ?? defaults.maxWait)
-      )
+    const limits: Permits.Limits = {
+      concurrency: Check.integer("concurrency", options.concurrency, 1),
+      queue: Check.integer("queue", options.queue ?? defaults.queue, 0, bounds.queue)
     }
-    return remember<Bulkhead>({
-      protect: (self) => protect(guard, self),
-      snapshot: Effect.sync(() => ({
-        running: guard.permits.running,
-        waiting: guard.permits.waiting.size
-      }))
-    }, options)
+    const maxWaitMillis = Duration.toMillis(
+      Check.duration("maxWait", options.maxWait ?? defaults.maxWait)
+    )
+    const perKey = options.perKey ?? defaults.perKey
+    const made = (key: string, now: number) => new Compartment(key, now, Permits.make(limits))
+    const keyed = new KeyedState({
+      make: made,
+      idleMillis,
+      isBusy: ({ permits }) => permits.running > 0 || permits.waiting.size > 0
+    })
+    const shared = made(defaultKey, 0)
+    const all = turn((clock, now) => perKey ? keyed.all(clock, now) : [shared])
+    return withBehind<Bulkhead>({
+      protect: dual(
+        Guard.isDataFirst,
+        <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) => {
+          const key = options?.key ?? defaultKey
+          return guard(
+            perKey ? (clock) => keyed.use(key, clock) : () => shared,
+            maxWaitMillis,
+            self
+          )
+        }
+      ),
+      snapshot: Effect.map(all, (compartments) => {
+        let running = 0
+        let waiting = 0
+        for (const { permits } of compartments) {
+          running += permits.running
+          waiting += permits.waiting.size
+        }
+        return { running, waiting }
+      }),
+      snapshotOf: (key = defaultKey) =>
+        turn((clock, now) => snapshotOf(perKey ? keyed.look(key, clock, now) : shared)),
+      keys: Effect.map(all, (compartments) => compartments.map(({ key }) => key)),
+      snapshots: Effect.map(all, (compartments) => compartments.map(snapshotOf))
+    }, { options })
   })
+
+/**
+ * The bulkhead of a program that needs one. Programs with several make a `Tag` for each.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Bulkhead: Context.Tag<Bulkhead, Bulkhead> = Context.GenericTag<Bulkhead>(
+  "effect-resilience/Bulkhead"
+)
+
+/**
+ * The default bulkhead as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Bulkhead> =>
+  Layer.effect(Bulkhead, make(options))
+
+/**
+ * Runs a call under the default bulkhead.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const protect: Protect<Bulkhead> = Guard.through(Bulkhead)
 
 /**
  * A tag for a bulkhead, with its layer and its `protect`.
@@ -231,12 +346,9 @@ export const make = (options: Options): Effect.Effect<Bulkhead> =>
  * @since 0.1.0
  * @category models
  */
-export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, Bulkhead> {
-  readonly layer: (options: Options) => Layer.Layer<Self>
-  readonly protect: <A, E, R>(
-    self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | BulkheadFull, R | Self>
-}
+export interface TagClass<Self, Id extends string>
+  extends Guard.TagClass<Self, Id, Bulkhead, [options: Options], Protect<Self>>
+{}
 
 /**
  * A tag for the bulkhead of one upstream.
@@ -265,11 +377,5 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
  * @since 0.1.0
  * @category tags
  */
-export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  const Base = Context.Tag(id)<Self, Bulkhead>()
-  return Object.assign(Base, {
-    layer: (options: Options) => Layer.effect(Base, make(options)),
-    protect: <A, E, R>(self: Effect.Effect<A, E, R>) =>
-      Effect.flatMap(Base, (bulkhead) => bulkhead.protect(self))
-  })
-}
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
+  Guard.tagClass(id, make)

@@ -11,37 +11,42 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as Random from "effect/Random"
-import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as CircuitState from "./circuitBreaker/export.js"
-import * as CircuitWatch from "./circuitBreaker/observers.js"
-import { maxTimerMillis } from "../core/backoff.js"
+import type * as Stream from "effect/Stream"
 import * as Circuit from "../core/circuit.js"
+import { clockOf, nowMillis, turn } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
+import { withBehind } from "../runtime/instances.js"
+import { defaultKey } from "../runtime/keyedState.js"
+import * as QueueTime from "../runtime/queueTime.js"
+import { type Controls, controlsOf } from "./circuitBreaker/controls.js"
+import * as CircuitState from "./circuitBreaker/export.js"
 import { defaults, type Options, policyOf, positiveMillis } from "./circuitBreaker/options.js"
 import { classify, ignored, type Outcome, resultOf } from "./circuitBreaker/outcome.js"
-import {
-  type Cell,
-  CircuitOpen,
-  Circuits,
-  nowMillis,
-  type Transition
-} from "./circuitBreaker/registry.js"
-import { remember } from "../runtime/instances.js"
-import * as Waited from "../runtime/queueTime.js"
+import { type Cell, CircuitOpen, Circuits, type Transition } from "./circuitBreaker/registry.js"
+import { transitionsOf } from "./circuitBreaker/transitions.js"
+import * as Guard from "./guard.js"
 
-export { consecutive, count, defaults, policyOf, rate, time } from "./circuitBreaker/options.js"
+export type { Controls } from "./circuitBreaker/controls.js"
+export {
+  bounds,
+  consecutive,
+  count,
+  defaults,
+  policyOf,
+  rate,
+  time
+} from "./circuitBreaker/options.js"
 export type { HalfOpen, Options, Window } from "./circuitBreaker/options.js"
 export { classify, failure, ignored, success } from "./circuitBreaker/outcome.js"
 export type { Outcome } from "./circuitBreaker/outcome.js"
@@ -123,38 +128,27 @@ export interface Protect<Self = never> {
  *   Interruption is no failure.
  * - `transitions` tells every change of what callers see, from when it is listened to. Without
  *   listeners it costs nothing.
- * - `isolate` rejects everything until its scope is closed; handles are counted. `forceOpen`,
- *   `forceClosed` and `disable` (passes everything, counts nothing) last until the next of them or
- *   `reset`, which closes and empties the circuit.
+ * - Operator controls (see `Controls`) are for one key or for all of them. The last command wins,
+ *   isolation outranks all. A command for a key that no call has used applies, and is warned about
+ *   once with the keys in use.
  * - `exportState` and `importState` carry all keys across a restart as JSON. Importing what is not
  *   of this format fails and changes nothing.
  *
  * @since 0.1.0
  * @category models
  */
-export interface CircuitBreaker {
+export interface CircuitBreaker extends Controls, Guard.View<Snapshot> {
   readonly protect: Protect
   readonly state: (key?: string) => Effect.Effect<State>
-  readonly snapshot: (key?: string) => Effect.Effect<Snapshot>
   readonly transitions: Stream.Stream<Transition>
-  readonly isolate: (key?: string) => Effect.Effect<void, never, Scope.Scope>
-  readonly forceOpen: (key?: string) => Effect.Effect<void>
-  readonly forceClosed: (key?: string) => Effect.Effect<void>
-  readonly disable: (key?: string) => Effect.Effect<void>
-  readonly reset: (key?: string) => Effect.Effect<void>
   readonly exportState: Effect.Effect<unknown>
   readonly importState: (state: unknown) => Effect.Effect<void, ParseResult.ParseError>
 }
-
-const defaultKey = "default"
 
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 
 const openFor = (key: string, millis: number): CircuitOpen =>
   new CircuitOpen({ key, retryAfter: Duration.millis(millis) })
-
-const clockOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Clock.Clock =>
-  Context.get(fiber.currentDefaultServices, Clock.Clock)
 
 /**
  * The one place that guards a call. A call that is rejected is rejected at once; from admission to
@@ -187,10 +181,10 @@ const admitted = <A, E, R>(
   started: number
 ): Effect.Effect<A, E | CircuitOpen, R> => {
   const clock = clockOf(fiber)
-  const token = circuits.admit(cell, clock, started)
+  const token = circuits.admit(cell, started)
   // Others may have come between.
   if (typeof token === "number") return Effect.fail(openFor(cell.key, token))
-  const waited = Waited.millisOf(fiber)
+  const waited = QueueTime.millisOf(fiber)
   const admission: Admission<A, E> = {
     circuits,
     cell,
@@ -201,10 +195,7 @@ const admitted = <A, E, R>(
     started,
     waited
   }
-  return Effect.matchCauseEffect(call, {
-    onFailure: (cause) => ended(admission, Exit.failCause(cause)),
-    onSuccess: (value) => ended(admission, Exit.succeed(value))
-  })
+  return whenEnded(call, (exit) => ended(admission, exit))
 }
 
 /** A call that was let in, until it has ended. */
@@ -222,21 +213,21 @@ interface Admission<A, E> {
 /** A draw is needed only where the open time has jitter. */
 const ended = <A, E>(admission: Admission<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
   typeof admission.circuits.policy.open === "number"
-    ? takeDown(admission, exit, 0)
-    : Effect.flatMap(Random.next, (unit) => takeDown(admission, exit, unit))
+    ? recordOutcome(admission, exit, 0)
+    : Effect.flatMap(Random.next, (unit) => recordOutcome(admission, exit, unit))
 
 /**
- * Takes down the outcome. A `classify` that throws ignores the call, frees its place and is the
+ * Records the outcome. A `classify` that throws ignores the call, frees its place and is the
  * defect that it is.
  */
-const takeDown = <A, E>(
+const recordOutcome = <A, E>(
   { cell, circuits, classify, clock, fiber, started, token, waited }: Admission<A, E>,
   exit: Exit.Exit<A, E>,
   unit: number
 ): Exit.Exit<A, E> => {
   const now = nowMillis(clock)
   // What it stood in front of a limiter or a bulkhead is not the upstream's.
-  const duration = now - started - (Waited.millisOf(fiber) - waited)
+  const duration = now - started - (QueueTime.millisOf(fiber) - waited)
   let outcome: Outcome = ignored
   try {
     outcome = classify(exit)
@@ -255,7 +246,7 @@ const takeDown = <A, E>(
 const protectOf = (circuits: Circuits, byDefault: Classify<unknown, unknown>): Protect => {
   const run = <A, E, R>(self: Effect.Effect<A, E, R>, options?: ProtectOptions<A, E>) =>
     guard(circuits, self, options?.key ?? defaultKey, options?.classify ?? byDefault)
-  return dual((args) => Effect.isEffect(args[0]), run)
+  return dual(Guard.isDataFirst, run)
 }
 
 const snapshotOf = (circuits: Circuits, cell: Cell, now: number): Snapshot => {
@@ -277,46 +268,6 @@ const snapshotOf = (circuits: Circuits, cell: Cell, now: number): Snapshot => {
     retryAfter: wait === undefined ? Option.none() : Option.some(Duration.millis(wait))
   }
 }
-
-/**
- * Every transition from now on. While somebody listens, the end of an opening is told when it
- * comes; the fibers that wait for it belong to the listener's scope.
- */
-const transitionsOf = (circuits: Circuits): Stream.Stream<Transition> =>
-  Stream.asyncPush<Transition>((emit) =>
-    Effect.gen(function*() {
-      const scope = yield* Effect.scope
-      const clock = yield* Effect.clock
-      const fork = Runtime.runFork(yield* Effect.runtime<never>())
-      const look = (key: string): Effect.Effect<void> =>
-        Effect.suspend(() => {
-          const now = nowMillis(clock)
-          const phase = circuits.find(key, clock, now)?.state.phase
-          // A timer may fire a little early: then the circuit is still open, and there is a little
-          // left to wait.
-          return phase?._tag === "Open" ? lookAfter(key, phase.untilMillis - now) : Effect.void
-        })
-      const lookAfter = (key: string, millis: number): Effect.Effect<void> =>
-        Effect.delay(look(key), Duration.millis(Math.min(Math.max(1, millis), maxTimerMillis)))
-      const watch = (cell: Cell): void => {
-        const { phase } = cell.state
-        if (phase._tag === "Open") {
-          fork(lookAfter(cell.key, phase.untilMillis - nowMillis(clock)), { scope })
-        }
-      }
-      const listener = (transition: Transition) => {
-        emit.single(transition)
-        const cell = circuits.cells.get(transition.key)
-        if (transition.to === "Open" && cell !== undefined) {
-          watch(cell)
-        }
-      }
-      yield* Effect.acquireRelease(
-        Effect.sync(() => circuits.listeners.add(listener)),
-        () => Effect.sync(() => circuits.listeners.delete(listener))
-      )
-      for (const cell of circuits.cells.values()) watch(cell)
-    }), { bufferSize: "unbounded" })
 
 /**
  * A new breaker. Dies with a `RangeError` that names field and value when an option is nonsense.
@@ -353,49 +304,40 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
     )
     const circuits = new Circuits(policyOf(options), idleMillis)
 
-    const turn = <A>(f: (clock: Clock.Clock, now: number) => A): Effect.Effect<A> =>
-      Effect.clockWith((clock) => Effect.sync(() => f(clock, nowMillis(clock))))
-    const look = <A>(key: string, f: (cell: Cell, now: number) => A) =>
-      turn((clock, now) => f(circuits.find(key, clock, now) ?? circuits.fresh(key, now), now))
-    const change = (key: string, f: (state: Circuit.State, now: number) => Circuit.State) =>
-      turn((clock, now) => {
-        const cell = circuits.cell(key, clock, now)
-        circuits.change(cell, f(cell.state, now), clock, now)
-      })
-    const order = (order: Circuit.Order) => (key = defaultKey) =>
-      change(key, (state) => Circuit.order(state, order))
+    const looked = (key: string) =>
+      turn((clock, now) => [circuits.look(key, clock, now), now] as const)
+    const all = turn((clock, now) => circuits.all(clock, now).map((cell) => [cell, now] as const))
 
-    const breaker = remember<CircuitBreaker>({
+    return withBehind<CircuitBreaker>({
       protect: protectOf(circuits, options.classify ?? classify),
-      state: (key = defaultKey) => look(key, ({ state }) => Circuit.visible(state)),
-      snapshot: (key = defaultKey) => look(key, (cell, now) => snapshotOf(circuits, cell, now)),
+      state: (key = defaultKey) => Effect.map(looked(key), ([cell]) => Circuit.visible(cell.state)),
+      snapshot: (key = defaultKey) =>
+        Effect.map(looked(key), ([cell, now]) => snapshotOf(circuits, cell, now)),
+      keys: Effect.map(all, (cells) => cells.map(([{ key }]) => key)),
+      snapshots: Effect.map(all, (cells) =>
+        cells.map(([cell, now]) => snapshotOf(circuits, cell, now))),
       transitions: transitionsOf(circuits),
-      isolate: (key = defaultKey) =>
-        Effect.acquireRelease(
-          change(key, (state) => Circuit.isolate(state, 1)),
-          () => change(key, (state) => Circuit.isolate(state, -1))
-        ),
-      forceOpen: order("ForcedOpen"),
-      forceClosed: order("ForcedClosed"),
-      disable: order("Disabled"),
-      reset: (key = defaultKey) => change(key, Circuit.reset),
-      exportState: turn((clock, now) => {
-        const cells = [...circuits.cells.keys()].flatMap((key) =>
-          circuits.find(key, clock, now) ?? []
+      ...controlsOf(circuits),
+      exportState: turn((clock, now) =>
+        CircuitState.encode(
+          clock.unsafeCurrentTimeMillis(),
+          circuits.all(clock, now).map(({ key, state }) =>
+            CircuitState.exported(key, state, now)
+          ),
+          circuits.order
         )
-        const exported = cells.map(({ key, state }) => CircuitState.exported(key, state, now))
-        return CircuitState.encode(clock.unsafeCurrentTimeMillis(), exported)
-      }),
+      ),
       importState: (json) =>
-        Effect.flatMap(CircuitState.decode(json), ({ circuits: imported, exportedAt }) =>
-          turn((clock, now) => {
-            const passed = Math.max(0, clock.unsafeCurrentTimeMillis() - exportedAt)
-            for (const circuit of imported) {
-              circuits.restore(circuit, passed, clock, now)
-            }
-          }))
-    }, options)
-    return CircuitWatch.remember(breaker, circuits)
+        Effect.flatMap(
+          CircuitState.decode(json),
+          ({ circuits: imported, exportedAt, order }) =>
+            turn((clock, now) => {
+              const passed = Math.max(0, clock.unsafeCurrentTimeMillis() - exportedAt)
+              circuits.orderOfNew(order)
+              for (const circuit of imported) circuits.restore(circuit, passed, clock, now)
+            })
+        )
+    }, { options, inside: circuits })
   })
 
 /**
@@ -419,20 +361,13 @@ export const CircuitBreaker: Context.Tag<CircuitBreaker, CircuitBreaker> = Conte
 export const layer = (options?: Options): Layer.Layer<CircuitBreaker> =>
   Layer.effect(CircuitBreaker, make(options))
 
-const protectThrough = <Self>(tag: Context.Tag<Self, CircuitBreaker>): Protect<Self> =>
-  dual(
-    (args) => Effect.isEffect(args[0]),
-    <A, E, R>(self: Effect.Effect<A, E, R>, options?: ProtectOptions<A, E>) =>
-      Effect.flatMap(tag, (breaker) => breaker.protect(self, options))
-  )
-
 /**
  * Runs a call under a circuit of the default breaker.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const protect: Protect<CircuitBreaker> = protectThrough(CircuitBreaker)
+export const protect: Protect<CircuitBreaker> = Guard.through(CircuitBreaker)
 
 /**
  * A tag for one of several breakers, with its layer and its `protect`.
@@ -441,11 +376,8 @@ export const protect: Protect<CircuitBreaker> = protectThrough(CircuitBreaker)
  * @category models
  */
 export interface TagClass<Self, Id extends string>
-  extends Context.TagClass<Self, Id, CircuitBreaker>
-{
-  readonly layer: (options?: Options) => Layer.Layer<Self>
-  readonly protect: Protect<Self>
-}
+  extends Guard.TagClass<Self, Id, CircuitBreaker, [options?: Options], Protect<Self>>
+{}
 
 /**
  * A tag for one of several breakers in a program.
@@ -471,10 +403,5 @@ export interface TagClass<Self, Id extends string>
  * @since 0.1.0
  * @category tags
  */
-export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  const Base = Context.Tag(id)<Self, CircuitBreaker>()
-  return Object.assign(Base, {
-    layer: (options?: Options) => Layer.effect(Base, make(options)),
-    protect: protectThrough(Base)
-  })
-}
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
+  Guard.tagClass(id, make)

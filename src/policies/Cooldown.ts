@@ -16,9 +16,15 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Core from "../core/cooldown.js"
+import * as Fifo from "../core/fifo.js"
+import { nowMillis, turn } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
+import { withBehind } from "../runtime/instances.js"
+import * as QueueTime from "../runtime/queueTime.js"
+import { Signal } from "../runtime/signal.js"
 import * as Check from "../runtime/validate.js"
 import {
   type Cell,
@@ -28,12 +34,7 @@ import {
   findingOf,
   type Waiter
 } from "./cooldown/registry.js"
-import * as Core from "../core/cooldown.js"
-import * as Fifo from "../core/fifo.js"
-import { remember } from "../runtime/instances.js"
-import { nowMillis, sleepAtLeast } from "../runtime/sleep.js"
-import { Turn } from "../runtime/signal.js"
-import * as Waited from "../runtime/queueTime.js"
+import * as Guard from "./guard.js"
 
 export { CoolingDown } from "./cooldown/registry.js"
 
@@ -104,15 +105,7 @@ export interface Snapshot {
  * @since 0.1.0
  * @category models
  */
-export interface Protect<Self = never> {
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    options?: CallOptions
-  ): Effect.Effect<A, E | CoolingDown, R | Self>
-  (
-    options?: CallOptions
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CoolingDown, R | Self>
-}
+export interface Protect<Self = never> extends Guard.Protect<CoolingDown, CallOptions, Self> {}
 
 /**
  * A cooldown: any number of keys. Safe for any number of concurrent callers; every decision is
@@ -130,18 +123,15 @@ export interface Protect<Self = never> {
  *   on. A trial that is interrupted, or turned away by another guard, leaves it to the next one.
  * - `hold` begins or lengthens a cooldown by hand, for as long as it says. It dies with a
  *   `RangeError` when the duration is nonsense.
- * - `snapshot` is taken on demand.
+ * - `snapshot` is taken on demand. `keys` and `snapshots` name the keys that are not clear.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Cooldown {
+export interface Cooldown extends Guard.View<Snapshot> {
   readonly protect: Protect
   readonly hold: (key: string, duration: Duration.DurationInput) => Effect.Effect<void>
-  readonly snapshot: (key?: string) => Effect.Effect<Snapshot>
 }
-
-const defaultKey = "default"
 
 /**
  * Runs a call and learns from how it ends. A success, and a failure that asks for nothing, say
@@ -152,22 +142,18 @@ const watched = <A, E, R>(
   key: string,
   trial: Core.Trial | undefined,
   call: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => {
-  const learned = (finding: Core.Finding, exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
-    trial === undefined && typeof finding !== "object" ? exit : Effect.clockWith((clock) => {
-      cooldowns.ended(key, trial, finding, nowMillis(clock))
-      return exit
-    })
-  return Effect.matchCauseEffect(call, {
-    onFailure: (cause) => learned(findingOf(cause), Exit.failCause(cause)),
-    onSuccess: (value) => learned("serves", Exit.succeed(value))
+): Effect.Effect<A, E, R> =>
+  whenEnded(call, (exit): Effect.Effect<A, E> => {
+    const finding = Exit.isFailure(exit) ? findingOf(exit.cause) : "serves"
+    return trial === undefined && typeof finding !== "object"
+      ? exit
+      : Effect.clockWith((clock) => {
+        cooldowns.ended(key, trial, finding, clock, nowMillis(clock))
+        return exit
+      })
   })
-}
 
-/**
- * A call whose key is not clear. From taking a place to leaving it only the waiting can be
- * interrupted.
- */
+/** A call whose key is not clear. From taking a place to leaving it only the waiting can be interrupted. */
 const later = <A, E, R>(
   cooldowns: Cooldowns,
   self: Effect.Effect<A, E, R>,
@@ -177,7 +163,7 @@ const later = <A, E, R>(
 ): Effect.Effect<A, E | CoolingDown, R> => {
   const startedAt = clock.unsafeCurrentTimeNanos()
   const now = nowMillis(clock)
-  const cell = cooldowns.cell(key, now)
+  const cell = cooldowns.cell(key, clock, now)
   const deadlineMillis = now + cooldowns.maxWaitMillis
 
   const proceed = (
@@ -192,7 +178,7 @@ const later = <A, E, R>(
     next: Effect.Effect<B, E2, R2>
   ): Effect.Effect<B, E2, R2> => {
     cooldowns.leave(cell, place)
-    return Effect.zipRight(Waited.since(clock, startedAt), next)
+    return Effect.zipRight(QueueTime.since(clock, startedAt), next)
   }
 
   /**
@@ -201,32 +187,24 @@ const later = <A, E, R>(
   const wait = (
     place: Fifo.Place<Waiter>,
     millis: number
-  ): Effect.Effect<A, E | CoolingDown, R> => {
-    const turn = place.value.turn.wait
-    return Effect.matchCauseEffect(
-      restore(millis === Infinity ? turn : Effect.raceFirst(turn, sleepAtLeast(millis))),
-      {
-        onFailure: (cause) => gone(place, Effect.failCause(cause)),
-        onSuccess: () => {
-          const entry = cooldowns.enter(
-            cell,
-            cell.line.first === place,
-            deadlineMillis,
-            nowMillis(clock)
-          )
-          return entry._tag === "Wait" ? wait(place, entry.millis) : gone(place, proceed(entry))
-        }
+  ): Effect.Effect<A, E | CoolingDown, R> =>
+    whenEnded(
+      restore(place.value.signal.wait(millis)),
+      (exit): Effect.Effect<A, E | CoolingDown, R> => {
+        if (Exit.isFailure(exit)) return gone(place, Effect.failCause(exit.cause))
+        const isFirst = cell.line.first === place
+        const entry = cooldowns.enter(cell, isFirst, deadlineMillis, nowMillis(clock))
+        return entry._tag === "Wait" ? wait(place, entry.millis) : gone(place, proceed(entry))
       }
     )
-  }
 
   const entry = cooldowns.enter(cell, cell.line.size === 0, deadlineMillis, now)
   return entry._tag === "Wait"
-    ? wait(Fifo.join(cell.line, { deadlineMillis, turn: new Turn() }), entry.millis)
+    ? wait(Fifo.join(cell.line, { deadlineMillis, signal: new Signal() }), entry.millis)
     : proceed(entry)
 }
 
-/** What the server says is taken down whatever becomes of the caller meanwhile. */
+/** What the server says is recorded whatever becomes of the caller meanwhile. */
 const guard = <A, E, R>(
   cooldowns: Cooldowns,
   self: Effect.Effect<A, E, R>,
@@ -238,21 +216,13 @@ const guard = <A, E, R>(
       : watched(cooldowns, key, undefined, restore(self))
   )
 
-const protectOf = (cooldowns: Cooldowns): Protect =>
-  dual(
-    (args) => Effect.isEffect(args[0]),
-    <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) =>
-      guard(cooldowns, self, options?.key ?? defaultKey)
-  )
-
-const snapshotOf = (key: string, cell: Cell | undefined, now: number): Snapshot => {
-  if (cell === undefined) return { key, state: "Clear", waiting: 0, retryAfter: Option.none() }
-  const wait = Core.waitMillis(cell.state, now)
+const snapshotOf = ({ key, line, state }: Cell, now: number): Snapshot => {
+  const wait = Core.waitMillis(state, now)
   return {
     key,
-    // That the time is over shows although nobody has called since.
-    state: cell.state._tag === "Cooling" && wait === 0 ? "Trial" : cell.state._tag,
-    waiting: cell.line.size,
+    // That the time is over shows although no call has come since.
+    state: state._tag === "Cooling" && wait === 0 ? "Trial" : state._tag,
+    waiting: line.size,
     retryAfter: wait > 0 ? Option.some(Duration.millis(wait)) : Option.none()
   }
 }
@@ -322,20 +292,44 @@ export const make = (options: Options = {}): Effect.Effect<Cooldown> =>
       (options.mode ?? defaults.mode) === "reject" ? 0 : Duration.toMillis(maxWait)
     )
 
-    const turn = <A>(f: (now: number) => A): Effect.Effect<A> =>
-      Effect.clockWith((clock) => Effect.sync(() => f(nowMillis(clock))))
-
-    return remember<Cooldown>({
-      protect: protectOf(cooldowns),
+    return withBehind<Cooldown>({
+      protect: Guard.protectByKey((self, key) => guard(cooldowns, self, key)),
       hold: (key, duration) =>
-        turn((now) => {
+        turn((clock, now) => {
           const millis = positiveMillis("duration", duration)
-          const cell = cooldowns.cell(key, now)
+          const cell = cooldowns.cell(key, clock, now)
           cooldowns.change(cell, Core.hold(cell.state, millis, now))
         }),
-      snapshot: (key = defaultKey) => turn((now) => snapshotOf(key, cooldowns.cells.get(key), now))
-    }, options)
+      ...Guard.viewOf(cooldowns.cells, snapshotOf)
+    }, { options })
   })
+
+/**
+ * The cooldown of a program that needs one. Programs with several make a `Tag` for each.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Cooldown: Context.Tag<Cooldown, Cooldown> = Context.GenericTag<Cooldown>(
+  "effect-resilience/Cooldown"
+)
+
+/**
+ * The default cooldown as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<Cooldown> =>
+  Layer.effect(Cooldown, make(options))
+
+/**
+ * Runs a call unless its key of the default cooldown is cooling down.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const protect: Protect<Cooldown> = Guard.through(Cooldown)
 
 /**
  * A tag for a cooldown, with its layer and its `protect`.
@@ -343,10 +337,9 @@ export const make = (options: Options = {}): Effect.Effect<Cooldown> =>
  * @since 0.1.0
  * @category models
  */
-export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, Cooldown> {
-  readonly layer: (options?: Options) => Layer.Layer<Self>
-  readonly protect: Protect<Self>
-}
+export interface TagClass<Self, Id extends string>
+  extends Guard.TagClass<Self, Id, Cooldown, [options?: Options], Protect<Self>>
+{}
 
 /**
  * A tag for the cooldown of one upstream.
@@ -373,15 +366,5 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
  * @since 0.1.0
  * @category tags
  */
-export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  const Base = Context.Tag(id)<Self, Cooldown>()
-  const protect: Protect<Self> = dual(
-    (args) => Effect.isEffect(args[0]),
-    <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) =>
-      Effect.flatMap(Base, (cooldown) => cooldown.protect(self, options))
-  )
-  return Object.assign(Base, {
-    layer: (options?: Options) => Layer.effect(Base, make(options)),
-    protect
-  })
-}
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
+  Guard.tagClass(id, make)

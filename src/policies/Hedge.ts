@@ -14,17 +14,21 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import * as CallStory from "../runtime/callContext.js"
-import * as Check from "../runtime/validate.js"
 import * as Latency from "../core/latency.js"
-import { type Plan, Race, type Story } from "./hedge/race.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
-import { defaultKey, Keys, nowMillis } from "../runtime/keyedState.js"
 import type * as Operation from "../idempotency/Operation.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
+import * as CallContext from "../runtime/callContext.js"
+import { nowMillis, turn } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
+import { defaultKey, Keyed, KeyedState } from "../runtime/keyedState.js"
+import * as Check from "../runtime/validate.js"
+import * as Guard from "./guard.js"
+import { type Plan, Race, type Story } from "./hedge/race.js"
 
 /**
  * A delay that is learned: this share of the primary calls is faster.
@@ -49,8 +53,7 @@ export interface Quantile {
  *
  * - `operation`: what running it twice would mean. `once` is never hedged; `keyed` demands an
  *   `IdempotencyKey`, the same for all hedges.
- * - `delay`: the k-th hedge starts `k * delay` after the call. A duration, or a `quantile` of the
- *   latencies measured so far.
+ * - `delay`: the k-th hedge starts `k * delay` after the call.
  * - `hedges`: the most that are sent beside the primary. Default 1.
  * - `budget`: shared by all calls to one upstream, and with its retries; each hedge takes a token.
  *
@@ -59,9 +62,20 @@ export interface Quantile {
  */
 export interface Options<R2 = never> {
   readonly operation: Operation.Operation<R2>
-  readonly delay: Duration.DurationInput | Quantile
+  readonly delay: Duration.DurationInput
   readonly hedges?: number | undefined
   readonly budget?: RetryBudget.RetryBudget | undefined
+}
+
+/**
+ * The same for a hedge that is made once and shared: here the `delay` may also be learned, as a
+ * `quantile` of the latencies measured so far.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MakeOptions<R2 = never> extends Omit<Options<R2>, "delay"> {
+  readonly delay: Duration.DurationInput | Quantile
 }
 
 /**
@@ -86,10 +100,7 @@ export interface CallOptions {
  * @category models
  */
 export interface Hedge<out R2 = never> {
-  readonly protect: {
-    <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions): Effect.Effect<A, E, R | R2>
-    (options?: CallOptions): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
-  }
+  readonly protect: Guard.Protect<never, CallOptions, R2>
   readonly delay: (key?: string) => Effect.Effect<Option.Option<Duration.Duration>>
 }
 
@@ -108,6 +119,14 @@ export const defaults = {
   },
   idleTimeToLive: Duration.hours(1)
 } as const
+
+/**
+ * The largest sizes that options may ask for.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const bounds = { hedges: 100, samples: 100_000 } as const
 
 /**
  * A delay of as long as this share of the primary calls takes at most: at 0.95, one call in twenty
@@ -139,7 +158,12 @@ export const quantile = (quantile: number, options: {
   readonly minimumCalls?: number | undefined
 } = {}): Quantile => {
   const byDefault = defaults.quantile
-  const samples = Check.integer("samples", options.samples ?? byDefault.samples, 1)
+  const samples = Check.integer(
+    "samples",
+    options.samples ?? byDefault.samples,
+    1,
+    bounds.samples
+  )
   const atLeast = Check.finiteDuration("atLeast", options.atLeast ?? byDefault.atLeast)
   const atMost = Check.duration("atMost", options.atMost ?? byDefault.atMost)
   const minimumCalls = Check.integer(
@@ -190,7 +214,7 @@ const report = (story: Story): Effect.Effect<void> =>
       "resilience.hedge.hedges": story.hedges,
       "resilience.hedge.outcome": outcomeOf(story)
     }),
-    CallStory.count(Metric.tagged(calls, "outcome", outcomeOf(story)))
+    CallContext.count(Metric.tagged(calls, "outcome", outcomeOf(story)))
   )
 
 const answerOf = <A, E, R>(race: Race<A, E, R>): Effect.Effect<A, E> =>
@@ -218,34 +242,43 @@ const raced = <A, E, R>(attempt: Effect.Effect<A, E, R>, plan: Plan): Effect.Eff
                 ? Effect.zipRight(Effect.yieldNow(), answerOf(race))
                 : answerOf(race)
             }
-            return Effect.matchCauseEffect(restore(race.wait), {
-              onFailure: (cause) => Effect.zipRight(race.abandon, Effect.failCause(cause)),
-              onSuccess: () => answerOf(race)
-            })
+            return whenEnded(restore(race.wait), (exit): Effect.Effect<A, E> =>
+              Exit.isFailure(exit)
+                ? Effect.zipRight(race.abandon, Effect.failCause(exit.cause))
+                : answerOf(race))
           })
         )
     )
   )
 
+/** The latencies of one key. */
+class Measured extends Keyed {
+  constructor(key: string, now: number, readonly latencies: Latency.Latencies) {
+    super(key, now)
+  }
+}
+
 /** What a `Hedge` really is. */
 class Built<R2> implements Hedge<R2> {
-  readonly #latencies: Keys<Latency.Latencies>
+  readonly #measured: KeyedState<Measured>
 
   constructor(
     readonly operation: Operation.Operation<R2>,
     readonly hedges: number,
     readonly wait: number | Quantile,
     readonly budget: RetryBudget.RetryBudget | undefined,
-    latencies?: Keys<Latency.Latencies>
+    measured?: KeyedState<Measured>
   ) {
     const samples = typeof wait === "number" ? 1 : wait.samples
-    this.#latencies = latencies ??
-      new Keys(() => Latency.make(samples), Duration.toMillis(defaults.idleTimeToLive))
+    this.#measured = measured ?? new KeyedState<Measured>({
+      make: (key, now) => new Measured(key, now, Latency.make(samples)),
+      idleMillis: Duration.toMillis(defaults.idleTimeToLive)
+    })
   }
 
   /** The same hedging, over the same latencies, for another kind of operation. */
   for<R3>(operation: Operation.Operation<R3>): Built<R3> {
-    return new Built(operation, this.hedges, this.wait, this.budget, this.#latencies)
+    return new Built(operation, this.hedges, this.wait, this.budget, this.#measured)
   }
 
   #delayMillis(wait: Quantile, latencies: Latency.Latencies): number {
@@ -265,7 +298,7 @@ class Built<R2> implements Hedge<R2> {
       return raced(attempt, { hedges, delayMillis: wait, budget, observe: undefined })
     }
     return Effect.clockWith((clock) => {
-      const latencies = this.#latencies.use(key, nowMillis(clock))
+      const { latencies } = this.#measured.use(key, clock, nowMillis(clock))
       const observe = (millis: number) => Latency.record(latencies, millis)
       return raced(attempt, {
         hedges,
@@ -277,27 +310,25 @@ class Built<R2> implements Hedge<R2> {
   }
 
   readonly protect: Hedge<R2>["protect"] = dual(
-    (args) => Effect.isEffect(args[0]),
+    Guard.isDataFirst,
     <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) =>
       this.#run(self, options?.key ?? defaultKey)
   )
 
   readonly delay = (key = defaultKey): Effect.Effect<Option.Option<Duration.Duration>> =>
-    Effect.clockWith((clock) =>
-      Effect.sync(() => {
-        const { wait } = this
-        const millis = typeof wait === "number"
-          ? wait
-          : this.#delayMillis(wait, this.#latencies.look(key, nowMillis(clock)))
-        return Number.isFinite(millis) ? Option.some(Duration.millis(millis)) : Option.none()
-      })
-    )
+    turn((clock, now) => {
+      const { wait } = this
+      const millis = typeof wait === "number"
+        ? wait
+        : this.#delayMillis(wait, this.#measured.look(key, clock, now).latencies)
+      return Number.isFinite(millis) ? Option.some(Duration.millis(millis)) : Option.none()
+    })
 }
 
-const build = <R2>(options: Options<R2>): Built<R2> =>
+const build = <R2>(options: MakeOptions<R2>): Built<R2> =>
   new Built(
     options.operation,
-    Check.integer("hedges", options.hedges ?? defaults.hedges, 0),
+    Check.integer("hedges", options.hedges ?? defaults.hedges, 0, bounds.hedges),
     isQuantile(options.delay)
       ? options.delay
       : Duration.toMillis(Check.duration("delay", options.delay)),
@@ -311,7 +342,7 @@ const build = <R2>(options: Options<R2>): Built<R2> =>
  * @since 0.1.0
  * @category constructors
  */
-export const make = <R2 = never>(options: Options<R2>): Effect.Effect<Hedge<R2>> =>
+export const make = <R2 = never>(options: MakeOptions<R2>): Effect.Effect<Hedge<R2>> =>
   Effect.sync(() => build(options))
 
 /**
@@ -325,18 +356,14 @@ export const forOperation = <R2, R3>(
   // Every hedge was made here.
   (hedge as Built<R2>).for(operation)
 
-const built = new WeakMap<Options<unknown>, Built<unknown>>()
-
-/**
- * Options are immutable data: each object is checked once, and what has been learned with it is
- * kept with it.
- */
-const builtFor = <R2>(options: Options<R2>): Built<R2> => {
-  const found = built.get(options)
-  if (found !== undefined) return found as Built<R2>
-  const made = build(options)
-  built.set(options, made)
-  return made
+/** Learns nothing, so that it can be made anew for each call. */
+const fixed = <R2>(options: Options<R2>): Built<R2> => {
+  if (isQuantile(options.delay)) {
+    throw new RangeError(
+      "delay should be a duration here, got a quantile: what is learned needs a hedge that is made once, with Hedge.make"
+    )
+  }
+  return build(options)
 }
 
 /**
@@ -371,9 +398,8 @@ const builtFor = <R2>(options: Options<R2>): Built<R2> => {
  *
  * **Gotchas**
  *
- * Losers may have been executed: that is why there is an `operation`. A delay that is learned
- * belongs to the options object; one that is made anew for each call never learns anything.
- * Finalizers of losers may still run when the caller has its answer, and when its scope closes.
+ * Losers may have been executed: that is why there is an `operation`. A delay that is learned needs
+ * a hedge that is made once, with `make`. Finalizers of losers may still run when the caller has its answer, and when its scope closes.
  *
  * **Example** (The replica that answers first)
  *
@@ -405,10 +431,11 @@ export const hedge: {
   ): Effect.Effect<A, E, R | R2>
 } = dual(
   (args) => {
-    const dataFirst = Effect.isEffect(args[0])
-    if (!dataFirst) builtFor(args[0])
+    const dataFirst = Guard.isDataFirst(args)
+    // Options that come before the effect are checked when they come, not when the effect does.
+    if (!dataFirst) fixed(args[0])
     return dataFirst
   },
   <A, E, R, R2>(self: Effect.Effect<A, E, R>, options: Options<R2>): Effect.Effect<A, E, R | R2> =>
-    builtFor(options).protect(self)
+    fixed(options).protect(self)
 )

@@ -14,16 +14,20 @@ import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Check from "../runtime/validate.js"
 import type * as Fifo from "../core/fifo.js"
 import * as Gcra from "../core/gcra.js"
-import { remember } from "../runtime/instances.js"
-import { type Cell, Limiter, RateLimited, type Waiter } from "./rateLimiter/limiter.js"
+import { whenEnded } from "../runtime/ending.js"
+import { withBehind } from "../runtime/instances.js"
+import { defaultKey } from "../runtime/keyedState.js"
+import * as QueueTime from "../runtime/queueTime.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
-import * as Waited from "../runtime/queueTime.js"
+import * as Check from "../runtime/validate.js"
+import * as Guard from "./guard.js"
+import { Limiter, type Rate, RateLimited, type Waiter } from "./rateLimiter/limiter.js"
 
 export { RateLimited } from "./rateLimiter/limiter.js"
 
@@ -81,15 +85,7 @@ export interface Snapshot {
  * @since 0.1.0
  * @category models
  */
-export interface Protect<Self = never> {
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    options?: CallOptions
-  ): Effect.Effect<A, E | RateLimited, R | Self>
-  (
-    options?: CallOptions
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RateLimited, R | Self>
-}
+export interface Protect<Self = never> extends Guard.Protect<RateLimited, CallOptions, Self> {}
 
 /**
  * A limiter: any number of keys, each with a rate of its own, under one set of options. Safe for
@@ -107,12 +103,9 @@ export interface Protect<Self = never> {
  * @since 0.1.0
  * @category models
  */
-export interface RateLimiter {
+export interface RateLimiter extends Guard.View<Snapshot> {
   readonly protect: Protect
-  readonly snapshot: (key?: string) => Effect.Effect<Snapshot>
 }
-
-const defaultKey = "default"
 
 /**
  * Waits to be the first in line, and then for the time at which the rate allows it: only the first
@@ -120,19 +113,23 @@ const defaultKey = "default"
  */
 const waitForTurn = (
   limiter: Limiter,
-  cell: Cell,
+  rate: Rate,
   place: Fifo.Place<Waiter>,
   clock: Clock.Clock
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
-    if (cell.line.first !== place) {
-      return Effect.flatMap(place.value.turn.wait, () => waitForTurn(limiter, cell, place, clock))
+    const { cost, signal } = place.value
+    if (rate.line.first !== place) {
+      return Effect.flatMap(
+        signal.wait(Infinity),
+        () => waitForTurn(limiter, rate, place, clock)
+      )
     }
     const nanos = Gcra.waitNanos(
       limiter.policy,
-      cell.taken,
+      rate.taken,
       0,
-      place.value.cost,
+      cost,
       clock.unsafeCurrentTimeNanos()
     )
     return nanos === 0n ? Effect.void : sleepAtLeast(Number(nanos) / 1e6)
@@ -148,20 +145,22 @@ const later = <A, E, R>(
 ): Effect.Effect<A, E | RateLimited, R> =>
   Effect.uninterruptibleMask((restore): Effect.Effect<A, E | RateLimited, R> => {
     const startedAt = clock.unsafeCurrentTimeNanos()
-    const cell = limiter.cell(key, startedAt)
-    const entry = limiter.enter(cell, cost, startedAt)
+    const rate = limiter.rate(key, clock, startedAt)
+    const entry = limiter.enter(rate, cost, startedAt)
     if (entry === "Run") return restore(self)
     if (entry instanceof RateLimited) return Effect.fail(entry)
-    return Effect.matchCauseEffect(restore(waitForTurn(limiter, cell, entry, clock)), {
-      onFailure: (cause) => {
-        limiter.leave(cell, entry)
-        return Effect.zipRight(Waited.since(clock, startedAt), Effect.failCause(cause))
-      },
-      onSuccess: () => {
-        limiter.run(cell, entry, clock.unsafeCurrentTimeNanos())
-        return Effect.zipRight(Waited.since(clock, startedAt), restore(self))
+    return whenEnded(
+      restore(waitForTurn(limiter, rate, entry, clock)),
+      (exit): Effect.Effect<A, E, R> => {
+        const waited = QueueTime.since(clock, startedAt)
+        if (Exit.isFailure(exit)) {
+          limiter.leave(rate, entry)
+          return Effect.zipRight(waited, Effect.failCause(exit.cause))
+        }
+        limiter.run(rate, entry, clock.unsafeCurrentTimeNanos())
+        return Effect.zipRight(waited, restore(self))
       }
-    })
+    )
   })
 
 const guard = <A, E, R>(
@@ -172,7 +171,7 @@ const guard = <A, E, R>(
 ): Effect.Effect<A, E | RateLimited, R> =>
   Effect.clockWith((clock): Effect.Effect<A, E | RateLimited, R> => {
     const now = clock.unsafeCurrentTimeNanos()
-    return limiter.tryTake(limiter.cell(key, now), cost, now)
+    return limiter.tryTake(limiter.rate(key, clock, now), cost, now)
       ? self
       : later(limiter, self, key, cost, clock)
   })
@@ -188,7 +187,7 @@ const costOf = (policy: Gcra.Policy, options: CallOptions | undefined): number =
 const protectOf = (limiter: Limiter): Protect =>
   dual(
     (args) => {
-      const dataFirst = Effect.isEffect(args[0])
+      const dataFirst = Guard.isDataFirst(args)
       // Options that come before the effect are refused when they come, not when the effect does.
       if (!dataFirst) costOf(limiter.policy, args[0])
       return dataFirst
@@ -266,19 +265,41 @@ export const make = (options: Options): Effect.Effect<RateLimiter> =>
       policy,
       (options.mode ?? defaults.mode) === "reject" ? 0n : nanosOf(maxWait)
     )
-    return remember<RateLimiter>({
+    return withBehind<RateLimiter>({
       protect: protectOf(limiter),
-      snapshot: (key = defaultKey) =>
-        Effect.clockWith((clock) =>
-          Effect.sync(() => {
-            const cell = limiter.cells.get(key)
-            if (cell === undefined) return { key, available: policy.burst, waiting: 0 }
-            const available = Gcra.available(policy, cell.taken, clock.unsafeCurrentTimeNanos())
-            return { key, available: Math.max(0, available - cell.ahead), waiting: cell.line.size }
-          })
-        )
-    }, options)
+      ...Guard.viewOf(limiter.rates, ({ ahead, key, line, taken }, now) => {
+        const available = Gcra.available(policy, taken, BigInt(Math.round(now * 1e6)))
+        return { key, available: Math.max(0, available - ahead), waiting: line.size }
+      })
+    }, { options })
   })
+
+/**
+ * The limiter of a program that needs one. Programs with several make a `Tag` for each.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const RateLimiter: Context.Tag<RateLimiter, RateLimiter> = Context.GenericTag<RateLimiter>(
+  "effect-resilience/RateLimiter"
+)
+
+/**
+ * The default limiter as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<RateLimiter> =>
+  Layer.effect(RateLimiter, make(options))
+
+/**
+ * Runs a call when the rate of the default limiter allows it.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const protect: Protect<RateLimiter> = Guard.through(RateLimiter)
 
 /**
  * A tag for a limiter, with its layer and its `protect`.
@@ -286,10 +307,9 @@ export const make = (options: Options): Effect.Effect<RateLimiter> =>
  * @since 0.1.0
  * @category models
  */
-export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, RateLimiter> {
-  readonly layer: (options: Options) => Layer.Layer<Self>
-  readonly protect: Protect<Self>
-}
+export interface TagClass<Self, Id extends string>
+  extends Guard.TagClass<Self, Id, RateLimiter, [options: Options], Protect<Self>>
+{}
 
 /**
  * A tag for the limiter of one upstream.
@@ -318,15 +338,5 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
  * @since 0.1.0
  * @category tags
  */
-export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  const Base = Context.Tag(id)<Self, RateLimiter>()
-  const protect: Protect<Self> = dual(
-    (args) => Effect.isEffect(args[0]),
-    <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) =>
-      Effect.flatMap(Base, (limiter) => limiter.protect(self, options))
-  )
-  return Object.assign(Base, {
-    layer: (options: Options) => Layer.effect(Base, make(options)),
-    protect
-  })
-}
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
+  Guard.tagClass(id, make)

@@ -13,6 +13,7 @@ import { dual } from "effect/Function"
 import type * as ApiError from "../errors/ApiError.js"
 import * as Check from "../runtime/validate.js"
 import * as Deadline from "./timeout/deadline.js"
+import type { Limits } from "./timeout/limits.js"
 
 /**
  * Limits the time that an effect may take, effect first or effect last.
@@ -59,7 +60,7 @@ const isDataFirst = (args: IArguments): boolean => {
   return dataFirst
 }
 
-const limit = (limits: (millis: number, detach: boolean) => Deadline.Limits): Limit =>
+const limit = (limits: (millis: number, detach: boolean) => Limits): Limit =>
   dual(
     isDataFirst,
     <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.DurationInput, options?: Options) =>

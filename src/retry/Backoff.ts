@@ -17,7 +17,7 @@ import * as Interval from "effect/ScheduleInterval"
 import * as Schema from "effect/Schema"
 import * as Core from "../core/backoff.js"
 import * as Check from "../runtime/validate.js"
-import * as DurationSchema from "../runtime/durationSchema.js"
+import * as OptionSchema from "../runtime/optionSchema.js"
 
 /**
  * How a delay is spread. See `none`, `full`, `equal` and `additive`.
@@ -223,16 +223,16 @@ const jitterOr = (fallback: Jitter) =>
       Schema.TaggedStruct("None", {}),
       Schema.TaggedStruct("Full", {}),
       Schema.TaggedStruct("Equal", {}),
-      Schema.TaggedStruct("Additive", { max: DurationSchema.read("max", Check.finiteDuration) })
+      Schema.TaggedStruct("Additive", { max: OptionSchema.read("max", Check.finiteDuration) })
     ),
     { default: () => fallback }
   )
 
-const base = DurationSchema.read(
+const base = OptionSchema.read(
   "base",
   (field, input) => Check.finiteDuration(field, Check.positiveDuration(field, input))
 )
-const cap = DurationSchema.read("cap", Check.positiveDuration)
+const cap = OptionSchema.read("cap", Check.positiveDuration)
 const capOrDefault = Schema.optionalWith(cap, { default: () => defaults.cap })
 
 const aboveCap = ({ base, cap }: Range): string =>
@@ -256,7 +256,7 @@ const baseWithinCap = (range: Range) =>
  */
 export const Backoff = Schema.Union(
   Schema.TaggedStruct("Constant", {
-    delay: DurationSchema.read("delay", Check.finiteDuration),
+    delay: OptionSchema.read("delay", Check.finiteDuration),
     jitter: jitterOr(none)
   }),
   Schema.TaggedStruct("Linear", { base, cap: capOrDefault, jitter: jitterOr(none) }).pipe(

@@ -16,13 +16,14 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as ApiError from "../errors/ApiError.js"
 import * as Backoff from "./Backoff.js"
-import * as CallStory from "../runtime/callContext.js"
+import * as CallContext from "../runtime/callContext.js"
 import * as Check from "../runtime/validate.js"
 import * as Core from "../core/retryDecision.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Operation from "../idempotency/Operation.js"
 import type * as RetryBudget from "./RetryBudget.js"
-import { elapsedMillis, sleepAtLeast } from "../runtime/sleep.js"
+import { elapsedMillis } from "../runtime/clock.js"
+import { sleepAtLeast } from "../runtime/sleep.js"
 import type * as Verdict from "../errors/Verdict.js"
 
 /**
@@ -219,8 +220,8 @@ const report = (reason: StopReason, attempts: number): Effect.Effect<void> =>
     "resilience.retry.stop": reason,
     "resilience.retry.attempts": attempts
   }).pipe(
-    Effect.zipRight(CallStory.count(Metric.tagged(decisions, "decision", reason))),
-    Effect.zipRight(CallStory.stopped(reason)),
+    Effect.zipRight(CallContext.count(Metric.tagged(decisions, "decision", reason))),
+    Effect.zipRight(CallContext.stopped(reason)),
     Effect.zipRight(
       Effect.annotateLogs(Effect.logDebug("No further attempt"), {
         "retry.stop": reason,
@@ -319,7 +320,7 @@ const stop = <E>(
 
 const wait = (delayMillis: number): Effect.Effect<void> =>
   Effect.zipRight(
-    CallStory.count(Metric.tagged(decisions, "decision", "retry")),
+    CallContext.count(Metric.tagged(decisions, "decision", "retry")),
     delayMillis > 0 ? sleepAtLeast(delayMillis) : Effect.void
   )
 

@@ -10,13 +10,13 @@
  *
  * @since 0.1.0
  */
-import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TokenBucket from "../core/tokenBucket.js"
 import * as Check from "../runtime/validate.js"
-import { remember } from "../runtime/instances.js"
+import { nowMillis } from "../runtime/clock.js"
+import { withBehind } from "../runtime/instances.js"
 
 /**
  * The two moves of a budget, and a look inside. Make one per upstream and process, shared by its
@@ -87,7 +87,7 @@ export const make = (options?: Options): Effect.Effect<RetryBudget> =>
         )
       }
       let state = TokenBucket.full(bucket, nowMillis(clock))
-      return remember<RetryBudget>({
+      return withBehind<RetryBudget>({
         withdraw: Effect.clockWith((clock) =>
           Effect.sync(() => {
             const [granted, next] = TokenBucket.withdraw(bucket, state, nowMillis(clock))
@@ -101,12 +101,9 @@ export const make = (options?: Options): Effect.Effect<RetryBudget> =>
         available: Effect.clockWith((clock) =>
           Effect.sync(() => (state = TokenBucket.refill(bucket, state, nowMillis(clock))).tokens)
         )
-      }, options ?? {})
+      }, { options: options ?? {} })
     })
   )
-
-/** Monotonic: a wall clock that steps must neither fill nor freeze the budget. */
-const nowMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 /**
  * The default budget as a layer.

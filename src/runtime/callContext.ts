@@ -1,44 +1,158 @@
 /**
- * What is known of a call while it runs, for those who report about it: the retry that stops, the
- * guard that turns an attempt away.
+ * All that a fiber knows of the call it is part of.
  *
- * There is a story only where telemetry is on. Whoever counts something rare asks for it then, and
- * gives the count the labels of the call.
+ * What belongs to a call ends with it. A fiber that was started inside and goes on afterwards (a
+ * daemon, a cached worker) inherits the values, but finds them ended: it may make keys of its own,
+ * and what it does is filed under nothing of the call that happened to start it.
  */
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import * as Metric from "effect/Metric"
 import type * as MetricLabel from "effect/MetricLabel"
+import { whenEnded } from "./ending.js"
+
+/** A value for the time of one effect, and what there was around it. */
+interface Scope<A> {
+  readonly value: A
+  readonly around: Scope<A> | undefined
+  ended: boolean
+}
+
+/** The innermost scope that has not ended. */
+const live = <A>(scope: Scope<A> | undefined): Scope<A> | undefined => {
+  let found = scope
+  while (found?.ended === true) found = found.around
+  return found
+}
+
+/** Fiber-local state that belongs to calls. */
+export class CallRef<A> {
+  readonly #ref: FiberRef.FiberRef<Scope<A> | undefined>
+
+  constructor(name: string) {
+    this.#ref = globalValue(
+      `effect-resilience/callContext/${name}`,
+      () => FiberRef.unsafeMake<Scope<A> | undefined>(undefined)
+    )
+  }
+
+  /** The value of the call that a fiber is part of, if there is one. */
+  of(fiber: Fiber.RuntimeFiber<unknown, unknown>): A | undefined {
+    return live(fiber.getFiberRef(this.#ref))?.value
+  }
+
+  /** The value of the call that is under way, if there is one. */
+  readonly get: Effect.Effect<A | undefined> = Effect.withFiberRuntime((fiber) =>
+    Effect.succeed(this.of(fiber))
+  )
+
+  /** Runs an effect with a value that ends when the effect does. */
+  during<B, E, R>(self: Effect.Effect<B, E, R>, value: A): Effect.Effect<B, E, R> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.withFiberRuntime<B, E, R>((fiber) => {
+        const before = fiber.getFiberRef(this.#ref)
+        const scope: Scope<A> = { value, around: live(before), ended: false }
+        // Put back as it was, so that a fiber whose refs are compared has written nothing.
+        const left = (exit: Exit.Exit<B, E>): Effect.Effect<B, E> => {
+          scope.ended = true
+          return Effect.zipRight(FiberRef.set(this.#ref, before), exit)
+        }
+        return Effect.zipRight(FiberRef.set(this.#ref, scope), whenEnded(restore(self), left))
+      })
+    )
+  }
+}
+
+// -----------------------------------------------------------------------------
+// what is known of a call
+// -----------------------------------------------------------------------------
 
 /**
- * One call: under which labels it is counted, how many attempts were begun, and why there was no
- * further one.
+ * What one call is filed under.
+ *
+ * **Details**
+ *
+ * - `endpoint`: its template, such as `/v1/sessions/:id`, never an address with an id in it.
+ *   Default `"default"`.
+ * - `method`: of the request, where there is one. `operation`: which kind it is.
+ * - `kid`: the fingerprint of its idempotency key, for logs and spans.
+ * - `traced`: whether the caller has spans of its own for it and its attempts. Default false.
+ *
+ * @since 0.1.0
+ * @category models
  */
-export interface Story {
+export interface About {
+  readonly endpoint?: string | undefined
+  readonly method?: string | undefined
+  readonly operation?: string | undefined
+  readonly kid?: string | undefined
+  readonly traced?: boolean | undefined
+}
+
+/**
+ * A call that telemetry looks on at: under which labels it is counted, how many attempts were
+ * begun, and why there was no further one.
+ */
+export interface Observed {
   readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
   attempts: number
   stop: string | undefined
 }
 
-export const current: FiberRef.FiberRef<Story | undefined> = globalValue(
-  "effect-resilience/callStory",
-  () => FiberRef.unsafeMake<Story | undefined>(undefined)
+/** Only where telemetry is on. What counts something rare asks for it then. */
+export const observed = new CallRef<Observed>("observed")
+
+/** Set within an attempt whose idempotency key was fixed outside of it. */
+export const keyedAttempt = new CallRef<true>("keyedAttempt")
+
+/** A fallback that was taken, for which error; of a last good value also how old it is. */
+export interface FallbackTaken {
+  readonly error: unknown
+  readonly ageMillis?: number | undefined
+}
+
+/** What wants to hear of fallbacks that are taken. Children share the list. */
+export const fallbackListeners = new CallRef<ReadonlyArray<(taken: FallbackTaken) => void>>(
+  "fallbackListeners"
 )
+
+/** The template that requests are filed under. */
+export const endpoint = new CallRef<string>("endpoint")
+
+/** What the caller says that running its requests twice would mean. */
+export const operation = new CallRef<{ readonly _tag: "Read" | "Idempotent" | "Keyed" | "Once" }>(
+  "operation"
+)
+
+/**
+ * Milliseconds that a fiber has spent in our own lines so far; see `queueTime`. A child begins with
+ * the total of its parent. When it is joined the larger of the two counts, so that children that
+ * wait side by side count once.
+ */
+export const queueMillis: FiberRef.FiberRef<number> = globalValue(
+  "effect-resilience/callContext/queueMillis",
+  () => FiberRef.unsafeMake(0, { join: Math.max })
+)
+
+// -----------------------------------------------------------------------------
+// telling about it
+// -----------------------------------------------------------------------------
 
 /** Adds one to a counter, under the labels of the call that is under way. */
 export const count = (counter: Metric.Metric.Counter<number>): Effect.Effect<void> =>
-  FiberRef.getWith(
-    current,
-    (story) =>
+  Effect.flatMap(
+    observed.get,
+    (call) =>
       Metric.increment(
-        story === undefined ? counter : Metric.taggedWithLabels(counter, story.labels)
+        call === undefined ? counter : Metric.taggedWithLabels(counter, call.labels)
       )
   )
 
-/** Tells the story of the call that is under way why there will be no further attempt. */
+/** Says why the call that is under way makes no further attempt. */
 export const stopped = (reason: string): Effect.Effect<void> =>
-  FiberRef.getWith(current, (story) =>
-    Effect.sync(() => {
-      if (story !== undefined) story.stop = reason
-    }))
+  Effect.map(observed.get, (call) => {
+    if (call !== undefined) call.stop = reason
+  })

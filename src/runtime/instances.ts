@@ -1,21 +1,38 @@
 /**
- * What a guard was made with. A pipeline that is given a guard instead of its options can then
- * still be described.
+ * What stands behind an instance of ours, in one field that its interface does not show: the
+ * options it was made with, and what its own parts need to know of it. A pipeline that is given an
+ * instance in place of its options can then still be described and looked at.
  */
-import { globalValue } from "effect/GlobalValue"
 
-const made = globalValue("effect-resilience/instances", () => new WeakMap<object, object>())
+/** The field. One symbol for all copies of the library in a program. */
+const behind: unique symbol = Symbol.for("effect-resilience/behind")
 
-/** Keeps the options beside the instance, for as long as that lives. */
-export const remember = <I extends object>(instance: I, options: object): I => {
-  made.set(instance, options)
-  return instance
+/**
+ * - `options`: what it was made with.
+ * - `inside`: its state, for modules that look on.
+ * - `countedAs`: the name under which telemetry counts it already.
+ */
+export interface Behind {
+  readonly options: object
+  readonly inside?: unknown
+  readonly countedAs?: string | undefined
 }
+
+/** Puts it behind an instance. */
+export const withBehind = <I extends object>(instance: I, what: Behind): I =>
+  Object.assign(instance, { [behind]: what })
+
+/** What stands behind an instance; nothing behind one that was made elsewhere. */
+export const behindOf = (instance: object): Behind | undefined =>
+  (instance as { readonly [behind]?: Behind })[behind]
+
+/** Whether a guard, and not its options, was given. */
+export const isInstance = <I extends object, O extends object>(given: I | O): given is I =>
+  "protect" in given || "withdraw" in given
 
 /**
  * The options of a guard: those it was made with when it is an instance, itself when it is options.
- * None for an instance that somebody else made.
+ * None for an instance that was made elsewhere.
  */
 export const optionsOf = <O extends object>(guard: object | O): Partial<O> | undefined =>
-  // Only `remember` writes, with the options that the instance was made with.
-  ("protect" in guard || "withdraw" in guard ? made.get(guard) : guard) as Partial<O> | undefined
+  (isInstance(guard) ? behindOf(guard)?.options : guard) as Partial<O> | undefined

@@ -1,28 +1,57 @@
 /**
- * The bell of somebody who stands in a line.
+ * How a call that waits hears that something has changed.
  */
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
+import { whenPassed } from "./timer.js"
 
 /**
- * Whoever rings need not know whether the other one sleeps already: a bell that rang before `wait`
- * ends the wait at once. It belongs to one fiber, which may wait any number of times, and be
- * interrupted in it.
+ * The one that notifies need not know whether the other waits already: a notification that came
+ * before `wait` ends the wait at once. A signal belongs to one fiber, which may wait any number of
+ * times, and be interrupted in it.
  */
-export class Turn {
-  #rang = false
-  #resume: ((effect: Effect.Effect<void>) => void) | undefined
+export class Signal {
+  #isNotified = false
+  #wake: (() => void) | undefined
+  #disarm: () => void = constVoid
 
-  ring(): void {
-    const resume = this.#resume
-    this.#resume = undefined
-    if (resume === undefined) this.#rang = true
-    else resume(Effect.void)
+  notify(): void {
+    const wake = this.#wake
+    if (wake === undefined) {
+      this.#isNotified = true
+    } else {
+      this.#leave()
+      wake()
+    }
   }
 
-  readonly wait: Effect.Effect<void> = Effect.async((resume) => {
-    if (this.#rang) {
-      this.#rang = false
-      resume(Effect.void)
-    } else this.#resume = resume
-  })
+  #leave(): void {
+    this.#wake = undefined
+    this.#disarm()
+    this.#disarm = constVoid
+  }
+
+  /**
+   * Ends with the next notification, or when `millis` have passed. One asynchronous wait with one
+   * timer at most: it ends in the same turn where nothing can interrupt, and it forks nothing. No
+   * time at all lets the others have their turn.
+   */
+  wait(millis: number): Effect.Effect<void> {
+    if (millis <= 0) return Effect.yieldNow()
+    return Effect.withFiberRuntime((fiber) =>
+      Effect.async<void>((resume) => {
+        if (this.#isNotified) {
+          this.#isNotified = false
+          resume(Effect.void)
+          return
+        }
+        this.#wake = () => resume(Effect.void)
+        this.#disarm = whenPassed(fiber, millis, () => {
+          this.#wake = undefined
+          resume(Effect.void)
+        })
+        return Effect.sync(() => this.#leave())
+      })
+    )
+  }
 }

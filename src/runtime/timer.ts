@@ -1,22 +1,70 @@
 /**
- * The one place that arms a timer of the platform itself.
+ * The one place that arms timers.
  *
- * A timer under the live clock needs no fiber, and it is on the path of every call with a deadline.
- * Under any other clock the caller forks that clock's `sleep`.
+ * Under the live clock a timer is the platform's own, and needs no fiber. Under any other clock it
+ * is a fiber that runs that clock's `sleep` and nothing else.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
+import * as Duration from "effect/Duration"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { constVoid } from "effect/Function"
+import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import { maxTimerMillis } from "../core/backoff.js"
+import { clockOf, liveClock, nowMillis } from "./clock.js"
 
-/** The clock of a program that provides none of its own. */
-export const liveClock: Clock.Clock = Context.get(DefaultServices.liveServices, Clock.Clock)
+type Running = Fiber.RuntimeFiber<unknown, unknown>
 
 /**
- * Calls `wake` after `millis`, which is at most 2^31-1, and never earlier: a timer counts whole
- * milliseconds, and would round down. The answer disarms it. The global functions are looked up
- * when they are needed, since a test may have replaced them.
+ * A timer of the platform, for at most 2^31-1 ms. It counts whole milliseconds, and would round
+ * down. The global functions are looked up when they are needed, since a test may have replaced
+ * them.
  */
-export const arm = (millis: number, wake: () => void): () => void => {
+const arm = (millis: number, wake: () => void): () => void => {
   const timer = setTimeout(wake, Math.ceil(millis))
   return () => clearTimeout(timer)
+}
+
+/**
+ * Calls `wake` once, on the clock of a fiber, when `millis` have passed, which are at most 2^31-1.
+ * The answer disarms it.
+ */
+export const after = (fiber: Running, millis: number, wake: () => void): () => void => {
+  const clock = clockOf(fiber)
+  if (clock === liveClock) return arm(millis, wake)
+  const runtime = Runtime.make({
+    context: fiber.currentContext,
+    runtimeFlags: RuntimeFlags.make(RuntimeFlags.Interruption, RuntimeFlags.CooperativeYielding),
+    fiberRefs: fiber.getFiberRefs()
+  })
+  const sleeper = Runtime.runFork(runtime, clock.sleep(Duration.millis(millis)))
+  sleeper.addObserver((exit) => Exit.isSuccess(exit) ? wake() : undefined)
+  return () => sleeper.unsafeInterruptAsFork(fiber.id())
+}
+
+/** What a timer may be early by. More than this is a clock that stands still, or a fake timer. */
+const earlyMillis = 2
+
+/**
+ * Calls `wake` once when `millis` have passed, however many: after several timers where one cannot
+ * hold it, never where they are infinite, and again after the little that a timer was early by. The
+ * answer disarms it.
+ */
+export const whenPassed = (fiber: Running, millis: number, wake: () => void): () => void => {
+  if (millis === Infinity) return constVoid
+  const clock = clockOf(fiber)
+  const startedMillis = nowMillis(clock)
+  let disarm: () => void = constVoid
+  const next = (left: number): void => {
+    const part = Math.min(left, maxTimerMillis)
+    disarm = after(fiber, part, () => {
+      if (left > part) return next(left - part)
+      const missing = startedMillis + millis - nowMillis(clock)
+      if (missing > 1e-3 && missing <= earlyMillis) {
+        disarm = after(fiber, Math.ceil(missing), wake)
+      } else wake()
+    })
+  }
+  next(millis)
+  return () => disarm()
 }

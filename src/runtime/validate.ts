@@ -46,11 +46,23 @@ export const finiteDuration = (field: string, input: Duration.DurationInput): Du
   return Duration.isFinite(decoded) ? decoded : refuse(field, "a finite duration", input)
 }
 
-/** A whole number of at least `minimum`. `Infinity` is not one. */
-export const integer = (field: string, value: number, minimum: number): number =>
-  Number.isSafeInteger(value) && value >= minimum
-    ? value
-    : refuse(field, `a whole number of at least ${minimum}`, value)
+/** A whole number of at least `minimum` and at most `maximum`. `Infinity` is not one. */
+export const integer = (
+  field: string,
+  value: number,
+  minimum: number,
+  maximum: number = Infinity
+): number => {
+  if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return value
+  const should = maximum === Infinity || value < minimum
+    ? `a whole number of at least ${minimum}`
+    : `a whole number of at most ${maximum}`
+  return refuse(
+    field,
+    Number.isSafeInteger(value) ? should : `a whole number of at least ${minimum}`,
+    value
+  )
+}
 
 /** A finite number of at least `minimum` and at most `maximum`. */
 export const number = (field: string, value: number, minimum: number, maximum = Infinity): number =>

@@ -843,9 +843,7 @@ describe("waiting for a turn", () => {
         const probes: Array<string> = []
         const { pipeline } = yield* lined(line, { totalTimeout: "5 seconds" })
         expect(yield* endsAt([Pipeline.protect(probing(probes, "call")(Effect.void), pipeline)]))
-          .toEqual([
-            ["total timeout after 1", 5000]
-          ])
+          .toEqual([["QueueTimeout", 5000]])
         expect(probes).toEqual([])
       })
   )

@@ -436,10 +436,8 @@ describe("Hedge recovers", () => {
       const attempts: Array<number> = []
       for (const options of [{}, { initial: "50 millis" }] as const) {
         const { attempt, probes } = scripted(() => Effect.never)
-        yield* over(
-          "1 hour",
-          Hedge.hedge(attempt, { ...read, delay: Hedge.quantile(0.9, options) })
-        )
+        const hedge = yield* Hedge.make({ ...read, delay: Hedge.quantile(0.9, options) })
+        yield* over("1 hour", hedge.protect(attempt))
         attempts.push(probes.length)
       }
       expect(attempts).toEqual([1, 2])
@@ -516,14 +514,15 @@ describe("Hedge recovers", () => {
       expect([yield* delayOf(active), yield* delayOf(hedge)]).toEqual(["100ms", "none"])
     }))
 
-  it.effect("what has been learned stays with the options", () =>
-    Effect.gen(function*() {
-      const options = { operation: Operation.read, delay: Hedge.quantile(1, { minimumCalls: 1 }) }
-      yield* over("10 millis", Hedge.hedge(after("10 millis", "done"), options))
-      const { attempt, probes } = scripted(() => Effect.never)
-      yield* over("1 second", attempt.pipe(Hedge.hedge(options)))
-      expect(probes).toEqual(["0 at 10", "1 at 20"])
-    }))
+  it("a delay that is learned needs a hedge that is made once", () => {
+    const options = { ...read, delay: Hedge.quantile(1) as unknown as Duration.DurationInput }
+    const message = "delay should be a duration here, got a quantile: " +
+      "what is learned needs a hedge that is made once, with Hedge.make"
+    expect([
+      refusal(() => Hedge.hedge(options)),
+      refusal(() => Hedge.hedge(Effect.void, options))
+    ]).toEqual([message, message])
+  })
 })
 
 describe("Hedge: interruption releases", () => {

@@ -320,15 +320,20 @@ describe("recovers", () => {
 
   it("G16: keys that are idle are forgotten while others are used, those that count something are not", () => {
     const limiter = new Limiter({ limit: 1n, intervalNanos: 1_000_000_000n, burst: 1 }, 0n)
+    let now = 0n
+    const clock = { ...Effect.runSync(Effect.clock), unsafeCurrentTimeNanos: () => now }
     const call = (key: string, atSeconds: number) => {
-      const now = BigInt(atSeconds) * 1_000_000_000n
-      return limiter.enter(limiter.cell(key, now), 1, now)
+      now = BigInt(atSeconds) * 1_000_000_000n
+      return limiter.enter(limiter.rate(key, clock, now), 1, now)
     }
     for (let i = 0; i < 100; i++) call(`key ${i}`, 0)
-    const before = limiter.cells.size
+    const before = limiter.rates.size
     call("fresh", 10)
     for (let i = 0; i < 102; i++) call("busy", 10)
-    expect([before, [...limiter.cells.keys()]]).toEqual([100, ["fresh", "busy"]])
+    expect([before, [...limiter.rates.values()].map(({ key }) => key)]).toEqual([100, [
+      "fresh",
+      "busy"
+    ]])
   })
 
   it.effect("the snapshot says how many would run at once, and how many wait", () =>

@@ -17,9 +17,7 @@ declare const plain: Effect.Effect<number, "down", "Env">
 describe("Hedge", () => {
   test("adds no errors, and demands the key of a keyed operation", () => {
     const first = Hedge.hedge(plain, { operation: Operation.keyed, delay: "1 second" })
-    const last = plain.pipe(
-      Hedge.hedge({ operation: Operation.keyed, delay: Hedge.quantile(0.95) })
-    )
+    const last = plain.pipe(Hedge.hedge({ operation: Operation.keyed, delay: "1 second" }))
     type Keyed = Effect.Effect<number, "down", "Env" | IdempotencyKey.IdempotencyKey>
     expect(first).type.toBe<Keyed>()
     expect(last).type.toBe<Keyed>()
@@ -42,6 +40,12 @@ describe("Hedge", () => {
     expect(hedge.protect(plain, { key: "a" })).type.toBe<Keyed>()
     expect(plain.pipe(hedge.protect())).type.toBe<Keyed>()
     expect(hedge.delay()).type.toBe<Effect.Effect<Option.Option<Duration.Duration>>>()
+  })
+
+  test("a delay that is learned needs a hedge that is made once", () => {
+    const delay = Hedge.quantile(0.95)
+    expect(Hedge.make).type.toBeCallableWith({ operation: Operation.read, delay })
+    expect(Hedge.hedge).type.not.toBeCallableWith(plain, { operation: Operation.read, delay })
   })
 
   test("options are checked", () => {

@@ -65,29 +65,6 @@ export const attempts: typeof calls = {
   outcomes: counter("resilience.attempt.outcomes", "How attempts ended")
 }
 
-export const circuitCalls = counter(
-  "resilience.circuit.calls",
-  "What circuits were told about calls, and rejected"
-)
-
-export const circuitState = Metric.gauge("resilience.circuit.state", {
-  description: "How many circuits are in a state"
-})
-
-export const circuitTransitions = counter(
-  "resilience.circuit.transitions",
-  "Changes of state of circuits"
-)
-
-export const budgetRefused = counter(
-  "resilience.budget.refused",
-  "Retries and hedges that a budget did not pay for"
-)
-
-export const bulkheadInUse = Metric.gauge("resilience.bulkhead.in_use", {
-  description: "Permits of bulkheads in use"
-})
-
 /**
  * The same labels and more. One list for each combination, whoever asks: Effect finds a metric
  * again by the list, and quickly only by the same one.

@@ -5,19 +5,20 @@
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import type * as LogLevel from "effect/LogLevel"
+import type * as Metric from "effect/Metric"
 import * as MetricLabel from "effect/MetricLabel"
 import type * as Tracer from "effect/Tracer"
 import * as ApiError from "../../errors/ApiError.js"
-import * as CallStory from "../../runtime/callContext.js"
-import * as Deadline from "../../policies/timeout/deadline.js"
-import { elapsedMillis } from "../../runtime/sleep.js"
+import type { About } from "../../runtime/callContext.js"
+import * as CallContext from "../../runtime/callContext.js"
+import { clockOf, elapsedMillis } from "../../runtime/clock.js"
+import type { Labels, Meter } from "../../runtime/meter.js"
+import * as QueueTime from "../../runtime/queueTime.js"
 import * as Fields from "./fields.js"
 import * as Metrics from "./metrics.js"
 import * as Outcome from "./outcome.js"
-import * as Waited from "../../runtime/queueTime.js"
 
 /** What has been decided beforehand. Without a level nothing is logged. */
 export interface Settings {
@@ -26,29 +27,6 @@ export interface Settings {
   readonly spans: boolean
   readonly logs: LogLevel.LogLevel | undefined
   readonly maxEndpoints: number
-}
-
-/**
- * What one call is filed under.
- *
- * **Details**
- *
- * - `endpoint`: its template, such as `/v1/sessions/:id`, never an address with an id in it.
- *   Default `"default"`.
- * - `method`: of the request, where there is one. `operation`: which kind it is.
- * - `kid`: the fingerprint of its idempotency key, for logs and spans.
- * - `traced`: whether whoever makes the call has spans of its own for it and its attempts. Default
- *   false.
- *
- * @since 0.1.0
- * @category models
- */
-export interface About {
-  readonly endpoint?: string | undefined
-  readonly method?: string | undefined
-  readonly operation?: string | undefined
-  readonly kid?: string | undefined
-  readonly traced?: boolean | undefined
 }
 
 /** When a call or an attempt began. */
@@ -60,11 +38,11 @@ interface Begin {
 
 const begin = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Begin => ({
   fiber,
-  at: Deadline.clockOf(fiber).unsafeCurrentTimeNanos(),
-  waited: Waited.millisOf(fiber)
+  at: clockOf(fiber).unsafeCurrentTimeNanos(),
+  waited: QueueTime.millisOf(fiber)
 })
 
-const millisSince = ({ at, fiber }: Begin): number => elapsedMillis(Deadline.clockOf(fiber), at)
+const millisSince = ({ at, fiber }: Begin): number => elapsedMillis(clockOf(fiber), at)
 
 const attributes: Readonly<Record<string, string>> = {
   status: "http.response.status_code",
@@ -104,7 +82,7 @@ const endpoints = globalValue(
 /** One text for several, from which none can be mistaken for two. */
 const joined = (...parts: ReadonlyArray<string | undefined>): string => parts.join("\u0000")
 
-export class Observer {
+export class Observer implements Meter {
   readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
   /** Under which name it counts: the same for everybody who counts under the same labels. */
   readonly name: string
@@ -122,6 +100,23 @@ export class Observer {
     this.#all = new Metrics.Labelled(this.labels)
     this.#counted = endpoints.get(this.name) ?? new Set()
     endpoints.set(this.name, this.#counted)
+  }
+
+  #with(labels: Labels = {}): ReadonlyArray<MetricLabel.MetricLabel> {
+    return Object.entries(labels).reduce(
+      (labelled, [name, value]) => labelled.with(name, value),
+      this.#all
+    ).labels
+  }
+
+  counter(metric: Metric.Metric.Counter<number>, labels?: Labels): () => void {
+    const all = this.#with(labels)
+    return () => metric.unsafeUpdate(1, all)
+  }
+
+  gauge(metric: Metric.Metric.Gauge<number>, labels?: Labels): (by: number) => void {
+    const all = this.#with(labels)
+    return (by) => metric.unsafeModify(by, all)
   }
 
   /** What is counted of one endpoint; of all that come after the agreed number, together. */
@@ -175,16 +170,10 @@ export class Observer {
       (span) =>
         Effect.withFiberRuntime<A, E, R>((fiber) => {
           const started = begin(fiber)
-          const around = fiber.getFiberRef(CallStory.current)
-          const story: CallStory.Story = { labels: this.labels, attempts: 0, stop: undefined }
-          // As `Effect.locally` would, in the one place in which the end is waited for anyway.
+          const call: CallContext.Observed = { labels: this.labels, attempts: 0, stop: undefined }
           return Effect.onExit(
-            Effect.zipRight(FiberRef.set(CallStory.current, story), self),
-            (exit) =>
-              Effect.zipRight(
-                FiberRef.set(CallStory.current, around),
-                quietly(() => this.#callEnded(about, started, story, exit, span))
-              )
+            CallContext.observed.during(self, call),
+            (exit) => quietly(() => this.#callEnded(about, started, call, exit, span))
           )
         })
     )
@@ -193,7 +182,7 @@ export class Observer {
   #callEnded(
     about: About,
     started: Begin,
-    story: CallStory.Story,
+    story: CallContext.Observed,
     exit: Exit.Exit<unknown, unknown>,
     span: Tracer.Span | undefined
   ): Effect.Effect<void> {
@@ -224,7 +213,7 @@ export class Observer {
    */
   #fieldsOf(
     about: About,
-    story: CallStory.Story,
+    story: CallContext.Observed,
     outcome: Outcome.Outcome,
     latencyMillis: number
   ): Fields.Fields {
@@ -265,7 +254,7 @@ export class Observer {
       (span) =>
         Effect.withFiberRuntime<A, E, R>((fiber) => {
           const started = begin(fiber)
-          const current = fiber.getFiberRef(CallStory.current)
+          const current = CallContext.observed.of(fiber)
           // An attempt of a call that somebody else looks on at is none of its own.
           const story = current?.labels === this.labels ? current : undefined
           const number = story === undefined ? 1 : ++story.attempts
@@ -283,7 +272,7 @@ export class Observer {
     started: Begin,
     number: number,
     exit: Exit.Exit<unknown, unknown>,
-    story: CallStory.Story | undefined,
+    story: CallContext.Observed | undefined,
     span: Tracer.Span | undefined
   ): void {
     // What stopped inside of it is no reason for whatever is around it.
@@ -294,7 +283,7 @@ export class Observer {
     // What it stood in front of a limiter or a bulkhead is not the upstream's.
     const latencyMillis = Math.max(
       0,
-      millisSince(started) - (Waited.millisOf(started.fiber) - started.waited)
+      millisSince(started) - (QueueTime.millisOf(started.fiber) - started.waited)
     )
     if (outcome.family !== "rejected") {
       this.#count(

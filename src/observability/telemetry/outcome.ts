@@ -46,6 +46,7 @@ const known: ReadonlySet<string> = new Set([
   "CircuitOpen",
   "ConcurrencyLimited",
   "CoolingDown",
+  "QueueTimeout",
   "RateLimited",
   "Throttled",
   "InFlight",
@@ -87,12 +88,8 @@ const factsOf = (error: unknown): Pick<FailureFacts.Facts, "_tag" | "status"> | 
 }
 
 const ofError = (error: unknown): Outcome => {
-  // Who was cut off in our own line has a time-out of ours that is a rejection.
-  const isRejection = Rejection.isRejection(error)
-  if (ApiError.isApiError(error)) {
-    return { name: error._tag, family: isRejection ? "rejected" : familyOf(error), error }
-  }
-  if (isRejection) return { name: tagOf(error), family: "rejected", error }
+  if (Rejection.isRejection(error)) return { name: tagOf(error), family: "rejected", error }
+  if (ApiError.isApiError(error)) return { name: error._tag, family: familyOf(error), error }
   const facts = factsOf(error)
   return facts === undefined
     ? { name: tagOf(error), family: "failed", error }

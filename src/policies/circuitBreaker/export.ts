@@ -15,6 +15,8 @@ import * as TimeWindow from "../../core/timeWindow.js"
 const Millis = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
 const Whole = Schema.Int.pipe(Schema.nonNegative())
 
+const Order = Schema.Literal("ForcedOpen", "ForcedClosed", "Disabled")
+
 const ExportedCircuit = Schema.Struct({
   key: Schema.String,
   phase: Schema.Union(
@@ -22,7 +24,7 @@ const ExportedCircuit = Schema.Struct({
     Schema.TaggedStruct("Open", { remainingMillis: Millis }),
     Schema.TaggedStruct("HalfOpen", {})
   ),
-  order: Schema.NullOr(Schema.Literal("ForcedOpen", "ForcedClosed", "Disabled")),
+  order: Schema.NullOr(Order),
   openings: Whole,
   openMillis: Millis,
   window: Schema.Union(
@@ -44,6 +46,8 @@ const Exported = Schema.Struct({
   version: Schema.Literal(1),
   /** Epoch milliseconds. */
   exportedAt: Schema.Number.pipe(Schema.finite()),
+  /** What was ordered of all circuits, those of keys to come included. */
+  order: Schema.optional(Order),
   circuits: Schema.Array(ExportedCircuit)
 })
 
@@ -80,11 +84,16 @@ export const decode: (json: unknown) => Effect.Effect<Exported, ParseResult.Pars
   .decodeUnknown(Exported)
 
 /** As plain JSON. */
-export const encode = (exportedAt: number, circuits: ReadonlyArray<ExportedCircuit>): unknown =>
+export const encode = (
+  exportedAt: number,
+  circuits: ReadonlyArray<ExportedCircuit>,
+  order: Circuit.Order | undefined
+): unknown =>
   Schema.encodeSync(Exported)({
     format: "effect-resilience/circuits",
     version: 1,
     exportedAt,
+    ...(order === undefined ? {} : { order }),
     circuits
   })
 

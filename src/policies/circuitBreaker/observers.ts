@@ -2,37 +2,52 @@
  * Looking on at the circuits of a breaker, for metrics: what they are told, what they reject, how
  * many there are in each state.
  *
- * A breaker that nobody looks on at pays for one look at an empty set per call.
+ * A breaker that is not looked on at pays for one look at an empty map per call.
  */
-import { globalValue } from "effect/GlobalValue"
-import type { Circuits, Watcher } from "./registry.js"
+import * as Metric from "effect/Metric"
 import * as Circuit from "../../core/circuit.js"
+import { behindOf } from "../../runtime/instances.js"
+import type { Meter } from "../../runtime/meter.js"
+import type { Circuits } from "./registry.js"
 
-const made = globalValue("effect-resilience/circuitWatch", () => new WeakMap<object, Circuits>())
+export const circuitCalls = Metric.counter("resilience.circuit.calls", {
+  description: "What circuits were told about calls, and rejected",
+  incremental: true
+})
 
-const watching = globalValue(
-  "effect-resilience/circuitWatch/names",
-  () => new WeakMap<Circuits, Set<string>>()
-)
+export const circuitState = Metric.gauge("resilience.circuit.state", {
+  description: "How many circuits are in a state"
+})
 
-/** Keeps the circuits beside the breaker, for as long as that lives. */
-export const remember = <Breaker extends object>(breaker: Breaker, circuits: Circuits): Breaker => {
-  made.set(breaker, circuits)
-  return breaker
-}
+export const circuitTransitions = Metric.counter("resilience.circuit.transitions", {
+  description: "Changes of state of circuits",
+  incremental: true
+})
+
+/** The circuits of a breaker; none of one that was made elsewhere. */
+export const circuitsOf = (breaker: object): Circuits | undefined =>
+  behindOf(breaker)?.inside as Circuits | undefined
 
 /**
  * Looks on from now on, for as long as the breaker lives. Once under each name, however many
  * pipelines share the breaker.
  */
-export const watch = (breaker: object, name: string, watcher: Watcher): void => {
-  // A breaker that somebody else made has no circuits of ours.
-  const circuits = made.get(breaker)
-  if (circuits === undefined) return
-  const names = watching.get(circuits) ?? new Set()
-  watching.set(circuits, names)
-  if (names.has(name)) return
-  names.add(name)
-  circuits.watchers.add(watcher)
-  for (const { state } of circuits.cells.values()) watcher.population(Circuit.visible(state), 1)
+export const observe = (breaker: object, meter: Meter): void => {
+  const circuits = circuitsOf(breaker)
+  if (circuits === undefined || circuits.observers.has(meter.name)) return
+  const ends = {
+    success: meter.counter(circuitCalls, { outcome: "success" }),
+    failure: meter.counter(circuitCalls, { outcome: "failure" }),
+    slow: meter.counter(circuitCalls, { outcome: "slow" }),
+    ignored: meter.counter(circuitCalls, { outcome: "ignored" })
+  }
+  const population = (state: Circuit.Visible, by: 1 | -1): void =>
+    meter.gauge(circuitState, { state })(by)
+  circuits.observers.set(meter.name, {
+    ended: (outcome) => ends[outcome](),
+    rejected: meter.counter(circuitCalls, { outcome: "rejected" }),
+    transition: (from, to) => meter.counter(circuitTransitions, { from, to })(),
+    population
+  })
+  for (const { state } of circuits.cells.values()) population(Circuit.visible(state), 1)
 }

@@ -131,13 +131,21 @@ export const defaults = {
   idleTimeToLive: Duration.hours(1)
 } as const
 
+/**
+ * The largest sizes that options may ask for.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const bounds = { windowSize: 1_000_000, buckets: 10_000, trials: 1000 } as const
+
 const windowOf = (window: Window): Circuit.Policy["window"] =>
   window._tag === "Count"
-    ? { _tag: "Count", size: Check.integer("window.size", window.size, 1) }
+    ? { _tag: "Count", size: Check.integer("window.size", window.size, 1, bounds.windowSize) }
     : {
       _tag: "Time",
       durationMillis: Duration.toMillis(Check.positiveDuration("window.duration", window.duration)),
-      buckets: Check.integer("window.buckets", window.buckets, 1)
+      buckets: Check.integer("window.buckets", window.buckets, 1, bounds.buckets)
     }
 
 const minimumOf = (minimumCalls: number | undefined, window: Circuit.Policy["window"]): number => {
@@ -156,7 +164,7 @@ const minimumOf = (minimumCalls: number | undefined, window: Circuit.Policy["win
 }
 
 const halfOpenOf = (halfOpen: HalfOpen): HalfOpen => {
-  Check.integer("halfOpen.trials", halfOpen.trials, 1)
+  Check.integer("halfOpen.trials", halfOpen.trials, 1, bounds.trials)
   if (halfOpen._tag === "Rate") Check.rate("halfOpen.threshold", halfOpen.threshold)
   return halfOpen
 }

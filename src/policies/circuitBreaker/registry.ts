@@ -2,15 +2,15 @@
  * The circuits of one breaker: one state for each key, read and changed in one turn of the event
  * loop, so that no two calls can come between.
  *
- * Nothing ticks here. Time is read when somebody calls or looks, idle keys are dropped when others
+ * Nothing ticks here. Time is read when a call or a look comes, idle keys are dropped when others
  * are used, and transitions are told only to those who listen.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
-import * as CircuitState from "./export.js"
 import * as Circuit from "../../core/circuit.js"
 import * as Rejection from "../../errors/Rejection.js"
-import { Sweeper } from "../../runtime/sweeper.js"
+import { Keyed, KeyedState } from "../../runtime/keyedState.js"
+import * as CircuitState from "./export.js"
 
 /**
  * The circuit is open (or all of its trials are under way): the call did not run. `retryAfter` is
@@ -41,80 +41,92 @@ export interface Transition {
 }
 
 /** One circuit and what is counted beside its window. */
-export interface Cell {
-  readonly key: string
-  state: Circuit.State
-  inFlight: number
-  rejected: number
-  touchedMillis: number
+export class Cell extends Keyed {
+  inFlight = 0
+  rejected = 0
+  /** Whether observers have been told of it. */
+  isCounted = false
+
+  constructor(key: string, now: number, public state: Circuit.State) {
+    super(key, now)
+  }
 }
 
 /**
- * What is told to somebody who counts: how a call that was let in ended (`slow`: well, and too
- * late), each rejection, and each circuit that is one more or one less in a state.
+ * What is told to those who count: how a call that was let in ended (`slow`: well, and too late),
+ * each rejection, and each circuit that is one more or one less in a state.
  */
-export interface Watcher {
+export interface Observer {
   readonly ended: (outcome: "success" | "failure" | "slow" | "ignored") => void
   readonly rejected: () => void
   readonly transition: (from: Circuit.Visible, to: Circuit.Visible) => void
   readonly population: (state: Circuit.Visible, change: 1 | -1) => void
 }
 
-/** Monotonic: a wall clock that steps must neither prolong an opening nor break a window. */
-export const nowMillis = (clock: Clock.Clock): number =>
-  Number(clock.unsafeCurrentTimeNanos()) / 1e6
-
 export class Circuits {
-  readonly cells = new Map<string, Cell>()
+  readonly cells: KeyedState<Cell>
   readonly listeners = new Set<(transition: Transition) => void>()
-  readonly watchers = new Set<Watcher>()
-  readonly #sweeper = new Sweeper(this.cells)
+  /** By the name under which each counts. */
+  readonly observers = new Map<string, Observer>()
+  #control: Circuit.Control = Circuit.uncontrolled
 
-  constructor(readonly policy: Circuit.Policy, readonly idleMillis: number) {}
+  constructor(readonly policy: Circuit.Policy, readonly idleMillis: number) {
+    this.cells = new KeyedState<Cell>({
+      make: (key, now) => new Cell(key, now, this.#freshState(now)),
+      idleMillis,
+      isBusy: (cell, now, clock) => {
+        this.settle(cell, clock, now)
+        return cell.touchedMillis + idleMillis > now || cell.inFlight > 0 ||
+          !Circuit.isIdle(cell.state, now, this.#control)
+      },
+      forgotten: (cell, now, clock) => {
+        // The call that comes next finds a fresh circuit.
+        const generation = cell.state.generation + 1
+        this.change(cell, { ...this.#freshState(now), generation }, clock, now)
+        if (cell.isCounted) this.#tell((each) => each.population(Circuit.visible(cell.state), -1))
+      }
+    })
+  }
+
+  /** A circuit that no call has used yet is under the control of all of them. */
+  #freshState(now: number): Circuit.State {
+    const state = Circuit.make(this.policy, now)
+    return this.#control === Circuit.uncontrolled ? state : { ...state, ...this.#control }
+  }
+
+  #tell(what: (observer: Observer) => void): void {
+    if (this.observers.size > 0) { for (const observer of this.observers.values()) what(observer) }
+  }
 
   /** The circuit of a key as it is now, if there is one. */
   find(key: string, clock: Clock.Clock, now: number): Cell | undefined {
-    const cell = this.cells.get(key)
-    if (cell === undefined) return undefined
-    this.settle(cell, clock, now)
-    if (!this.#isForgotten(cell, now)) return cell
-    this.cells.delete(key)
-    // Who comes next finds a closed circuit.
-    this.change(cell, Circuit.reset(cell.state, now), clock, now)
-    for (const watcher of this.watchers) watcher.population(Circuit.visible(cell.state), -1)
-    return undefined
+    const cell = this.cells.find(key, clock, now)
+    if (cell !== undefined) this.settle(cell, clock, now)
+    return cell
+  }
+
+  /** The circuit of a key as it is now, for a look: a new one is not kept. */
+  look(key: string, clock: Clock.Clock, now: number): Cell {
+    return this.find(key, clock, now) ?? this.cells.look(key, clock, now)
   }
 
   /** The circuit of a key as it is now; a new one is closed. */
   cell(key: string, clock: Clock.Clock, now: number): Cell {
-    const found = this.find(key, clock, now)
-    if (found !== undefined) return found
-    const cell = this.fresh(key, now)
-    this.cells.set(key, cell)
-    for (const watcher of this.watchers) watcher.population(Circuit.visible(cell.state), 1)
+    const cell = this.cells.use(key, clock, now)
+    if (cell.isCounted) {
+      this.settle(cell, clock, now)
+    } else {
+      cell.isCounted = true
+      this.#tell((each) => each.population(Circuit.visible(cell.state), 1))
+    }
     return cell
   }
 
-  /** A circuit that nobody has called yet. */
-  fresh(key: string, now: number): Cell {
-    return {
-      key,
-      state: Circuit.make(this.policy, now),
-      inFlight: 0,
-      rejected: 0,
-      touchedMillis: now
-    }
-  }
-
-  /** A circuit that nobody would miss. */
-  #isForgotten(cell: Cell, now: number): boolean {
-    return cell.touchedMillis + this.idleMillis <= now && cell.inFlight === 0 &&
-      Circuit.isIdle(cell.state, now)
-  }
-
-  /** Looks at other circuits at each admission, so that idle ones go although nothing ticks. */
-  #sweep(clock: Clock.Clock, now: number): void {
-    this.#sweeper.sweep(({ key }) => this.find(key, clock, now))
+  /** All circuits as they are now. */
+  all(clock: Clock.Clock, now: number): ReadonlyArray<Cell> {
+    const cells = this.cells.all(clock, now)
+    for (const cell of cells) this.settle(cell, clock, now)
+    return cells
   }
 
   settle(cell: Cell, clock: Clock.Clock, now: number): void {
@@ -137,16 +149,15 @@ export class Circuits {
     const before = cell.state
     if (before === state) return
     cell.state = state
-    if (before.generation === state.generation || this.listeners.size + this.watchers.size === 0) {
-      return
-    }
+    if (before.generation === state.generation) return
+    if (this.listeners.size + this.observers.size === 0) return
     const [from, to] = [Circuit.visible(before), Circuit.visible(state)]
     if (from === to) return
-    for (const watcher of this.watchers) {
-      watcher.transition(from, to)
-      watcher.population(from, -1)
-      watcher.population(to, 1)
-    }
+    this.#tell((each) => {
+      each.transition(from, to)
+      each.population(from, -1)
+      each.population(to, 1)
+    })
     if (this.listeners.size === 0) return
     const wait = Circuit.retryAfterMillis(this.policy, state, now)
     const transition: Transition = {
@@ -161,28 +172,22 @@ export class Circuits {
 
   /** How long a settled circuit rejects calls for, when it does; the rejection is counted. */
   rejects(cell: Cell, now: number): number | undefined {
-    if (cell.state.phase._tag === "Closed" && Circuit.visible(cell.state) === "Closed") {
-      return undefined
-    }
-    const wait = Circuit.retryAfterMillis(this.policy, cell.state, now)
-    if (wait !== undefined) {
-      this.#reject(cell)
-      cell.touchedMillis = now
-    }
+    const { state } = cell
+    if (state.phase._tag === "Closed" && Circuit.visible(state) === "Closed") return undefined
+    const wait = Circuit.retryAfterMillis(this.policy, state, now)
+    if (wait !== undefined) this.#reject(cell)
     return wait
   }
 
   #reject(cell: Cell): void {
     cell.rejected++
-    for (const watcher of this.watchers) watcher.rejected()
+    this.#tell((each) => each.rejected())
   }
 
   /** Admits a call to a settled circuit, or says how long it is rejected for. */
-  admit(cell: Cell, clock: Clock.Clock, now: number): Circuit.Token | number {
-    if (this.cells.size > 1) this.#sweep(clock, now)
+  admit(cell: Cell, now: number): Circuit.Token | number {
     const [admission, state] = Circuit.admit(this.policy, cell.state, now)
     cell.state = state
-    cell.touchedMillis = now
     if (admission._tag === "Rejected") {
       this.#reject(cell)
       return admission.retryAfterMillis
@@ -191,7 +196,7 @@ export class Circuits {
     return admission.token
   }
 
-  /** Takes down how an admitted call ended. */
+  /** Records how an admitted call ended. */
   record(
     cell: Cell,
     token: Circuit.Token,
@@ -200,10 +205,10 @@ export class Circuits {
     now: number
   ): void {
     cell.inFlight--
-    cell.touchedMillis = now
+    this.cells.touch(cell, now)
     this.settle(cell, clock, now)
     this.change(cell, Circuit.record(this.policy, cell.state, token, result, now), clock, now)
-    if (this.watchers.size > 0) this.#count(result)
+    if (this.observers.size > 0) this.#count(result)
   }
 
   #count(result: Circuit.Result): void {
@@ -213,7 +218,40 @@ export class Circuits {
       : result._tag === "Failure"
       ? "failure"
       : "ignored"
-    for (const watcher of this.watchers) watcher.ended(outcome)
+    this.#tell((each) => each.ended(outcome))
+  }
+
+  /** What an operator says of one circuit. */
+  command(
+    key: string,
+    f: (state: Circuit.State, now: number) => Circuit.State,
+    clock: Clock.Clock,
+    now: number
+  ): void {
+    const cell = this.cell(key, clock, now)
+    this.change(cell, f(cell.state, now), clock, now)
+  }
+
+  /** What an operator says of all circuits, those of keys to come included. */
+  commandAll(
+    control: (control: Circuit.Control) => Circuit.Control,
+    f: (state: Circuit.State, now: number) => Circuit.State,
+    clock: Clock.Clock,
+    now: number
+  ): void {
+    const cells = this.all(clock, now)
+    this.#control = Circuit.controlled(control(this.#control))
+    for (const cell of cells) this.change(cell, f(cell.state, now), clock, now)
+  }
+
+  /** What was ordered of the circuits of keys to come. */
+  get order(): Circuit.Order | undefined {
+    return this.#control.order
+  }
+
+  /** Orders it of the circuits of keys to come, and of no other. */
+  orderOfNew(order: Circuit.Order | undefined): void {
+    this.#control = Circuit.controlled({ ...this.#control, order })
   }
 
   /**
@@ -229,7 +267,6 @@ export class Circuits {
     const cell = this.cell(from.key, clock, now)
     const fresh = { ...Circuit.make(this.policy, now), isolations: cell.state.isolations }
     const restored = CircuitState.imported(fresh, from, passedMillis, now)
-    cell.touchedMillis = now
     this.change(cell, { ...restored, generation: cell.state.generation + 1 }, clock, now)
     this.settle(cell, clock, now)
   }

@@ -6,14 +6,15 @@
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ApiError from "../../errors/ApiError.js"
 import * as Core from "../../core/cooldown.js"
 import * as Fifo from "../../core/fifo.js"
 import * as Rejection from "../../errors/Rejection.js"
-import { Sweeper } from "../../runtime/sweeper.js"
-import type { Turn } from "../../runtime/signal.js"
+import { Keyed, KeyedState } from "../../runtime/keyedState.js"
+import type { Signal } from "../../runtime/signal.js"
 
 /**
  * The server asked to be left alone (or a trial finds out whether it still wants to be): the call
@@ -37,14 +38,13 @@ const resolutionMillis = 1e-3
 /** A call that waits: until when, and how it learns that something has changed. */
 export interface Waiter {
   readonly deadlineMillis: number
-  readonly turn: Turn
+  readonly signal: Signal
 }
 
-/** A key that is not clear, and who waits for it. */
-export interface Cell {
-  readonly key: string
-  state: Core.State
-  readonly line: Fifo.Fifo<Waiter>
+/** A key that is not clear, and the calls that wait for it. */
+export class Cell extends Keyed {
+  state: Core.State = Core.clear
+  readonly line: Fifo.Fifo<Waiter> = Fifo.make()
 }
 
 /**
@@ -57,26 +57,17 @@ export type Entry =
   | { readonly _tag: "Wait"; readonly millis: number }
 
 export class Cooldowns {
-  readonly cells = new Map<string, Cell>()
-  readonly #sweeper = new Sweeper(this.cells)
+  readonly cells = new KeyedState<Cell>({
+    make: (key, now) => new Cell(key, now),
+    idleMillis: rememberedMillis,
+    isBusy: ({ line, state }, now) =>
+      line.size > 0 || (state._tag !== "Clear" && state.untilMillis + rememberedMillis > now)
+  })
 
   constructor(readonly policy: Core.Policy, readonly maxWaitMillis: number) {}
 
-  cell(key: string, now: number): Cell {
-    if (this.cells.size > 1) this.#sweep(now)
-    const found = this.cells.get(key)
-    if (found !== undefined) return found
-    const cell: Cell = { key, state: Core.clear, line: Fifo.make() }
-    this.cells.set(key, cell)
-    return cell
-  }
-
-  /** Looks at other keys, so that those that nobody calls any more go although nothing ticks. */
-  #sweep(now: number): void {
-    this.#sweeper.sweep(({ key, line, state }) => {
-      if (state._tag === "Clear" || line.size > 0) return
-      if (state.untilMillis + rememberedMillis <= now) this.cells.delete(key)
-    })
+  cell(key: string, clock: Clock.Clock, now: number): Cell {
+    return this.cells.use(key, clock, now)
   }
 
   /**
@@ -86,18 +77,18 @@ export class Cooldowns {
   change(cell: Cell, state: Core.State): void {
     if (state === cell.state) return
     cell.state = state
-    cell.line.first?.value.turn.ring()
+    cell.line.first?.value.signal.notify()
     if (state._tag === "Cooling") {
-      for (const { deadlineMillis, turn } of Fifo.values(cell.line)) {
-        if (state.untilMillis > deadlineMillis) turn.ring()
+      for (const { deadlineMillis, signal } of Fifo.values(cell.line)) {
+        if (state.untilMillis > deadlineMillis) signal.notify()
       }
     }
     this.#forget(cell)
   }
 
-  /** A clear key with nobody in line is a key like any other. */
+  /** A clear key with no call in line is a key like any other. */
   #forget(cell: Cell): void {
-    if (cell.state._tag === "Clear" && cell.line.size === 0) this.cells.delete(cell.key)
+    if (cell.state._tag === "Clear" && cell.line.size === 0) this.cells.delete(cell)
   }
 
   /**
@@ -107,12 +98,12 @@ export class Cooldowns {
   leave(cell: Cell, place: Fifo.Place<Waiter>): void {
     const wasFirst = cell.line.first === place
     Fifo.leave(cell.line, place)
-    if (wasFirst) cell.line.first?.value.turn.ring()
+    if (wasFirst) cell.line.first?.value.signal.notify()
     this.#forget(cell)
   }
 
   /**
-   * What becomes of a call that may wait until `deadline`. `isFirst` says that nobody stands before
+   * What becomes of a call that may wait until `deadline`. `isFirst` says that no call stands before
    * it. A trial begins here.
    */
   enter(cell: Cell, isFirst: boolean, deadline: number, now: number): Entry {
@@ -131,18 +122,23 @@ export class Cooldowns {
     if (wait === 0 && left <= resolutionMillis) {
       // The time of the first in line has come in the same moment. What it begins decides what this
       // one is told.
-      cell.line.first?.value.turn.ring()
+      cell.line.first?.value.signal.notify()
       return { _tag: "Wait", millis: 0 }
     }
     if (isHopeless || left <= resolutionMillis) return { _tag: "Reject", afterMillis: wait }
     return { _tag: "Wait", millis: isFirst ? Math.min(wait, left) : left }
   }
 
-  /** Takes down how a call ended. */
-  ended(key: string, trial: Core.Trial | undefined, finding: Core.Finding, now: number): void {
-    const known = this.cells.get(key)
-    if (known === undefined && typeof finding !== "object") return
-    const cell = known ?? this.cell(key, now)
+  /** Records how a call ended. */
+  ended(
+    key: string,
+    trial: Core.Trial | undefined,
+    finding: Core.Finding,
+    clock: Clock.Clock,
+    now: number
+  ): void {
+    if (typeof finding !== "object" && !this.cells.has(key)) return
+    const cell = this.cell(key, clock, now)
     this.change(cell, Core.end(this.policy, cell.state, trial, finding, now))
   }
 }

@@ -3,11 +3,9 @@
  * asked to be told.
  */
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import { globalValue } from "effect/GlobalValue"
 import * as Metric from "effect/Metric"
 import { hasProperty } from "effect/Predicate"
-import * as CallStory from "../../runtime/callContext.js"
+import * as CallContext from "../../runtime/callContext.js"
 
 /**
  * A fallback that was taken: for which error, and, of a last good value, how old it is.
@@ -19,14 +17,6 @@ export interface Taken {
   readonly error: unknown
   readonly ageMillis?: number | undefined
 }
-
-/**
- * Where to tell of it. A list that children share, since a fallback may be taken in any of them.
- */
-const listener = globalValue(
-  "effect-resilience/Fallback/listener",
-  () => FiberRef.unsafeMake<ReadonlyArray<(taken: Taken) => void>>([])
-)
 
 const taken = Metric.counter("resilience.fallback.taken", {
   description: "Answers that were replaced by a fallback, by the tag of the error",
@@ -43,9 +33,9 @@ export const mark = (what: Taken): Effect.Effect<void> => {
     "resilience.fallback.taken": tag,
     ...(what.ageMillis === undefined ? {} : { "resilience.fallback.age_millis": what.ageMillis })
   }).pipe(
-    Effect.zipRight(CallStory.count(Metric.tagged(taken, "error", tag))),
-    Effect.zipRight(FiberRef.get(listener)),
-    Effect.map((listeners) => {
+    Effect.zipRight(CallContext.count(Metric.tagged(taken, "error", tag))),
+    Effect.zipRight(CallContext.fallbackListeners.get),
+    Effect.map((listeners = []) => {
       for (const listen of listeners) listen(what)
     })
   )
@@ -56,4 +46,7 @@ export const listening = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   listen: (taken: Taken) => void
 ): Effect.Effect<A, E, R> =>
-  Effect.locallyWith(self, listener, (listeners) => [...listeners, listen])
+  Effect.flatMap(
+    CallContext.fallbackListeners.get,
+    (listeners = []) => CallContext.fallbackListeners.during(self, [...listeners, listen])
+  )

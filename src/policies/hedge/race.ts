@@ -16,7 +16,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as ApiError from "../../errors/ApiError.js"
 import { maxTimerMillis } from "../../core/backoff.js"
-import { nowMillis } from "../../runtime/keyedState.js"
+import { nowMillis } from "../../runtime/clock.js"
 import type * as RetryBudget from "../../retry/RetryBudget.js"
 
 /**

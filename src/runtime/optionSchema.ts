@@ -1,0 +1,139 @@
+/**
+ * Options in JSON: the same fields as in code, and refused for the same reasons in the same words.
+ *
+ * A schema here only names the fields; whether the values make sense is found by building what they
+ * are for. JSON Schema, which cannot build anything, is told the bounds besides. Durations are
+ * written as in code: `"500 millis"`, or a number of milliseconds.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as Check from "./validate.js"
+
+/** As text, with nothing lost. */
+const write = (duration: Duration.Duration): string => {
+  if (!Duration.isFinite(duration)) return "Infinity"
+  const nanos = Duration.unsafeToNanos(duration)
+  return nanos % 1_000_000n === 0n ? `${nanos / 1_000_000n} millis` : `${nanos} nanos`
+}
+
+/** What JSON holds; code may pass a `Duration` too, of which a JSON Schema says nothing. */
+const Written = Schema.Union(Schema.String, Schema.Number, Schema.DurationFromSelf).annotations({
+  jsonSchema: {
+    description:
+      "A duration such as \"500 millis\" or \"2 minutes\", \"Infinity\", or a number of milliseconds",
+    anyOf: [
+      {
+        type: "string",
+        pattern: "^(Infinity|[0-9]+(\\.[0-9]+)? +(nano|micro|milli|second|minute|hour|day|week)s?)$"
+      },
+      { type: "number", minimum: 0 }
+    ]
+  }
+})
+
+/**
+ * A field that is a duration, read by one of the readers of `check.ts`, whose words the
+ * `ParseError` repeats.
+ */
+export const read = (field: string, check: typeof Check.duration) =>
+  Schema.transformOrFail(
+    Written,
+    Schema.DurationFromSelf,
+    {
+      strict: true,
+      decode: (input, _, ast) =>
+        ParseResult.try({
+          try: () =>
+            input === "Infinity"
+              ? Duration.infinity
+              : check(field, input as Duration.DurationInput),
+          catch: (error) =>
+            new ParseResult.Type(
+              ast,
+              input,
+              error instanceof RangeError ? error.message : undefined
+            )
+        }),
+      encode: (duration) => ParseResult.succeed(write(duration))
+    }
+  )
+
+/** Zero or longer. */
+export const duration = (field: string) => read(field, Check.duration)
+
+/** Longer than zero. */
+export const positive = (field: string) => read(field, Check.positiveDuration)
+
+/** A whole number between these bounds. */
+export const integer = (minimum: number, maximum: number = Infinity) =>
+  Schema.Number.annotations({
+    jsonSchema: {
+      type: "integer",
+      minimum,
+      ...(maximum === Infinity ? {} : { maximum })
+    }
+  })
+
+/** A share: above zero and at most one. */
+export const share = Schema.Number.annotations({
+  jsonSchema: { type: "number", exclusiveMinimum: 0, maximum: 1 }
+})
+
+/** A number that is not negative. */
+export const amount = Schema.Number.annotations({ jsonSchema: { type: "number", minimum: 0 } })
+
+/** A struct in which an unknown field is an error. The title is what errors call it. */
+export const strict = <const Fields extends Schema.Struct.Fields>(title: string, fields: Fields) =>
+  Schema.Struct(fields).annotations({ title, parseOptions: { onExcessProperty: "error" } })
+
+/** A check names the field it refuses first, with its path inside the options. */
+const issueOf = (message: string) => ({
+  path: /^[\w.]+/.exec(message)?.[0].split(".") ?? [],
+  message
+})
+
+const refusalOf = (cause: Cause.Cause<unknown>) => {
+  const error = Cause.squash(cause)
+  return issueOf(error instanceof RangeError ? error.message : String(error))
+}
+
+/** Options of which something can be built. */
+export const buildable =
+  <O>(title: string, make: (options: O) => Effect.Effect<unknown>) =>
+  <A extends O, I>(schema: Schema.Schema<A, I>): Schema.Schema<A, I> =>
+    Schema.filterEffect(schema, (options) =>
+      Effect.matchCause(make(options), {
+        onFailure: refusalOf,
+        onSuccess: () => true as const
+      })).annotations({ title })
+
+/**
+ * What a constructor makes of what is written. Made, it says all of it, so it is written as it is.
+ */
+export const madeBy = <A, I, B extends A>(
+  written: Schema.Schema<A, I>,
+  isMade: (u: unknown) => u is B,
+  make: (written: A) => B
+): Schema.Schema<B, I> =>
+  Schema.transformOrFail(written, Schema.declare(isMade), {
+    strict: true,
+    decode: (options, _, ast) =>
+      ParseResult.try({
+        try: () => make(options),
+        catch: (error) =>
+          new ParseResult.Type(
+            ast,
+            options,
+            error instanceof RangeError ? error.message : undefined
+          )
+      }),
+    encode: (made) => ParseResult.succeed(made)
+  })
+
+/** Recognises what a constructor made by its tag. */
+export const hasTag =
+  <B extends { readonly _tag: string }>(tag: B["_tag"]) => (u: unknown): u is B =>
+    typeof u === "object" && u !== null && "_tag" in u && u._tag === tag
