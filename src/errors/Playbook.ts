@@ -108,7 +108,7 @@ const texts: Readonly<
   }
 }
 
-const entry = (
+const rowOf = (
   tag: Entry["tag"],
   repeat: Entry["repeat"],
   meaning: string,
@@ -133,38 +133,38 @@ const unsupported = { action: "Do not retry. The server will never do this; chan
 export const standard: Playbook = {
   name: "standard",
   byStatus: {
-    400: entry("Validation", "never", "The request is malformed"),
-    401: entry("Auth", "never", "The credential is missing or invalid"),
-    402: entry("Policy", "never", "A payment or a higher plan is required"),
-    403: entry("Policy", "never", "The caller is known but not allowed"),
-    404: entry("NotFound", "never", "The resource does not exist"),
-    407: entry("Auth", "never", "A proxy wants a credential"),
-    408: entry("Timeout", "transient", "The server gave up waiting for the request"),
-    409: entry("Conflict", "never", "The request conflicts with the state of the server"),
-    410: entry("NotFound", "never", "The resource is gone for good"),
-    412: entry("Conflict", "never", "A precondition does not hold"),
-    413: entry("Validation", "never", "The request body is too large"),
-    414: entry("Validation", "never", "The URL is too long"),
-    415: entry("Validation", "never", "The server does not read this media type"),
-    422: entry("Validation", "never", "The payload is well formed but not valid"),
-    423: entry("Locked", "never", "The resource is locked or closed"),
-    425: entry("Server", "transient", "Too early: the server will not risk a replay of early data"),
-    428: entry("Validation", "never", "The request must be conditional"),
-    429: entry("RateLimit", "transient", "Too many requests"),
-    431: entry("Validation", "never", "The request headers are too large"),
-    451: entry("Policy", "never", "Unavailable for legal reasons"),
-    500: entry("Server", "transient", "The server failed unexpectedly"),
-    501: entry("Server", "never", "The server does not implement this", unsupported),
-    502: entry("Server", "transient", "A gateway got an invalid answer"),
-    503: entry("Server", "transient", "The service is temporarily unavailable"),
-    504: entry("Server", "transient", "A gateway gave up waiting"),
-    505: entry("Server", "never", "The server does not speak this HTTP version", unsupported)
+    400: rowOf("Validation", "never", "The request is malformed"),
+    401: rowOf("Auth", "never", "The credential is missing or invalid"),
+    402: rowOf("Policy", "never", "A payment or a higher plan is required"),
+    403: rowOf("Policy", "never", "The caller is known but not allowed"),
+    404: rowOf("NotFound", "never", "The resource does not exist"),
+    407: rowOf("Auth", "never", "A proxy wants a credential"),
+    408: rowOf("Timeout", "transient", "The server gave up waiting for the request"),
+    409: rowOf("Conflict", "never", "The request conflicts with the state of the server"),
+    410: rowOf("NotFound", "never", "The resource is gone for good"),
+    412: rowOf("Conflict", "never", "A precondition does not hold"),
+    413: rowOf("Validation", "never", "The request body is too large"),
+    414: rowOf("Validation", "never", "The URL is too long"),
+    415: rowOf("Validation", "never", "The server does not read this media type"),
+    422: rowOf("Validation", "never", "The payload is well formed but not valid"),
+    423: rowOf("Locked", "never", "The resource is locked or closed"),
+    425: rowOf("Server", "transient", "Too early: the server will not risk a replay of early data"),
+    428: rowOf("Validation", "never", "The request must be conditional"),
+    429: rowOf("RateLimit", "transient", "Too many requests"),
+    431: rowOf("Validation", "never", "The request headers are too large"),
+    451: rowOf("Policy", "never", "Unavailable for legal reasons"),
+    500: rowOf("Server", "transient", "The server failed unexpectedly"),
+    501: rowOf("Server", "never", "The server does not implement this", unsupported),
+    502: rowOf("Server", "transient", "A gateway got an invalid answer"),
+    503: rowOf("Server", "transient", "The service is temporarily unavailable"),
+    504: rowOf("Server", "transient", "A gateway gave up waiting"),
+    505: rowOf("Server", "never", "The server does not speak this HTTP version", unsupported)
   },
   byCode: {
-    authentication_error: entry("Auth", "never", "The credential is missing or invalid"),
-    validation_error: entry("Validation", "never", "The request is not valid"),
-    not_found_error: entry("NotFound", "never", "The resource does not exist"),
-    rate_limit_error: entry("RateLimit", "transient", "Too many requests"),
+    authentication_error: rowOf("Auth", "never", "The credential is missing or invalid"),
+    validation_error: rowOf("Validation", "never", "The request is not valid"),
+    not_found_error: rowOf("NotFound", "never", "The resource does not exist"),
+    rate_limit_error: rowOf("RateLimit", "transient", "Too many requests"),
     server_error: { tag: "Server" }
   },
   inFlightCodes: ["urn:effect-resilience:idempotency:in-flight", "idempotency_key_in_use"]
@@ -199,17 +199,17 @@ const union = (
 
 const unlisted = (status: number): Entry => {
   if (status >= 200 && status < 300) {
-    return entry("Server", "never", "A success; only its body can be wrong")
+    return rowOf("Server", "never", "A success; only its body can be wrong")
   }
   const tag = HttpStatus.tagOf(status)
   if (status >= 400) {
-    return entry(
+    return rowOf(
       tag,
       "never",
       tag === "Server" ? "The server failed" : "The request is not acceptable"
     )
   }
-  return entry(
+  return rowOf(
     "Server",
     "never",
     status >= 300 ? "A redirect that is not followed" : "Not a final answer",
@@ -231,6 +231,38 @@ const unlisted = (status: number): Entry => {
  */
 export const lookup = (playbook: Playbook, status: number): Entry =>
   playbook.byStatus[status] ?? unlisted(status)
+
+/**
+ * The row that HTTP itself gives to a status, with the changes of one API.
+ *
+ * **Details**
+ *
+ * Starts from `Playbook.standard`; fields that `changes` leaves out keep the standard value. Total
+ * over 100 to 599. O(1).
+ *
+ * **Example** (A table of one row)
+ *
+ * ```ts
+ * import { Playbook } from "effect-resilience"
+ *
+ * const playbook = Playbook.extend(Playbook.standard, {
+ *   name: "payments",
+ *   byStatus: { 423: Playbook.entry(423, { meaning: "The account is being settled" }) }
+ * })
+ *
+ * const { meaning, repeat, tag } = Playbook.lookup(playbook, 423)
+ * const row = [tag, repeat, meaning]
+ * row // => ["Locked", "never", "The account is being settled"]
+ * ```
+ *
+ * @see {@link extend} to put the rows into a playbook.
+ * @since 0.1.0
+ * @category constructors
+ */
+export const entry = (status: number, changes: Partial<Entry> = {}): Entry => ({
+  ...lookup(standard, status),
+  ...changes
+})
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll(/\s+/g, " ")
 

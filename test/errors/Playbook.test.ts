@@ -168,6 +168,20 @@ describe("Playbook.extend", () => {
   })
 })
 
+describe("Playbook.entry", () => {
+  it("it is the standard row of any status with the changes, and without changes that row", () => {
+    const changes = { repeat: "transient", meaning: "The account is being settled" } as const
+    fc.assert(
+      fc.property(status, (status) => {
+        const standard = Playbook.lookup(Playbook.standard, status)
+        expect(Playbook.entry(status, changes)).toEqual({ ...standard, ...changes })
+        expect(Playbook.entry(status)).toEqual(standard)
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
+
 describe("Playbook.markdown", () => {
   it("it prints one row per status, in order", () => {
     const printed = rows(Playbook.markdown(Playbook.standard)).map((row) =>

@@ -10,7 +10,6 @@ import * as ErrorResponse from "../../http/ErrorResponse.js"
 import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
-import { row } from "../playbookEntry.js"
 
 /**
  * Which environment is called. The development environment may answer 403 where production answers
@@ -63,44 +62,46 @@ const forbidden = "The API key doesn't have permissions to perform the request"
 export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
   name: "FaceSign",
   byStatus: {
-    400: row(400, {
+    400: Playbook.entry(400, {
       meaning: "The request was invalid or cannot be served",
       action: "Do not retry. Check the error message for details.",
       userMessage:
         "We could not start the verification with these details. Please check them and try again."
     }),
-    401: row(401, {
+    401: Playbook.entry(401, {
       meaning: "The request requires authentication or the API key is invalid",
-      action:
-        "Do not retry. Check that you're using the correct API key and that it hasn't been revoked.",
+      action: "Do not retry. Check that you're using the correct API key and that it hasn't been " +
+        "revoked.",
       userMessage: "The verification is not available at the moment. Our team has been told."
     }),
-    403: row(403, {
+    403: Playbook.entry(403, {
       meaning: forbidden,
       action: "Do not retry. Check the permissions of the API key.",
       userMessage: "The verification is not available for your account."
     }),
-    404: row(404, {
+    404: Playbook.entry(404, {
       meaning: "The requested resource doesn't exist",
       action: "Do not retry. Check the identifier.",
       userMessage: "We could not find this verification. Please start again."
     }),
-    409: row(409, {
+    409: Playbook.entry(409, {
       meaning:
         "The request conflicts with another request (perhaps using the same idempotency key)",
       action:
-        "Do not retry, unless the first request with this key is still running. Use a new key for a new session.",
+        "Do not retry, unless the first request with this key is still running. Use a new key " +
+        "for a new session.",
       userMessage: "This verification has been started already."
     }),
-    429: row(429, {
+    429: Playbook.entry(429, {
       meaning: "Too many requests hit the API too quickly",
       action: "Retry with exponential backoff, not before Retry-After. Throttle your calls.",
       userMessage: "Many verifications are going on. Please try again in a moment."
     }),
-    500: row(500, {
+    500: Playbook.entry(500, {
       meaning: "Something went wrong on FaceSign's end",
       action:
-        "Retry with exponential backoff. If it lasts, check the API status page and contact support.",
+        "Retry with exponential backoff. If it lasts, check the API status page and contact " +
+        "support.",
       userMessage: "The verification has a problem. Please try again in a moment."
     })
   },
@@ -134,14 +135,19 @@ export const playbookFor = (environment: Environment): Playbook.Playbook =>
         ...Playbook.lookup(playbook, 403),
         meaning: `${forbidden}, or the authentication header is missing`,
         action:
-          "Do not retry. Check that the authentication header is sent, then the permissions of the API key."
+          "Do not retry. Check that the authentication header is sent, then the permissions of " +
+          "the API key."
       }
     }
   })
 
+const authentication = "(authenticat|authoriz|api.?key|credential)"
+
 /** Words of a gateway that knows no error types. */
-const missingAuthentication =
-  /missing.{0,20}(authenticat|authoriz|api.?key|credential)|(authenticat|authoriz|api.?key|credential).{0,20}(missing|required|not provided)/i
+const missingAuthentication = new RegExp(
+  `missing.{0,20}${authentication}|${authentication}.{0,20}(missing|required|not provided)`,
+  "i"
+)
 
 /** A body without a type that speaks of missing authentication is one of that type. */
 const typed = (body: ErrorResponse.ErrorBody): ErrorResponse.ErrorBody =>
@@ -175,7 +181,8 @@ export const messages: UserMessage.Catalogue = {
     Auth: "Die Verifizierung ist zurzeit nicht verfügbar. Unser Team ist informiert.",
     Policy: "Die Verifizierung ist für Ihr Konto nicht verfügbar.",
     Validation:
-      "Mit diesen Angaben konnte die Verifizierung nicht beginnen. Bitte prüfen Sie sie und versuchen Sie es noch einmal.",
+      "Mit diesen Angaben konnte die Verifizierung nicht beginnen. Bitte prüfen Sie sie und " +
+      "versuchen Sie es noch einmal.",
     NotFound: "Wir konnten diese Verifizierung nicht finden. Bitte beginnen Sie von vorn.",
     Conflict: "Diese Verifizierung wurde bereits begonnen.",
     RateLimit: "Es laufen gerade viele Verifizierungen. Bitte versuchen Sie es gleich noch einmal.",
@@ -287,7 +294,8 @@ export interface SupportReference {
  *   method: "POST"
  * })
  *
- * FaceSign.supportReference(error).summary // => "POST /v1/sessions, HTTP 500, server_error, internal, request id req_7"
+ * const { summary } = FaceSign.supportReference(error)
+ * summary // => "POST /v1/sessions, HTTP 500, server_error, internal, request id req_7"
  * ```
  *
  * @since 0.1.0

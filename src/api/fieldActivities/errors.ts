@@ -9,7 +9,6 @@ import * as ApiError from "../../errors/ApiError.js"
 import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
-import { row } from "../playbookEntry.js"
 
 /**
  * The body of every failure.
@@ -34,13 +33,16 @@ const routes = {
   "validation-errors":
     "check the format of the body, data types, required fields and valid result codes",
   unauthorized:
-    "verify that the x-api-key header is present and that the key has not been revoked, has not expired and has no extra characters",
+    "verify that the x-api-key header is present and that the key has not been revoked, has not " +
+    "expired and has no extra characters",
   forbidden:
-    "check the permissions of the key: VIEW_ACTIVITIES for queries, SUBMIT_ACTIVITY_RESULT for submitting results; contact the tenant administrator",
+    "check the permissions of the key: VIEW_ACTIVITIES for queries, SUBMIT_ACTIVITY_RESULT for " +
+    "submitting results; contact the tenant administrator",
   "not-found":
     "confirm that the activity_id, commerce_external_id or other identifier exists in the tenant",
   duplicates:
-    "check why results are submitted twice; use hard_override: true only to overwrite the existing result",
+    "check why results are submitted twice; use hard_override: true only to overwrite the " +
+    "existing result",
   "server-errors": "keep retrying with exponential backoff, watch for the recovery"
 } as const
 
@@ -70,7 +72,7 @@ export const incidentRules: ReadonlyArray<Incident.Rule> = [
 ]
 
 const serverError = (status: number): Playbook.Entry =>
-  row(status, {
+  Playbook.entry(status, {
     meaning: "Server error",
     action: "Retry with exponential backoff.",
     userMessage: "The visit service has a problem. Please try again in a moment.",
@@ -86,39 +88,43 @@ const serverError = (status: number): Playbook.Entry =>
 export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
   name: "Field Activities",
   byStatus: {
-    400: row(400, {
+    400: Playbook.entry(400, {
       meaning: "Bad Request: validation error in the request body",
       action:
-        "Do not retry. Check the format, data types, required fields and valid result codes (validate).",
+        "Do not retry. Check the format, data types, required fields and valid result codes " +
+        "(validate).",
       userMessage:
         "Some of the details of this visit are not valid. Please check them and try again.",
       alert: routes["validation-errors"]
     }),
-    401: row(401, {
+    401: Playbook.entry(401, {
       meaning: "Unauthorized: the API key is missing or invalid",
       action:
-        "Do not retry. Verify that the x-api-key header is present and that the key has not been revoked (diagnose401).",
+        "Do not retry. Verify that the x-api-key header is present and that the key has not been " +
+        "revoked (diagnose401).",
       userMessage: "Visits are not available at the moment. Our team has been told.",
       alert: routes.unauthorized
     }),
-    403: row(403, {
+    403: Playbook.entry(403, {
       meaning: "Forbidden: the key does not have the required permission",
-      action:
-        "Do not retry. Confirm that the key has VIEW_ACTIVITIES for queries and SUBMIT_ACTIVITY_RESULT for submitting results; ask the tenant administrator.",
+      action: "Do not retry. Confirm that the key has VIEW_ACTIVITIES for queries and " +
+        "SUBMIT_ACTIVITY_RESULT for submitting results; ask the tenant administrator.",
       userMessage: "Visits are not available for your account.",
       alert: routes.forbidden
     }),
-    404: row(404, {
+    404: Playbook.entry(404, {
       meaning: "Not Found: the resource was not found",
       action:
-        "Do not retry. Confirm that the activity_id, commerce_external_id or other identifier exists in the tenant.",
+        "Do not retry. Confirm that the activity_id, commerce_external_id or other identifier " +
+        "exists in the tenant.",
       userMessage: "We could not find this visit.",
       alert: routes["not-found"]
     }),
-    409: row(409, {
+    409: Playbook.entry(409, {
       meaning: "Conflict: the activity already has a registered result",
       action:
-        "Do not retry. Overwrite the existing result only if that is meant (overrideResult sends hard_override: true).",
+        "Do not retry. Overwrite the existing result only if that is meant (overrideResult sends " +
+        "hard_override: true).",
       userMessage: "A result for this visit has been registered already.",
       alert: routes.duplicates
     }),
@@ -146,7 +152,8 @@ export const messages: UserMessage.Catalogue = {
     Auth: "Besuche sind zurzeit nicht verfügbar. Unser Team ist informiert.",
     Policy: "Besuche sind für Ihr Konto nicht verfügbar.",
     Validation:
-      "Einige Angaben zu diesem Besuch sind nicht gültig. Bitte prüfen Sie sie und versuchen Sie es noch einmal.",
+      "Einige Angaben zu diesem Besuch sind nicht gültig. Bitte prüfen Sie sie und versuchen Sie " +
+      "es noch einmal.",
     NotFound: "Wir konnten diesen Besuch nicht finden.",
     Conflict: "Zu diesem Besuch wurde bereits ein Ergebnis erfasst.",
     RateLimit: "Der Besuchsdienst ist ausgelastet. Bitte versuchen Sie es gleich noch einmal.",
@@ -188,7 +195,8 @@ export const redactedNames: ReadonlyArray<string | RegExp> = ["x-api-key"]
  *   code: "Conflict"
  * })
  *
- * Option.getOrUndefined(FieldActivities.errorObject(error)) // => { statusCode: 409, error: "Conflict", message: "Activity already has a result" }
+ * const stored = Option.getOrUndefined(FieldActivities.errorObject(error))
+ * stored // => { statusCode: 409, error: "Conflict", message: "Activity already has a result" }
  * ```
  *
  * @since 0.1.0

@@ -7,7 +7,6 @@ import * as ApiError from "../../errors/ApiError.js"
 import type * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
 import * as UserMessage from "../../observability/UserMessage.js"
-import { row } from "../playbookEntry.js"
 
 const routes = {
   unauthorized: "check for credential drift: rotation, expiry, revoked keys",
@@ -30,55 +29,55 @@ const notSent = "This could not be sent. Please try again in a moment."
 export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
   name: "Messaging",
   byStatus: {
-    400: row(400, {
+    400: Playbook.entry(400, {
       meaning: "Validation: the request payload or query is malformed",
       action: "Do not retry blindly. Fix payload generation and validate before sending."
     }),
-    401: row(401, {
+    401: Playbook.entry(401, {
       meaning: "Auth: the credential is missing, malformed, or invalid",
       action: "Refresh or rotate credentials. Alert if this spikes in production.",
       userMessage: "This could not be sent. Our team has been told.",
       alert: routes.unauthorized
     }),
-    403: row(403, {
+    403: Playbook.entry(403, {
       meaning: "Policy / scope: the caller is authenticated but not allowed",
       action: "Check key scope and endpoint policy; do not retry until policy is fixed.",
       userMessage: "This could not be sent. Our team has been told.",
       alert: routes.forbidden
     }),
-    404: row(404, {
+    404: Playbook.entry(404, {
       meaning: "Not found: the resource id does not exist or is expired",
       action: "Treat as terminal; request a new resource or session.",
       userMessage: "This is not there any more. Please start again."
     }),
-    409: row(409, {
+    409: Playbook.entry(409, {
       meaning: "Conflict: the request conflicts with server state",
       action: "Surface clear UX and avoid automatic retries.",
       userMessage: "This has been submitted already."
     }),
-    423: row(423, {
+    423: Playbook.entry(423, {
       meaning: "Locked/closed: the resource is disabled or limit-closed",
       action: "Show a user-facing closed message and route to the support channel.",
       userMessage: "This is closed at the moment."
     }),
-    429: row(429, {
+    429: Playbook.entry(429, {
       meaning: "Rate / quota: the request exceeded a rate limit or quota window",
       action: "Use exponential backoff + jitter and user-visible cooldown messaging.",
       userMessage: "This has been used a lot just now. Please try again in a moment.",
       alert: routes.rateLimited
     }),
-    500: row(500, {
+    500: Playbook.entry(500, {
       meaning: "Server: unexpected internal error",
       action: "Retry with backoff and log correlation id and context.",
       userMessage: notSent
     }),
-    502: row(502, {
+    502: Playbook.entry(502, {
       meaning: "Upstream: the upstream transport failed",
       action: "Retry with fallback route and escalate if sustained.",
       userMessage: notSent,
       alert: routes.upstream
     }),
-    503: row(503, {
+    503: Playbook.entry(503, {
       meaning: "Unavailable: the service is temporarily unavailable",
       action: "Retry later and alert operations team.",
       userMessage: notSent,
@@ -187,7 +186,8 @@ const particular: Readonly<Record<About, Sentences>> = {
     },
     de: {
       Validation:
-        "Diese Adresse oder dieser Code ist nicht gültig. Bitte prüfen Sie sie und versuchen Sie es noch einmal.",
+        "Diese Adresse oder dieser Code ist nicht gültig. Bitte prüfen Sie sie und versuchen Sie " +
+        "es noch einmal.",
       NotFound: "Dieser Code ist abgelaufen. Bitte fordern Sie einen neuen an.",
       RateLimit: "Sie haben mehrere Codes angefordert. Bitte versuchen Sie es gleich noch einmal.",
       Server: "Der Code konnte nicht gesendet werden. Bitte versuchen Sie es gleich noch einmal."
@@ -256,8 +256,11 @@ const aboutOf = (error: unknown): About => {
  *   endpoint: "/v1/forms/:formId/submissions"
  * })
  *
- * Messaging.userMessage(throttled, { about: "otp" }) // => "You have asked for several codes. Please try again in 45 seconds."
- * Messaging.userMessage(locked, { support: "help@acme.example" }) // => "This form is closed at the moment. If you have questions, please contact help@acme.example."
+ * const cooldown = Messaging.userMessage(throttled, { about: "otp" })
+ * cooldown // => "You have asked for several codes. Please try again in 45 seconds."
+ * const closed = Messaging.userMessage(locked, { support: "help@acme.example" }).split(". ")
+ * closed[0] // => "This form is closed at the moment"
+ * closed[1] // => "If you have questions, please contact help@acme.example."
  * ```
  *
  * @since 0.1.0

@@ -5,13 +5,12 @@
 import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
-import { row } from "../playbookEntry.js"
 
 const routeOf = (name: string): string | undefined =>
   Incident.standardRules.find((rule) => rule.name === name)?.route
 
 const serverError = (status: number): Playbook.Entry =>
-  row(status, {
+  Playbook.entry(status, {
     meaning: "Temporary server-side or upstream failure",
     action: "Retry with bounded exponential backoff for safely repeatable operations.",
     userMessage: "The chat has a problem. Please try again in a moment.",
@@ -31,35 +30,35 @@ export const integration = "site-chat"
 export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
   name: "Site Chat",
   byStatus: {
-    400: row(400, {
+    400: Playbook.entry(400, {
       meaning: "Invalid request payload, missing field, or malformed input",
       action: "Fix request construction. Do not retry without changing the request.",
       userMessage: "We could not process this. Please change it and try again."
     }),
-    401: row(401, {
+    401: Playbook.entry(401, {
       meaning: "Missing or invalid authentication",
       action: "Treat as a configuration or credential incident. Do not retry.",
       userMessage: "The chat is not available at the moment. Our team has been told.",
       alert: routeOf("unauthorized")
     }),
-    403: row(403, {
+    403: Playbook.entry(403, {
       meaning: "Valid identity, but the action is not allowed",
       action: "Check plan, tenant access, site access, or allowed capability. Do not retry.",
       userMessage: "The chat is not available here.",
       alert: routeOf("forbidden")
     }),
-    404: row(404, {
+    404: Playbook.entry(404, {
       meaning: "Tenant, site, request, or document was not found in the requested scope",
       action: "Check identifiers and ownership. Do not retry.",
       userMessage: "We could not find this conversation.",
       alert: routeOf("not-found")
     }),
-    409: row(409, {
+    409: Playbook.entry(409, {
       meaning: "Conflict",
       action: "Check whether the resource already exists or whether the operation is duplicated.",
       userMessage: "This has been sent already."
     }),
-    429: row(429, {
+    429: Playbook.entry(429, {
       meaning: "Too many requests",
       action: "Retry with bounded exponential backoff and jitter.",
       userMessage: "The chat is busy. Please try again in a moment.",

@@ -5,7 +5,6 @@
 import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
-import { row } from "../playbookEntry.js"
 
 /**
  * The table of status codes. 401, 403, 404 and 422 are not retried; 429, 500, 502, 503 and 504 are.
@@ -16,31 +15,31 @@ import { row } from "../playbookEntry.js"
 export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
   name: "Widget Session",
   byStatus: {
-    401: row(401, {
+    401: Playbook.entry(401, {
       meaning: "Unauthorized: the signature is invalid",
       action: "Do not retry. Walk through the debug checklist (diagnose401).",
       userMessage: "The widget could not be opened. Our team has been told."
     }),
-    403: row(403, {
+    403: Playbook.entry(403, {
       meaning: "Forbidden: the domain is not whitelisted for tokenized widget access",
       action: "Do not retry. Have the domain whitelisted.",
       userMessage: "The widget is not available on this site."
     }),
-    404: row(404, {
+    404: Playbook.entry(404, {
       meaning: "Not found: the partner does not exist or is inactive",
       action: "Do not retry. Check the partner id.",
       userMessage: "The widget is not available at the moment."
     }),
-    422: row(422, {
+    422: Playbook.entry(422, {
       meaning: "Validation failed: the payload is invalid",
       action:
         "Do not retry. Check required fields, email format, company and candidates (diagnose422)."
     }),
-    429: row(429, { meaning: "Too many requests: the rate limit is exceeded" }),
-    500: row(500, { meaning: "Internal server error" }),
-    502: row(502, { meaning: "Bad gateway" }),
-    503: row(503, { meaning: "Service unavailable" }),
-    504: row(504, { meaning: "Gateway timeout" })
+    429: Playbook.entry(429, { meaning: "Too many requests: the rate limit is exceeded" }),
+    500: Playbook.entry(500, { meaning: "Internal server error" }),
+    502: Playbook.entry(502, { meaning: "Bad gateway" }),
+    503: Playbook.entry(503, { meaning: "Service unavailable" }),
+    504: Playbook.entry(504, { meaning: "Gateway timeout" })
   }
 })
 
@@ -80,7 +79,8 @@ export const incidentRules: ReadonlyArray<Incident.Rule> = [
   ...Incident.override(Incident.standardRules, {
     unauthorized: {
       route:
-        "walk through the checklist for an invalid signature (diagnose401), first the secretKey of the environment"
+        "walk through the checklist for an invalid signature (diagnose401), first the secretKey " +
+        "of the environment"
     },
     forbidden: { route: "have the domain whitelisted for tokenized widget access" },
     "not-found": { route: "check the partner id, and that the partner is active" }
@@ -88,8 +88,8 @@ export const incidentRules: ReadonlyArray<Incident.Rule> = [
   {
     name: "validation-errors",
     tags: ["Validation"],
-    route:
-      "investigate the payload: required fields, email format, company and candidates (diagnose422)",
+    route: "investigate the payload: required fields, email format, company and candidates " +
+      "(diagnose422)",
     count: 10,
     share: 0.2
   }
