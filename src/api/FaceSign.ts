@@ -21,7 +21,7 @@ import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import type * as Cooldown from "../policies/Cooldown.js"
 import * as ApiClient from "../http/ApiClient.js"
 import type * as Idempotency from "../idempotency/Idempotency.js"
-import type * as Incident from "../observability/Incident.js"
+import * as Incident from "../observability/Incident.js"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
@@ -39,7 +39,6 @@ import {
 import { type SessionSettings, validate } from "./faceSign/request.js"
 import * as Path from "./path.js"
 import * as Telling from "./failureReporting.js"
-import { watchedBy } from "./observeCalls.js"
 import { wholeBody } from "./bufferedBody.js"
 
 export {
@@ -259,7 +258,7 @@ export const make = <E = Rejects>(
       redactedNames,
       secrets: [options.auth]
     }))
-    const watched = watchedBy(options.detector, integration)
+    const watched = Incident.watch(options.detector, integration)
     const send = <A, I>(
       request: HttpClientRequest.HttpClientRequest,
       endpoint: string,

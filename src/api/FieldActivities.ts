@@ -21,7 +21,7 @@ import * as Check from "../runtime/validate.js"
 import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import type * as Idempotency from "../idempotency/Idempotency.js"
-import type * as Incident from "../observability/Incident.js"
+import * as Incident from "../observability/Incident.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as Telemetry from "../observability/Telemetry.js"
@@ -31,7 +31,6 @@ import { messages, playbook, redactedNames } from "./fieldActivities/errors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivities/result.js"
 import * as Path from "./path.js"
 import * as Telling from "./failureReporting.js"
-import { watchedBy } from "./observeCalls.js"
 import { wholeBody } from "./bufferedBody.js"
 
 export {
@@ -255,7 +254,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     }
     const reader = yield* wholeBody(ApiClient.make(settings))
     const writer = yield* ApiClient.make(settings)
-    const watched = watchedBy(detector, integration)
+    const watched = Incident.watch(detector, integration)
 
     const execute = (client: typeof writer, request: HttpClientRequest.HttpClientRequest) =>
       Effect.zipRight(

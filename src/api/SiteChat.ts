@@ -26,7 +26,7 @@ import * as Check from "../runtime/validate.js"
 import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
-import type * as Incident from "../observability/Incident.js"
+import * as Incident from "../observability/Incident.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Polling from "../jobs/Polling.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
@@ -50,7 +50,6 @@ import { type OperationName, operations, type Policy, type Rule } from "./siteCh
 import { integration, messages, playbook, redactedNames } from "./siteChat/playbook.js"
 import { withoutContent } from "./siteChat/uploads.js"
 import * as Telling from "./failureReporting.js"
-import { watchedBy } from "./observeCalls.js"
 import { wholeBody } from "./bufferedBody.js"
 
 export { isNews, Job, JobFailed } from "./siteChat/jobs.js"
@@ -366,12 +365,10 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       siteId: Path.id("siteId", options.siteId)
     }
     const withKey = HttpClientRequest.bearerToken(options.apiKey)
-    const watchedAs = (name: string) =>
-      watchedBy(detector, name)
-    const watched = watchedAs(integration)
+    const watched = Incident.watch(detector, integration)
     // Polls are many, and would make the share of the answers that time out look small.
     const watchedJob = flow(
-      watchedAs(`${integration} jobs`),
+      Incident.watch(detector, `${integration} jobs`),
       telemetry === undefined ? identity : Telemetry.observe(telemetry, { endpoint: "jobs" })
     )
 
@@ -483,7 +480,8 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
             submit: submitChat(question),
             onSubmitted: wait.onJob === undefined
               ? undefined
-              : (requestId: string) => tell(wait, { requestId, state: "submitted" })
+              : (requestId: string) =>
+                tell(wait, { requestId, state: "submitted" })
           })
         ).pipe(concluded(wait), watchedJob),
       resume: (requestId, wait = {}) =>

@@ -20,14 +20,13 @@ import * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import type * as Idempotency from "../idempotency/Idempotency.js"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
-import type * as Incident from "../observability/Incident.js"
+import * as Incident from "../observability/Incident.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as Retry from "../retry/Retry.js"
 import type * as Telemetry from "../observability/Telemetry.js"
 import * as Path from "./path.js"
 import * as Telling from "./failureReporting.js"
-import { watchedBy } from "./observeCalls.js"
 import { messages, playbook, redactedNames } from "./widgetSession/errors.js"
 import { canonicalString, type Draft, sign } from "./widgetSession/request.js"
 import { wholeBody } from "./bufferedBody.js"
@@ -265,7 +264,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       secrets: [options.secretKey]
     }))
     const path = Path.fill(template, { partnerId })
-    const watched = watchedBy(options.detector, integration)
+    const watched = Incident.watch(options.detector, integration)
     return {
       createSession: (user) => {
         const signature = Redacted.value(sign(options.secretKey, canonicalString(partnerId, user)))

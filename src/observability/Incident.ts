@@ -328,23 +328,26 @@ export const make = (
 
 /**
  * Runs an effect and lets a detector see how it ended. Put it inside the retry to see every attempt
- * (rate limits, outages), outside to see what became of the call.
+ * (rate limits, outages), outside to see what became of the call. Returns the effect unchanged when
+ * there is no detector, so that a client can pass on an option of its own.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const watch: {
   (
-    detector: Detector,
+    detector: Detector | undefined,
     integration: string
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
-    detector: Detector,
+    detector: Detector | undefined,
     integration: string
   ): Effect.Effect<A, E, R>
 } = dual(
   3,
-  <A, E, R>(self: Effect.Effect<A, E, R>, detector: Detector, integration: string) =>
-    Effect.onExit(self, (exit) => detector.observe(integration, exit))
+  <A, E, R>(self: Effect.Effect<A, E, R>, detector: Detector | undefined, integration: string) =>
+    detector === undefined
+      ? self
+      : Effect.onExit(self, (exit) => detector.observe(integration, exit))
 )

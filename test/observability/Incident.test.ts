@@ -161,6 +161,12 @@ describe("Incident", () => {
       expect(Chunk.toReadonlyArray(yield* Fiber.join(listening)).length).toBe(1)
     }))
 
+  it("watch without a detector is the effect itself", () => {
+    const call = Effect.succeed("found")
+    expect(Incident.watch(call, undefined, "site-chat")).toBe(call)
+    expect(call.pipe(Incident.watch(undefined, "site-chat"))).toBe(call)
+  })
+
   it.effect("an interrupted call is not taken down", () =>
     Effect.gen(function*() {
       const detector = yield* Incident.make({
