@@ -26,7 +26,8 @@ import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as Playbook from "../errors/Playbook.js"
-import type * as Telemetry from "../observability/Telemetry.js"
+import * as Telemetry from "../observability/Telemetry.js"
+import * as UserMessage from "../observability/UserMessage.js"
 import * as ApiKey from "./apiKey.js"
 import {
   type Environment,
@@ -38,7 +39,6 @@ import {
 } from "./faceSign/errors.js"
 import { type SessionSettings, validate } from "./faceSign/request.js"
 import * as Path from "./path.js"
-import * as Telling from "./failureReporting.js"
 import { wholeBody } from "./bufferedBody.js"
 
 export {
@@ -55,7 +55,6 @@ export {
 } from "./faceSign/errors.js"
 export type { Environment, SupportReference } from "./faceSign/errors.js"
 export { Node, SessionSettings, validate } from "./faceSign/request.js"
-export type { LogContext, LogFields } from "./logFields.js"
 
 const integration = "facesign"
 
@@ -87,10 +86,26 @@ export type Failure<E = Rejects> = ApiError.ApiError | Idempotency.UnknownOutcom
  * @since 0.1.0
  * @category failures
  */
-export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
-  playbook,
-  catalogue: messages
-})
+export const userMessage = (
+  error: unknown,
+  { locale }: Pick<UserMessage.Options, "locale"> = {}
+): string => UserMessage.of(error, { playbook, catalogue: messages, locale })
+
+/**
+ * What the caller knows about the call, and the error does not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogContext = Omit<Telemetry.Context, "integration">
+
+/**
+ * Fields of a log line, for `Effect.annotateLogs`. Unknown fields are absent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogFields = Telemetry.Fields
 
 /**
  * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
@@ -98,7 +113,8 @@ export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
  * @since 0.1.0
  * @category failures
  */
-export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
+export const logFields = (error: unknown, context: LogContext = {}): LogFields =>
+  Telemetry.fields(error, { ...context, integration })
 
 // -----------------------------------------------------------------------------
 // policies

@@ -24,13 +24,13 @@ import type * as Idempotency from "../idempotency/Idempotency.js"
 import * as Incident from "../observability/Incident.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
-import type * as Telemetry from "../observability/Telemetry.js"
+import * as Telemetry from "../observability/Telemetry.js"
+import * as UserMessage from "../observability/UserMessage.js"
 import * as ApiKey from "./apiKey.js"
 import { drain } from "./discardBody.js"
 import { messages, playbook, redactedNames } from "./fieldActivities/errors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivities/result.js"
 import * as Path from "./path.js"
-import * as Telling from "./failureReporting.js"
 import { wholeBody } from "./bufferedBody.js"
 
 export {
@@ -46,7 +46,6 @@ export {
 } from "./fieldActivities/errors.js"
 export { ActivityResult, validate } from "./fieldActivities/result.js"
 export type { ResultType } from "./fieldActivities/result.js"
-export type { LogContext, LogFields } from "./logFields.js"
 
 const integration = "field-activities"
 
@@ -72,10 +71,26 @@ export type Failure<E = CircuitBreaker.CircuitOpen> =
  * @since 0.1.0
  * @category failures
  */
-export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
-  playbook,
-  catalogue: messages
-})
+export const userMessage = (
+  error: unknown,
+  { locale }: Pick<UserMessage.Options, "locale"> = {}
+): string => UserMessage.of(error, { playbook, catalogue: messages, locale })
+
+/**
+ * What the caller knows about the call, and the error does not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogContext = Omit<Telemetry.Context, "integration">
+
+/**
+ * Fields of a log line, for `Effect.annotateLogs`. Unknown fields are absent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogFields = Telemetry.Fields
 
 /**
  * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`; for
@@ -84,7 +99,8 @@ export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
  * @since 0.1.0
  * @category failures
  */
-export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
+export const logFields = (error: unknown, context: LogContext = {}): LogFields =>
+  Telemetry.fields(error, { ...context, integration })
 
 // -----------------------------------------------------------------------------
 // policies

@@ -36,9 +36,7 @@ import * as Playbook from "../errors/Playbook.js"
 import * as Redaction from "../errors/Redaction.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
 import * as Telemetry from "../observability/Telemetry.js"
-import { known } from "../observability/telemetry/fields.js"
 import * as ApiKey from "./apiKey.js"
-import * as LogFields from "./logFields.js"
 import * as Bodies from "./messaging/bodies.js"
 import { type Credential, credential, keyFingerprint, type Use } from "./messaging/credential.js"
 import * as Models from "./messaging/models.js"
@@ -62,7 +60,6 @@ export { operations } from "./messaging/operations.js"
 export type { OperationName, Policy, Rule } from "./messaging/operations.js"
 export { incidentRules, playbook, redactedNames, userMessage } from "./messaging/playbook.js"
 export type { About } from "./messaging/playbook.js"
-export type { LogFields } from "./logFields.js"
 
 const integration = "messaging"
 
@@ -84,10 +81,21 @@ export type Failure = ApiError.ApiError | Idempotency.UnknownOutcome | CircuitBr
  * @since 0.1.0
  * @category models
  */
-export interface LogContext extends LogFields.LogContext {
+export interface LogContext extends Omit<Telemetry.Context, "integration"> {
   readonly queueId?: string | undefined
   readonly keyFingerprint?: string | undefined
 }
+
+/**
+ * Fields of a log line, for `Effect.annotateLogs`. Unknown fields are absent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogFields = Telemetry.Fields
+
+const known = <A>(fields: Readonly<Record<string, A | undefined>>): Readonly<Record<string, A>> =>
+  Record.filter(fields, (value) => value !== undefined)
 
 /**
  * The fields to log about a failure: names and numbers, nothing that was sent, nothing that the API
@@ -96,9 +104,12 @@ export interface LogContext extends LogFields.LogContext {
  * @since 0.1.0
  * @category failures
  */
-export const logFields = (error: unknown, context: LogContext = {}): LogFields.LogFields => ({
-  ...LogFields.logFields(integration, error, context),
-  ...known({ queueId: context.queueId, keyFingerprint: context.keyFingerprint })
+export const logFields = (
+  error: unknown,
+  { keyFingerprint, queueId, ...context }: LogContext = {}
+): LogFields => ({
+  ...Telemetry.fields(error, { ...context, integration }),
+  ...known({ queueId, keyFingerprint })
 })
 
 /**
@@ -190,7 +201,7 @@ export interface Messaging<W = IdempotencyKey.IdempotencyKey> {
   readonly record: (
     error: unknown,
     options?: LogContext & { readonly body?: boolean | undefined }
-  ) => Effect.Effect<LogFields.LogFields>
+  ) => Effect.Effect<LogFields>
 }
 
 /** A failure, as a detector sees it: without an id that the API may have made of what was sent. */

@@ -31,7 +31,7 @@ import * as Operation from "../idempotency/Operation.js"
 import * as Polling from "../jobs/Polling.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
 import * as Telemetry from "../observability/Telemetry.js"
-import type * as UserMessage from "../observability/UserMessage.js"
+import * as UserMessage from "../observability/UserMessage.js"
 import * as ApiKey from "./apiKey.js"
 import { drain } from "./discardBody.js"
 import * as Path from "./path.js"
@@ -49,7 +49,6 @@ import * as Models from "./siteChat/models.js"
 import { type OperationName, operations, type Policy, type Rule } from "./siteChat/operations.js"
 import { integration, messages, playbook, redactedNames } from "./siteChat/playbook.js"
 import { withoutContent } from "./siteChat/uploads.js"
-import * as Telling from "./failureReporting.js"
 import { wholeBody } from "./bufferedBody.js"
 
 export { isNews, Job, JobFailed } from "./siteChat/jobs.js"
@@ -74,7 +73,6 @@ export { operations } from "./siteChat/operations.js"
 export type { OperationName, Policy, Rule } from "./siteChat/operations.js"
 export { incidentRules, messages, playbook, redactedNames } from "./siteChat/playbook.js"
 export { documentSync } from "./siteChat/sync.js"
-export type { LogContext, LogFields } from "./logFields.js"
 
 // -----------------------------------------------------------------------------
 // failures
@@ -87,10 +85,26 @@ export type { LogContext, LogFields } from "./logFields.js"
  * @since 0.1.0
  * @category failures
  */
-export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
-  playbook,
-  catalogue: messages
-})
+export const userMessage = (
+  error: unknown,
+  { locale }: Pick<UserMessage.Options, "locale"> = {}
+): string => UserMessage.of(error, { playbook, catalogue: messages, locale })
+
+/**
+ * What the caller knows about the call, and the error does not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogContext = Omit<Telemetry.Context, "integration">
+
+/**
+ * Fields of a log line, for `Effect.annotateLogs`. Unknown fields are absent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogFields = Telemetry.Fields
 
 /**
  * The fields to log about a failure: integration, environment, endpoint template, method, status,
@@ -120,7 +134,8 @@ export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
  * @since 0.1.0
  * @category failures
  */
-export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
+export const logFields = (error: unknown, context: LogContext = {}): LogFields =>
+  Telemetry.fields(error, { ...context, integration })
 
 // -----------------------------------------------------------------------------
 // the client

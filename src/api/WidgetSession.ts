@@ -24,15 +24,14 @@ import * as Incident from "../observability/Incident.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as Retry from "../retry/Retry.js"
-import type * as Telemetry from "../observability/Telemetry.js"
+import * as Telemetry from "../observability/Telemetry.js"
+import * as UserMessage from "../observability/UserMessage.js"
 import * as Path from "./path.js"
-import * as Telling from "./failureReporting.js"
 import { messages, playbook, redactedNames } from "./widgetSession/errors.js"
 import { canonicalString, type Draft, sign } from "./widgetSession/request.js"
 import { wholeBody } from "./bufferedBody.js"
 
 export { canonicalString, Draft, Request, sign, User } from "./widgetSession/request.js"
-export type { LogContext, LogFields } from "./logFields.js"
 export { debugRecord } from "./widgetSession/debug.js"
 export type { DebugRecord } from "./widgetSession/debug.js"
 export { diagnose401, diagnose422 } from "./widgetSession/diagnosis.js"
@@ -63,10 +62,26 @@ export type Failure<E = CircuitBreaker.CircuitOpen> =
  * @since 0.1.0
  * @category failures
  */
-export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
-  playbook,
-  catalogue: messages
-})
+export const userMessage = (
+  error: unknown,
+  { locale }: Pick<UserMessage.Options, "locale"> = {}
+): string => UserMessage.of(error, { playbook, catalogue: messages, locale })
+
+/**
+ * What the caller knows about the call, and the error does not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogContext = Omit<Telemetry.Context, "integration">
+
+/**
+ * Fields of a log line, for `Effect.annotateLogs`. Unknown fields are absent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogFields = Telemetry.Fields
 
 /**
  * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
@@ -74,7 +89,8 @@ export const userMessage: Telling.UserMessageOf = Telling.userMessageOf({
  * @since 0.1.0
  * @category failures
  */
-export const logFields: Telling.LogFieldsOf = Telling.logFieldsOf(integration)
+export const logFields = (error: unknown, context: LogContext = {}): LogFields =>
+  Telemetry.fields(error, { ...context, integration })
 
 // -----------------------------------------------------------------------------
 // policies

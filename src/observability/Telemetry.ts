@@ -282,7 +282,13 @@ export const figures = (
  * What is worth logging about a failure: integration, environment, endpoint, method, status, tenant
  * and site, session, request id, attempts, latency, whether it timed out, verdict, the reason for
  * stopping and the error's tag. Names and numbers; nothing that was sent, nothing that an API
- * wrote. Those that nobody knows are absent.
+ * wrote. Unknown fields are absent.
+ *
+ * **Details**
+ *
+ * A `SubmitFailed` or `PollFailed` has the fields of the failure behind it. `error` stays the tag of
+ * the polling error, `requestId` that of the job; `reason` is the tag of the failure behind. A
+ * `PollingTimeout` counts as timed out. O(1).
  *
  * **Example** (A line that says enough)
  *
@@ -297,7 +303,12 @@ export const figures = (
  *   attempts: 3
  * })
  *
- * Telemetry.fields(error, { integration: "sites", tenantId: "acme", stopReason: "retries" }) // => { integration: "sites", endpoint: "/v1/sites/:id", method: "GET", status: 503, tenantId: "acme", attempts: 3, retries: 2, timedOut: false, verdict: "Transient", stopReason: "retries", error: "Server" }
+ * const fields = Telemetry.fields(error, { integration: "sites", tenantId: "acme" })
+ * const { endpoint, integration, method, status, tenantId, ...outcome } = fields
+ *
+ * const call = [integration, method, endpoint, status, tenantId]
+ * call // => ["sites", "GET", "/v1/sites/:id", 503, "acme"]
+ * outcome // => { attempts: 3, retries: 2, timedOut: false, verdict: "Transient", error: "Server" }
  * ```
  *
  * @since 0.1.0
@@ -306,7 +317,7 @@ export const figures = (
 export const fields = (
   error: unknown,
   context: TelemetryFields.Context = {}
-): TelemetryFields.Fields => TelemetryFields.of(error, context)
+): TelemetryFields.Fields => TelemetryFields.explained(error, context)
 
 /**
  * Says whose calls these are, on every log line and every span within: tenant, site, session. Never

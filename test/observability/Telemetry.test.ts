@@ -1216,6 +1216,46 @@ describe("Telemetry: whatever happens", () => {
       ])
     }).pipe(Effect.scoped, Effect.provide(NodeHttpClient.layerUndici)))
 
+  it("T4: of a polling error, its tag and request id, and the fields of the failure behind it", () => {
+    const error = new ApiError.Server({
+      message: "down",
+      status: 503,
+      requestId: "req-1",
+      endpoint: "/v1/jobs/:id",
+      attempts: 3
+    })
+    const lastStatus = Option.none()
+    const context = { integration: "jobs", tenantId: "acme" }
+    const behind = Telemetry.fields(error, context)
+    const submitFailed = new Polling.SubmitFailed({ error })
+    const pollFailed = new Polling.PollFailed({ error, requestId: "job-7", lastStatus })
+    expect(Telemetry.fields(submitFailed, context)).toEqual({
+      ...behind,
+      error: "SubmitFailed",
+      reason: "Server"
+    })
+    expect(Telemetry.fields(pollFailed, context)).toEqual({
+      ...behind,
+      error: "PollFailed",
+      requestId: "job-7",
+      reason: "Server"
+    })
+  })
+
+  it("T4: of a job that ran out of time, that it timed out", () => {
+    const late = new Polling.PollingTimeout({
+      requestId: "job-7",
+      lastStatus: Option.none(),
+      elapsed: Duration.seconds(3)
+    })
+    expect(Telemetry.fields(late)).toEqual({
+      requestId: "job-7",
+      timedOut: true,
+      verdict: "Terminal",
+      error: "PollingTimeout"
+    })
+  })
+
   it.effect("T4: a defect and a text have the same name in the log as on the metric", () =>
     Effect.gen(function*() {
       const telemetry = yield* Telemetry.make({ integration: newName() })

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
 import * as ApiError from "../../errors/ApiError.js"
+import * as Polling from "../../jobs/Polling.js"
 
 /**
  * What the caller knows about the call, and the error does not. Values end up in logs and on spans
@@ -85,4 +86,20 @@ export const of = (error: unknown, context: Context): Fields => {
     stopReason: context.stopReason,
     error: tagOf(error)
   })
+}
+
+/**
+ * The fields about a failure that may be a polling error: those of the failure behind it, under the
+ * tag and the request id of the polling error. A job that ran out of time has timed out.
+ */
+export const explained = (error: unknown, context: Context): Fields => {
+  if (error instanceof Polling.SubmitFailed || error instanceof Polling.PollFailed) {
+    const behind = of(error.error, context)
+    return {
+      ...behind,
+      ...known({ requestId: requestIdOf(error), error: error._tag, reason: tagOf(error.error) })
+    }
+  }
+  const fields = of(error, context)
+  return error instanceof Polling.PollingTimeout ? { ...fields, timedOut: true } : fields
 }
