@@ -39,7 +39,6 @@ import {
 } from "./faceSign/errors.js"
 import { type SessionSettings, validate } from "./faceSign/request.js"
 import * as Path from "./path.js"
-import { wholeBody } from "./bufferedBody.js"
 
 export {
   ErrorBody,
@@ -260,7 +259,7 @@ export const make = <E = Rejects>(
     Check.text("environment", environment, `"production" or "development"`, (text) =>
       environments.has(text))
     const paths = Path.templates(defaults.paths, options.paths)
-    const client = yield* wholeBody(ApiClient.make<E>({
+    const client = yield* ApiClient.readAll(ApiClient.make<E>({
       name: integration,
       baseUrl: options.baseUrl,
       playbook: options.playbook ?? playbookFor(environment),

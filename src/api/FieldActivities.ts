@@ -27,11 +27,9 @@ import * as Pipeline from "../pipeline/Pipeline.js"
 import * as Telemetry from "../observability/Telemetry.js"
 import * as UserMessage from "../observability/UserMessage.js"
 import * as ApiKey from "./apiKey.js"
-import { drain } from "./discardBody.js"
 import { messages, playbook, redactedNames } from "./fieldActivities/errors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivities/result.js"
 import * as Path from "./path.js"
-import { wholeBody } from "./bufferedBody.js"
 
 export {
   diagnose401,
@@ -268,7 +266,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       redactedNames,
       secrets: [options.apiKey]
     }
-    const reader = yield* wholeBody(ApiClient.make(settings))
+    const reader = yield* ApiClient.readAll(ApiClient.make(settings))
     const writer = yield* ApiClient.make(settings)
     const watched = Incident.watch(detector, integration)
 
@@ -303,7 +301,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
         )
       ).pipe(
         watched,
-        Effect.flatMap(drain),
+        Effect.flatMap(ApiClient.discard),
         ApiClient.withEndpoint(paths.result),
         // A second result is refused with 409, so sending it twice is the same as once.
         ApiClient.withOperation(Operation.idempotent)

@@ -45,7 +45,6 @@ import { playbook, redactedNames } from "./messaging/playbook.js"
 import * as Request from "./messaging/request.js"
 import * as Path from "./path.js"
 import * as Policies from "./policies.js"
-import { wholeBody } from "./bufferedBody.js"
 
 export { keyFingerprint } from "./messaging/credential.js"
 export {
@@ -307,7 +306,7 @@ const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
             secrets: [options.apiKey]
           })
       ).pipe(withKey(key), detector === undefined ? identity : watchedBy(detector, rule.path))
-    return yield* wholeBody(Effect.all(Record.map(rules, clientOf)))
+    return yield* ApiClient.readAll(Effect.all(Record.map(rules, clientOf)))
   })
 
 const keyIn = (context: Context.Context<never>): Option.Option<IdempotencyKey.IdempotencyKey> =>

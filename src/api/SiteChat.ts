@@ -33,7 +33,6 @@ import type * as RetryBudget from "../retry/RetryBudget.js"
 import * as Telemetry from "../observability/Telemetry.js"
 import * as UserMessage from "../observability/UserMessage.js"
 import * as ApiKey from "./apiKey.js"
-import { drain } from "./discardBody.js"
 import * as Path from "./path.js"
 import * as Policies from "./policies.js"
 import {
@@ -49,7 +48,6 @@ import * as Models from "./siteChat/models.js"
 import { type OperationName, operations, type Policy, type Rule } from "./siteChat/operations.js"
 import { integration, messages, playbook, redactedNames } from "./siteChat/playbook.js"
 import { withoutContent } from "./siteChat/uploads.js"
-import { wholeBody } from "./bufferedBody.js"
 
 export { isNews, Job, JobFailed } from "./siteChat/jobs.js"
 export type { Failure, JobStatus, WaitFailure, WaitOptions } from "./siteChat/jobs.js"
@@ -343,7 +341,7 @@ const clientsOf = (
       )
     return yield* Effect.all(
       Record.map(rules, (rule, name) =>
-        unread.has(name) ? clientOf(rule, name) : wholeBody(clientOf(rule, name)))
+        unread.has(name) ? clientOf(rule, name) : ApiClient.readAll(clientOf(rule, name)))
     )
   })
 
@@ -508,7 +506,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
         Effect.flatMap(keyOfEvent(here.tenantId, here.siteId, sessionId, eventId), (key) =>
           call(
             "sendFeedback",
-            drain,
+            ApiClient.discard,
             {},
             HttpClientRequest.bodyUnsafeJson({
               event_id: eventId,
@@ -521,7 +519,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
             IdempotencyKey.provide(key)
           )),
       closeSession: (sessionId) =>
-        call("closeSession", drain, { sessionId }).pipe(
+        call("closeSession", ApiClient.discard, { sessionId }).pipe(
           ApiClient.withOperation(Operation.idempotent)
         )
     }

@@ -29,7 +29,6 @@ import * as UserMessage from "../observability/UserMessage.js"
 import * as Path from "./path.js"
 import { messages, playbook, redactedNames } from "./widgetSession/errors.js"
 import { canonicalString, type Draft, sign } from "./widgetSession/request.js"
-import { wholeBody } from "./bufferedBody.js"
 
 export { canonicalString, Draft, Request, sign, User } from "./widgetSession/request.js"
 export { debugRecord } from "./widgetSession/debug.js"
@@ -266,7 +265,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
   Effect.gen(function*() {
     const partnerId = Path.id("partnerId", options.partnerId)
     const template = Path.template("path", options.path ?? defaultPath)
-    const client = yield* wholeBody(ApiClient.make<E>({
+    const client = yield* ApiClient.readAll(ApiClient.make<E>({
       name: integration,
       baseUrl: options.baseUrl,
       playbook,

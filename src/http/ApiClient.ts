@@ -24,6 +24,7 @@ import * as ErrorResponse from "./ErrorResponse.js"
 import * as Outgoing from "./requestMetadata.js"
 
 export { fromClientError, fromResponse, json } from "./responseError.js"
+export { discard, readAll } from "./successBody.js"
 
 /**
  * What an error body can say.
