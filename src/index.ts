@@ -22,6 +22,9 @@ export * as Bulkhead from "./policies/Bulkhead.js"
 /** Faults injected on purpose. */
 export * as Chaos from "./policies/Chaos.js"
 
+/** Refuses options that make no sense. */
+export * as Check from "./errors/Check.js"
+
 /** Not calling what evidently does not work. */
 export * as CircuitBreaker from "./policies/CircuitBreaker.js"
 
