@@ -31,6 +31,9 @@ export * as CircuitBreaker from "./policies/CircuitBreaker.js"
 /** Leaving an upstream alone for as long as it asked. */
 export * as Cooldown from "./policies/Cooldown.js"
 
+/** The operations of one API as data, and requests that are refused before they are sent. */
+export * as Endpoint from "./http/Endpoint.js"
+
 /** From a response that is not a success to the right `ApiError`. */
 export * as ErrorResponse from "./http/ErrorResponse.js"
 

@@ -20,6 +20,7 @@ import * as Check from "../errors/Check.js"
 import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import type * as Cooldown from "../policies/Cooldown.js"
 import * as ApiClient from "../http/ApiClient.js"
+import * as Endpoint from "../http/Endpoint.js"
 import type * as Idempotency from "../idempotency/Idempotency.js"
 import * as Incident from "../observability/Incident.js"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
@@ -28,7 +29,6 @@ import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as Playbook from "../errors/Playbook.js"
 import * as Telemetry from "../observability/Telemetry.js"
 import * as UserMessage from "../observability/UserMessage.js"
-import * as ApiKey from "./apiKey.js"
 import {
   type Environment,
   errorBodyFor,
@@ -38,7 +38,6 @@ import {
   redactedNames
 } from "./faceSign/errors.js"
 import { type SessionSettings, validate } from "./faceSign/request.js"
-import * as Path from "./path.js"
 
 export {
   ErrorBody,
@@ -258,7 +257,7 @@ export const make = <E = Rejects>(
     const environment = options.environment ?? defaults.environment
     Check.text("environment", environment, `"production" or "development"`, (text) =>
       environments.has(text))
-    const paths = Path.templates(defaults.paths, options.paths)
+    const paths = Endpoint.paths(defaults.paths, options.paths)
     const client = yield* ApiClient.readAll(ApiClient.make<E>({
       name: integration,
       baseUrl: options.baseUrl,
@@ -280,7 +279,7 @@ export const make = <E = Rejects>(
       schema: Schema.Schema<A, I>
     ) =>
       Effect.zipRight(
-        ApiKey.check(options.auth, request.method),
+        Endpoint.checkCredential(options.auth, request.method),
         client.execute(HttpClientRequest.bearerToken(request, options.auth))
       ).pipe(
         Effect.flatMap(ApiClient.json(schema)),
@@ -300,7 +299,7 @@ export const make = <E = Rejects>(
           return send(request, paths.sessions, Created)
         }).pipe(ApiClient.withOperation(Operation.keyed)),
       session: (id) =>
-        Path.request("GET", paths.session, { id }).pipe(
+        Endpoint.request("GET", paths.session, { id }).pipe(
           Effect.flatMap((request) =>
             send(request, paths.session, Schema.Struct({ session: Session }))
           ),

@@ -20,16 +20,15 @@ import * as Backoff from "../retry/Backoff.js"
 import * as Check from "../errors/Check.js"
 import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
+import * as Endpoint from "../http/Endpoint.js"
 import type * as Idempotency from "../idempotency/Idempotency.js"
 import * as Incident from "../observability/Incident.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
 import * as Telemetry from "../observability/Telemetry.js"
 import * as UserMessage from "../observability/UserMessage.js"
-import * as ApiKey from "./apiKey.js"
 import { messages, playbook, redactedNames } from "./fieldActivities/errors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivities/result.js"
-import * as Path from "./path.js"
 
 export {
   diagnose401,
@@ -235,7 +234,7 @@ const refuse = (
     issues
   })
 
-const issuesOfId = (activityId: string): Issues => Path.issuesOf({ activity_id: activityId })
+const issuesOfId = (activityId: string): Issues => Endpoint.issues({ activity_id: activityId })
 
 /**
  * A client of the API. Dies with a `RangeError` for nonsense options.
@@ -252,7 +251,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       options.resultTypesTimeToLive ?? defaults.resultTypesTimeToLive
     )
     const { detector } = options
-    const paths = Path.templates(defaults.paths, options.paths)
+    const paths = Endpoint.paths(defaults.paths, options.paths)
     // Whoever names no pipeline has the default for `E`, which is what these stages reject with.
     const byDefault: Pipeline.Pipeline<unknown, unknown> = yield* Pipeline.make({
       ...stages,
@@ -272,7 +271,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
 
     const execute = (client: typeof writer, request: HttpClientRequest.HttpClientRequest) =>
       Effect.zipRight(
-        ApiKey.check(options.apiKey, request.method),
+        Endpoint.checkCredential(options.apiKey, request.method),
         client.execute(
           HttpClientRequest.setHeader(request, "x-api-key", Redacted.value(options.apiKey))
         )
@@ -296,7 +295,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     const send = (activityId: string, body: object) =>
       execute(
         writer,
-        HttpClientRequest.post(Path.fill(paths.result, { id: activityId })).pipe(
+        HttpClientRequest.post(Endpoint.fill(paths.result, { id: activityId })).pipe(
           HttpClientRequest.bodyUnsafeJson(body)
         )
       ).pipe(
@@ -322,7 +321,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
         const issues = issuesOfId(activityId)
         return issues.length > 0
           ? refuse("query", "GET", paths.activity, issues)
-          : get(paths.activity, Path.fill(paths.activity, { id: activityId }), Activity)
+          : get(paths.activity, Endpoint.fill(paths.activity, { id: activityId }), Activity)
       },
       submitResult: (activityId, result) => submit(activityId, result, false),
       overrideResult: (activityId, result) => submit(activityId, result, true)

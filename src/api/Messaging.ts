@@ -25,9 +25,10 @@ import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
-import * as CircuitBreaker from "../policies/CircuitBreaker.js"
+import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as Fallback from "../policies/Fallback.js"
 import * as ApiClient from "../http/ApiClient.js"
+import * as Endpoint from "../http/Endpoint.js"
 import type * as Idempotency from "../idempotency/Idempotency.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Incident from "../observability/Incident.js"
@@ -36,15 +37,12 @@ import * as Playbook from "../errors/Playbook.js"
 import * as Redaction from "../errors/Redaction.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
 import * as Telemetry from "../observability/Telemetry.js"
-import * as ApiKey from "./apiKey.js"
 import * as Bodies from "./messaging/bodies.js"
 import { type Credential, credential, keyFingerprint, type Use } from "./messaging/credential.js"
 import * as Models from "./messaging/models.js"
 import { type OperationName, operations, type Policy, type Rule } from "./messaging/operations.js"
 import { playbook, redactedNames } from "./messaging/playbook.js"
 import * as Request from "./messaging/request.js"
-import * as Path from "./path.js"
-import * as Policies from "./policies.js"
 
 export { keyFingerprint } from "./messaging/credential.js"
 export {
@@ -269,7 +267,7 @@ const watchedBy = (detector: Incident.Detector, endpoint: string) =>
 type Rules = Readonly<Record<OperationName | "otherRoute", Rule>>
 
 const rulesOf = (options: Options<unknown>): Rules => {
-  const rules = Policies.changed<OperationName, Rule>(operations, options)
+  const rules = Endpoint.override<OperationName, Rule>(operations, options)
   return { ...rules, otherRoute: { ...rules.sendOtp, retries: 0 } }
 }
 
@@ -279,34 +277,32 @@ const rulesOf = (options: Options<unknown>): Rules => {
  */
 const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
   Effect.gen(function*() {
-    const given = options.circuitBreaker ?? defaults.circuitBreaker
-    const breaker = yield* Policies.breakerOf(given)
-    const other = yield* CircuitBreaker.make(
-      Policies.isBreaker(given) ? defaults.circuitBreaker : given
-    )
     const { detector } = options
-    const telemetry = yield* Telemetry.from(options.telemetry)
-    const clientOf = (rule: Rule, name: string) =>
-      Effect.flatMap(
-        Policies.pipelineOf(rule, {
-          operation: Operation.keyed,
-          telemetry,
-          budget: options.budget,
-          circuitBreaker: name === "otherRoute" ? other : breaker
-        }),
-        (pipeline) =>
-          ApiClient.make({
-            name: integration,
-            baseUrl: options.baseUrl,
-            playbook,
-            pipeline,
-            circuitKey: "endpoint",
-            refresh: key.replace && Effect.flatMap(FiberRef.get(currentCall), key.replace),
-            redactedNames,
-            secrets: [options.apiKey]
-          })
-      ).pipe(withKey(key), detector === undefined ? identity : watchedBy(detector, rule.path))
-    return yield* ApiClient.readAll(Effect.all(Record.map(rules, clientOf)))
+    const { otherRoute, ...others } = rules
+    const circuitBreaker = options.circuitBreaker ?? defaults.circuitBreaker
+    const shared = { telemetry: yield* Telemetry.from(options.telemetry), budget: options.budget }
+    const pipelines = {
+      ...(yield* Endpoint.pipelines(others, { ...shared, circuitBreaker })),
+      ...(yield* Endpoint.pipelines({ otherRoute }, {
+        ...shared,
+        circuitBreaker: "protect" in circuitBreaker ? defaults.circuitBreaker : circuitBreaker
+      }))
+    }
+    const clients = Record.map(pipelines, (pipeline, name) =>
+      ApiClient.make({
+        name: integration,
+        baseUrl: options.baseUrl,
+        playbook,
+        pipeline,
+        circuitKey: "endpoint",
+        refresh: key.replace && Effect.flatMap(FiberRef.get(currentCall), key.replace),
+        redactedNames,
+        secrets: [options.apiKey]
+      }).pipe(
+        withKey(key),
+        detector === undefined ? identity : watchedBy(detector, rules[name].path)
+      ))
+    return yield* ApiClient.readAll(Effect.all(clients))
   })
 
 const keyIn = (context: Context.Context<never>): Option.Option<IdempotencyKey.IdempotencyKey> =>
@@ -330,7 +326,9 @@ const valid = (
   endpoint: string,
   issues: ReadonlyArray<Request.Issue>
 ): Effect.Effect<void, ApiError.Validation> =>
-  issues.length === 0 ? Effect.void : Path.unsent("POST", endpoint, "invalid_request", issues)
+  issues.length === 0
+    ? Effect.void
+    : Endpoint.notSent({ method: "POST", endpoint, code: "invalid_request", issues })
 
 const secretNames = [...Redaction.defaultNames, ...redactedNames]
 
@@ -388,13 +386,13 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       name: keyof Rules,
       schema: Schema.Schema<A, I>,
       body: Readonly<Record<string, unknown>>,
-      ids: Path.Ids = {},
+      ids: Endpoint.Ids = {},
       issues: ReadonlyArray<Request.Issue> = []
     ): Effect.Effect<A, Failure, W> =>
       Effect.suspend(() => valid(rules[name].path, [...Request.issuesOf(name, body), ...issues]))
         .pipe(
-          Effect.zipRight(Path.request("POST", rules[name].path, ids)),
-          Effect.zipLeft(Effect.suspend(() => ApiKey.check(key.current(), "POST"))),
+          Effect.zipRight(Endpoint.request("POST", rules[name].path, ids)),
+          Effect.zipLeft(Effect.suspend(() => Endpoint.checkCredential(key.current(), "POST"))),
           Effect.flatMap((request) =>
             clients[name].execute(HttpClientRequest.bodyUnsafeJson(request, body))
           ),

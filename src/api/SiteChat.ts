@@ -25,6 +25,7 @@ import * as ApiError from "../errors/ApiError.js"
 import * as Check from "../errors/Check.js"
 import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
+import * as Endpoint from "../http/Endpoint.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Incident from "../observability/Incident.js"
 import * as Operation from "../idempotency/Operation.js"
@@ -32,9 +33,6 @@ import * as Polling from "../jobs/Polling.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
 import * as Telemetry from "../observability/Telemetry.js"
 import * as UserMessage from "../observability/UserMessage.js"
-import * as ApiKey from "./apiKey.js"
-import * as Path from "./path.js"
-import * as Policies from "./policies.js"
 import {
   concluded,
   type Failure,
@@ -265,7 +263,7 @@ const single = (rule: Rule): Rule => ({ ...rule, retries: 0 })
 type Rules = Readonly<Record<OperationName | "syncFile" | "syncText", Rule>>
 
 const rulesOf = (options: Options<unknown>): Rules => {
-  const rules = Policies.changed<OperationName, Rule>(operations, options)
+  const rules = Endpoint.override<OperationName, Rule>(operations, options)
   return {
     ...rules,
     syncText: single(rules.createDocument),
@@ -320,28 +318,27 @@ const clientsOf = (
   telemetry: Telemetry.Telemetry | undefined
 ) =>
   Effect.gen(function*() {
-    const breaker = yield* Policies.breakerOf(options.circuitBreaker ?? defaults.circuitBreaker)
-    const clientOf = (rule: Rule, name: string) =>
-      Effect.flatMap(
-        Policies.pipelineOf(rule, {
-          operation: rule.operation,
-          telemetry,
-          budget: options.budget,
-          circuitBreaker: name.startsWith("sync") ? undefined : breaker
-        }),
-        (pipeline) =>
-          ApiClient.make({
-            name: integration,
-            baseUrl: options.baseUrl,
-            playbook,
-            pipeline,
-            redactedNames,
-            secrets: [options.apiKey]
-          })
-      )
+    const { syncFile, syncText, ...others } = rules
+    const shared = { telemetry, budget: options.budget }
+    const pipelines = {
+      ...(yield* Endpoint.pipelines(others, {
+        ...shared,
+        circuitBreaker: options.circuitBreaker ?? defaults.circuitBreaker
+      })),
+      ...(yield* Endpoint.pipelines({ syncFile, syncText }, shared))
+    }
     return yield* Effect.all(
-      Record.map(rules, (rule, name) =>
-        unread.has(name) ? clientOf(rule, name) : ApiClient.readAll(clientOf(rule, name)))
+      Record.map(pipelines, (pipeline, name) => {
+        const client = ApiClient.make({
+          name: integration,
+          baseUrl: options.baseUrl,
+          playbook,
+          pipeline,
+          redactedNames,
+          secrets: [options.apiKey]
+        })
+        return unread.has(name) ? client : ApiClient.readAll(client)
+      })
     )
   })
 
@@ -374,8 +371,8 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       Check.positiveDuration("askWithin", options.askWithin ?? defaults.askWithin)
     )
     const here = {
-      tenantId: Path.id("tenantId", options.tenantId),
-      siteId: Path.id("siteId", options.siteId)
+      tenantId: Endpoint.id("tenantId", options.tenantId),
+      siteId: Endpoint.id("siteId", options.siteId)
     }
     const withKey = HttpClientRequest.bearerToken(options.apiKey)
     const watched = Incident.watch(detector, integration)
@@ -388,7 +385,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     const call = <A>(
       name: keyof Rules,
       read: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<A, Failure>,
-      ids: Path.Ids = {},
+      ids: Endpoint.Ids = {},
       body: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest =
         identity,
       scrubbed: (self: Effect.Effect<A, Failure>) => Effect.Effect<A, Failure> = identity
@@ -396,7 +393,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       const { method, path } = rules[name]
       const send = (request: HttpClientRequest.HttpClientRequest) =>
         Effect.zipRight(
-          ApiKey.check(options.apiKey, method),
+          Endpoint.checkCredential(options.apiKey, method),
           clients[name].execute(withKey(body(request)))
         ).pipe(
           Effect.flatMap(read),
@@ -404,7 +401,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
           ApiClient.withEndpoint(path),
           watched
         )
-      return Effect.flatMap(Path.request(method, path, { ...here, ...ids }), send)
+      return Effect.flatMap(Endpoint.request(method, path, { ...here, ...ids }), send)
     }
     const write = <A, I>(
       name: keyof Rules,

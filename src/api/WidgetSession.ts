@@ -18,6 +18,7 @@ import type * as ApiError from "../errors/ApiError.js"
 import * as Backoff from "../retry/Backoff.js"
 import * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
+import * as Endpoint from "../http/Endpoint.js"
 import type * as Idempotency from "../idempotency/Idempotency.js"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Incident from "../observability/Incident.js"
@@ -26,7 +27,6 @@ import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as Retry from "../retry/Retry.js"
 import * as Telemetry from "../observability/Telemetry.js"
 import * as UserMessage from "../observability/UserMessage.js"
-import * as Path from "./path.js"
 import { messages, playbook, redactedNames } from "./widgetSession/errors.js"
 import { canonicalString, type Draft, sign } from "./widgetSession/request.js"
 
@@ -263,8 +263,8 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
   options: Options<E>
 ): Effect.Effect<WidgetSession<E>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
-    const partnerId = Path.id("partnerId", options.partnerId)
-    const template = Path.template("path", options.path ?? defaultPath)
+    const partnerId = Endpoint.id("partnerId", options.partnerId)
+    const template = Endpoint.path("path", options.path ?? defaultPath)
     const client = yield* ApiClient.readAll(ApiClient.make<E>({
       name: integration,
       baseUrl: options.baseUrl,
@@ -278,7 +278,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       redactedNames,
       secrets: [options.secretKey]
     }))
-    const path = Path.fill(template, { partnerId })
+    const path = Endpoint.fill(template, { partnerId })
     const watched = Incident.watch(options.detector, integration)
     return {
       createSession: (user) => {

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as ApiError from "../../errors/ApiError.js"
 import * as IdempotencyKey from "../../idempotency/IdempotencyKey.js"
-import * as ApiKey from "../apiKey.js"
+import * as Endpoint from "../../http/Endpoint.js"
 
 /**
  * A name for an API key that may be printed: equal for equal keys, and of no use to anybody who
@@ -82,7 +82,7 @@ export const credential = (
     let former: ReadonlyArray<string> = []
 
     const renewed = (renew: Effect.Effect<Redacted.Redacted<string>, ApiError.ApiError>) =>
-      Effect.tap(renew, (key) => ApiKey.check(key)).pipe(
+      Effect.tap(renew, (key) => Endpoint.checkCredential(key)).pipe(
         Effect.tapErrorCause((cause) =>
           Effect.sync(() => {
             if (Cause.isInterrupted(cause)) return

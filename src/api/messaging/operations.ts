@@ -3,9 +3,9 @@
  * it may take.
  */
 import * as Backoff from "../../retry/Backoff.js"
-import type { Policy } from "../policies.js"
+import type { Policy } from "../../http/Endpoint.js"
 
-export type { Policy } from "../policies.js"
+export type { Policy } from "../../http/Endpoint.js"
 
 /**
  * What is called, and its policy.

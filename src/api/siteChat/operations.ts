@@ -5,9 +5,9 @@
 import type * as Duration from "effect/Duration"
 import * as Backoff from "../../retry/Backoff.js"
 import * as Operation from "../../idempotency/Operation.js"
-import type { Policy } from "../policies.js"
+import type { Policy } from "../../http/Endpoint.js"
 
-export type { Policy } from "../policies.js"
+export type { Policy } from "../../http/Endpoint.js"
 
 /**
  * One row of the table: what repeating it would mean, and its policy.
