@@ -42,33 +42,20 @@ import {
   type WaitFailure,
   type WaitOptions
 } from "./siteChat/jobs.js"
+import * as Documents from "./siteChat/documents.js"
 import * as Models from "./siteChat/models.js"
 import { type OperationName, operations, type Policy, type Rule } from "./siteChat/operations.js"
 import { integration, messages, playbook, redactedNames } from "./siteChat/playbook.js"
-import { withoutContent } from "./siteChat/uploads.js"
 
 export { isNews, Job, JobFailed } from "./siteChat/jobs.js"
 export type { Failure, JobStatus, WaitFailure, WaitOptions } from "./siteChat/jobs.js"
-export {
-  Answer,
-  CreatedDocument,
-  ErrorBody,
-  Session,
-  Site,
-  Statistics,
-  Tenant
-} from "./siteChat/models.js"
-export type {
-  Document,
-  Feedback,
-  FileDocument,
-  Question,
-  WrittenDocument
-} from "./siteChat/models.js"
+export { CreatedDocument, documentSync } from "./siteChat/documents.js"
+export type { Document, FileDocument, WrittenDocument } from "./siteChat/documents.js"
+export { Answer, ErrorBody, Session, Site, Statistics, Tenant } from "./siteChat/models.js"
+export type { Feedback, Question } from "./siteChat/models.js"
 export { operations } from "./siteChat/operations.js"
 export type { OperationName, Policy, Rule } from "./siteChat/operations.js"
 export { incidentRules, messages, playbook, redactedNames } from "./siteChat/playbook.js"
-export { documentSync } from "./siteChat/sync.js"
 
 // -----------------------------------------------------------------------------
 // failures
@@ -228,14 +215,14 @@ export interface SiteChat<W = IdempotencyKey.IdempotencyKey> {
   readonly sessions: Effect.Effect<ReadonlyArray<typeof Models.Session.Type>, Failure>
   readonly statistics: Effect.Effect<typeof Models.Statistics.Type, Failure>
   readonly createDocument: (
-    document: Models.WrittenDocument
-  ) => Effect.Effect<Models.CreatedDocument, Failure, W>
+    document: Documents.WrittenDocument
+  ) => Effect.Effect<Documents.CreatedDocument, Failure, W>
   readonly uploadDocument: (
-    document: Models.FileDocument
-  ) => Effect.Effect<Models.CreatedDocument, Failure, W>
+    document: Documents.FileDocument
+  ) => Effect.Effect<Documents.CreatedDocument, Failure, W>
   readonly syncDocument: (
-    document: Models.Document
-  ) => Effect.Effect<Models.CreatedDocument, Failure, W>
+    document: Documents.Document
+  ) => Effect.Effect<Documents.CreatedDocument, Failure, W>
   readonly chat: (question: Models.Question) => Effect.Effect<Models.Answer, Failure, W>
   readonly chatOrFallback: (
     question: Models.Question,
@@ -411,13 +398,13 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       call(name, ApiClient.json(schema), {}, HttpClientRequest.bodyUnsafeJson(body)).pipe(
         ApiClient.withOperation(writes)
       )
-    const upload = (name: keyof Rules, document: Models.FileDocument) =>
+    const upload = (name: keyof Rules, document: Documents.FileDocument) =>
       call(
         name,
-        ApiClient.json(Models.CreatedDocument),
+        ApiClient.json(Documents.CreatedDocument),
         {},
-        HttpClientRequest.bodyFormData(Models.documentForm(document)),
-        withoutContent(document)
+        HttpClientRequest.bodyFormData(Documents.formOf(document)),
+        Documents.withoutContent(document)
       ).pipe(ApiClient.withOperation(writes))
 
     const questionBody = ({ message, sessionId }: Models.Question) => ({
@@ -462,14 +449,14 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       sessions: call("sessions", ApiClient.json(Schema.Array(Models.Session))),
       statistics: call("statistics", ApiClient.json(Models.Statistics)),
       createDocument: (document) =>
-        write("createDocument", Models.CreatedDocument, Models.documentBody(document)),
+        write("createDocument", Documents.CreatedDocument, Documents.bodyOf(document)),
       uploadDocument: (document) =>
         upload("uploadDocument", document),
       syncDocument: (document) =>
         finalIfOpen(writes)(
           document.kind === "file"
             ? upload("syncFile", document)
-            : write("syncText", Models.CreatedDocument, Models.documentBody(document))
+            : write("syncText", Documents.CreatedDocument, Documents.bodyOf(document))
         ),
       chat,
       chatOrFallback: (question, { locale } = {}) =>

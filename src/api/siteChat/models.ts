@@ -2,8 +2,6 @@
  * What is sent to Site Chat and what comes back. Its document describes no bodies; what is not
  * needed here is read when it is there.
  */
-import { sha256 } from "@noble/hashes/sha2"
-import { bytesToHex } from "@noble/hashes/utils"
 import * as Schema from "effect/Schema"
 
 /**
@@ -56,18 +54,6 @@ export const Statistics = Schema.Record({ key: Schema.String, value: Schema.Unkn
  * @since 0.1.0
  * @category schemas
  */
-export const CreatedDocument = Schema.Struct({ document_id: Schema.String, request_id: text })
-
-/**
- * @since 0.1.0
- * @category models
- */
-export type CreatedDocument = typeof CreatedDocument.Type
-
-/**
- * @since 0.1.0
- * @category schemas
- */
 export const Answer = Schema.Struct({ answer: Schema.String, session_id: text, request_id: text })
 
 /**
@@ -92,69 +78,6 @@ export const PolledChat = Schema.Struct({ status: Schema.String, answer: text, s
 export interface Question {
   readonly message: string
   readonly sessionId?: string | undefined
-}
-
-/**
- * A document made of text, or of a question and its answer. `sourceId` names it in your own system;
- * `revision` which state of it, where states differ.
- *
- * @since 0.1.0
- * @category models
- */
-export type WrittenDocument =
-  & { readonly sourceId: string; readonly revision?: string | undefined }
-  & (
-    | { readonly kind: "text"; readonly title: string; readonly content: string }
-    | { readonly kind: "qa"; readonly question: string; readonly answer: string }
-  )
-
-/**
- * A document that is a file.
- *
- * @since 0.1.0
- * @category models
- */
-export interface FileDocument {
-  readonly kind: "file"
-  readonly sourceId: string
-  readonly revision?: string | undefined
-  readonly name: string
-  readonly contentType: string
-  readonly content: Uint8Array<ArrayBuffer>
-}
-
-/**
- * @since 0.1.0
- * @category models
- */
-export type Document = WrittenDocument | FileDocument
-
-/** What a document is in one revision: the same in every run of a sync. */
-export const documentId = ({ revision, sourceId }: Document): string =>
-  JSON.stringify(revision === undefined ? [sourceId] : [sourceId, revision])
-
-/** What must not change under the same id: of a file its hash. */
-export const documentPayload = (document: Document): unknown =>
-  document.kind === "file"
-    ? { ...document, content: bytesToHex(sha256(document.content)) }
-    : document
-
-/** The JSON body of a written document. */
-export const documentBody = ({ revision, sourceId, ...document }: WrittenDocument): object => ({
-  source_id: sourceId,
-  ...(revision === undefined ? {} : { revision }),
-  ...document
-})
-
-/** The multipart body of a file. */
-export const documentForm = (
-  { content, contentType, name, revision, sourceId }: FileDocument
-): FormData => {
-  const form = new FormData()
-  form.set("source_id", sourceId)
-  if (revision !== undefined) form.set("revision", revision)
-  form.set("file", new Blob([content], { type: contentType }), name)
-  return form
 }
 
 /**
