@@ -42,7 +42,6 @@ import { type Credential, credential, keyFingerprint, type Use } from "./messagi
 import * as Models from "./messaging/models.js"
 import { type OperationName, operations, type Policy, type Rule } from "./messaging/operations.js"
 import { playbook, redactedNames } from "./messaging/playbook.js"
-import * as Request from "./messaging/request.js"
 
 export { keyFingerprint } from "./messaging/credential.js"
 export {
@@ -324,7 +323,7 @@ const underOwnKey =
 /** What the API would refuse anyway is not sent. */
 const valid = (
   endpoint: string,
-  issues: ReadonlyArray<Request.Issue>
+  issues: ApiError.Validation["issues"]
 ): Effect.Effect<void, ApiError.Validation> =>
   issues.length === 0
     ? Effect.void
@@ -387,9 +386,9 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       schema: Schema.Schema<A, I>,
       body: Readonly<Record<string, unknown>>,
       ids: Endpoint.Ids = {},
-      issues: ReadonlyArray<Request.Issue> = []
+      issues: ApiError.Validation["issues"] = []
     ): Effect.Effect<A, Failure, W> =>
-      Effect.suspend(() => valid(rules[name].path, [...Request.issuesOf(name, body), ...issues]))
+      Effect.suspend(() => valid(rules[name].path, [...Models.issuesOf(name, body), ...issues]))
         .pipe(
           Effect.zipRight(Endpoint.request("POST", rules[name].path, ids)),
           Effect.zipLeft(Effect.suspend(() => Endpoint.checkCredential(key.current(), "POST"))),
@@ -407,7 +406,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       name: "sendOtp" | "otherRoute",
       to: string,
       route: string | undefined,
-      issues?: ReadonlyArray<Request.Issue>
+      issues?: ApiError.Validation["issues"]
     ) =>
       Effect.map(
         call(
@@ -432,7 +431,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
           ...(variables === undefined ? {} : { variables })
         }),
       sendOtp: ({ fallbackRoute, route, to }) => {
-        const issues = fallbackRoute === undefined ? [] : Request.missing({ fallbackRoute })
+        const issues = fallbackRoute === undefined ? [] : Models.missing({ fallbackRoute })
         const first = sendOver("sendOtp", to, route, issues)
         // Over the same route it would be one more try of what has been given up.
         return fallbackRoute === undefined || fallbackRoute === (route ?? defaults.route) ?
@@ -453,7 +452,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
           Models.FormAnswer,
           { fields },
           { formId },
-          typeof formId === "string" ? [] : Request.missing({ formId })
+          typeof formId === "string" ? [] : Models.missing({ formId })
         ),
       keyFingerprint: fingerprint,
       record: (error, { body, ...context } = {}) =>
