@@ -252,7 +252,7 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     )
     const { detector } = options
     const paths = Endpoint.paths(defaults.paths, options.paths)
-    // Whoever names no pipeline has the default for `E`, which is what these stages reject with.
+    // Without a pipeline, `E` is what this one rejects with.
     const byDefault: Pipeline.Pipeline<unknown, unknown> = yield* Pipeline.make({
       ...stages,
       telemetry: options.telemetry

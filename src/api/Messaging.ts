@@ -6,9 +6,9 @@
  *
  * Its document names no paths and no bodies; those used here can be said otherwise, and of answers
  * only what is needed is read. It says nothing about idempotency keys, and asks for retries of 5xx,
- * after which nobody knows whether a message went out. So calls carry a key and are repeated under
- * it. Give `writes: Operation.once` for an API that ignores keys; then only what certainly was not
- * executed is repeated.
+ * which leave open whether a message went out. So calls carry a key and are repeated under it. Give
+ * `writes: Operation.once` for an API that ignores keys; then only what certainly was not executed
+ * is repeated.
  *
  * @since 0.1.0
  */
@@ -331,7 +331,7 @@ const valid = (
 
 const secretNames = [...Redaction.defaultNames, ...redactedNames]
 
-/** What a call has sent that nobody may see. */
+/** What a call has sent that stays private. */
 const secretsOf = (
   key: Credential,
   context: Context.Context<never>,

@@ -244,7 +244,7 @@ export interface SiteChat<W = IdempotencyKey.IdempotencyKey> {
   readonly closeSession: (sessionId: string) => Effect.Effect<void, Failure>
 }
 
-/** One attempt, for whoever repeats it. */
+/** One attempt: `Bulk` repeats it. */
 const single = (rule: Rule): Rule => ({ ...rule, retries: 0 })
 
 type Rules = Readonly<Record<OperationName | "syncFile" | "syncText", Rule>>
@@ -259,8 +259,8 @@ const rulesOf = (options: Options<unknown>): Rules => {
 }
 
 /**
- * Whoever repeats the call of a bulk job takes it for keyed. What may have been executed without a
- * key is final.
+ * `Bulk` repeats the calls of a job and takes them for keyed. A call that may have been executed
+ * without a key is final.
  */
 const finalIfOpen =
   (operation: Operation.Operation<unknown>) => <A, R>(self: Effect.Effect<A, Failure, R>) =>

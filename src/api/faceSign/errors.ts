@@ -245,7 +245,7 @@ const isType = Schema.is(ErrorType)
 
 /**
  * The `type`, `message` and `code` of an error, as the API words them, scrubbed of what was sent.
- * None for an error that is no answer of the API: nobody answered, or a guard turned the call away.
+ * None for an error that is no answer of the API: no answer came, or a guard turned the call away.
  * `type` is absent where the API has none for it (403, 409), `code` where the body had none.
  *
  * @since 0.1.0

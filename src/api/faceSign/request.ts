@@ -58,7 +58,8 @@ const problemOf = (path: string): string => {
  * ```ts
  * import { FaceSign } from "effect-resilience"
  *
- * FaceSign.validate({ metadata: {} }).map(({ message }) => message).join() // => "The 'clientReferenceId' field is required"
+ * const [issue] = FaceSign.validate({ metadata: {} })
+ * issue?.message // => "The 'clientReferenceId' field is required"
  * ```
  *
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * What the failures of Field Activities mean: for the program, for whoever is on call, and for
- * whoever makes the visits.
+ * What the failures of Field Activities mean: for the program, for operators, and for the people
+ * who make the visits.
  */
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -176,7 +176,7 @@ export const redactedNames: ReadonlyArray<string | RegExp> = ["x-api-key"]
 
 /**
  * The body of an error for later diagnostics, scrubbed of what was sent as a secret. None for an
- * error that is no answer of the API: nobody answered, a guard turned the call away, or the result
+ * error that is no answer of the API: no answer came, a guard turned the call away, or the result
  * was not valid and was not sent. `error` is absent where the body had none.
  *
  * **Gotchas**
@@ -243,7 +243,7 @@ export const diagnose401 = (
 
 /**
  * Whether a 409 may be about a result that an earlier attempt of the same call has registered: the
- * call had been repeated, so nobody can say without looking.
+ * call had been repeated. Read the activity to find out.
  *
  * @since 0.1.0
  * @category failures

@@ -39,8 +39,12 @@ export interface ResultType {
   readonly requires_future_scheduled_at: boolean
 }
 
-const iso8601 =
-  /^(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?(?:Z|[+-](\d{2})(?::?(\d{2}))?)?)?$/
+const iso8601 = new RegExp(
+  [
+    /^(\d{4})-(\d{2})-(\d{2})/,
+    /(?:T(\d{2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?(?:Z|[+-](\d{2})(?::?(\d{2}))?)?)?$/
+  ].map(({ source }) => source).join("")
+)
 
 const daysIn = (year: number, month: number): number => {
   if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
@@ -120,7 +124,9 @@ const date = (path: string, value: unknown): ReadonlyArray<Issue> =>
  *   task_result: { result: "RESCHEDULED" }
  * }
  *
- * FieldActivities.validate(result, types) // => [{ path: "task_result.future_scheduled_at", message: "is required by this result type" }]
+ * const issues = FieldActivities.validate(result, types)
+ * issues.map(({ path }) => path) // => ["task_result.future_scheduled_at"]
+ * issues.map(({ message }) => message) // => ["is required by this result type"]
  * ```
  *
  * @since 0.1.0

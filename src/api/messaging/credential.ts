@@ -10,9 +10,8 @@ import * as IdempotencyKey from "../../idempotency/IdempotencyKey.js"
 import * as Endpoint from "../../http/Endpoint.js"
 
 /**
- * A name for an API key that may be printed: equal for equal keys, and of no use to anybody who
- * reads it. Sixteen hexadecimal digits, the beginning of an HMAC-SHA-256 under
- * `IdempotencyKey.Secret`.
+ * A name for an API key that may be printed: equal for equal keys, and useless for calling the API.
+ * Sixteen hexadecimal digits, the beginning of an HMAC-SHA-256 under `IdempotencyKey.Secret`.
  *
  * **Gotchas**
  *
@@ -30,7 +29,9 @@ import * as Endpoint from "../../http/Endpoint.js"
  *   (key) => Messaging.keyFingerprint(Redacted.make(key))
  * )
  *
- * await Effect.runPromise(Effect.map(fingerprints, ([a, b, c]) => [a === b, a === c, a?.length])) // => [true, false, 16]
+ * const [a, b, c] = await Effect.runPromise(fingerprints)
+ * const seen = [a === b, a === c, a?.length]
+ * seen // => [true, false, 16]
  * ```
  *
  * @since 0.1.0

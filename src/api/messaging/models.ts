@@ -74,8 +74,8 @@ const textIn = (body: unknown, name: string): Readonly<Record<string, string>> =
   hasProperty(body, name) && typeof body[name] === "string" ? { [name]: body[name] } : {}
 
 /**
- * Any answer to a form. The API has taken the form whatever the body says, so fields that are absent
- * or do not fit are left out and make no failure.
+ * Any answer to a form. The API has taken the form whatever the body says, so fields that are
+ * absent or do not fit are left out and make no failure.
  */
 export const FormAnswer = Schema.transform(Schema.Unknown, Schema.typeSchema(FormSubmitted), {
   strict: true,

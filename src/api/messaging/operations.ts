@@ -17,7 +17,7 @@ export interface Rule extends Policy {
   readonly path: string
 }
 
-/** Somebody sits and waits. From 500 ms, at most 20 s, full jitter. */
+/** A person waits for the answer. From 500 ms, at most 20 s, full jitter. */
 const interactive = (path: string): Rule => ({
   path,
   retries: 3,
@@ -28,7 +28,7 @@ const interactive = (path: string): Rule => ({
 
 /**
  * What there is to call. 429, 500, 502 and 503 are retried with capped exponential backoff and
- * jitter; a message, for which nobody waits, more patiently.
+ * jitter; a message, for which no person waits, more patiently.
  *
  * @since 0.1.0
  * @category policies

@@ -1,6 +1,6 @@
 /**
- * What the failures of Messaging mean: for the program, for whoever is on call, and for the person
- * who waits for a code or has sent a form.
+ * What the failures of Messaging mean: for the program, for operators, and for the person who waits
+ * for a code or has sent a form.
  */
 import * as Record from "effect/Record"
 import * as ApiError from "../../errors/ApiError.js"

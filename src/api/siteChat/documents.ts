@@ -1,6 +1,6 @@
 /**
- * Documents of Site Chat: what is sent, how a sync knows them again, and how their content stays out
- * of errors.
+ * Documents of Site Chat: what is sent, how a sync knows them again, and how their content stays
+ * out of errors.
  */
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex } from "@noble/hashes/utils"

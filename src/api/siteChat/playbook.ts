@@ -1,6 +1,5 @@
 /**
- * What the failures of Site Chat mean: for the program, for whoever is on call, and for the
- * visitor.
+ * What the failures of Site Chat mean: for the program, for operators, and for the visitor.
  */
 import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"

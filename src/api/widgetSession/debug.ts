@@ -15,8 +15,8 @@ import { canonicalString, sign } from "./request.js"
  * - `partnerId`: as in the URL.
  * - `canonical`: the string that is signed, its partner id, delimiters and empty fields as they
  *   are, every other value as `***`.
- * - `generatedSignature`, `requestSignature`: fingerprints, equal for equal signatures and of no
- *   use to anybody.
+ * - `generatedSignature`, `requestSignature`: fingerprints, equal for equal signatures and useless
+ *   for signing.
  * - `matchSignature`: whether the two are the same.
  *
  * @since 0.1.0

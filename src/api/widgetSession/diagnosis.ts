@@ -135,14 +135,17 @@ const decorations: ReadonlyArray<Recipe["decorate"]> = [
 const whitespace: Finding = {
   item: "whitespace",
   message:
-    "The canonical string has stray white space, a newline or hidden characters. Hash exactly the values, joined by |."
+    "The canonical string has stray white space, a newline or hidden characters. Hash exactly " +
+    "the values, joined by |."
 }
 
 const environment = (name: string | undefined): Finding => ({
   item: "environment",
   message: name === undefined
-    ? "The signature is right for this secretKey, so the secretKey is not that of the environment that was called."
-    : `The signature was made with the secretKey of "${name}". Use that of the environment that is called.`
+    ? "The signature is right for this secretKey, so the secretKey is not that of the " +
+      "environment that was called."
+    : `The signature was made with the secretKey of "${name}". ` +
+      "Use that of the environment that is called."
 })
 
 /** The mistakes of each item of the checklist, by item: no two of one item are made together. */
@@ -193,7 +196,8 @@ const checklist = (recipe: Recipe, known: Known): ReadonlyArray<ReadonlyArray<Mi
     decorations.map((decorate) => ({ ...whitespace, make: (recipe) => ({ ...recipe, decorate }) })),
     each(
       "fieldOrder",
-      "The fields are not in the order partnerId | user_id | email | name | company_id | candidate_ids_csv.",
+      "The fields are not in the order " +
+        "partnerId | user_id | email | name | company_id | candidate_ids_csv.",
       permutations(recipe.order).slice(1),
       (recipe, order) => ({ ...recipe, order })
     )
@@ -284,8 +288,8 @@ const unexplained: Finding = {
 
 const noExplanation: Finding = {
   item: "signature",
-  message:
-    "The signature is not the hexadecimal HMAC-SHA256 of the canonical string under any secretKey that was given."
+  message: "The signature is not the hexadecimal HMAC-SHA256 of the canonical string under any " +
+    "secretKey that was given."
 }
 
 /** A partner id as it may have been written otherwise than in the URL. */

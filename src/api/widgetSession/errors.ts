@@ -1,6 +1,6 @@
 /**
- * What the failures of Widget Session mean: for the program, for whoever is on call, and for the
- * user of the widget.
+ * What the failures of Widget Session mean: for the program, for operators, and for the user of the
+ * widget.
  */
 import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"

@@ -103,7 +103,8 @@ export type Request = typeof Request.Type
  *   candidates: [{ candidate_id: "CND-002" }, { candidate_id: "CND-001" }]
  * }
  *
- * WidgetSession.canonicalString("partner-1", user) // => "partner-1|USR-001|john@example.com|John Doe||CND-002,CND-001"
+ * const canonical = WidgetSession.canonicalString("partner-1", user)
+ * canonical // => "partner-1|USR-001|john@example.com|John Doe||CND-002,CND-001"
  * ```
  *
  * @since 0.1.0
