@@ -166,6 +166,32 @@ const breakerOf = (
  * changes that. Dies with a `RangeError` when a field of a policy makes no sense, or when two
  * contradict each other. O(operations).
  *
+ * **Example** (A failed read rejects writes, too)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ApiError, Backoff, CircuitBreaker, Endpoint, Pipeline } from "effect-resilience"
+ *
+ * const policy: Endpoint.Policy = {
+ *   retries: 0,
+ *   backoff: Backoff.exponential({ base: "500 millis" }),
+ *   attemptTimeout: "5 seconds",
+ *   totalTimeout: "30 seconds"
+ * }
+ *
+ * const program = Effect.gen(function*() {
+ *   const { read, write } = yield* Endpoint.pipelines({ read: policy, write: policy }, {
+ *     circuitBreaker: { window: CircuitBreaker.count(1), minimumCalls: 1 }
+ *   })
+ *   const down = Effect.fail(new ApiError.Server({ message: "down", status: 503 }))
+ *   yield* Effect.ignore(Pipeline.protect(down, read))
+ *   const { _tag } = yield* Effect.flip(Pipeline.protect(Effect.succeed("written"), write))
+ *   return _tag
+ * })
+ *
+ * await Effect.runPromise(program) // => "CircuitOpen"
+ * ```
+ *
  * @see {@link override} to let users change the policies first.
  * @since 0.1.0
  * @category operations
