@@ -2,7 +2,6 @@ import { HttpClient, HttpClientRequest } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import {
-  Cause,
   Duration,
   Effect,
   Exit,
@@ -27,6 +26,7 @@ import {
 import * as FaceSign from "effect-resilience/api/FaceSign"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
+import { apiErrorOf, errorOf, squashed } from "../support/exits.js"
 import * as Server from "../support/faceSignServer.js"
 import * as Stray from "../support/keysAndIds.js"
 import { leaks, renderings } from "../support/renderings.js"
@@ -41,14 +41,6 @@ const settings: FaceSign.SessionSettings = {
 }
 
 const live = Effect.provide(NodeHttpClient.layerUndici)
-
-const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) throw new Error(`succeeded: ${JSON.stringify(exit.value)}`)
-  return Option.getOrThrowWith(
-    Cause.failureOption(exit.cause),
-    () => new Error(Cause.pretty(exit.cause))
-  )
-}
 
 type Client = FaceSign.FaceSign
 
@@ -82,8 +74,6 @@ const against = <A, E>(
       sessions: api.sessions
     }
   }).pipe(Effect.scoped)
-
-const errorOf = (exit: Exit.Exit<unknown, FaceSign.Failure>) => failure(exit) as ApiError.ApiError
 
 // -----------------------------------------------------------------------------
 // status codes
@@ -152,7 +142,7 @@ describe("FaceSign: status codes, over real HTTP", () => {
     ([status, tag, calls, meaning, user]) =>
       Effect.gen(function*() {
         const { exit, requests } = yield* against(() => FlakyApi.status(status), create)
-        const error = errorOf(exit)
+        const error = apiErrorOf(exit)
         expect([error._tag, error.status, requests, error.attempts]).toEqual([
           tag,
           status,
@@ -207,7 +197,7 @@ describe("FaceSign: error types, over real HTTP", () => {
           () => Server.fault(status, type, "words of the API", "some_code"),
           create
         )
-        const error = errorOf(exit)
+        const error = apiErrorOf(exit)
         expect([error._tag, error.message, error.code, error.requestId, requests]).toEqual([
           tag,
           "words of the API",
@@ -231,7 +221,7 @@ describe("FaceSign: error types, over real HTTP", () => {
       ]
       const tags = yield* Effect.forEach(
         faults,
-        (fault) => Effect.map(against(() => fault, create), ({ exit }) => errorOf(exit)._tag)
+        (fault) => Effect.map(against(() => fault, create), ({ exit }) => apiErrorOf(exit)._tag)
       )
       expect(tags).toEqual(["Policy", "Policy", "NotFound", "Conflict"])
     }))
@@ -261,7 +251,7 @@ describe("FaceSign: error types, over real HTTP", () => {
     Effect.gen(function*() {
       const body = JSON.stringify({ error: { type: "validation_error", message: "no" } })
       const { exit } = yield* against(() => FlakyApi.status(400, { body }), create)
-      expect(FaceSign.errorObject(errorOf(exit))).toEqual(
+      expect(FaceSign.errorObject(apiErrorOf(exit))).toEqual(
         Option.some({ type: "validation_error", message: "no", code: undefined })
       )
     }))
@@ -285,7 +275,7 @@ describe("FaceSign: common errors and their solutions, over real HTTP", () => {
       const { exit, requests } = yield* against(() => FlakyApi.none, create, {
         auth: Redacted.make("sk_test_revoked")
       })
-      const error = errorOf(exit)
+      const error = apiErrorOf(exit)
       expect([error._tag, error.message, error.code, requests]).toEqual([
         "Auth",
         "Invalid API key provided.",
@@ -305,7 +295,7 @@ describe("FaceSign: common errors and their solutions, over real HTTP", () => {
         () => FlakyApi.none,
         (client) => IdempotencyKey.provideNew(client.createSession(incomplete))
       )
-      const error = errorOf(exit)
+      const error = apiErrorOf(exit)
       expect([error._tag, error.message, error.code, error.endpoint, requests]).toEqual([
         "Validation",
         "The 'clientReferenceId' field is required",
@@ -327,7 +317,7 @@ describe("FaceSign: common errors and their solutions, over real HTTP", () => {
         "parameter_missing"
       )
       const { exit, requests } = yield* against(() => fault, create)
-      expect([errorOf(exit)._tag, errorOf(exit).code, requests]).toEqual([
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).code, requests]).toEqual([
         "Validation",
         "parameter_missing",
         1
@@ -349,7 +339,7 @@ describe("FaceSign: common errors and their solutions, over real HTTP", () => {
   it.effect("E13: a rate limit: the seconds of the message are waited for, and the user is told them", () =>
     Effect.gen(function*() {
       const { exit, waits } = yield* against(() => sixty(), create)
-      const error = errorOf(exit)
+      const error = apiErrorOf(exit)
       expect([error._tag, error._tag === "RateLimit" && error.retryAfter, waits]).toEqual([
         "RateLimit",
         Duration.seconds(60),
@@ -372,14 +362,14 @@ describe("FaceSign: common errors and their solutions, over real HTTP", () => {
       const { exit, requests } = yield* against(() => FlakyApi.none, create, {
         auth: Redacted.make(Server.readOnlyAuth)
       })
-      expect([errorOf(exit)._tag, errorOf(exit).status, requests]).toEqual(["Policy", 403, 1])
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).status, requests]).toEqual(["Policy", 403, 1])
     }))
 
   it.effect("a session that is not there is NotFound", () =>
     Effect.gen(function*() {
       const { exit, requests } = yield* against(() => FlakyApi.none, (client) =>
         client.session("fs-77"))
-      expect([errorOf(exit)._tag, errorOf(exit).endpoint, requests]).toEqual([
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).endpoint, requests]).toEqual([
         "NotFound",
         "/v1/sessions/:id",
         1
@@ -401,12 +391,12 @@ describe("FaceSign: missing authentication", () => {
           { environment },
           lost
         )
-        expect([errorOf(exit)._tag, errorOf(exit).status, requests]).toEqual([
+        expect([apiErrorOf(exit)._tag, apiErrorOf(exit).status, requests]).toEqual([
           "Auth",
           environment === "development" ? 403 : 401,
           1
         ])
-        expect(FaceSign.userMessage(errorOf(exit))).toBe(
+        expect(FaceSign.userMessage(apiErrorOf(exit))).toBe(
           "The verification is not available at the moment. Our team has been told."
         )
       })
@@ -425,7 +415,7 @@ describe("FaceSign: missing authentication", () => {
         (fault) =>
           Effect.map(
             against(() => fault, create, { environment }),
-            ({ exit }) => errorOf(exit)._tag
+            ({ exit }) => apiErrorOf(exit)._tag
           )
       )
       expect(tags).toEqual(["Auth", "Policy"])
@@ -433,7 +423,7 @@ describe("FaceSign: missing authentication", () => {
 
   it.effect("production consistently returns 401 for it: there a 403 without a type is Policy", () =>
     Effect.gen(function*() {
-      expect(errorOf((yield* against(() => gateway, create)).exit)._tag).toBe("Policy")
+      expect(apiErrorOf((yield* against(() => gateway, create)).exit)._tag).toBe("Policy")
     }))
 
   it("the row of development says so", () => {
@@ -545,7 +535,7 @@ describe("FaceSign: retry logic, over real HTTP", () => {
       yield* TestClock.adjust("15999 millis")
       const before = calls
       yield* TestClock.adjust("1 hour")
-      expect([before, calls, failure(yield* Fiber.join(fiber))._tag]).toEqual([1, 3, "Timeout"])
+      expect([before, calls, errorOf(yield* Fiber.join(fiber))._tag]).toEqual([1, 3, "Timeout"])
     }))
 
   it.effect("R12: interruption during a delay ends the call", () =>
@@ -604,7 +594,7 @@ describe("FaceSign: getting help", () => {
         () => Server.fault(500, "server_error", "oops", "internal"),
         create
       )
-      const error = errorOf(exit)
+      const error = apiErrorOf(exit)
       expect(FaceSign.supportReference(error)).toEqual({
         requestId: Option.some("req_500_internal"),
         summary:
@@ -679,7 +669,7 @@ describe("FaceSign: respecting rate limits", () => {
         () => FlakyApi.rateLimited({ retryAfter: 200 }),
         (client) => Effect.zipRight(Effect.exit(create(client)), create(client))
       )
-      const error = failure(exit)
+      const error = errorOf(exit)
       expect(error._tag).toBe("CoolingDown")
       expect(FaceSign.userMessage(error)).toMatch(
         /^The verification is not available at the moment\./
@@ -867,7 +857,7 @@ describe("FaceSign: keys and ids that cannot be sent", () => {
       Effect.gen(function*() {
         const made = FaceSign.make({ baseUrl: "https://face.test", auth, ...options })
         const exit = yield* Effect.exit(Effect.provide(made, Stray.nobodyAsked().layer))
-        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(new RangeError(message))
+        expect(squashed(exit)).toEqual(new RangeError(message))
       })
   )
 

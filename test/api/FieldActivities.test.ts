@@ -7,7 +7,6 @@ import {
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import {
-  Cause,
   Clock,
   Duration,
   Effect,
@@ -27,6 +26,7 @@ import * as FieldActivities from "effect-resilience/api/FieldActivities"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as fs from "node:fs"
 import { inspect } from "node:util"
+import { apiErrorOf, errorOf, squashed } from "../support/exits.js"
 import * as Server from "../support/fieldActivitiesServer.js"
 import * as Stray from "../support/keysAndIds.js"
 import { leaks, renderings } from "../support/renderings.js"
@@ -47,17 +47,6 @@ const types = Server.resultTypes.map(({ code, requires_future_scheduled_at = fal
 }))
 
 const live = Effect.provide(NodeHttpClient.layerUndici)
-
-const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) throw new Error(`succeeded: ${JSON.stringify(exit.value)}`)
-  return Option.getOrThrowWith(
-    Cause.failureOption(exit.cause),
-    () => new Error(Cause.pretty(exit.cause))
-  )
-}
-
-const errorOf = (exit: Exit.Exit<unknown, FieldActivities.Failure>) =>
-  failure(exit) as ApiError.ApiError
 
 type Client = FieldActivities.FieldActivities
 
@@ -214,7 +203,7 @@ describe("FieldActivities: error codes, over real HTTP", () => {
       Effect.gen(function*() {
         const script = Server.submissions(() => Server.fault(status, name, "words of the API"))
         const run = yield* against(script, submit)
-        const error = errorOf(run.exit)
+        const error = apiErrorOf(run.exit)
         expect([error._tag, error.status, error.code, error.message, run.posts, error.attempts])
           .toEqual([
             tag,
@@ -244,7 +233,7 @@ describe("FieldActivities: error codes, over real HTTP", () => {
           () => Server.fault(status, name, "x"),
           (client) => client.activity("A-1")
         )
-        expect([errorOf(run.exit)._tag, run.gets]).toEqual([tag, calls])
+        expect([apiErrorOf(run.exit)._tag, run.gets]).toEqual([tag, calls])
       })
   )
 
@@ -258,7 +247,10 @@ describe("FieldActivities: error codes, over real HTTP", () => {
       const found = yield* Effect.forEach(
         faults,
         (fault) =>
-          Effect.map(against(Server.submissions(() => fault), submit), ({ exit }) => errorOf(exit))
+          Effect.map(
+            against(Server.submissions(() => fault), submit),
+            ({ exit }) => apiErrorOf(exit)
+          )
       )
       expect(found.map(({ _tag, code }) => [_tag, code])).toEqual([
         ["Policy", undefined],
@@ -282,9 +274,9 @@ describe("FieldActivities: error codes, over real HTTP", () => {
         (client) => Effect.zipRight(submit(client), submit(client))
       )
       const body = { statusCode: 409, error: "Conflict", message: "Activity already has a result" }
-      expect(FieldActivities.errorObject(errorOf(exit))).toEqual(Option.some(body))
+      expect(FieldActivities.errorObject(apiErrorOf(exit))).toEqual(Option.some(body))
       const raw = Option.map(
-        ApiError.rawBody(errorOf(exit)),
+        ApiError.rawBody(apiErrorOf(exit)),
         (bytes) => JSON.parse(new TextDecoder().decode(bytes))
       )
       expect(raw).toEqual(Option.some(body))
@@ -324,13 +316,14 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
         // The client does not send an empty key, so the header is changed on its way.
         HttpClientRequest.setHeader("x-api-key", key)
       )
-      expect([errorOf(exit)._tag, errorOf(exit).status, errorOf(exit).code, gets, posts]).toEqual([
-        "Auth",
-        401,
-        "Unauthorized",
-        1,
-        0
-      ])
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).status, apiErrorOf(exit).code, gets, posts])
+        .toEqual([
+          "Auth",
+          401,
+          "Unauthorized",
+          1,
+          0
+        ])
     }))
 
   it.effect.each(
@@ -345,7 +338,7 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
       const { exit, gets } = yield* against(undisturbed, (client) => client.activity("A-1"), {
         apiKey: Redacted.make(key)
       })
-      expect([errorOf(exit)._tag, errorOf(exit).code, gets]).toEqual([
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).code, gets]).toEqual([
         "Auth",
         "malformed_api_key",
         0
@@ -358,7 +351,13 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
       const { exit, posts, results } = yield* against(undisturbed, submit, {
         apiKey: Redacted.make(Server.keys.viewOnly)
       })
-      expect([errorOf(exit)._tag, errorOf(exit).message, errorOf(exit).method, posts, results])
+      expect([
+        apiErrorOf(exit)._tag,
+        apiErrorOf(exit).message,
+        apiErrorOf(exit).method,
+        posts,
+        results
+      ])
         .toEqual([
           "Policy",
           "Insufficient permissions",
@@ -373,7 +372,7 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
       const { exit, gets, posts } = yield* against(undisturbed, submit, {
         apiKey: Redacted.make(Server.keys.submitOnly)
       })
-      const { _tag, endpoint, method = "" } = errorOf(exit)
+      const { _tag, endpoint, method = "" } = apiErrorOf(exit)
       expect([_tag, endpoint, FieldActivities.requiredPermission(method), gets, posts]).toEqual([
         "Policy",
         "/v1/configurations/result-types",
@@ -416,7 +415,7 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
           undisturbed,
           (client) => client.submitResult("A-1", body)
         )
-        const error = errorOf(exit)
+        const error = apiErrorOf(exit)
         expect([error._tag, error._tag === "Validation" && error.issues.length, error.code, posts])
           .toEqual([
             "Validation",
@@ -453,12 +452,13 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
           resultTypes: [{ code: "GONE", requires_future_scheduled_at: false }]
         }
       )
-      expect([errorOf(exit)._tag, errorOf(exit).status, errorOf(exit).message, posts]).toEqual([
-        "Validation",
-        400,
-        "task_result.result must be a valid result type code",
-        1
-      ])
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).status, apiErrorOf(exit).message, posts])
+        .toEqual([
+          "Validation",
+          400,
+          "task_result.result must be a valid result type code",
+          1
+        ])
     }))
 
   it.effect("404: an activity_id that is not in the tenant", () =>
@@ -469,7 +469,7 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
         (client) => client.submitResult("A-77", result)
       )
       expect(
-        [query.exit, submission.exit].map(errorOf).map((
+        [query.exit, submission.exit].map(apiErrorOf).map((
           { _tag, endpoint, message }
         ) => [_tag, endpoint, message])
       )
@@ -485,7 +485,7 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
         undisturbed,
         (client) => client.submitResult("A-1", { ...result, commerce_external_id: "SHOP-8" })
       )
-      expect([errorOf(exit)._tag, errorOf(exit).message, posts]).toEqual([
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).message, posts]).toEqual([
         "NotFound",
         "Commerce not found",
         1
@@ -506,14 +506,16 @@ describe("FieldActivities: what the API refuses, over real HTTP", () => {
           against(undisturbed, (client) => client.activity(id)),
           against(undisturbed, (client) => client.submitResult(id, result), { resultTypes: types })
         ]))
-      const seen = outside.flat().map(({ exit, gets, posts }) => [errorOf(exit)._tag, gets + posts])
+      const seen = outside.flat().map((
+        { exit, gets, posts }
+      ) => [apiErrorOf(exit)._tag, gets + posts])
       expect(seen).toEqual(seen.map(() => ["Validation", 0]))
     }))
 
   it.effect("E9: ids are in no endpoint", () =>
     Effect.gen(function*() {
       const { exit } = yield* against(undisturbed, (client) => client.activity("unlike-an-id"))
-      expect(JSON.stringify(errorOf(exit))).not.toContain("unlike-an-id")
+      expect(JSON.stringify(apiErrorOf(exit))).not.toContain("unlike-an-id")
     }))
 })
 
@@ -531,7 +533,7 @@ describe("FieldActivities: hard_override, over real HTTP", () => {
         undisturbed,
         (client) => Effect.zipRight(submit(client), client.submitResult("A-1", second))
       )
-      expect([errorOf(exit)._tag, FieldActivities.mayBeOurs(errorOf(exit)), bodies, results])
+      expect([apiErrorOf(exit)._tag, FieldActivities.mayBeOurs(apiErrorOf(exit)), bodies, results])
         .toEqual([
           "Conflict",
           false,
@@ -574,7 +576,7 @@ describe("FieldActivities: hard_override, over real HTTP", () => {
       const script = Server.submissions((nth) => nth < 2 ? fault : FlakyApi.none)
       const { bodies, exit } = yield* against(script, submit)
       expect([
-        errorOf(exit)._tag,
+        apiErrorOf(exit)._tag,
         bodies.length > 1,
         new Set(bodies.map((body) => JSON.stringify(body))).size
       ]).toEqual(
@@ -594,7 +596,7 @@ describe("FieldActivities: hard_override, over real HTTP", () => {
           submit(client),
           client.submitResult("A-1", { ...overridden, task_result: { result: "NOT_INTERESTED" } })
         ))
-      expect([errorOf(exit)._tag, JSON.stringify(bodies).includes("hard_override"), results])
+      expect([apiErrorOf(exit)._tag, JSON.stringify(bodies).includes("hard_override"), results])
         .toEqual([
           "Conflict",
           false,
@@ -608,7 +610,7 @@ describe("FieldActivities: hard_override, over real HTTP", () => {
         nth === 0 ? FlakyApi.reset({ when: "after" }) : FlakyApi.none
       )
       const { exit, posts, results } = yield* against(script, submit)
-      expect([errorOf(exit)._tag, FieldActivities.mayBeOurs(errorOf(exit)), posts, results])
+      expect([apiErrorOf(exit)._tag, FieldActivities.mayBeOurs(apiErrorOf(exit)), posts, results])
         .toEqual([
           "Conflict",
           true,
@@ -741,7 +743,7 @@ describe("FieldActivities: retries, over real HTTP", () => {
             submit(client)
           )
       )
-      expect([failure(exit)._tag, gets, FieldActivities.userMessage(failure(exit))]).toEqual([
+      expect([errorOf(exit)._tag, gets, FieldActivities.userMessage(errorOf(exit))]).toEqual([
         "CircuitOpen",
         10,
         expect.stringMatching(
@@ -781,7 +783,7 @@ describe("FieldActivities: limits of time", () => {
       const early = Option.isNone(yield* Fiber.poll(fiber))
       // The waits are drawn; their fractions of a nanosecond are rounded up.
       yield* TestClock.adjust("2 millis")
-      const error = failure(yield* Fiber.join(fiber))
+      const error = errorOf(yield* Fiber.join(fiber))
       expect([first, second, early, calls.length, error._tag === "Timeout" && error.deadline])
         .toEqual([
           1,
@@ -808,7 +810,7 @@ describe("FieldActivities: limits of time", () => {
       }
       const [exit, endedAt] = yield* Fiber.join(fiber)
       // The waits are drawn; their fractions of a nanosecond are rounded up.
-      expect([calls.length, failure(exit)._tag, Math.floor(endedAt)]).toEqual([
+      expect([calls.length, errorOf(exit)._tag, Math.floor(endedAt)]).toEqual([
         3,
         "Timeout",
         30_000
@@ -1067,7 +1069,7 @@ describe("FieldActivities: the result types, over real HTTP", () => {
         resultTypesTimeToLive: 0
       })
         .pipe(Effect.provide(layer), Effect.exit)
-      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+      expect(squashed(exit)).toEqual(
         expect.objectContaining({
           name: "RangeError",
           message: expect.stringMatching(/^resultTypesTimeToLive should/)
@@ -1086,7 +1088,7 @@ describe("FieldActivities: the result types, over real HTTP", () => {
           paths: { [name]: " " }
         })
           .pipe(Effect.provide(layer), Effect.exit)
-        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+        expect(squashed(exit)).toEqual(
           new RangeError(`paths.${name} should be a path, got " "`)
         )
       })
@@ -1226,7 +1228,7 @@ describe("FieldActivities: diagnostics", () => {
       )
       const { exit } = yield* against(script, submit)
       const context = { environment: "production", tenantId: "acme" }
-      const fields = FieldActivities.logFields(errorOf(exit), context)
+      const fields = FieldActivities.logFields(apiErrorOf(exit), context)
       expect(fields).toMatchObject({
         integration: "field-activities",
         environment: "production",

@@ -28,6 +28,7 @@ import {
 import * as Incident from "effect-resilience/Incident"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
+import { apiErrorOf, errorOf, squashed } from "../support/exits.js"
 import * as Server from "../support/messagingServer.js"
 import { leaks, renderings } from "../support/renderings.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"
@@ -35,14 +36,6 @@ import { virtualHttp, waits } from "../support/virtualHttp.js"
 const apiKey = Redacted.make(Server.apiKey)
 
 const live = Effect.provide(NodeHttpClient.layerUndici)
-
-const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) throw new Error(`succeeded: ${JSON.stringify(exit.value)}`)
-  return Option.getOrThrowWith(
-    Cause.failureOption(exit.cause),
-    () => new Error(Cause.pretty(exit.cause))
-  )
-}
 
 type Client = Messaging.Messaging
 
@@ -100,8 +93,6 @@ const turnsUntil = (happened: Effect.Effect<boolean>) =>
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
     }
   })
-
-const errorOf = (exit: Exit.Exit<unknown, Messaging.Failure>) => failure(exit) as ApiError.ApiError
 
 // -----------------------------------------------------------------------------
 // status codes
@@ -213,7 +204,7 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
         const { exit, keys, requests, waits } = yield* halfway(
           against(always(FlakyApi.status(status)), sendOtp)
         )
-        const error = errorOf(exit)
+        const error = apiErrorOf(exit)
         expect([error._tag, error.status, requests, error.attempts, keys, waits]).toEqual([
           tag,
           status,
@@ -266,7 +257,7 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
         call,
         key === undefined ? {} : { apiKey: Redacted.make(key) }
       )
-      expect([errorOf(exit)._tag, requests]).toEqual([tag, tag === "Conflict" ? 2 : 1])
+      expect([apiErrorOf(exit)._tag, requests]).toEqual([tag, tag === "Conflict" ? 2 : 1])
     }))
 
   const unsent: ReadonlyArray<
@@ -291,7 +282,7 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
     ([, issue, call]) =>
       Effect.gen(function*() {
         const { exit, requests } = yield* against({}, call)
-        const { _tag, code, message } = errorOf(exit)
+        const { _tag, code, message } = apiErrorOf(exit)
         expect([_tag, code, message, requests]).toEqual([
           "Validation",
           "invalid_request",
@@ -327,7 +318,7 @@ describe("Messaging: the status code playbook, over real HTTP", () => {
   ])("what is absent or no text is not sent: %s", ([issue, call]) =>
     Effect.gen(function*() {
       const { exit, requests } = yield* against({}, call)
-      expect([errorOf(exit)._tag, errorOf(exit).message, requests]).toEqual([
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).message, requests]).toEqual([
         "Validation",
         `The request was not sent: ${issue}`,
         0
@@ -471,7 +462,7 @@ describe("Messaging: retries, over real HTTP", () => {
         always(FlakyApi.rateLimited({ retryAfter: 45 })),
         sendOtp
       )
-      expect([errorOf(exit)._tag, requests]).toEqual(["RateLimit", 1])
+      expect([apiErrorOf(exit)._tag, requests]).toEqual(["RateLimit", 1])
     }))
 
   it.effect("a budget pays for the retries of all operations", () =>
@@ -529,7 +520,7 @@ describe("Messaging: retries, over real HTTP", () => {
       yield* TestClock.adjust("2 millis")
       const exit = Option.getOrUndefined(yield* Fiber.poll(fiber))
       expect([before, calls > 1, isOver]).toEqual([1, true, false])
-      expect(exit && failure(Exit.flatten(exit))._tag).toBe("Timeout")
+      expect(exit && errorOf(Exit.flatten(exit))._tag).toBe("Timeout")
     }))
 
   it.live("an answer whose body comes too slowly is cut, and asked for again under the same key", () =>
@@ -590,7 +581,7 @@ describe("Messaging: retries, over real HTTP", () => {
         { circuitBreaker: { minimumCalls: 4, slowCall: false } }
       )
       const [, second, form] = Exit.isSuccess(exit) ? exit.value : []
-      expect([second && failure(second)._tag, form && Exit.isSuccess(form)]).toEqual([
+      expect([second && errorOf(second)._tag, form && Exit.isSuccess(form)]).toEqual([
         "CircuitOpen",
         true
       ])
@@ -607,12 +598,13 @@ describe("Messaging: forms that are sent twice", () => {
   it.effect("duplicate mode reject: the second submission is a conflict, and is not repeated", () =>
     Effect.gen(function*() {
       const { exit, records, requests } = yield* against({ duplicates: "reject" }, twice)
-      expect([errorOf(exit)._tag, errorOf(exit).attempts, requests, records.forms.length]).toEqual([
-        "Conflict",
-        1,
-        2,
-        1
-      ])
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).attempts, requests, records.forms.length])
+        .toEqual([
+          "Conflict",
+          1,
+          2,
+          1
+        ])
     }))
 
   it.effect("duplicate mode accept: both are taken", () =>
@@ -639,13 +631,13 @@ describe("Messaging.make: options", () => {
       const { exit, paths } = yield* against({}, (client) => submit(client, "a/b"), {
         paths: { submitForm: "/forms/:formId" }
       })
-      expect([errorOf(exit).endpoint, paths]).toEqual(["/forms/:formId", ["/forms/a%2Fb"]])
+      expect([apiErrorOf(exit).endpoint, paths]).toEqual(["/forms/:formId", ["/forms/a%2Fb"]])
     }))
 
   it.effect("an id that cannot be in a path is not sent", () =>
     Effect.gen(function*() {
       const { exit, requests } = yield* against({}, (client) => submit(client, ".."))
-      expect([errorOf(exit)._tag, errorOf(exit).code, requests]).toEqual([
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).code, requests]).toEqual([
         "Validation",
         "invalid_id",
         0
@@ -661,9 +653,7 @@ describe("Messaging.make: options", () => {
           policies: { sendOtp: { retries: -1 } }
         })
       )
-      const defect = Exit.isFailure(exit)
-        ? Option.getOrUndefined(Cause.dieOption(exit.cause))
-        : undefined
+      const defect = squashed(exit)
       expect([defect instanceof RangeError, String(defect)]).toEqual([
         true,
         expect.stringMatching(/retries.*-1/)
@@ -694,14 +684,14 @@ describe("Messaging: the fallback route", () => {
         { broken: ["direct", "queued"] },
         (client) => sendOtp(client, { fallbackRoute: "queued" })
       )
-      const error = errorOf(exit)
+      const error = apiErrorOf(exit)
       expect([error._tag, error.status, error.attempts, requests]).toEqual(["Server", 502, 1, 5])
     }))
 
   it.effect("without one, the 502 is the call's", () =>
     Effect.gen(function*() {
       const { exit, requests } = yield* against({ broken: ["direct"] }, sendOtp)
-      expect([Messaging.isUpstreamFailure(failure(exit)), requests]).toEqual([true, 4])
+      expect([Messaging.isUpstreamFailure(errorOf(exit)), requests]).toEqual([true, 4])
     }))
 
   it.effect.each([400, 401, 403, 404, 409, 423, 429, 500, 503])(
@@ -712,7 +702,7 @@ describe("Messaging: the fallback route", () => {
           always(FlakyApi.status(status)),
           (client) => sendOtp(client, { fallbackRoute: "queued" })
         )
-        expect([errorOf(exit).status, keys]).toEqual([status, 1])
+        expect([apiErrorOf(exit).status, keys]).toEqual([status, 1])
       })
   )
 
@@ -724,7 +714,7 @@ describe("Messaging: the fallback route", () => {
           { broken: ["direct", "queued"] },
           (client) => sendOtp(client, { route, fallbackRoute })
         )
-        expect([errorOf(exit).status, requests, keys]).toEqual([502, 4, 1])
+        expect([apiErrorOf(exit).status, requests, keys]).toEqual([502, 4, 1])
       })
   )
 
@@ -828,7 +818,7 @@ describe("Messaging: credentials", () => {
       const { exit, requests } = yield* against({ keys: () => [] }, sendOtp, {
         renewKey: Effect.succeed(Redacted.make(Server.rotatedKey))
       })
-      expect([errorOf(exit)._tag, requests]).toEqual(["Auth", 2])
+      expect([apiErrorOf(exit)._tag, requests]).toEqual(["Auth", 2])
     }))
 
   /** Thirty calls at once with a key that is refused, and how often another was fetched. */
@@ -858,7 +848,7 @@ describe("Messaging: credentials", () => {
         }
       )
       const exits = Exit.isSuccess(exit) ? exit.value : []
-      const ends = exits.map((exit) => Exit.isSuccess(exit) ? "sent" : errorOf(exit)._tag)
+      const ends = exits.map((exit) => Exit.isSuccess(exit) ? "sent" : apiErrorOf(exit)._tag)
       return [renewed, requests, ends.length, [...new Set(ends)]]
     })
 
@@ -896,7 +886,7 @@ describe("Messaging: credentials", () => {
       const { exit, requests } = yield* against({ keys: () => [] }, sendOtp, {
         renewKey: Effect.fail(new ApiError.Server({ message: "no vault", status: 503 }))
       })
-      expect([errorOf(exit)._tag, errorOf(exit).message, requests]).toEqual([
+      expect([apiErrorOf(exit)._tag, apiErrorOf(exit).message, requests]).toEqual([
         "Server",
         "no vault",
         1
@@ -911,9 +901,9 @@ describe("Messaging: credentials", () => {
         renewKey: Effect.succeed(broken)
       })
       const about = ({ exit, requests }: typeof given) => [
-        errorOf(exit)._tag,
-        errorOf(exit).code,
-        errorOf(exit).endpoint,
+        apiErrorOf(exit)._tag,
+        apiErrorOf(exit).code,
+        apiErrorOf(exit).endpoint,
         requests
       ]
       expect([about(given), about(fetched)]).toEqual([
@@ -961,7 +951,7 @@ describe("Messaging: what is recorded of a failure", () => {
   it.effect("T4: status, endpoint, fingerprint of the key, request id, and the API's message without what was sent", () =>
     Effect.gen(function*() {
       const { client, exit } = yield* against(always(talkative), sendOtp)
-      const record = yield* client.record(failure(exit), { environment: "test", queueId: "q-1" })
+      const record = yield* client.record(errorOf(exit), { environment: "test", queueId: "q-1" })
       expect(record).toMatchObject({
         integration: "messaging",
         environment: "test",
@@ -979,7 +969,7 @@ describe("Messaging: what is recorded of a failure", () => {
   it.effect("E8: the body only on request, and then without keys and secret values", () =>
     Effect.gen(function*() {
       const { client, exit } = yield* against(always(talkative), sendOtp)
-      const { body } = yield* client.record(failure(exit), { body: true })
+      const { body } = yield* client.record(errorOf(exit), { body: true })
       expect(JSON.parse(String(body))).toEqual({
         message: "bad: <redacted>",
         to: "<redacted>",
@@ -993,7 +983,7 @@ describe("Messaging: what is recorded of a failure", () => {
     Effect.gen(function*() {
       const page = FlakyApi.htmlPage(502, { body: `<h1>${to}, ${Server.apiKey}, x</h1>` })
       const { client, exit } = yield* against(always(page), sendOtp)
-      expect((yield* client.record(failure(exit), { body: true }))["body"]).toBe(
+      expect((yield* client.record(errorOf(exit), { body: true }))["body"]).toBe(
         "<h1><redacted>, <redacted>, x</h1>"
       )
     }))
@@ -1008,7 +998,7 @@ describe("Messaging: what is recorded of a failure", () => {
         always(FlakyApi.status(400, { body: text })),
         (client) => IdempotencyKey.provideNew(client.submitForm({ formId: "f", fields }))
       )
-      return String((yield* client.record(failure(exit), { body: true }))["body"])
+      return String((yield* client.record(errorOf(exit), { body: true }))["body"])
     })
 
   it.effect.each([
@@ -1109,7 +1099,7 @@ describe("Messaging: what is recorded of a failure", () => {
     Effect.gen(function*() {
       const one = yield* against(always(talkative), sendOtp)
       const other = yield* against(always(talkative), sendOtp)
-      expect("body" in (yield* other.client.record(failure(one.exit), { body: true }))).toBe(false)
+      expect("body" in (yield* other.client.record(errorOf(one.exit), { body: true }))).toBe(false)
     }))
 
   it.effect("the record of what is no answer has no message and no body", () =>
@@ -1136,7 +1126,7 @@ describe("Messaging: what is recorded of a failure", () => {
       )
       const keyFingerprint = yield* client.keyFingerprint
       expect(
-        Messaging.logFields(failure(exit), { queueId: "q-1", sessionId: "otp-1", keyFingerprint })
+        Messaging.logFields(errorOf(exit), { queueId: "q-1", sessionId: "otp-1", keyFingerprint })
       ).toMatchObject({
         integration: "messaging",
         status: 503,
@@ -1147,7 +1137,7 @@ describe("Messaging: what is recorded of a failure", () => {
         sessionId: "otp-1",
         keyFingerprint
       })
-      expect(Object.keys(Messaging.logFields(failure(exit)))).not.toContain("message")
+      expect(Object.keys(Messaging.logFields(errorOf(exit)))).not.toContain("message")
     }))
 
   it("queue id and session id of an answer", () => {
@@ -1385,8 +1375,8 @@ describe("Messaging.userMessage", () => {
   it.effect("T8: throttled over HTTP: the wait of the API, rounded up, for the code and for the form", () =>
     Effect.gen(function*() {
       const throttled = always(FlakyApi.rateLimited({ retryAfter: 90 }))
-      const code = errorOf((yield* against(throttled, sendOtp)).exit)
-      const form = errorOf((yield* against(throttled, (client) => submit(client))).exit)
+      const code = apiErrorOf((yield* against(throttled, sendOtp)).exit)
+      const form = apiErrorOf((yield* against(throttled, (client) => submit(client))).exit)
       expect([
         Messaging.userMessage(code),
         Messaging.userMessage(form),
@@ -1403,8 +1393,8 @@ describe("Messaging.userMessage", () => {
   it.effect("a form that is closed says so and names the support; one that was sent twice says so", () =>
     Effect.gen(function*() {
       const support = "help@acme.example"
-      const closed = errorOf((yield* against({}, (client) => submit(client, "inactive"))).exit)
-      const twice = errorOf(
+      const closed = apiErrorOf((yield* against({}, (client) => submit(client, "inactive"))).exit)
+      const twice = apiErrorOf(
         (yield* against({}, (client) => Effect.zipRight(submit(client), submit(client)))).exit
       )
       expect([

@@ -2,7 +2,6 @@ import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import {
-  Cause,
   Duration,
   Effect,
   Exit,
@@ -28,6 +27,7 @@ import * as Bulk from "effect-resilience/Bulk"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import * as Incident from "effect-resilience/Incident"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
+import { errorOf, squashed } from "../support/exits.js"
 import * as Stray from "../support/keysAndIds.js"
 import { leaks, renderings } from "../support/renderings.js"
 import * as Server from "../support/siteChatServer.js"
@@ -36,14 +36,6 @@ import { virtualHttp, waits } from "../support/virtualHttp.js"
 const key = Redacted.make(Server.apiKey)
 
 const live = Effect.provide(NodeHttpClient.layerUndici)
-
-const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) throw new Error(`succeeded: ${JSON.stringify(exit.value)}`)
-  return Option.getOrThrowWith(
-    Cause.failureOption(exit.cause),
-    () => new Error(Cause.pretty(exit.cause))
-  )
-}
 
 type Chat = SiteChat.SiteChat<IdempotencyKey.IdempotencyKey>
 
@@ -197,7 +189,7 @@ describe("SiteChat: status codes, over real HTTP", () => {
           () => FlakyApi.status(status),
           (chat) => chat.tenant
         )
-        const error = failure(exit) as ApiError.ApiError
+        const error = errorOf(exit) as ApiError.ApiError
         expect([error._tag, error.status, requests, error.attempts]).toEqual([
           tag,
           status,
@@ -238,7 +230,7 @@ describe("SiteChat: status codes, over real HTTP", () => {
             IdempotencyKey.provideNew(chat.createDocument(written)),
             IdempotencyKey.provideNew(chat.createDocument(written))
           ))
-      ].map(({ exit }) => failure(exit) as ApiError.ApiError)
+      ].map(({ exit }) => errorOf(exit) as ApiError.ApiError)
       expect(refused.map(({ _tag, code, message, requestId, status }) => [
         _tag,
         status,
@@ -270,7 +262,7 @@ describe("SiteChat: the retry decision table, over real HTTP", () => {
       Effect.gen(function*() {
         const { exit, requests, waits } = yield* against(() => FlakyApi.rateLimited(), (chat) =>
           call(name, chat))
-        expect([failure(exit)._tag, requests, isBackoff(waits)]).toEqual([
+        expect([errorOf(exit)._tag, requests, isBackoff(waits)]).toEqual([
           "RateLimit",
           attemptsOf(calls[name][1]),
           true
@@ -284,7 +276,7 @@ describe("SiteChat: the retry decision table, over real HTTP", () => {
       Effect.gen(function*() {
         const { exit, requests, waits } = yield* against(() => FlakyApi.unavailable(), (chat) =>
           call(name, chat))
-        expect([failure(exit)._tag, requests, isBackoff(waits)]).toEqual([
+        expect([errorOf(exit)._tag, requests, isBackoff(waits)]).toEqual([
           "Server",
           attemptsOf(calls[name][2]),
           true
@@ -387,7 +379,7 @@ describe("SiteChat: limits of time", () => {
         yield* TestClock.adjust(Duration.sum(Duration.decode(attemptTimeout), Duration.seconds(10)))
         const second = seen.length
         yield* TestClock.adjust(totalTimeout)
-        const error = failure(yield* Fiber.join(fiber))
+        const error = errorOf(yield* Fiber.join(fiber))
         expect([second, error._tag, SiteChat.userMessage(error)]).toEqual([
           2,
           "Timeout",
@@ -436,14 +428,14 @@ describe("SiteChat: limits of time", () => {
         chat.tenant, {
         policies
       })
-      expect([failure(exit)._tag, requests, waits]).toEqual(["Server", 2, [7000]])
+      expect([errorOf(exit)._tag, requests, waits]).toEqual(["Server", 2, [7000]])
       const refused = yield* Effect.exit(
         Effect.provide(
           SiteChat.make({ ...virtual, policies: { tenant: { retries: -1 } } }),
           silent().layer
         )
       )
-      expect(Exit.isFailure(refused) && Cause.squash(refused.cause)).toEqual(
+      expect(squashed(refused)).toEqual(
         new RangeError("retries should be a whole number of at least 0, got -1")
       )
     }))
@@ -465,7 +457,7 @@ describe("SiteChat: limits of time", () => {
         const exit = yield* Effect.exit(
           Effect.provide(SiteChat.make({ ...virtual, ...options }), silent().layer)
         )
-        const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+        const error = squashed(exit)
         expect(error).toBeInstanceOf(RangeError)
         expect(error).toMatchObject({ message: expect.stringContaining(message) })
       })
@@ -483,7 +475,7 @@ describe("SiteChat: limits of time", () => {
           paths: Object.assign({}, { tenant: undefined }) as {}
         }
       )
-      expect([failure(exit)._tag, requests]).toEqual(["Server", 5])
+      expect([errorOf(exit)._tag, requests]).toEqual(["Server", 5])
     }))
 
   it.effect("a nonsense budget of one call is a defect of that call, and not thrown at its caller", () =>
@@ -496,7 +488,7 @@ describe("SiteChat: limits of time", () => {
         Effect.exit(resumed)
       ])
       expect(
-        exits.map((exit) => Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof RangeError)
+        exits.map((exit) => squashed(exit) instanceof RangeError)
       ).toEqual([
         true,
         true
@@ -523,7 +515,7 @@ describe("SiteChat: limits of time", () => {
           () => FlakyApi.status(202, { body: JSON.stringify({ request_id }) }),
           (chat) => IdempotencyKey.provideNew(chat.submitChat(question))
         )
-        expect(ApiError.isUnreadable(failure(exit))).toBe(true)
+        expect(ApiError.isUnreadable(errorOf(exit))).toBe(true)
       })
   )
 
@@ -589,7 +581,7 @@ describe("SiteChat.ask, over real HTTP", () => {
             script,
             (chat) => IdempotencyKey.provideNew(chat.ask(question, { ...pace, onJob }))
           )
-          const error: unknown = failure(exit)
+          const error: unknown = errorOf(exit)
           return [
             (error as { _tag: string })._tag,
             (error as { error: ApiError.ApiError }).error._tag,
@@ -658,7 +650,7 @@ describe("SiteChat.ask, over real HTTP", () => {
         { job: () => "running" }
       )
       const last = at.at(-1) ?? 0
-      expect([(failure(exit) as { _tag: string })._tag, last > 105_000 && last < 120_000]).toEqual([
+      expect([(errorOf(exit) as { _tag: string })._tag, last > 105_000 && last < 120_000]).toEqual([
         "PollingTimeout",
         true
       ])
@@ -695,7 +687,7 @@ describe("SiteChat.ask, over real HTTP", () => {
         { jobStates: { done: ["ok"], failed: ["dropped"] } },
         { job: () => "dropped" }
       )
-      const error: unknown = failure(exit)
+      const error: unknown = errorOf(exit)
       expect(error).toBeInstanceOf(SiteChat.JobFailed)
       expect([SiteChat.userMessage(error), jobs.at(-1)]).toEqual([
         "Something went wrong. Please try again later.",
@@ -814,7 +806,7 @@ describe("SiteChat: visitors", () => {
     Effect.gen(function*() {
       const { exit } = yield* against(() => FlakyApi.rateLimited({ retryAfter: 300 }), (chat) =>
         chat.tenant)
-      const error = failure(exit)
+      const error = errorOf(exit)
       expect([SiteChat.userMessage(error), SiteChat.userMessage(error, { locale: "de" })]).toEqual([
         "The chat is busy. Please try again in 5 minutes.",
         "Der Chat ist ausgelastet. Bitte versuchen Sie es in 5 Minuten noch einmal."
@@ -1028,7 +1020,7 @@ describe("SiteChat: incident routing", () => {
         (chat) =>
           Effect.zipRight(Effect.forEach([1, 2], () => Effect.ignore(chat.tenant)), chat.site)
       )
-      expect([failure(exit)._tag, requests]).toEqual(["CircuitOpen", 10])
+      expect([errorOf(exit)._tag, requests]).toEqual(["CircuitOpen", 10])
     }))
 })
 
@@ -1039,7 +1031,7 @@ describe("SiteChat.logFields", () => {
     Effect.gen(function*() {
       const body = JSON.stringify({ error: { message: "upstream" }, request_id: "req-503" })
       const { exit } = yield* against(() => FlakyApi.unavailable({ body }), (chat) => chat.site)
-      const { latencyMillis, ...fields } = SiteChat.logFields(failure(exit), context)
+      const { latencyMillis, ...fields } = SiteChat.logFields(errorOf(exit), context)
       expect(fields).toEqual({
         integration: "site-chat",
         environment: "production",
@@ -1068,7 +1060,7 @@ describe("SiteChat.logFields", () => {
         ({ method }) => method === "GET" ? FlakyApi.status(403) : FlakyApi.none,
         ask
       )
-      const fields = [late, failed].map(({ exit }) => SiteChat.logFields(failure(exit)))
+      const fields = [late, failed].map(({ exit }) => SiteChat.logFields(errorOf(exit)))
       expect(
         fields.map(({ error, reason, requestId, timedOut }) => [error, reason, requestId, timedOut])
       ).toEqual([
@@ -1254,7 +1246,7 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
         () => echo(400),
         (chat) => IdempotencyKey.provideNew(chat.chat(question))
       )
-      const error = failure(exit)
+      const error = errorOf(exit)
       const { requestId, ...fields } = SiteChat.logFields(error)
       expect(
         leaks(
@@ -1370,7 +1362,7 @@ describe("SiteChat: keys and ids that cannot be sent", () => {
           Stray.nobodyAsked().layer
         )
         const exit = yield* Effect.exit(made)
-        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+        expect(squashed(exit)).toEqual(
           new RangeError(
             `${field} should be an id that can be in a path, got ${JSON.stringify(id)}`
           )

@@ -38,6 +38,7 @@ import {
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { createHmac } from "node:crypto"
 import { inspect } from "node:util"
+import { errorOf, squashed } from "../support/exits.js"
 import * as Stray from "../support/keysAndIds.js"
 import { leaks } from "../support/renderings.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"
@@ -302,14 +303,6 @@ const createVirtually = (layer: Layer.Layer<HttpClient.HttpClient>) =>
     yield* TestClock.adjust("1 hour")
     return yield* Fiber.join(fiber)
   }).pipe(Effect.provide(layer))
-
-const errorOf = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) throw new Error("succeeded")
-  return Option.getOrThrowWith(
-    Cause.failureOption(exit.cause),
-    () => new Error(Cause.pretty(exit.cause))
-  )
-}
 
 describe("createSession, in virtual time", () => {
   it.effect("R4, R10: a persistent 503 makes exactly four requests, with waits in the document's intervals", () =>
@@ -1657,7 +1650,7 @@ describe("what cannot be sent", () => {
           Stray.nobodyAsked().layer
         )
         const exit = yield* Effect.exit(made)
-        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+        expect(squashed(exit)).toEqual(
           new RangeError(`path should be a path, got ${JSON.stringify(path)}`)
         )
       })
@@ -1672,7 +1665,7 @@ describe("what cannot be sent", () => {
           Stray.nobodyAsked().layer
         )
         const exit = yield* Effect.exit(made)
-        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+        expect(squashed(exit)).toEqual(
           new RangeError(
             `partnerId should be an id that can be in a path, got ${JSON.stringify(partnerId)}`
           )

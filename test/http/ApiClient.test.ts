@@ -32,10 +32,10 @@ import {
   Schema
 } from "effect"
 import { Stream, TestClock } from "effect"
+import { failed, squashed } from "../support/exits.js"
 import {
   baseUrl,
   broken,
-  failed,
   failureOf,
   nobody,
   over,
@@ -1688,7 +1688,7 @@ describe("options and addresses", () => {
           Layer.provide(ApiClient.layer({ name: "test", baseUrl: "nowhere" }), layer)
         )
       )
-      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toBeInstanceOf(RangeError)
+      expect(squashed(exit)).toBeInstanceOf(RangeError)
     }))
 
   it.effect("the base address is put before relative ones, slashes or not", () =>
@@ -1717,7 +1717,7 @@ describe("options and addresses", () => {
           Effect.provideService(HttpClient.HttpClient, dying)
         )
       const exit = yield* Effect.exit(client.get("/"))
-      expect([Exit.isFailure(exit) && Cause.squash(exit.cause), runs]).toEqual(["bug", 1])
+      expect([squashed(exit), runs]).toEqual(["bug", 1])
     }))
 
   it.effect("concurrent calls through one client do not mix", () =>

@@ -9,9 +9,10 @@ import {
   Operation,
   Pipeline
 } from "effect-resilience"
-import { Clock, Duration, Effect, Exit, Fiber, Option, Predicate, TestClock } from "effect"
+import { Clock, Duration, Effect, Fiber, Option, Predicate, TestClock } from "effect"
 import { brittle } from "../support/brittle.js"
-import { baseUrl, broken, failed, failureOf, type Reply, reply, transport } from "./support.js"
+import { wordsFor } from "../support/exits.js"
+import { baseUrl, broken, failureOf, type Reply, reply, transport } from "./support.js"
 
 /** A client with a breaker over replies in memory; the last one is repeated. */
 const over = (
@@ -38,11 +39,8 @@ const over = (
     return { breaker, client, sent }
   })
 
-const word = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.map(
-    Effect.exit(self),
-    (exit) => Exit.isSuccess(exit) ? "ok" : failed(exit)?._tag ?? "no failure"
-  )
+const word = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.exit(self), wordsFor({ value: () => "ok", cause: () => "no failure" }))
 
 const counted = (breaker: CircuitBreaker.CircuitBreaker, key: string) =>
   Effect.map(

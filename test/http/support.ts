@@ -7,7 +7,7 @@ import {
 } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { ApiClient, Backoff, Operation, Pipeline } from "effect-resilience"
-import { Effect, Exit, Layer, Option, type Scope, Tracer } from "effect"
+import { Effect, type Exit, Layer, Option, type Scope, Tracer } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 
@@ -76,10 +76,6 @@ export const failureOf = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<
     Effect.flip(self),
     () => Effect.dieMessage("the call was expected to fail")
   )
-
-/** The one typed failure in an exit. */
-export const failed = <A, E>(exit: Exit.Exit<A, E>): E | undefined =>
-  Exit.isFailure(exit) && exit.cause._tag === "Fail" ? exit.cause.error : undefined
 
 export const transports = {
   undici: NodeHttpClient.layerUndici,

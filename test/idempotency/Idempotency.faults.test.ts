@@ -1,17 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import {
-  Cause,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  HashMap,
-  Logger,
-  Metric,
-  Option,
-  TestClock
-} from "effect"
+import { Duration, Effect, Exit, Fiber, HashMap, Logger, Metric, Option, TestClock } from "effect"
 import { ApiError, Idempotency } from "effect-resilience"
+import { squashed } from "../support/exits.js"
 import type { Fault, Operation } from "../support/faultyStore.js"
 import {
   Busy,
@@ -732,7 +722,7 @@ describe("nothing is executed twice in silence", () => {
           )
           yield* TestClock.adjust(2_000)
           const exit = yield* Fiber.join(died)
-          seen.push([Exit.isFailure(exit) && Cause.squash(exit.cause), yield* failed])
+          seen.push([squashed(exit), yield* failed])
         }
       }
       expect(seen).toEqual(Array.from({ length: 8 }, () => ["boom", "Busy"]))

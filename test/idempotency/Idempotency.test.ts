@@ -32,6 +32,7 @@ import {
   Verdict
 } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import { wordsFor } from "../support/exits.js"
 import { faultyStore } from "../support/faultyStore.js"
 import {
   Busy,
@@ -79,14 +80,7 @@ const hourly = (upstream: HttpClient.HttpClient, keyTimeToLive?: Duration.Durati
     })
   }).pipe(Effect.provideService(HttpClient.HttpClient, upstream))
 
-const outcome = <A, E>(exit: Exit.Exit<A, E>): unknown => {
-  if (Exit.isSuccess(exit)) return "sent"
-  const error = Cause.failureOption(exit.cause)
-  return error._tag === "Some" && typeof error.value === "object" && error.value !== null &&
-      "_tag" in error.value
-    ? error.value._tag
-    : Cause.pretty(exit.cause)
-}
+const outcome = wordsFor({ value: () => "sent", cause: Cause.pretty })
 
 const post = HttpClientRequest.post("/v1/sessions")
 

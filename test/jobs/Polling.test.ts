@@ -3,6 +3,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Fiber, Option, Schedule, TestC
 import { ApiError, Backoff, IdempotencyKey, Operation, Retry } from "effect-resilience"
 import * as Polling from "effect-resilience/Polling"
 import { inspect } from "node:util"
+import { errorOf } from "../support/exits.js"
 
 const every = (seconds: number) => Schedule.spaced(Duration.seconds(seconds))
 
@@ -26,14 +27,6 @@ const after = <A, E, R>(effect: Effect.Effect<A, E, R>, time: Duration.DurationI
     yield* TestClock.adjust(time)
     return yield* Fiber.await(fiber)
   })
-
-const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) throw new Error("succeeded")
-  return Option.getOrThrowWith(
-    Cause.failureOption(exit.cause),
-    () => new Error(Cause.pretty(exit.cause))
-  )
-}
 
 const busy = new ApiError.Server({ message: "down", status: 503 })
 
@@ -143,7 +136,7 @@ describe("Polling.until: never for ever", () => {
   it.effect("R30: on expiry the error carries the request id, the last status and the time", () =>
     Effect.gen(function*() {
       const { at, poll } = answering("queued", "running")
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({
             submit: Effect.succeed("req-1"),
@@ -173,7 +166,7 @@ describe("Polling.until: never for ever", () => {
         schedule: every(3),
         within: "6 seconds"
       })
-      const error = failure(yield* after(call, "3 seconds"))
+      const error = errorOf(yield* after(call, "3 seconds"))
       expect(error._tag === "PollingTimeout" && Duration.toSeconds(error.elapsed)).toBe(3)
     }))
 
@@ -181,7 +174,7 @@ describe("Polling.until: never for ever", () => {
     Effect.gen(function*() {
       const { at, poll } = answering("running")
       const submit = Effect.delay(Effect.succeed("req-1"), "4 seconds")
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({ submit, poll, done: isDone, schedule: every(2), within: "9 seconds" })
         )
@@ -199,7 +192,7 @@ describe("Polling.until: never for ever", () => {
           : Effect.never.pipe(
             Effect.onInterrupt(() => Effect.sync(() => void probes.push("released")))
           )
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({
             submit: Effect.succeed("req-1"),
@@ -223,7 +216,7 @@ describe("Polling.until: never for ever", () => {
 
   it.effect("R30: when the first poll never answers, there is no last status", () =>
     Effect.gen(function*() {
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({
             submit: Effect.succeed("req-1"),
@@ -243,7 +236,7 @@ describe("Polling.until: never for ever", () => {
     Effect.gen(function*() {
       const { at, poll } = answering("running")
       const schedule = Schedule.intersect(every(1), Schedule.recurs(2))
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({
             submit: Effect.succeed("r"),
@@ -260,7 +253,7 @@ describe("Polling.until: never for ever", () => {
   it.effect("R30: a deadline of the poll's own is a poll that failed, not the budget", () =>
     Effect.gen(function*() {
       const own = new ApiError.Timeout({ message: "slow", deadline: "attempt" })
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({
             submit: Effect.succeed("r"),
@@ -293,7 +286,7 @@ describe("Polling.until: two kinds of failure", () => {
   it.effect("R30: a failure to submit is SubmitFailed, with the very error, and nothing is asked", () =>
     Effect.gen(function*() {
       const { asked, poll } = answering("done")
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({ submit: Effect.fail(busy), poll, done: isDone, within: "1 minute" })
         )
@@ -309,7 +302,7 @@ describe("Polling.until: two kinds of failure", () => {
     Effect.gen(function*() {
       let polls = 0
       const poll = () => ++polls === 1 ? Effect.succeed("queued") : Effect.fail(busy)
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({
             submit: Effect.succeed("req-1"),
@@ -344,7 +337,7 @@ describe("Polling.until: two kinds of failure", () => {
 
   it.effect("R30: a submission that outlasts the budget is SubmitFailed of a total timeout: it may have been accepted", () =>
     Effect.gen(function*() {
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.until({
             submit: Effect.never,
@@ -444,7 +437,7 @@ describe("Polling.resume", () => {
         }),
         "10 seconds"
       )
-      const error = failure(first)
+      const error = errorOf(first)
       const requestId = error._tag === "PollingTimeout" ? error.requestId : ""
       const second = yield* after(Polling.resume({ ...rules, requestId, within: "1 minute" }))
       expect([second, submitted, at()]).toEqual([Exit.succeed("done"), 1, [0, 2, 10, 12]])
@@ -454,7 +447,7 @@ describe("Polling.resume", () => {
     Effect.gen(function*() {
       yield* TestClock.adjust("1 hour")
       const { poll } = answering("running")
-      const error = failure(
+      const error = errorOf(
         yield* after(
           Polling.resume({
             requestId: "r",
@@ -476,7 +469,7 @@ describe("Polling.resume", () => {
         done: isDone,
         within: "1 second"
       })
-      expect(failure(yield* after(call))._tag).toBe("PollFailed")
+      expect(errorOf(yield* after(call))._tag).toBe("PollFailed")
     }))
 })
 

@@ -2,7 +2,6 @@ import { HttpClient, HttpServerResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import {
-  Cause,
   Deferred,
   Duration,
   Effect,
@@ -39,6 +38,7 @@ import {
 import * as Telemetry from "effect-resilience/Telemetry"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
+import { refusalOf } from "../support/refusal.js"
 import { leaks, renderings } from "../support/renderings.js"
 import { metricsOf, observed } from "../support/telemetry.js"
 
@@ -71,14 +71,6 @@ const failsFirst = <E>(times: number, error: E) => {
   let left = times
   return Effect.suspend(() => left-- > 0 ? Effect.fail(error) : Effect.succeed("done"))
 }
-
-const refusal = <A, E>(effect: Effect.Effect<A, E>) =>
-  Effect.map(Effect.exit(effect), (exit) => {
-    const defect = Exit.isFailure(exit) ? Cause.dieOption(exit.cause) : Option.none()
-    return Option.isSome(defect) && defect.value instanceof RangeError
-      ? defect.value.message
-      : String(exit)
-  })
 
 const seconds = (duration: Option.Option<Duration.Duration>) =>
   Option.getOrUndefined(Option.map(duration, Duration.toSeconds))
@@ -869,10 +861,11 @@ describe("Telemetry: options", () => {
     ] as const
   )("%s", ([message, options]) =>
     Effect.gen(function*() {
-      expect(yield* refusal(Telemetry.make(options))).toBe(message)
-      expect(yield* refusal(Pipeline.make({ operation: Operation.read, telemetry: options }))).toBe(
-        message
-      )
+      expect(yield* refusalOf(Telemetry.make(options))).toBe(message)
+      expect(yield* refusalOf(Pipeline.make({ operation: Operation.read, telemetry: options })))
+        .toBe(
+          message
+        )
     }))
 
   it.effect("a configuration file can ask for it, and is refused where it is wrong", () =>

@@ -1,16 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import {
-  Cause,
-  Clock,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Option,
-  Supervisor,
-  TestClock
-} from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Layer, Supervisor, TestClock } from "effect"
 import {
   ApiError,
   Backoff,
@@ -29,7 +18,8 @@ import * as Chaos from "effect-resilience/Chaos"
 import * as Cooldown from "effect-resilience/Cooldown"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import { vi } from "vitest"
-import { badDurations } from "../support/refusal.js"
+import { failed, squashed, wordsFor } from "../support/exits.js"
+import { badDurations, refusalOf } from "../support/refusal.js"
 
 const down = new ApiError.Server({ message: "down", status: 503 })
 
@@ -62,16 +52,6 @@ const callsThrough = (pipeline: Pipeline.Pipeline) =>
     const { action, calls } = failing(down)
     yield* finish(Pipeline.protect(action, pipeline), "1 minute")
     return calls.length
-  })
-
-/** The message of the RangeError with which something dies. */
-const refusal = <A, E>(effect: Effect.Effect<A, E>) =>
-  Effect.map(Effect.exit(effect), (exit) => {
-    if (Exit.isSuccess(exit)) return "accepted"
-    const defect = Cause.dieOption(exit.cause)
-    return defect._tag === "Some" && defect.value instanceof RangeError
-      ? defect.value.message
-      : Cause.pretty(exit.cause)
   })
 
 describe("make", () => {
@@ -165,7 +145,7 @@ describe("nonsense is refused when the pipeline is built, by field and value", (
 
   it.effect.each(retries)("retry.%s: %s", ([field, value, retry]) =>
     Effect.gen(function*() {
-      const message = yield* refusal(Pipeline.make({ operation: Operation.read, retry }))
+      const message = yield* refusalOf(Pipeline.make({ operation: Operation.read, retry }))
       expect(message).toContain(field)
       expect(message).toContain(value)
     }))
@@ -182,7 +162,7 @@ describe("nonsense is refused when the pipeline is built, by field and value", (
 
   it.effect.each(budgets)("budget.%s: %s", ([field, value, budget]) =>
     Effect.gen(function*() {
-      const message = yield* refusal(
+      const message = yield* refusalOf(
         Pipeline.make({ operation: Operation.read, retry: {}, budget })
       )
       expect(message).toContain(field)
@@ -191,7 +171,7 @@ describe("nonsense is refused when the pipeline is built, by field and value", (
 
   it.effect("a nonsense budget is refused also where no retry spends it", () =>
     Effect.gen(function*() {
-      const message = yield* refusal(
+      const message = yield* refusalOf(
         Pipeline.make({ operation: Operation.read, budget: { ratio: -0.1 } })
       )
       expect(message).toContain("ratio")
@@ -329,7 +309,7 @@ describe("protect", () => {
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({ operation: Operation.read, retry: secondly })
       const exit = yield* finish(Pipeline.protect(failing(down).action, pipeline))
-      const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      const error = squashed(exit)
       expect([
         ApiError.isApiError(error) && error.attempts,
         ApiError.isApiError(error) && error.status
@@ -382,17 +362,14 @@ describe("protect", () => {
     }))
 })
 
-const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
-  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
-
 /** How a call ended, in a word; of a timeout, whose it was and after how many attempts. */
-const endOf = (exit: Exit.Exit<unknown, unknown>): string => {
-  if (Exit.isSuccess(exit)) return "ok"
-  const error = errorOf(exit)
-  if (error instanceof ApiError.Timeout) return `${error.deadline} timeout after ${error.attempts}`
-  if (typeof error === "object" && error !== null && "_tag" in error) return String(error._tag)
-  return error === undefined ? "interrupted" : String(error)
-}
+const endOf = wordsFor({
+  value: () => "ok",
+  failure: (error) =>
+    error instanceof ApiError.Timeout
+      ? `${error.deadline} timeout after ${error.attempts}`
+      : undefined
+})
 
 /** Says when something begins, and when and how it ends. */
 const probing = (probes: Array<string>, name: string) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
@@ -655,7 +632,7 @@ describe("deadlines", () => {
         Effect.withSpan("call")
       )
       const exit = yield* Effect.flatten(finish(call))
-      const error = errorOf(exit)
+      const error = failed(exit)
       expect([endOf(exit), calls.length, ApiError.isApiError(error) && error.attempts, stops])
         .toEqual([
           end,
@@ -1201,7 +1178,7 @@ describe("state", () => {
         chaos: { rate: 1, faults: [Chaos.failure(() => down)] }
       })
       const call = finish(Pipeline.protect(Effect.succeed("ok"), pipeline))
-      const error = errorOf(yield* Effect.provide(call, Chaos.layerEnabled))
+      const error = failed(yield* Effect.provide(call, Chaos.layerEnabled))
       expect([endOf(yield* call), ApiError.isApiError(error) && error.attempts]).toEqual(["ok", 2])
     }))
 
@@ -1284,7 +1261,7 @@ describe("a tag", () => {
         operation: Operation.read,
         retry: { retries: -1 }
       }) {}
-      expect(yield* refusal(Effect.provide(Broken.protect(Effect.void), Broken.layer))).toContain(
+      expect(yield* refusalOf(Effect.provide(Broken.protect(Effect.void), Broken.layer))).toContain(
         "retries"
       )
     }))
@@ -1292,7 +1269,7 @@ describe("a tag", () => {
 
 describe("what the stages cannot both mean", () => {
   const build = (stages: Omit<Pipeline.Stages, "operation">) =>
-    refusal(Pipeline.make<never, keyof Pipeline.Stages>({ ...stages, operation: Operation.read }))
+    refusalOf(Pipeline.make<never, keyof Pipeline.Stages>({ ...stages, operation: Operation.read }))
 
   const refused: ReadonlyArray<
     readonly [stages: Omit<Pipeline.Stages, "operation">, message: string]

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, FiberId, Option, TestClock } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, FiberId, TestClock } from "effect"
 import { ApiError, Rejection } from "effect-resilience"
 import * as AdaptiveConcurrency from "effect-resilience/AdaptiveConcurrency"
 import { countedIn } from "../support/counters.js"
+import { wordOf } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
 import { rejection } from "../support/rejection.js"
 
@@ -15,17 +16,6 @@ const overloaded = Effect.fail(new ApiError.Server({ message: "overloaded", stat
 
 const seen = (adaptive: Adaptive, key?: string) =>
   Effect.map(adaptive.snapshot(key), ({ limit, running }) => [limit, running])
-
-const told = (exit: Exit.Exit<unknown, unknown>): string =>
-  Exit.match(exit, {
-    onFailure: (cause) => {
-      const error = Option.getOrUndefined(Cause.failureOption(cause))
-      return Rejection.isRejection(error) && "_tag" in error
-        ? String(error._tag)
-        : Cause.pretty(cause).split("\n")[0] ?? ""
-    },
-    onSuccess: String
-  })
 
 /** Calls that run until the gate is opened. */
 const held = (adaptive: Adaptive, n: number, after: Effect.Effect<unknown, unknown> = ok) =>
@@ -127,7 +117,7 @@ describe("AdaptiveConcurrency rejects", () => {
       const adaptive = yield* make({ limit: aimd({ initial: 3 }) })
       const { end } = yield* held(adaptive, 3)
       const exits = yield* Effect.replicateEffect(Effect.exit(adaptive.protect(ok)), 5)
-      expect(exits.map(told)).toEqual(Array.from({ length: 5 }, () => "ConcurrencyLimited"))
+      expect(exits.map(wordOf)).toEqual(Array.from({ length: 5 }, () => "ConcurrencyLimited"))
       expect(yield* seen(adaptive)).toEqual([3, 3])
       yield* end
       expect((yield* seen(adaptive))[1]).toBe(0)
@@ -159,10 +149,10 @@ describe("AdaptiveConcurrency rejects", () => {
       yield* Effect.exit(adaptive.protect(overloaded))
       const probes: Array<unknown> = [
         yield* seen(adaptive),
-        told(yield* Effect.exit(adaptive.protect(ok)))
+        wordOf(yield* Effect.exit(adaptive.protect(ok)))
       ]
       yield* end
-      probes.push(told(yield* Effect.exit(adaptive.protect(ok))))
+      probes.push(wordOf(yield* Effect.exit(adaptive.protect(ok))))
       expect(probes).toEqual([[2, 3], "ConcurrencyLimited", "ok"])
     }))
 
@@ -235,7 +225,7 @@ describe("AdaptiveConcurrency rejects", () => {
     Effect.gen(function*() {
       const exit = yield* Effect.exit(make({ limit: { ...aimd(), min: -3 } }))
       const idle = yield* Effect.exit(make({ idleTimeToLive: 0 }))
-      expect([told(exit), told(idle)]).toEqual([
+      expect([wordOf(exit), wordOf(idle)]).toEqual([
         "RangeError: min should be a whole number of at least 1, got -3",
         "RangeError: idleTimeToLive should be a duration longer than zero, got 0"
       ])
@@ -295,9 +285,9 @@ describe("AdaptiveConcurrency: interruption releases", () => {
       yield* TestClock.adjust(0)
       yield* Effect.fork(Fiber.interrupt(fiber))
       yield* TestClock.adjust("999 millis")
-      const during = told(yield* Effect.exit(adaptive.protect(ok)))
+      const during = wordOf(yield* Effect.exit(adaptive.protect(ok)))
       yield* TestClock.adjust("1 millis")
-      expect([during, told(yield* Effect.exit(adaptive.protect(ok)))]).toEqual([
+      expect([during, wordOf(yield* Effect.exit(adaptive.protect(ok)))]).toEqual([
         "ConcurrencyLimited",
         "ok"
       ])
@@ -319,7 +309,7 @@ describe("AdaptiveConcurrency: interruption releases", () => {
           throw new Error("bug")
         }
       })
-      expect(told(yield* Effect.exit(adaptive.protect(ok)))).toBe("Error: bug")
+      expect(wordOf(yield* Effect.exit(adaptive.protect(ok)))).toBe("Error: bug")
       expect(yield* seen(adaptive)).toEqual([20, 0])
     }))
 })
@@ -351,7 +341,7 @@ describe("AdaptiveConcurrency: concurrent callers", () => {
         )
       )
       yield* TestClock.adjust("10 seconds")
-      const tags = (yield* Fiber.join(outcomes)).map(told)
+      const tags = (yield* Fiber.join(outcomes)).map(wordOf)
       expect(tags.filter((tag) => tag === "ok").length).toBeGreaterThan(100)
       expect(tags.filter((tag) => tag === "ConcurrencyLimited").length).toBeGreaterThan(0)
       expect(most).toBeLessThanOrEqual(40)

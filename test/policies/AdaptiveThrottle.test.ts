@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Option, Random, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, FiberId, Random, TestClock } from "effect"
 import { ApiError, Rejection } from "effect-resilience"
 import * as AdaptiveThrottle from "effect-resilience/AdaptiveThrottle"
 import { countedIn } from "../support/counters.js"
+import { wordOf } from "../support/exits.js"
 import { badDurations } from "../support/refusal.js"
 import { rejection } from "../support/rejection.js"
 
@@ -16,17 +17,6 @@ const times = <A, E, R>(n: number, self: Effect.Effect<A, E, R>) =>
 
 /** Always the same draw. */
 const drawing = (unit: number) => Effect.withRandom(Random.fixed([unit]))
-
-const told = (exit: Exit.Exit<unknown, unknown>): string =>
-  Exit.match(exit, {
-    onFailure: (cause) => {
-      const error = Option.getOrUndefined(Cause.failureOption(cause))
-      return error instanceof AdaptiveThrottle.Throttled
-        ? error._tag
-        : Cause.pretty(cause).split("\n")[0] ?? ""
-    },
-    onSuccess: String
-  })
 
 /** Of so many calls in a row, how many are let through. */
 const sent = (throttle: Throttle, n: number, self: Effect.Effect<unknown, unknown>, key?: string) =>
@@ -43,7 +33,7 @@ const seen = (throttle: Throttle, key?: string) =>
   )
 
 const refusal = (options: AdaptiveThrottle.Options) =>
-  Effect.map(Effect.exit(AdaptiveThrottle.make(options)), (exit) => told(exit))
+  Effect.map(Effect.exit(AdaptiveThrottle.make(options)), wordOf)
 
 describe("AdaptiveThrottle admits", () => {
   it.effect("G20: everything as long as half is accepted", () =>
@@ -320,6 +310,6 @@ describe("AdaptiveThrottle.classify", () => {
           throw new Error("bug")
         }
       })
-      expect(told(yield* Effect.exit(throwing.protect(ok)))).toBe("Error: bug")
+      expect(wordOf(yield* Effect.exit(throwing.protect(ok)))).toBe("Error: bug")
     }))
 })

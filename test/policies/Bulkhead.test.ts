@@ -1,29 +1,17 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Rejection } from "effect-resilience"
 import * as Bulkhead from "effect-resilience/Bulkhead"
-import {
-  Cause,
-  Deferred,
-  Effect,
-  Exit,
-  FastCheck as fc,
-  Fiber,
-  Option,
-  TestClock,
-  TestContext
-} from "effect"
-import { badDurations } from "../support/refusal.js"
+import { Deferred, Effect, FastCheck as fc, Fiber, TestClock, TestContext } from "effect"
+import { wordsFor } from "../support/exits.js"
+import { badDurations, refusalOf } from "../support/refusal.js"
 
 /** An exit in a word; for a rejection also what it says. */
-const told = (exit: Exit.Exit<unknown, unknown>): string => {
-  if (Exit.isSuccess(exit)) return String(exit.value)
-  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (error instanceof Bulkhead.BulkheadFull) {
-    return `BulkheadFull ${error.concurrency} ${error.queue}`
-  }
-  if (error !== undefined) return String(error)
-  return Cause.isInterrupted(exit.cause) ? "interrupted" : "defect"
-}
+const wordOf = wordsFor({
+  failure: (error) =>
+    error instanceof Bulkhead.BulkheadFull
+      ? `BulkheadFull ${error.concurrency} ${error.queue}`
+      : undefined
+})
 
 /** Lets every other fiber run until it waits. */
 const settle = Effect.repeatN(Effect.yieldNow(), 50)
@@ -42,7 +30,7 @@ const caller = (bulkhead: Bulkhead.Bulkhead, log: Array<string>) => (name: strin
       interruptFork: Fiber.interruptFork(fiber),
       now: Effect.sync(() => {
         const exit = fiber.unsafePoll()
-        return exit === null ? "under way" : told(exit)
+        return exit === null ? "under way" : wordOf(exit)
       })
     }
   })
@@ -56,13 +44,7 @@ const open = (options: Bulkhead.Options) =>
     return { bulkhead, log, call: caller(bulkhead, log), numbers }
   })
 
-const refused = (options: Bulkhead.Options) =>
-  Effect.map(Effect.exit(Bulkhead.make(options)), (exit) => {
-    const defect = Exit.isFailure(exit)
-      ? Option.getOrUndefined(Cause.dieOption(exit.cause))
-      : undefined
-    return defect instanceof RangeError ? defect.message : "no RangeError"
-  })
+const refused = (options: Bulkhead.Options) => refusalOf(Bulkhead.make(options))
 
 describe("admits", () => {
   it.effect("G10: as many as its concurrency run at once, as many as its queue wait", () =>
@@ -89,7 +71,7 @@ describe("admits", () => {
       const { bulkhead } = yield* open({ concurrency: 1 })
       const exits = yield* Effect.forEach(
         [Effect.succeed("value"), Effect.fail("failure"), Effect.die("defect")],
-        (effect) => Effect.map(Effect.exit(bulkhead.protect(effect)), told)
+        (effect) => Effect.map(Effect.exit(bulkhead.protect(effect)), wordOf)
       )
       expect(exits).toEqual(["value", "failure", "defect"])
     }))
@@ -100,7 +82,7 @@ describe("admits", () => {
       const held = bulkhead.protect(Effect.never)
       const first = yield* Effect.fork(held)
       yield* settle
-      const second = told(yield* Effect.exit(held))
+      const second = wordOf(yield* Effect.exit(held))
       yield* Fiber.interrupt(first)
       expect(second).toBe("BulkheadFull 1 0")
     }))
@@ -173,7 +155,7 @@ describe("rejects", () => {
       const call = (name: string, work: Effect.Effect<unknown>) =>
         bulkhead.protect(Effect.as(work, name)).pipe(
           Effect.exit,
-          Effect.map((exit) => outcomes.push(told(exit)))
+          Effect.map((exit) => outcomes.push(wordOf(exit)))
         )
       // Of two timers for the same moment the one that was set last fires first: a ends, and then b
       // has waited for a second.
@@ -280,7 +262,7 @@ describe("interruption releases", () => {
       yield* settle
       const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
       yield* Deferred.await(cleaning)
-      const during = [yield* numbers, told(yield* Effect.exit(bulkhead.protect(Effect.void)))]
+      const during = [yield* numbers, wordOf(yield* Effect.exit(bulkhead.protect(Effect.void)))]
       yield* Deferred.succeed(cleaned, undefined)
       yield* Fiber.join(interrupting)
       expect([during, yield* numbers]).toEqual([
@@ -511,8 +493,8 @@ describe("Tag", () => {
       const payment = yield* Effect.fork(Payments.protect(Effect.never))
       yield* settle
       const outcomes = [
-        told(yield* Effect.exit(Payments.protect(Effect.succeed("paid")))),
-        told(yield* Effect.exit(Reports.protect(Effect.succeed("written"))))
+        wordOf(yield* Effect.exit(Payments.protect(Effect.succeed("paid")))),
+        wordOf(yield* Effect.exit(Reports.protect(Effect.succeed("written"))))
       ]
       yield* Fiber.interrupt(payment)
       expect(outcomes).toEqual(["BulkheadFull 1 0", "written"])

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
+import { Effect, Fiber, Layer, Option, TestClock } from "effect"
 import type { Tracer } from "effect"
 import { ApiError, Backoff, Operation, Retry } from "effect-resilience"
 import * as Chaos from "effect-resilience/Chaos"
 import { countedIn } from "../support/counters.js"
+import { wordOf } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
 
 const server = () => new ApiError.Server({ message: "chaos", status: 503 })
@@ -12,18 +13,8 @@ const ok = Effect.succeed("ok")
 
 const enabled = Effect.provide(Chaos.layerEnabled)
 
-const told = (exit: Exit.Exit<unknown, unknown>): string =>
-  Exit.match(exit, {
-    onFailure: (cause) => {
-      if (Cause.isInterruptedOnly(cause)) return "interrupted"
-      const error = Option.getOrUndefined(Cause.failureOption(cause))
-      return ApiError.isApiError(error) ? error._tag : Cause.pretty(cause).split("\n")[0] ?? ""
-    },
-    onSuccess: String
-  })
-
 const times = <A, E, R>(n: number, self: Effect.Effect<A, E, R>) =>
-  Effect.map(Effect.replicateEffect(Effect.exit(self), n), (exits) => exits.map(told))
+  Effect.map(Effect.replicateEffect(Effect.exit(self), n), (exits) => exits.map(wordOf))
 
 const always = <const F extends Chaos.Fault<unknown, unknown>>(fault: F) =>
   Chaos.make({ rate: 1, faults: [fault] })
@@ -98,7 +89,7 @@ describe("Chaos injects", () => {
       yield* TestClock.adjust("1999 millis")
       const before = yield* Fiber.poll(fiber)
       yield* TestClock.adjust("1 millis")
-      expect([before, told(yield* Fiber.join(fiber).pipe(Effect.exit))]).toEqual([
+      expect([before, wordOf(yield* Fiber.join(fiber).pipe(Effect.exit))]).toEqual([
         Option.none(),
         "ok"
       ])
@@ -170,7 +161,7 @@ describe("Chaos injects", () => {
         seed: 0.5
       }]
       const messages = yield* Effect.forEach(options, (each) =>
-        Effect.map(Effect.exit(Chaos.make(each)), told))
+        Effect.map(Effect.exit(Chaos.make(each)), wordOf))
       expect(messages).toEqual([
         "RangeError: faults should be at least one fault, got none",
         "RangeError: rate should be a number between 0 and 1, got 1.5",
@@ -204,7 +195,7 @@ describe("Chaos: interruption releases", () => {
       yield* TestClock.adjust("1 minute")
       const exit = yield* Fiber.interrupt(fiber)
       yield* TestClock.adjust("2 hours")
-      expect([told(exit), ran]).toEqual(["interrupted", false])
+      expect([wordOf(exit), ran]).toEqual(["interrupted", false])
     }).pipe(enabled))
 })
 

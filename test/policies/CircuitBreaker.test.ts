@@ -22,9 +22,10 @@ import {
   Layer,
   Option
 } from "effect"
-import { Predicate, Scope, Stream, Supervisor, TestClock } from "effect"
+import { Scope, Stream, Supervisor, TestClock } from "effect"
 import { earlyClock } from "../support/earlyClock.js"
-import { refusal } from "../support/refusal.js"
+import { wordsFor } from "../support/exits.js"
+import { refusal, refusalOf } from "../support/refusal.js"
 import { brittle } from "../support/brittle.js"
 import { rejection } from "../support/rejection.js"
 
@@ -59,22 +60,15 @@ const bothOf = <A, B>(
 ): Array<A | B> => [...first, ...second]
 
 /** An exit in a word; for a rejection also how long to stay away. */
-const told = (exit: Exit.Exit<unknown, unknown>): string => {
-  if (Exit.isSuccess(exit)) return String(exit.value)
-  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (error instanceof CircuitBreaker.CircuitOpen) {
-    return `CircuitOpen ${Duration.toMillis(error.retryAfter)}`
-  }
-  if (error !== undefined) {
-    return Predicate.hasProperty(error, "_tag")
-      ? String(error._tag)
-      : String(error)
-  }
-  return Cause.isInterrupted(exit.cause) ? "interrupted" : "defect"
-}
+const wordOf = wordsFor({
+  failure: (error) =>
+    error instanceof CircuitBreaker.CircuitOpen
+      ? `CircuitOpen ${Duration.toMillis(error.retryAfter)}`
+      : undefined
+})
 
 const call = (breaker: Breaker, effect: Effect.Effect<unknown, unknown> = ok, key?: string) =>
-  Effect.map(Effect.exit(breaker.protect(effect, { key })), told)
+  Effect.map(Effect.exit(breaker.protect(effect, { key })), wordOf)
 
 const calls = (
   breaker: Breaker,
@@ -93,11 +87,11 @@ const hold = (breaker: Breaker, key?: string) =>
     yield* settle
     return {
       end: (effect: Effect.Effect<unknown, unknown>) =>
-        Effect.map(Effect.zipRight(Deferred.complete(gate, effect), Fiber.await(fiber)), told),
-      interrupt: Effect.map(Fiber.interrupt(fiber), told),
+        Effect.map(Effect.zipRight(Deferred.complete(gate, effect), Fiber.await(fiber)), wordOf),
+      interrupt: Effect.map(Fiber.interrupt(fiber), wordOf),
       now: Effect.sync(() => {
         const exit = fiber.unsafePoll()
-        return exit === null ? "running" : told(exit)
+        return exit === null ? "running" : wordOf(exit)
       })
     }
   })
@@ -142,13 +136,6 @@ const tripped = (options: CircuitBreaker.Options = {}) =>
 /** Open and over: the next call is a trial. */
 const halfOpen = (options: CircuitBreaker.Options = {}) =>
   Effect.tap(tripped(options), () => TestClock.adjust(30_000))
-
-const death = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<string> =>
-  Effect.map(Effect.exit(self), (exit) => {
-    if (Exit.isSuccess(exit)) return "accepted"
-    const defect = Option.getOrUndefined(Cause.dieOption(exit.cause))
-    return defect instanceof RangeError ? defect.message : "no RangeError"
-  })
 
 /** A machine of its own: a monotonic clock, and a wall clock that can be set. */
 const machine = (wallAtStart: number, monotonicAtStart = 0) => {
@@ -612,7 +599,7 @@ describe("what counts", () => {
             Effect.timeoutOption("10 seconds"),
             Effect.exit,
             Effect.map((exit) =>
-              Exit.isSuccess(exit) && Option.isNone(exit.value) ? "gave up" : told(exit)
+              Exit.isSuccess(exit) && Option.isNone(exit.value) ? "gave up" : wordOf(exit)
             )
           )
         )
@@ -811,7 +798,7 @@ describe("half-open", () => {
         Array.from({ length: 5000 }),
         () =>
           Effect.map(Effect.exit(breaker.protect(effect)), (exit) => {
-            const word = told(exit).split(" ")[0] as string
+            const word = wordOf(exit).split(" ")[0] as string
             words.set(word, (words.get(word) ?? 0) + 1)
           }),
         { concurrency: "unbounded", discard: true }
@@ -1875,7 +1862,7 @@ describe("export and import", () => {
       ]
       const words = yield* Effect.forEach(
         foreign,
-        (state) => Effect.map(Effect.exit(breaker.importState(state)), told)
+        (state) => Effect.map(Effect.exit(breaker.importState(state)), wordOf)
       )
       expect([words, yield* breaker.exportState, yield* breaker.state("b")]).toEqual([
         foreign.map(() => "ParseError"),
@@ -1965,7 +1952,7 @@ describe("concurrency", () => {
       const half = yield* halfOpen()
       const words = yield* Effect.forEach(
         [closed, half],
-        (breaker) => Effect.map(Effect.exit(breaker.protect(ok, { classify })), told)
+        (breaker) => Effect.map(Effect.exit(breaker.protect(ok, { classify })), wordOf)
       )
       expect([words, (yield* closed.snapshot()).inFlight, (yield* half.snapshot()).inFlight])
         .toEqual([
@@ -2098,7 +2085,7 @@ describe("observation", () => {
     const breaker = Effect.runSync(CircuitBreaker.make())
     expect([
       Effect.runSync(breaker.protect(ok)),
-      told(Effect.runSyncExit(breaker.protect(down))),
+      wordOf(Effect.runSyncExit(breaker.protect(down))),
       Effect.runSync(breaker.state()),
       Effect.runSync(breaker.snapshot()).calls
     ]).toEqual(["ok", "Server", "Closed", 2])
@@ -2156,7 +2143,7 @@ describe("ways to use it", () => {
       const breaker = yield* CircuitBreaker.make(brittle)
       let ran = 0
       const effect = breaker.protect(Effect.suspend(() => ++ran === 2 ? Effect.fail(server()) : ok))
-      const words = yield* Effect.forEach([1, 2, 3], () => Effect.map(Effect.exit(effect), told))
+      const words = yield* Effect.forEach([1, 2, 3], () => Effect.map(Effect.exit(effect), wordOf))
       yield* TestClock.adjust(30_000)
       expect([words, yield* effect, ran]).toEqual([["ok", "Server", "CircuitOpen 30000"], "ok", 3])
     }))
@@ -2167,7 +2154,7 @@ describe("ways to use it", () => {
       yield* Effect.exit(down.pipe(Search.protect({ key: "eu" })))
       const payments = yield* Payments
       const search = yield* Search
-      const word = Effect.map(Effect.exit(ok.pipe(Payments.protect())), told)
+      const word = Effect.map(Effect.exit(ok.pipe(Payments.protect())), wordOf)
       expect([
         yield* payments.state(),
         yield* search.state(),
@@ -2197,7 +2184,7 @@ describe("ways to use it", () => {
     Effect.gen(function*() {
       const layer = CircuitBreaker.layer(brittle)
       const once = Effect.provide(
-        Effect.map(Effect.exit(CircuitBreaker.protect(down)), told),
+        Effect.map(Effect.exit(CircuitBreaker.protect(down)), wordOf),
         layer
       )
       expect([yield* once, yield* once]).toEqual(["Server", "Server"])
@@ -2224,7 +2211,7 @@ describe("with retry", () => {
   it.effect("R15: CircuitOpen is not retried by default", () =>
     Effect.gen(function*() {
       const breaker = yield* tripped()
-      const word = told(yield* Effect.exit(Retry.retry(breaker.protect(ok), thrice)))
+      const word = wordOf(yield* Effect.exit(Retry.retry(breaker.protect(ok), thrice)))
       expect([word, (yield* breaker.snapshot()).rejected]).toEqual(["CircuitOpen 30000", 1])
     }))
 
@@ -2237,7 +2224,7 @@ describe("with retry", () => {
       })
       let ran = 0
       const effect = Effect.zipRight(Effect.sync(() => ran++), down)
-      const word = told(
+      const word = wordOf(
         yield* Effect.exit(Retry.retry(breaker.protect(effect), { ...thrice, retries: 9 }))
       )
       expect([word, ran]).toEqual(["CircuitOpen 30000", 2])
@@ -2261,7 +2248,7 @@ describe("with retry", () => {
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make()
       yield* breaker.forceOpen()
-      const word = told(
+      const word = wordOf(
         yield* Effect.exit(Retry.retry(breaker.protect(ok), { ...thrice, waitForRejections: true }))
       )
       expect([word, (yield* breaker.snapshot()).rejected]).toEqual(["CircuitOpen Infinity", 1])
@@ -2287,7 +2274,7 @@ describe("in a pipeline", () => {
       const pipeline = yield* Pipeline.make({ operation: Operation.once, circuitBreaker: brittle })
       const words = yield* Effect.forEach(
         [down, ok],
-        (effect) => Effect.map(Effect.exit(Pipeline.protect(effect, pipeline)), told)
+        (effect) => Effect.map(Effect.exit(Pipeline.protect(effect, pipeline)), wordOf)
       )
       expect(words).toEqual(["Server", "CircuitOpen 30000"])
     }))
@@ -2313,7 +2300,7 @@ describe("in a pipeline", () => {
       yield* Effect.exit(Pipeline.protect(down, a))
       const apart = yield* Effect.forEach(
         [a, b],
-        (p) => Effect.map(Effect.exit(Pipeline.protect(ok, p)), told)
+        (p) => Effect.map(Effect.exit(Pipeline.protect(ok, p)), wordOf)
       )
       const circuitBreaker = yield* CircuitBreaker.make(brittle)
       const c = yield* Pipeline.make({ operation: Operation.read, circuitBreaker })
@@ -2321,7 +2308,7 @@ describe("in a pipeline", () => {
       yield* Effect.exit(Pipeline.protect(down, c))
       const shared = yield* Effect.forEach(
         [c, d],
-        (p) => Effect.map(Effect.exit(Pipeline.protect(ok, p)), told)
+        (p) => Effect.map(Effect.exit(Pipeline.protect(ok, p)), wordOf)
       )
       expect([apart, shared]).toEqual([["CircuitOpen 30000", "ok"], many(2, "CircuitOpen 30000")])
     }))
@@ -2335,7 +2322,7 @@ describe("in a pipeline", () => {
         ...stages,
         retry: { ...retry, waitForRejections: true }
       })
-      const word = told(yield* Effect.exit(Pipeline.protect(ok, hasty)))
+      const word = wordOf(yield* Effect.exit(Pipeline.protect(ok, hasty)))
       const fiber = yield* Effect.fork(
         Effect.zip(Pipeline.protect(ok, patient), Clock.currentTimeMillis)
       )
@@ -2356,7 +2343,7 @@ describe("in a pipeline", () => {
         Effect.zipRight(Effect.sync(() => ran.push(now)), down))
       const fiber = yield* Effect.fork(Effect.exit(Pipeline.protect(effect, pipeline)))
       yield* TestClock.adjust("2 minutes")
-      expect([told(yield* Fiber.join(fiber)), ran]).toEqual(["Server", [0, 30_000]])
+      expect([wordOf(yield* Fiber.join(fiber)), ran]).toEqual(["Server", [0, 30_000]])
     }))
 
   it.effect("a keyed pipeline still wants its key", () =>
@@ -2371,7 +2358,7 @@ describe("in a pipeline", () => {
 
   it.effect("it dies with the RangeError of a nonsense option", () =>
     Effect.gen(function*() {
-      const message = yield* death(
+      const message = yield* refusalOf(
         Pipeline.make({ operation: Operation.read, circuitBreaker: { ...brittle, failureRate: 2 } })
       )
       expect([message.includes("failureRate"), message.includes("2")]).toEqual([true, true])
@@ -2418,7 +2405,7 @@ describe("bad input", () => {
         nonsense,
         ([field, options, value]) =>
           Effect.map(
-            death(CircuitBreaker.make(options)),
+            refusalOf(CircuitBreaker.make(options)),
             (message) =>
               message.includes(field) && message.includes(value)
                 ? "refused"
@@ -2431,7 +2418,7 @@ describe("bad input", () => {
   it.effect("B3: making the effect throws nothing, and the layer dies too", () =>
     Effect.gen(function*() {
       const layer = CircuitBreaker.layer({ minimumCalls: 0 })
-      const message = yield* death(Effect.provide(CircuitBreaker.CircuitBreaker, layer))
+      const message = yield* refusalOf(Effect.provide(CircuitBreaker.CircuitBreaker, layer))
       expect(message).toContain("minimumCalls")
     }))
 
@@ -2478,7 +2465,7 @@ describe("bad input", () => {
         },
         { halfOpen: CircuitBreaker.rate({ trials: 1, threshold: 1 }) }
       ]
-      expect(yield* Effect.forEach(within, (options) => death(CircuitBreaker.make(options))))
+      expect(yield* Effect.forEach(within, (options) => refusalOf(CircuitBreaker.make(options))))
         .toEqual(
           within.map(() => "accepted")
         )

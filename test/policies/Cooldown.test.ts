@@ -2,20 +2,11 @@ import { HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/
 import { describe, expect, it } from "@effect/vitest"
 import { ApiError, Rejection } from "effect-resilience"
 import * as Cooldown from "effect-resilience/Cooldown"
-import {
-  Cause,
-  Clock,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  FastCheck as fc,
-  Fiber,
-  Option
-} from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, FastCheck as fc, Fiber, Option } from "effect"
 import { TestClock, TestContext } from "effect"
 import { Cooldowns } from "../../src/policies/cooldown/registry.js"
-import { badDurations } from "../support/refusal.js"
+import { wordsFor } from "../support/exits.js"
+import { badDurations, refusalOf } from "../support/refusal.js"
 import { rejection } from "../support/rejection.js"
 
 const limited = (retryAfter?: Duration.DurationInput) =>
@@ -32,16 +23,12 @@ const server = (status: number, retryAfter?: Duration.DurationInput) =>
   })
 
 /** An exit in a word; for a rejection also what it says. */
-const told = (exit: Exit.Exit<unknown, unknown>): string => {
-  if (Exit.isSuccess(exit)) return String(exit.value)
-  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (error instanceof Cooldown.CoolingDown) {
-    return `CoolingDown ${Duration.toMillis(error.retryAfter)}`
-  }
-  if (ApiError.isApiError(error)) return error._tag
-  if (error !== undefined) return String(error)
-  return Cause.isInterrupted(exit.cause) ? "interrupted" : "defect"
-}
+const wordOf = wordsFor({
+  failure: (error) =>
+    error instanceof Cooldown.CoolingDown
+      ? `CoolingDown ${Duration.toMillis(error.retryAfter)}`
+      : undefined
+})
 
 /** Lets every other fiber run until it waits. */
 const settle = Effect.repeatN(Effect.yieldNow(), 30)
@@ -67,7 +54,7 @@ const open = (options?: Cooldown.Options) =>
           interrupt: Effect.zipRight(Fiber.interrupt(fiber), settle),
           now: Effect.sync(() => {
             const exit = fiber.unsafePoll()
-            return exit === null ? "under way" : told(exit)
+            return exit === null ? "under way" : wordOf(exit)
           })
         }
       })
@@ -75,7 +62,7 @@ const open = (options?: Cooldown.Options) =>
     const outcome = (
       effect: Effect.Effect<unknown, unknown> = Effect.succeed("ok"),
       options?: Cooldown.CallOptions
-    ) => Effect.map(Effect.exit(cooldown.protect(effect, options)), told)
+    ) => Effect.map(Effect.exit(cooldown.protect(effect, options)), wordOf)
     const numbers = (key?: string) =>
       Effect.map(
         cooldown.snapshot(key),
@@ -94,14 +81,6 @@ const cooling = (options?: Cooldown.Options) =>
 const rejecting = { mode: "reject" } as const
 const ok = Effect.succeed("ok")
 
-const refused = (make: Effect.Effect<unknown>) =>
-  Effect.map(Effect.exit(make), (exit) => {
-    const defect = Exit.isFailure(exit)
-      ? Option.getOrUndefined(Cause.dieOption(exit.cause))
-      : undefined
-    return defect instanceof RangeError ? defect.message : "no RangeError"
-  })
-
 describe("admits", () => {
   it.effect("G17: while nobody was told to wait everything runs, and comes out as it is", () =>
     Effect.gen(function*() {
@@ -111,7 +90,7 @@ describe("admits", () => {
         Effect.succeed("last").pipe(cooldown.protect()),
         Effect.fail("failure").pipe(cooldown.protect({ key: "a" })),
         cooldown.protect(Effect.die("defect"))
-      ], (effect) => Effect.map(Effect.exit(effect), told))
+      ], (effect) => Effect.map(Effect.exit(effect), wordOf))
       expect([exits, yield* numbers()]).toEqual([
         ["first", "last", "failure", "defect"],
         "Clear, 0 waiting, no wait"
@@ -274,15 +253,15 @@ describe("rejects", () => {
       const { cooldown } = yield* open()
       for (const [bad, value] of badDurations) {
         for (const field of ["maxWait", "cap", "trialTimeout"] as const) {
-          const message = yield* refused(Cooldown.make({ [field]: bad }))
+          const message = yield* refusalOf(Cooldown.make({ [field]: bad }))
           expect([message.startsWith(`${field} `), message.includes(value)]).toEqual([true, true])
         }
-        const message = yield* refused(cooldown.hold("a", bad))
+        const message = yield* refusalOf(cooldown.hold("a", bad))
         expect([message.startsWith("duration "), message.includes(value)]).toEqual([true, true])
       }
       expect([
-        yield* refused(Cooldown.make({ cap: 0 })),
-        yield* refused(cooldown.hold("a", Duration.infinity))
+        yield* refusalOf(Cooldown.make({ cap: 0 })),
+        yield* refusalOf(cooldown.hold("a", Duration.infinity))
       ])
         .toEqual([
           "cap should be a duration longer than zero, got 0",
@@ -787,7 +766,8 @@ describe("Tag", () => {
   it.effect("the layer gives one cooldown, and two tags share nothing", () =>
     Effect.gen(function*() {
       yield* (yield* Mailer).hold("default", "10 seconds")
-      const outcome = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.map(Effect.exit(self), told)
+      const outcome = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+        Effect.map(Effect.exit(self), wordOf)
       const outcomes = yield* Effect.all([
         outcome(Mailer.protect(Effect.succeed("sent"))),
         outcome(Effect.succeed("sent").pipe(Mailer.protect({ key: "other" }))),

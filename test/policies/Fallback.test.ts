@@ -1,9 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Option, TestClock } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, TestClock } from "effect"
 import type { Tracer } from "effect"
 import { ApiError, CircuitBreaker, Operation, Pipeline } from "effect-resilience"
 import * as Fallback from "effect-resilience/Fallback"
 import { countedIn } from "../support/counters.js"
+import { wordOf } from "../support/exits.js"
 import { badDurations } from "../support/refusal.js"
 import { rejection } from "../support/rejection.js"
 
@@ -13,15 +14,6 @@ const notFound = new ApiError.NotFound({ message: "no such thing", status: 404 }
 type Failures = ApiError.Server | ApiError.NotFound
 
 const failing = (error: Failures): Effect.Effect<string, Failures> => Effect.fail(error)
-
-const told = (exit: Exit.Exit<unknown, unknown>): string =>
-  Exit.match(exit, {
-    onFailure: (cause) => {
-      const error = Option.getOrUndefined(Cause.failureOption(cause))
-      return ApiError.isApiError(error) ? error._tag : Cause.pretty(cause).split("\n")[0] ?? ""
-    },
-    onSuccess: String
-  })
 
 const attributesIn = <A, E>(self: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
@@ -64,7 +56,7 @@ describe("Fallback admits", () => {
         Fallback.orElse({ when: () => true, orElse: () => Effect.succeed("other") }),
         Effect.exit
       )
-      expect(told(exit)).toBe("RuntimeException: bug")
+      expect(wordOf(exit)).toBe("RuntimeException: bug")
     }))
 
   it.effect("G30: no tags choose nothing", () =>
@@ -73,7 +65,7 @@ describe("Fallback admits", () => {
         tags: [],
         orElse: () => Effect.succeed("other")
       })
-      expect(told(yield* Effect.exit(call))).toBe("Server")
+      expect(wordOf(yield* Effect.exit(call))).toBe("Server")
     }))
 
   it.effect("G30: an error without a tag has none of the tags", () =>
@@ -140,7 +132,7 @@ describe("Fallback takes", () => {
           throw new Error("bug")
         }
       })
-      expect(told(yield* Effect.exit(throwing))).toBe("Error: bug")
+      expect(wordOf(yield* Effect.exit(throwing))).toBe("Error: bug")
     }))
 
   it.effect("G30: fallbacks may be put around each other", () =>
@@ -172,10 +164,10 @@ describe("Fallback recovers: the last good value", () => {
   it.effect("G30: is given while it is not older than staleFor, and not later", () =>
     Effect.gen(function*() {
       const good = yield* make()
-      const probes: Array<string> = [told(yield* Effect.exit(good.protect(failing(server))))]
+      const probes: Array<string> = [wordOf(yield* Effect.exit(good.protect(failing(server))))]
       const look = Effect.map(
         Effect.exit(good.protect(failing(server))),
-        (exit) => probes.push(told(exit))
+        (exit) => probes.push(wordOf(exit))
       )
       yield* good.protect(Effect.succeed("first"))
       yield* look
@@ -203,7 +195,7 @@ describe("Fallback recovers: the last good value", () => {
       yield* TestClock.adjust("40 seconds")
       yield* good.protect(failing(server))
       yield* TestClock.adjust("40 seconds")
-      expect(told(yield* Effect.exit(good.protect(failing(server))))).toBe("Server")
+      expect(wordOf(yield* Effect.exit(good.protect(failing(server))))).toBe("Server")
     }))
 
   it.effect("G30: by default only when there was no answer; a NotFound is one", () =>
@@ -222,7 +214,7 @@ describe("Fallback recovers: the last good value", () => {
       yield* good.protect(Effect.succeed("tea"), { key: "a" })
       yield* Effect.succeed("rice").pipe(good.protect({ key: "b" }))
       const look = Effect.forEach(["a", "b", undefined], (key) =>
-        Effect.map(Effect.exit(failing(server).pipe(good.protect({ key }))), told))
+        Effect.map(Effect.exit(failing(server).pipe(good.protect({ key }))), wordOf))
       const before = yield* look
       yield* good.forget("a")
       expect([before, yield* look]).toEqual([["tea", "rice", "Server"], [
@@ -238,7 +230,7 @@ describe("Fallback recovers: the last good value", () => {
       for (const key of ["a", "b", "a", "c"]) yield* good.protect(Effect.succeed(key), { key })
       const kept = yield* Effect.forEach(
         ["a", "b", "c"],
-        (key) => Effect.map(Effect.exit(good.protect(failing(server), { key })), told)
+        (key) => Effect.map(Effect.exit(good.protect(failing(server), { key })), wordOf)
       )
       expect(kept).toEqual(["a", "Server", "c"])
     }))
@@ -247,7 +239,7 @@ describe("Fallback recovers: the last good value", () => {
     Effect.gen(function*() {
       const good = yield* Fallback.lastGood<undefined>({ staleFor: "1 minute" })
       yield* good.protect(Effect.succeed(undefined))
-      expect(told(yield* Effect.exit(good.protect(Effect.fail(server))))).toBe("undefined")
+      expect(wordOf(yield* Effect.exit(good.protect(Effect.fail(server))))).toBe("undefined")
     }))
 
   it.effect("G30: a wall clock that steps changes no age", () =>
@@ -268,7 +260,7 @@ describe("Fallback recovers: the last good value", () => {
   it.effect("nonsense options are refused, by field and value", () =>
     Effect.gen(function*() {
       const refusal = (options: Partial<Fallback.LastGoodOptions>) =>
-        Effect.map(Effect.exit(make(options)), told)
+        Effect.map(Effect.exit(make(options)), wordOf)
       expect(yield* Effect.forEach([{ staleFor: 0 }, { capacity: 0 }], refusal)).toEqual([
         "RangeError: staleFor should be a duration longer than zero, got 0",
         "RangeError: capacity should be a whole number of at least 1, got 0"

@@ -24,6 +24,7 @@ import {
 } from "effect-resilience"
 import * as Hedge from "effect-resilience/Hedge"
 import { countedIn } from "../support/counters.js"
+import { firstLine, wordsFor } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
 import { rejection } from "../support/rejection.js"
 
@@ -60,14 +61,11 @@ const over = <A, E, R>(duration: Duration.DurationInput, self: Effect.Effect<A, 
     return yield* Fiber.poll(fiber)
   })
 
-const told = (exit: Option.Option<Exit.Exit<unknown, unknown>>): string =>
-  Option.match(exit, {
-    onNone: () => "runs",
-    onSome: Exit.match({
-      onFailure: (cause) => Cause.pretty(cause).split("\n")[0] ?? "",
-      onSuccess: String
-    })
-  })
+/** What came of a call so far, in a word. */
+const wordOf = Option.match({
+  onNone: () => "runs",
+  onSome: wordsFor({ failure: (error) => firstLine(Cause.fail(error)), cause: firstLine })
+})
 
 const server = new ApiError.Server({ message: "down", status: 503 })
 
@@ -98,21 +96,21 @@ describe("Hedge admits", () => {
   it.effect("G25: a primary that is faster than the delay is the only attempt", () =>
     Effect.gen(function*() {
       const { attempt, probes } = scripted(() => after("99 millis", "done"))
-      expect(told(yield* over("1 hour", Hedge.hedge(attempt, read)))).toBe("done")
+      expect(wordOf(yield* over("1 hour", Hedge.hedge(attempt, read)))).toBe("done")
       expect(probes).toEqual(["0 at 0"])
     }))
 
   it.effect("G25: after the delay one hedge is sent, by default only one, and the first success wins", () =>
     Effect.gen(function*() {
       const { attempt, probes } = scripted((n) => after(n === 0 ? "1 hour" : "5 seconds", n))
-      expect(told(yield* over("5100 millis", Hedge.hedge(attempt, read)))).toBe("1")
+      expect(wordOf(yield* over("5100 millis", Hedge.hedge(attempt, read)))).toBe("1")
       expect(probes).toEqual(["0 at 0", "1 at 100", "0 interrupted"])
     }))
 
   it.effect("G25: the primary still wins when it answers before its hedge, and the hedge is interrupted", () =>
     Effect.gen(function*() {
       const { attempt, probes } = scripted((n) => after(n === 0 ? "150 millis" : "1 second", n))
-      expect(told(yield* over("150 millis", Hedge.hedge(attempt, read)))).toBe("0")
+      expect(wordOf(yield* over("150 millis", Hedge.hedge(attempt, read)))).toBe("0")
       expect(probes).toEqual(["0 at 0", "1 at 100", "1 interrupted"])
     }))
 
@@ -189,7 +187,7 @@ describe("Hedge admits", () => {
         IdempotencyKey.provideNew,
         Effect.exit
       )
-      expect(told(Option.some(exit))).toContain("IdempotencyKey.provideNew inside an attempt")
+      expect(wordOf(Option.some(exit))).toContain("IdempotencyKey.provideNew inside an attempt")
     }))
 
   it.effect("data-first, data-last and a made one do the same", () =>
@@ -202,7 +200,7 @@ describe("Hedge admits", () => {
         yield* over("1 second", made.protect(slow())),
         yield* over("1 second", slow().pipe(made.protect()))
       ]
-      expect(results.map(told)).toEqual(["1", "1", "1", "1"])
+      expect(results.map(wordOf)).toEqual(["1", "1", "1", "1"])
     }))
 })
 
@@ -212,7 +210,7 @@ describe("Hedge rejects", () => {
       const { attempt, probes } = scripted((n) =>
         n === 0 ? failAfter("10 millis", "down") : after("5 millis", n)
       )
-      expect(told(yield* over("15 millis", Hedge.hedge(attempt, read)))).toBe("1")
+      expect(wordOf(yield* over("15 millis", Hedge.hedge(attempt, read)))).toBe("1")
       expect(probes).toEqual(["0 at 0", "1 at 10"])
     }))
 
@@ -238,7 +236,7 @@ describe("Hedge rejects", () => {
         failAfter(n === 0 ? "500 millis" : "10 millis", `failure ${n}`)
       )
       const exit = yield* over("500 millis", Hedge.hedge(attempt, { ...read, hedges: 2 }))
-      expect(told(exit)).toBe("Error: failure 0")
+      expect(wordOf(exit)).toBe("Error: failure 0")
     }))
 
   it.effect("G25: the primary's failure comes out as the very same value", () =>
@@ -252,7 +250,7 @@ describe("Hedge rejects", () => {
       const { attempt, probes } = scripted((n) =>
         n === 1 ? Effect.fail("down") : after("500 millis", n)
       )
-      expect(told(yield* over("500 millis", Hedge.hedge(attempt, { ...read, hedges: 2 })))).toBe(
+      expect(wordOf(yield* over("500 millis", Hedge.hedge(attempt, { ...read, hedges: 2 })))).toBe(
         "0"
       )
       expect(probes).toEqual(["0 at 0", "1 at 100", "2 at 200", "2 interrupted"])
@@ -263,7 +261,9 @@ describe("Hedge rejects", () => {
       const { attempt, probes } = scripted((n) =>
         n === 2 ? Effect.succeed(n) : failAfter("10 millis", "down")
       )
-      expect(told(yield* over("20 millis", Hedge.hedge(attempt, { ...read, hedges: 2 })))).toBe("2")
+      expect(wordOf(yield* over("20 millis", Hedge.hedge(attempt, { ...read, hedges: 2 })))).toBe(
+        "2"
+      )
       expect(probes).toEqual(["0 at 0", "1 at 10", "2 at 20"])
     }))
 
@@ -296,7 +296,9 @@ describe("Hedge rejects", () => {
       const { attempt, probes } = scripted((n) =>
         n === 0 ? failAfter("150 millis", limited) : after("1 second", n)
       )
-      expect(told(yield* over("2 seconds", Hedge.hedge(attempt, { ...read, hedges: 3 })))).toBe("1")
+      expect(wordOf(yield* over("2 seconds", Hedge.hedge(attempt, { ...read, hedges: 3 })))).toBe(
+        "1"
+      )
       expect(probes).toEqual(["0 at 0", "1 at 100"])
     }))
 
@@ -307,7 +309,7 @@ describe("Hedge rejects", () => {
           ? Effect.zipRight(Effect.sleep("150 millis"), Effect.dieMessage("bug"))
           : Effect.never
       )
-      expect(told(yield* over("150 millis", Hedge.hedge(attempt, read)))).toContain("bug")
+      expect(wordOf(yield* over("150 millis", Hedge.hedge(attempt, read)))).toContain("bug")
       expect(probes).toEqual(["0 at 0", "1 at 100", "1 interrupted"])
     }))
 
@@ -316,14 +318,14 @@ describe("Hedge rejects", () => {
       const { attempt } = scripted((n) =>
         n === 0 ? after("150 millis", n) : Effect.dieMessage("bug")
       )
-      expect(told(yield* over("150 millis", Hedge.hedge(attempt, read)))).toBe("0")
+      expect(wordOf(yield* over("150 millis", Hedge.hedge(attempt, read)))).toBe("0")
     }))
 
   it.effect("G25: each hedge takes one token, the primary none, and nothing is paid in", () =>
     Effect.gen(function*() {
       const { asked, budget } = counted(10)
       const { attempt } = scripted((n) => n === 2 ? after("50 millis", n) : Effect.never)
-      expect(told(yield* over("1 second", Hedge.hedge(attempt, { ...read, hedges: 2, budget }))))
+      expect(wordOf(yield* over("1 second", Hedge.hedge(attempt, { ...read, hedges: 2, budget }))))
         .toBe("2")
       expect(yield* Hedge.hedge(Effect.succeed("at once"), { ...read, budget })).toBe("at once")
       expect(asked).toEqual(["withdraw", "withdraw"])
@@ -333,7 +335,7 @@ describe("Hedge rejects", () => {
     Effect.gen(function*() {
       const { asked, budget } = counted(0)
       const { attempt, probes } = scripted((n) => after("1 second", n))
-      expect(told(yield* over("1 second", Hedge.hedge(attempt, { ...read, hedges: 3, budget }))))
+      expect(wordOf(yield* over("1 second", Hedge.hedge(attempt, { ...read, hedges: 3, budget }))))
         .toBe("0")
       expect(probes).toEqual(["0 at 0"])
       expect(asked).toEqual(["withdraw"])
@@ -360,7 +362,7 @@ describe("Hedge rejects", () => {
           verdict: () => Verdict.transient()
         })
       )
-      expect(told(yield* over("1 minute", call))).toBe("Error: down")
+      expect(wordOf(yield* over("1 minute", call))).toBe("Error: down")
       // A hedge, a retry, its hedge; then there is no token left.
       expect(probes).toEqual(["0 at 0", "1 at 0", "2 at 1000", "3 at 1000"])
     }))
@@ -396,7 +398,7 @@ describe("Hedge rejects", () => {
   it.effect("make dies with nonsense options when it is run", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Hedge.make({ ...read, hedges: NaN }))
-      expect(told(Option.some(exit))).toBe(
+      expect(wordOf(Option.some(exit))).toBe(
         "RangeError: hedges should be a whole number of at least 0, got NaN"
       )
     }))
@@ -624,7 +626,7 @@ describe("Hedge: interruption releases", () => {
       const { attempt } = scripted((n) =>
         n === 0 ? Effect.uninterruptible(Effect.never) : Effect.succeed(n)
       )
-      expect(told(yield* over("100 millis", Hedge.hedge(attempt, read)))).toBe("1")
+      expect(wordOf(yield* over("100 millis", Hedge.hedge(attempt, read)))).toBe("1")
     }))
 
   it.effect("G25: the winner does not wait for the finalizer of a loser, which still runs to its end", () =>
@@ -637,7 +639,7 @@ describe("Hedge: interruption releases", () => {
             Effect.zipRight(Effect.sleep("1 minute"), Effect.sync(() => log.push("released"))))
       )
       const exit = yield* over("100 millis", Hedge.hedge(attempt, read))
-      log.push(told(exit))
+      log.push(wordOf(exit))
       yield* TestClock.adjust("1 minute")
       expect(log).toEqual(["1", "released"])
     }))
@@ -645,7 +647,7 @@ describe("Hedge: interruption releases", () => {
   it.effect("G25: an attempt can be interrupted although the caller cannot", () =>
     Effect.gen(function*() {
       const { attempt, probes } = scripted((n) => n === 0 ? Effect.never : Effect.succeed(n))
-      expect(told(yield* over("100 millis", Effect.uninterruptible(Hedge.hedge(attempt, read)))))
+      expect(wordOf(yield* over("100 millis", Effect.uninterruptible(Hedge.hedge(attempt, read)))))
         .toBe("1")
       expect(probes).toEqual(["0 at 0", "1 at 100", "0 interrupted"])
     }))
@@ -665,7 +667,7 @@ describe("Hedge: interruption releases", () => {
       const fiber = yield* Effect.fork(Hedge.hedge(attempt, read))
       yield* Deferred.succeed(caller, fiber)
       yield* TestClock.adjust(0)
-      log.push(told(yield* Fiber.poll(fiber)))
+      log.push(wordOf(yield* Fiber.poll(fiber)))
       expect(log).toEqual(["released", "All fibers interrupted without errors."])
     }))
 })
@@ -721,7 +723,7 @@ describe("Hedge: concurrent callers", () => {
         Hedge.hedge(FiberRef.set(ref, "at once"), read),
         FiberRef.get(ref)
       )
-      expect([told(seen), atOnce]).toEqual(["by 1", "at once"])
+      expect([wordOf(seen), atOnce]).toEqual(["by 1", "at once"])
     }))
 
   it.effect("G25: services and scope of the caller are those of every attempt", () =>

@@ -2,31 +2,27 @@ import { describe, expect, it } from "@effect/vitest"
 import { Rejection } from "effect-resilience"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import {
-  Cause,
   Clock,
   Duration,
   Effect,
   Exit,
   FastCheck as fc,
   Fiber,
-  Option,
   TestClock,
   TestContext
 } from "effect"
 import { Limiter } from "../../src/policies/rateLimiter/limiter.js"
 import { earlyClock } from "../support/earlyClock.js"
-import { badDurations, refusal } from "../support/refusal.js"
+import { wordsFor } from "../support/exits.js"
+import { badDurations, refusal, refusalOf } from "../support/refusal.js"
 
 /** An exit in a word; for a rejection also what it says. */
-const told = (exit: Exit.Exit<unknown, unknown>): string => {
-  if (Exit.isSuccess(exit)) return String(exit.value)
-  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (error instanceof RateLimiter.RateLimited) {
-    return `RateLimited ${Duration.toMillis(error.retryAfter)}`
-  }
-  if (error !== undefined) return String(error)
-  return Cause.isInterrupted(exit.cause) ? "interrupted" : "defect"
-}
+const wordOf = wordsFor({
+  failure: (error) =>
+    error instanceof RateLimiter.RateLimited
+      ? `RateLimited ${Duration.toMillis(error.retryAfter)}`
+      : undefined
+})
 
 /** Lets every other fiber run until it waits. */
 const settle = Effect.repeatN(Effect.yieldNow(), 20)
@@ -46,7 +42,7 @@ const open = (options: RateLimiter.Options) =>
           interrupt: Effect.zipRight(Fiber.interrupt(fiber), settle),
           now: Effect.sync(() => {
             const exit = fiber.unsafePoll()
-            return exit === null ? "waiting" : told(exit)
+            return exit === null ? "waiting" : wordOf(exit)
           })
         }
       })
@@ -58,13 +54,7 @@ const open = (options: RateLimiter.Options) =>
     return { limiter, log, call, calls, outcome }
   })
 
-const refused = (options: RateLimiter.Options) =>
-  Effect.map(Effect.exit(RateLimiter.make(options)), (exit) => {
-    const defect = Exit.isFailure(exit)
-      ? Option.getOrUndefined(Cause.dieOption(exit.cause))
-      : undefined
-    return defect instanceof RangeError ? defect.message : "no RangeError"
-  })
+const refused = (options: RateLimiter.Options) => refusalOf(RateLimiter.make(options))
 
 const rejecting = { limit: 2, interval: "1 second", mode: "reject" } as const
 
@@ -121,7 +111,7 @@ describe("admits", () => {
         Effect.succeed("last").pipe(limiter.protect()),
         Effect.fail("failure").pipe(limiter.protect({ key: "a" })),
         limiter.protect(Effect.die("defect"), { cost: 2 })
-      ], (effect) => Effect.map(Effect.exit(effect), told))
+      ], (effect) => Effect.map(Effect.exit(effect), wordOf))
       expect(exits).toEqual(["first", "last", "failure", "defect"])
     }))
 
@@ -195,9 +185,9 @@ describe("rejects", () => {
           yield* TestClock.adjust(1.7)
           const { retryAfter } = yield* Effect.flip(call)
           yield* TestClock.adjust(Duration.subtract(retryAfter, "1 millis"))
-          const early = told(yield* Effect.exit(call))
+          const early = wordOf(yield* Effect.exit(call))
           yield* TestClock.adjust("1 millis")
-          const exact = told(yield* Effect.exit(call))
+          const exact = wordOf(yield* Effect.exit(call))
           if (!early.startsWith("RateLimited") || exact !== "ran") {
             wrong.push(`${cost} of ${limit}: ${early}, ${exact}`)
           }
@@ -414,7 +404,7 @@ describe("interruption releases", () => {
       yield* Effect.fork(Effect.zipRight(Effect.sleep("1 second"), Fiber.interrupt(b)))
       yield* settle
       yield* TestClock.adjust("1 second")
-      expect([told(yield* Fiber.await(b)), yield* limiter.snapshot()]).toEqual([
+      expect([wordOf(yield* Fiber.await(b)), yield* limiter.snapshot()]).toEqual([
         "interrupted",
         { key: "default", available: 1, waiting: 0 }
       ])
@@ -596,7 +586,8 @@ describe("Tag", () => {
 
   it.effect("the layer gives one limiter, and two tags share nothing", () =>
     Effect.gen(function*() {
-      const outcome = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.map(Effect.exit(self), told)
+      const outcome = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+        Effect.map(Effect.exit(self), wordOf)
       const outcomes = yield* Effect.all([
         outcome(Geocoder.protect(Effect.succeed("found"))),
         outcome(Effect.succeed("found").pipe(Geocoder.protect({ cost: 1 }))),

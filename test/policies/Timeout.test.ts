@@ -19,6 +19,7 @@ import {
 import * as ApiError from "effect-resilience/ApiError"
 import * as Timeout from "effect-resilience/Timeout"
 import { vi } from "vitest"
+import { squashed } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
 
 const limits = [["attempt", Timeout.attempt], ["total", Timeout.total]] as const
@@ -40,9 +41,6 @@ const finish = <A, E, R>(
     yield* TestClock.adjust(within)
     return yield* Fiber.join(fiber)
   })
-
-const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
-  Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
 
 /** The timers that somebody has armed, and how they are stopped, instead of the real ones. */
 const withTimers = <A, E, R>(
@@ -102,7 +100,7 @@ describe("in time", () => {
         finish(Effect.never.pipe(Timeout.attempt("1 second"))),
         finish(Effect.never.pipe(Timeout.attempt("1 second", { detach: true })))
       ])
-      expect(exits.map((exit) => ApiError.isApiError(errorOf(exit)))).toEqual([true, true, true])
+      expect(exits.map((exit) => ApiError.isApiError(squashed(exit)))).toEqual([true, true, true])
     }))
 })
 
@@ -116,7 +114,7 @@ describe("out of time", () => {
     "G1: %s fails with a Timeout that says which limit it was",
     ([deadline, limit, message]) =>
       Effect.gen(function*() {
-        const error = errorOf(yield* finish(limit(Effect.never, "1500 millis")))
+        const error = squashed(yield* finish(limit(Effect.never, "1500 millis")))
         expect(
           error instanceof ApiError.Timeout &&
             [error.deadline, error.message, error.stack?.includes("\n")]
@@ -188,7 +186,7 @@ describe("out of time", () => {
       const exit = yield* finish(Timeout.attempt(work, "1 second", { detach: true }), "1 second")
       const before = [...probes]
       yield* TestClock.adjust("4 seconds")
-      expect([ApiError.isApiError(errorOf(exit)), before, probes]).toEqual([true, [], ["done"]])
+      expect([ApiError.isApiError(squashed(exit)), before, probes]).toEqual([true, [], ["done"]])
     }))
 
   it.effect("G1: detach: work that outlives its caller is not interrupted with it", () =>
@@ -359,7 +357,7 @@ describe("interruption", () => {
         ({ deadline }) => Effect.zipRight(Effect.sync(() => probes.push(deadline)), Effect.never)
       )
       const exit = yield* finish(Timeout.total(inner, "3 seconds"))
-      expect([probes, errorOf(exit)]).toEqual([
+      expect([probes, squashed(exit)]).toEqual([
         ["started", "released", "attempt"],
         expect.objectContaining({ deadline: "total" })
       ])
@@ -470,7 +468,7 @@ describe("timers", () => {
         yield* Effect.yieldNow()
         for (const [, wake] of armed.values()) wake()
         const exit = yield* Fiber.join(fiber)
-        expect([errorOf(exit), probes]).toEqual([
+        expect([squashed(exit), probes]).toEqual([
           expect.objectContaining({ _tag: "Timeout", deadline: "total" }),
           ["started", "released"]
         ])

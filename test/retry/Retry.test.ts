@@ -20,6 +20,7 @@ import {
   RetryBudget,
   Verdict
 } from "effect-resilience"
+import { errorOf } from "../support/exits.js"
 import { rejection } from "../support/rejection.js"
 import { badDurations, refusal } from "../support/refusal.js"
 
@@ -60,14 +61,6 @@ const finish = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     const [exit, at] = yield* Fiber.join(fiber)
     return { exit, at }
   })
-
-const errorOf = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) throw new Error("succeeded")
-  return Option.getOrThrowWith(
-    Cause.failureOption(exit.cause),
-    () => new Error(Cause.pretty(exit.cause))
-  )
-}
 
 const many = <A>(n: number, value: A): ReadonlyArray<A> => Array.from({ length: n }, () => value)
 

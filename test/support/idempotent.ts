@@ -1,6 +1,7 @@
-import { Cause, Effect, Exit, Fiber, Option, Schema, TestClock } from "effect"
+import { Cause, Effect, Fiber, Schema, TestClock } from "effect"
 import { IdempotencyKey } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import { outcomeOf, wordsFor } from "./exits.js"
 import { faultyStore } from "./faultyStore.js"
 
 export class Declined extends Schema.TaggedError<Declined>()("Declined", { why: Schema.String }) {}
@@ -36,17 +37,12 @@ export type Setting = Effect.Effect.Success<typeof setting>
 
 /** What came of it, in a word or as the value. */
 export const told = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.map(Effect.exit(effect), (exit): unknown => {
-    if (Exit.isSuccess(exit)) return exit.value
-    if (Cause.isInterruptedOnly(exit.cause)) return "interrupted"
-    const error = Cause.failureOption(exit.cause)
-    return Option.isSome(error) && typeof error.value === "object" && error.value !== null &&
-        "_tag" in error.value
-      ? error.value._tag
-      : Option.isSome(error)
-      ? error.value
-      : "died"
-  })
+  outcomeOf(
+    effect,
+    wordsFor({
+      cause: (cause) => Cause.isInterruptedOnly(cause) ? "interrupted" : "died"
+    })
+  )
 
 /** A run that was begun and cut off: its claim stands until the lease ends. */
 export const cutOff = <R>(

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit } from "effect"
+import { Duration, Effect } from "effect"
 import * as Backoff from "effect-resilience/Backoff"
 import * as Operation from "effect-resilience/Operation"
 import * as Pipeline from "effect-resilience/Pipeline"
 import * as Laws from "effect-resilience/testing/Laws"
+import { squashed } from "../../support/exits.js"
 
 const law = (stages: Pipeline.Stages, description?: Partial<Pipeline.Description>) =>
   Laws.pipeline(stages, {
@@ -81,7 +82,7 @@ describe("Laws.pipeline", () => {
       const exit = yield* Effect.exit(
         Laws.pipeline({ operation: Operation.read, bulkhead: { concurrency: 0 } })
       )
-      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toEqual(
+      expect(squashed(exit)).toEqual(
         new RangeError("concurrency should be a whole number of at least 1, got 0")
       )
     }))
