@@ -31,6 +31,7 @@ import * as Server from "../support/faceSignServer.js"
 import * as Stray from "../support/keysAndIds.js"
 import { leaks, renderings } from "../support/renderings.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"
+import { eventually } from "../support/turns.js"
 
 const auth = Redacted.make(Server.auth)
 
@@ -544,9 +545,7 @@ describe("FaceSign: retry logic, over real HTTP", () => {
       const api = yield* Server.make({ script: () => FlakyApi.serverError() })
       const client = yield* Effect.provide(FaceSign.make({ baseUrl: api.url, auth }), layer)
       const fiber = yield* Effect.fork(create(client))
-      while ((yield* api.received).length === 0) {
-        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-      }
+      yield* eventually(api.received, ({ length }) => length > 0)
       const exit = yield* Fiber.interrupt(fiber)
       yield* TestClock.adjust("1 hour")
       expect([Exit.isInterrupted(exit), (yield* api.received).length]).toEqual([true, 1])

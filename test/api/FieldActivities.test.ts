@@ -31,6 +31,7 @@ import * as Server from "../support/fieldActivitiesServer.js"
 import * as Stray from "../support/keysAndIds.js"
 import { leaks, renderings } from "../support/renderings.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"
+import { eventually, turn } from "../support/turns.js"
 
 const apiKey = Redacted.make(Server.apiKey)
 
@@ -101,8 +102,6 @@ const answering = (answer: (url: string) => Effect.Effect<Response>) => {
 }
 
 /** Bodies are read by promises, which no virtual time moves on. */
-const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-
 /** The head of an answer and half of its body; the rest does not come. */
 const unfinished = (status: number) =>
   new Response(
@@ -862,7 +861,7 @@ describe("FieldActivities: interruption", () => {
         layer
       )
       const fiber = yield* Effect.fork(submit(client))
-      while ((yield* api.posts) === 0) yield* turn
+      yield* eventually(api.posts, (posts) => posts > 0)
       const exit = yield* Fiber.interrupt(fiber)
       yield* TestClock.adjust("1 hour")
       expect([Exit.isInterrupted(exit), yield* api.posts]).toEqual([true, 1])
@@ -892,7 +891,7 @@ describe("FieldActivities: interruption", () => {
         layer
       )
       const first = yield* Effect.fork(submit(client))
-      while ((yield* api.gets) === 0) yield* turn
+      yield* eventually(api.gets, (gets) => gets > 0)
       const waiting = yield* Effect.fork(submit(client))
       yield* Effect.yieldNow()
       const interrupted = yield* Fiber.interrupt(first)

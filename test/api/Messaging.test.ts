@@ -32,6 +32,7 @@ import { apiErrorOf, errorOf, squashed } from "../support/exits.js"
 import * as Server from "../support/messagingServer.js"
 import { leaks, renderings } from "../support/renderings.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"
+import { eventually, until } from "../support/turns.js"
 
 const apiKey = Redacted.make(Server.apiKey)
 
@@ -85,14 +86,6 @@ const always = (fault: FlakyApi.Fault): Server.Options => ({ script: () => fault
 
 /** Jitter that draws the middle of what it may. */
 const halfway = Effect.withRandom(Random.fixed([0.5]))
-
-/** One turn of the event loop after another, until something has happened. */
-const turnsUntil = (happened: Effect.Effect<boolean>) =>
-  Effect.gen(function*() {
-    while (!(yield* happened)) {
-      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-    }
-  })
 
 // -----------------------------------------------------------------------------
 // status codes
@@ -560,7 +553,7 @@ describe("Messaging: retries, over real HTTP", () => {
         layer
       )
       const fiber = yield* Effect.fork(sendOtp(client))
-      yield* turnsUntil(Effect.map(api.received, ({ length }) => length === 1))
+      yield* eventually(api.received, ({ length }) => length === 1)
       const exit = yield* Fiber.interrupt(fiber)
       yield* TestClock.adjust("1 hour")
       expect([Exit.isInterrupted(exit), (yield* api.received).length]).toEqual([true, 1])
@@ -783,7 +776,7 @@ describe("Messaging: credentials", () => {
       })
       const client = yield* Messaging.make({ baseUrl: api.url, apiKey, renewKey })
       const late = Effect.zipRight(
-        turnsUntil(Effect.map(api.received, ({ length }) => length > 0)),
+        eventually(api.received, ({ length }) => length > 0),
         sendOtp(client)
       )
       const sent = yield* Effect.all([sendOtp(client), late], { concurrency: 2 })
@@ -803,7 +796,7 @@ describe("Messaging: credentials", () => {
         layer
       )
       const first = yield* Effect.fork(sendOtp(client))
-      yield* turnsUntil(Effect.sync(() => renewals === 1))
+      yield* until(() => renewals === 1)
       const interrupted = yield* Fiber.interrupt(first)
       const { exit } = yield* run(sendOtp(client))
       expect([Exit.isInterrupted(interrupted), Exit.isSuccess(exit), renewals]).toEqual([

@@ -47,9 +47,9 @@ import {
   serve,
   tagOf,
   transport,
-  transports,
-  until
+  transports
 } from "./support.js"
+import { until } from "../support/turns.js"
 
 const someKey = Effect.runSync(IdempotencyKey.fromString("row-1", { madeAt: 0 }))
 

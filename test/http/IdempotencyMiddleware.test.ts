@@ -40,7 +40,8 @@ import {
   serveApp,
   withCookie
 } from "./idempotentApp.js"
-import { range, recorder, until } from "./support.js"
+import { range, recorder } from "./support.js"
+import { until } from "../support/turns.js"
 
 const scope = () => ["acme", "charge"]
 

@@ -20,7 +20,8 @@ import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { Duration, Effect, Fiber, Layer, Logger } from "effect"
 import { serveApp } from "./idempotentApp.js"
-import { failureOf, over, type Reply, reply, until } from "./support.js"
+import { failureOf, over, type Reply, reply } from "./support.js"
+import { until } from "../support/turns.js"
 
 const urn = "urn:effect-resilience:idempotency:"
 

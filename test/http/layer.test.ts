@@ -24,9 +24,9 @@ import {
   retrying,
   serve,
   transport,
-  transports,
-  until
+  transports
 } from "./support.js"
+import { until } from "../support/turns.js"
 
 /** Code written against `HttpClient` that knows nothing of us, run over the layer. */
 const under = <A, E>(

@@ -12,6 +12,7 @@ import {
 } from "effect-resilience"
 import { leaks, renderings } from "../support/renderings.js"
 import { baseUrl, failureOf, recorder, serve, transports } from "./support.js"
+import { turn } from "../support/turns.js"
 
 const answering = (respond: (sent: number) => Response) => {
   const requests: Array<HttpClientRequest.HttpClientRequest> = []
@@ -96,12 +97,12 @@ describe("what is read of an answer", () => {
         Effect.fork
       )
       // The front is waited for until its time is over; the first part has to have come by then.
-      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* turn
       yield* TestClock.adjust("5 seconds")
       const response = yield* Fiber.join(fiber)
       controller?.enqueue(text("two "))
       // It arrives while nobody reads.
-      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* turn
       controller?.enqueue(text("three"))
       controller?.close()
       expect(yield* response.text).toBe("one two three")

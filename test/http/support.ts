@@ -150,14 +150,6 @@ export const nobody: Effect.Effect<string> = Effect.scoped(
   Effect.map(serve(() => undefined), ({ url }) => url)
 )
 
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
-
-/** Looks again, turn by turn of the event loop, until the other side has done its part. */
-export const until = (holds: () => boolean): Effect.Effect<void> =>
-  Effect.suspend(() => holds() ? Effect.void : Effect.zipRight(turn, until(holds)))
-
 export interface Recorded {
   readonly name: string
   readonly spanId: string

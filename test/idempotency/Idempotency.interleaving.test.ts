@@ -14,7 +14,7 @@ import { ApiError, Idempotency, IdempotencyKey } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import { type Fault, faultyStore, type Operation } from "../support/faultyStore.js"
 import { Busy, defaults, type Receipt } from "../support/idempotent.js"
-import { settle, virtualClock } from "../support/virtualClock.js"
+import { settled, virtualClock } from "../support/clocks.js"
 
 const leaseMillis = 9_000
 const waitMillis = 4_000
@@ -203,7 +203,7 @@ const play = (commands: ReadonlyArray<Command>) =>
             if (command.fault === undefined) delete faults[command.operation]
             else faults[command.operation] = command.fault
         }
-        yield* settle
+        yield* settled
       }
       // Everything comes to an end once the work does.
       for (const execution of executions) {

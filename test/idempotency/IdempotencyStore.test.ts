@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Option, TestClock } from "effect"
+import { Effect, Fiber, Option, TestClock } from "effect"
 import { IdempotencyStore, layerStoreMemory, StoreError } from "effect-resilience/IdempotencyStore"
 import type { Claim, Service } from "effect-resilience/IdempotencyStore"
 import { suite } from "../suites/idempotencyStore.js"
+import { steppingClock } from "../support/clocks.js"
 
 suite("layerStoreMemory", layerStoreMemory)
 
@@ -36,19 +37,9 @@ const completed = (store: Service, keyHash: string, timeToLiveMillis: number) =>
 const withStore = <A, E>(body: (store: Service) => Effect.Effect<A, E>) =>
   Effect.flatMap(IdempotencyStore, body).pipe(Effect.provide(layerStoreMemory))
 
-/** A clock that somebody else moves, in milliseconds. */
-const clockOf = (time: { readonly monotonic: number; readonly wall: number }): Clock.Clock => ({
-  [Clock.ClockTypeId]: Clock.ClockTypeId,
-  unsafeCurrentTimeMillis: () => time.wall,
-  unsafeCurrentTimeNanos: () => BigInt(time.monotonic) * 1_000_000n,
-  currentTimeMillis: Effect.sync(() => time.wall),
-  currentTimeNanos: Effect.sync(() => BigInt(time.monotonic) * 1_000_000n),
-  sleep: () => Effect.void
-})
-
 describe("layerStoreMemory: memory", () => {
   it.effect("I12: however many records come and go, about as many expired ones are kept as there are live ones", () => {
-    const time = { monotonic: 0, wall: 0 }
+    const { on, time } = steppingClock()
     return withStore((store) =>
       Effect.gen(function*() {
         for (let n = 0; n < 5000; n++) {
@@ -58,7 +49,7 @@ describe("layerStoreMemory: memory", () => {
         // A thousand are alive at any time.
         expect(yield* store.sweep(Infinity)).toBeLessThanOrEqual(1100)
       })
-    ).pipe(Effect.withClock(clockOf(time)))
+    ).pipe(on)
   })
 
   it.effect("I12: what is left of released records goes with the sweep and does not count", () =>
@@ -97,7 +88,7 @@ describe("layerStoreMemory: memory", () => {
 
 describe("layerStoreMemory: time", () => {
   it.effect("I11, I28: a wall clock that steps neither ends a lease nor prolongs it", () => {
-    const time = { monotonic: 0, wall: 0 }
+    const { on, time } = steppingClock()
     return withStore((store) =>
       Effect.gen(function*() {
         yield* store.acquire(claim("key"))
@@ -111,7 +102,7 @@ describe("layerStoreMemory: time", () => {
           { _tag: "Acquired", generation: 2, recovered: true, recoveryPoint: Option.none() }
         ])
       })
-    ).pipe(Effect.withClock(clockOf(time)))
+    ).pipe(on)
   })
 })
 

@@ -4,6 +4,7 @@ import * as Bulkhead from "effect-resilience/Bulkhead"
 import { Deferred, Effect, FastCheck as fc, Fiber, TestClock, TestContext } from "effect"
 import { wordsFor } from "../support/exits.js"
 import { badDurations, refusalOf } from "../support/refusal.js"
+import { settle } from "../support/turns.js"
 
 /** An exit in a word; for a rejection also what it says. */
 const wordOf = wordsFor({
@@ -12,9 +13,6 @@ const wordOf = wordsFor({
       ? `BulkheadFull ${error.concurrency} ${error.queue}`
       : undefined
 })
-
-/** Lets every other fiber run until it waits. */
-const settle = Effect.repeatN(Effect.yieldNow(), 50)
 
 /** A call with a name, which says when it begins and ends when it is told to. */
 const caller = (bulkhead: Bulkhead.Bulkhead, log: Array<string>) => (name: string) =>

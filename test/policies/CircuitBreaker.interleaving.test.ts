@@ -13,6 +13,7 @@ import {
   Stream
 } from "effect"
 import { TestClock, TestContext } from "effect"
+import { yields } from "../support/turns.js"
 
 type Breaker = CircuitBreaker.CircuitBreaker
 
@@ -176,7 +177,7 @@ const states = new Set([
   "Disabled"
 ])
 
-const settle = Effect.repeatN(Effect.yieldNow(), 10)
+const settle = yields(10)
 
 const run = (breaker: Breaker, trials: number, commands: ReadonlyArray<Command>) =>
   Effect.gen(function*() {

@@ -23,11 +23,12 @@ import {
   Option
 } from "effect"
 import { Scope, Stream, Supervisor, TestClock } from "effect"
-import { earlyClock } from "../support/earlyClock.js"
+import { earlyClock, steppingClock } from "../support/clocks.js"
 import { wordsFor } from "../support/exits.js"
 import { refusal, refusalOf } from "../support/refusal.js"
 import { brittle } from "../support/brittle.js"
 import { rejection } from "../support/rejection.js"
+import { settle } from "../support/turns.js"
 
 type Breaker = CircuitBreaker.CircuitBreaker
 
@@ -75,9 +76,6 @@ const calls = (
   effects: ReadonlyArray<Effect.Effect<unknown, unknown>>,
   key?: string
 ) => Effect.forEach(effects, (effect) => call(breaker, effect, key))
-
-/** Lets every other fiber run until it waits. */
-const settle = Effect.repeatN(Effect.yieldNow(), 30)
 
 /** A call that has started and ends when told to. */
 const hold = (breaker: Breaker, key?: string) =>
@@ -136,33 +134,6 @@ const tripped = (options: CircuitBreaker.Options = {}) =>
 /** Open and over: the next call is a trial. */
 const halfOpen = (options: CircuitBreaker.Options = {}) =>
   Effect.tap(tripped(options), () => TestClock.adjust(30_000))
-
-/** A machine of its own: a monotonic clock, and a wall clock that can be set. */
-const machine = (wallAtStart: number, monotonicAtStart = 0) => {
-  let wall = wallAtStart
-  let monotonic = monotonicAtStart
-  const nanos = () => BigInt(monotonic) * 1_000_000n
-  const clock: Clock.Clock = {
-    [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => wall,
-    unsafeCurrentTimeNanos: nanos,
-    currentTimeMillis: Effect.sync(() => wall),
-    currentTimeNanos: Effect.sync(nanos),
-    sleep: () => Effect.never
-  }
-  return {
-    on: Effect.withClock(clock),
-    pass: (millis: number) =>
-      Effect.sync(() => {
-        wall += millis
-        monotonic += millis
-      }),
-    setWall: (millis: number) =>
-      Effect.sync(() => {
-        wall = millis
-      })
-  }
-}
 
 const throughJson = (state: unknown): unknown => JSON.parse(JSON.stringify(state))
 
@@ -659,7 +630,7 @@ describe("time", () => {
     Effect.gen(function*() {
       const seen: Array<unknown> = []
       for (const jump of [-3_600_000, 3_600_000]) {
-        const { on, pass, setWall } = machine(10_000_000)
+        const { on, pass, setWall } = steppingClock({ wall: 10_000_000 })
         yield* on(Effect.gen(function*() {
           const breaker = yield* tripped()
           yield* setWall(10_000_000 + jump)
@@ -678,7 +649,7 @@ describe("time", () => {
     Effect.gen(function*() {
       const seen: Array<unknown> = []
       for (const jump of [-3_600_000, 3_600_000]) {
-        const { on, pass, setWall } = machine(10_000_000)
+        const { on, pass, setWall } = steppingClock({ wall: 10_000_000 })
         yield* on(Effect.gen(function*() {
           const breaker = yield* CircuitBreaker.make({
             window: CircuitBreaker.time("10 seconds", { buckets: 10 })
@@ -696,7 +667,7 @@ describe("time", () => {
 
   it.effect("B4: nor does it make a call slow or quick", () =>
     Effect.gen(function*() {
-      const { on, pass, setWall } = machine(10_000_000)
+      const { on, pass, setWall } = steppingClock({ wall: 10_000_000 })
       yield* on(Effect.gen(function*() {
         const breaker = yield* CircuitBreaker.make()
         yield* breaker.protect(setWall(20_000_000))
@@ -708,7 +679,7 @@ describe("time", () => {
 
   it.effect("B4: Transition.at is the time on the wall", () =>
     Effect.gen(function*() {
-      const { on, pass } = machine(1_700_000_000_000)
+      const { on, pass } = steppingClock({ wall: 1_700_000_000_000 })
       yield* on(Effect.gen(function*() {
         const breaker = yield* CircuitBreaker.make(brittle)
         const seen = yield* watch(breaker)
@@ -1725,7 +1696,7 @@ describe("export and import", () => {
 
   it.effect("B13: the open time that remains is kept, less the wall time between export and import", () =>
     Effect.gen(function*() {
-      const old = machine(1_000_000, 0)
+      const old = steppingClock({ wall: 1_000_000 })
       const state = yield* old.on(Effect.gen(function*() {
         const breaker = yield* tripped()
         yield* old.pass(10_000)
@@ -1733,7 +1704,7 @@ describe("export and import", () => {
       }))
       const seen: Array<unknown> = []
       for (const wallLater of [0, 5000, 19_999, 20_000, 3_600_000, -1, -3_600_000]) {
-        const fresh = machine(1_010_000 + wallLater, 987_654)
+        const fresh = steppingClock({ wall: 1_010_000 + wallLater, monotonic: 987_654 })
         yield* fresh.on(Effect.gen(function*() {
           const breaker = yield* CircuitBreaker.make(brittle)
           yield* breaker.importState(state)

@@ -4,11 +4,9 @@ import * as Bulkhead from "effect-resilience/Bulkhead"
 import * as Cooldown from "effect-resilience/Cooldown"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import { Duration, Effect, Fiber, Schedule, TestClock } from "effect"
+import { settle } from "../support/turns.js"
 
 type Protect = <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, unknown>
-
-/** Lets every other fiber run until it waits. */
-const settle = Effect.repeatN(Effect.yieldNow(), 20)
 
 /** Guards that keep the next call waiting for five seconds. */
 const guards: Record<string, Effect.Effect<Protect>> = {

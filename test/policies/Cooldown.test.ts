@@ -8,6 +8,7 @@ import { Cooldowns } from "../../src/policies/cooldown/registry.js"
 import { wordsFor } from "../support/exits.js"
 import { badDurations, refusalOf } from "../support/refusal.js"
 import { rejection } from "../support/rejection.js"
+import { settle } from "../support/turns.js"
 
 const limited = (retryAfter?: Duration.DurationInput) =>
   new ApiError.RateLimit({
@@ -29,9 +30,6 @@ const wordOf = wordsFor({
       ? `CoolingDown ${Duration.toMillis(error.retryAfter)}`
       : undefined
 })
-
-/** Lets every other fiber run until it waits. */
-const settle = Effect.repeatN(Effect.yieldNow(), 30)
 
 const open = (options?: Cooldown.Options) =>
   Effect.gen(function*() {

@@ -7,6 +7,7 @@ import { countedIn } from "../support/counters.js"
 import { wordOf } from "../support/exits.js"
 import { badDurations } from "../support/refusal.js"
 import { rejection } from "../support/rejection.js"
+import { offBy } from "../support/clocks.js"
 
 const server = new ApiError.Server({ message: "down", status: 503 })
 const notFound = new ApiError.NotFound({ message: "no such thing", status: 404 })
@@ -248,11 +249,10 @@ describe("Fallback recovers: the last good value", () => {
       yield* good.protect(Effect.succeed("first"))
       yield* TestClock.adjust("30 seconds")
       const stepped = Effect.clockWith((clock) =>
-        Effect.withClock(good.protect(failing(server)), {
-          ...clock,
-          unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() + 3_600_000,
-          unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos()
-        })
+        Effect.withClock(
+          good.protect(failing(server)),
+          offBy(clock, { wall: 3_600_000 })
+        )
       )
       expect(yield* stepped).toBe("first")
     }))

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import {
   Cause,
-  Clock,
   Deferred,
   Duration,
   Effect,
@@ -27,6 +26,7 @@ import { countedIn } from "../support/counters.js"
 import { firstLine, wordsFor } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
 import { rejection } from "../support/rejection.js"
+import { countingClock } from "../support/clocks.js"
 
 const read = { operation: Operation.read, delay: "100 millis" } as const
 
@@ -565,20 +565,7 @@ describe("Hedge: interruption releases", () => {
   it.effect("G25: no timer and no fiber is left behind, whoever wins and whatever becomes of the caller", () =>
     Effect.gen(function*() {
       const supervisor = yield* Supervisor.track
-      const inner = yield* Effect.clock
-      let sleeping = 0
-      const clock: Clock.Clock = {
-        ...inner,
-        [Clock.ClockTypeId]: Clock.ClockTypeId,
-        unsafeCurrentTimeMillis: () => inner.unsafeCurrentTimeMillis(),
-        unsafeCurrentTimeNanos: () => inner.unsafeCurrentTimeNanos(),
-        sleep: (duration) =>
-          Effect.acquireUseRelease(
-            Effect.sync(() => void sleeping++),
-            () => inner.sleep(duration),
-            () => Effect.sync(() => void sleeping--)
-          )
-      }
+      const { clock, counts } = countingClock(yield* Effect.clock)
       const winning = (winner: number) =>
         scripted((n) => n === winner ? after("150 millis", n) : Effect.never).attempt
       const hedged = [0, 1, 9].map((winner) => Hedge.hedge(winning(winner), { ...read, hedges: 5 }))
@@ -587,7 +574,7 @@ describe("Hedge: interruption releases", () => {
         for (const each of hedged) {
           const fiber = yield* Effect.fork(Effect.withClock(each, clock))
           yield* TestClock.adjust("350 millis")
-          probes.push(sleeping)
+          probes.push(counts.sleeping)
           yield* Fiber.interrupt(fiber)
         }
         yield* Hedge.hedge(Effect.succeed("at once"), read)
@@ -595,7 +582,7 @@ describe("Hedge: interruption releases", () => {
       yield* Effect.supervised(program, supervisor)
       yield* TestClock.adjust(0)
       expect(probes).toEqual([0, 0, 1])
-      expect([sleeping, (yield* supervisor.value).length]).toEqual([0, 0])
+      expect([counts.sleeping, (yield* supervisor.value).length]).toEqual([0, 0])
     }))
 
   it.effect("G25: losers have been released when the caller goes on", () =>

@@ -12,9 +12,10 @@ import {
   TestContext
 } from "effect"
 import { Limiter } from "../../src/policies/rateLimiter/limiter.js"
-import { earlyClock } from "../support/earlyClock.js"
+import { earlyClock } from "../support/clocks.js"
 import { wordsFor } from "../support/exits.js"
 import { badDurations, refusal, refusalOf } from "../support/refusal.js"
+import { settle } from "../support/turns.js"
 
 /** An exit in a word; for a rejection also what it says. */
 const wordOf = wordsFor({
@@ -23,9 +24,6 @@ const wordOf = wordsFor({
       ? `RateLimited ${Duration.toMillis(error.retryAfter)}`
       : undefined
 })
-
-/** Lets every other fiber run until it waits. */
-const settle = Effect.repeatN(Effect.yieldNow(), 20)
 
 const open = (options: RateLimiter.Options) =>
   Effect.gen(function*() {

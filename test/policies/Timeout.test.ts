@@ -21,6 +21,7 @@ import * as Timeout from "effect-resilience/Timeout"
 import { vi } from "vitest"
 import { squashed } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
+import { standingClock } from "../support/clocks.js"
 
 const limits = [["attempt", Timeout.attempt], ["total", Timeout.total]] as const
 
@@ -227,16 +228,8 @@ describe("out of time", () => {
 
   it.effect("work that blocks uses up its time as well", () =>
     Effect.gen(function*() {
-      let millis = 0
-      const slept: Array<number> = []
-      const clock: Clock.Clock = {
-        ...Clock.make(),
-        [Clock.ClockTypeId]: Clock.ClockTypeId,
-        unsafeCurrentTimeNanos: () => BigInt(millis * 1e6),
-        sleep: (duration) =>
-          Effect.zipRight(Effect.sync(() => slept.push(Duration.toMillis(duration))), Effect.never)
-      }
-      const blocking = Effect.zipRight(Effect.sync(() => millis += 700), Effect.yieldNow())
+      const { clock, slept, time } = standingClock()
+      const blocking = Effect.zipRight(Effect.sync(() => time.millis += 700), Effect.yieldNow())
       yield* Effect.withClock(Timeout.attempt(blocking, "1 second"), clock)
       expect(slept).toEqual([300])
     }))

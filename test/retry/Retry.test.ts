@@ -23,6 +23,7 @@ import {
 import { errorOf } from "../support/exits.js"
 import { rejection } from "../support/rejection.js"
 import { badDurations, refusal } from "../support/refusal.js"
+import { countingClock } from "../support/clocks.js"
 
 const maxTimer = 2 ** 31 - 1
 
@@ -585,53 +586,35 @@ describe("Retry.retry defects, interruption, success", () => {
       expect([calls, Exit.isInterrupted(exit)]).toEqual([1, true])
     }))
 
-  const counting = () => {
-    const live = Clock.make()
-    let reads = 0
-    const count = <A>(f: () => A): A => {
-      reads++
-      return f()
-    }
-    const clock: Clock.Clock = {
-      [Clock.ClockTypeId]: Clock.ClockTypeId,
-      unsafeCurrentTimeMillis: () => count(() => live.unsafeCurrentTimeMillis()),
-      unsafeCurrentTimeNanos: () => count(() => live.unsafeCurrentTimeNanos()),
-      currentTimeMillis: Effect.sync(() => count(() => live.unsafeCurrentTimeMillis())),
-      currentTimeNanos: Effect.sync(() => count(() => live.unsafeCurrentTimeNanos())),
-      sleep: (duration) => count(() => live.sleep(duration))
-    }
-    return { clock, reads: () => reads }
-  }
-
   it.effect("R16: success makes no clock read unless within is given", () =>
     Effect.gen(function*() {
-      const { clock, reads } = counting()
+      const { clock, counts } = countingClock(Clock.make())
       const asked = (options: Partial<Retry.Base>) =>
         Retry.retry(Effect.succeed(1), { operation: Operation.read, ...options }).pipe(
           Effect.withClock(clock)
         )
       yield* asked({})
-      expect(reads()).toBe(0)
+      expect(counts.uses).toBe(0)
       yield* asked({
         backoff: Backoff.decorrelated({ base: 1, cap: 2 }),
         retries: 7,
         retryAfterCap: "1 second"
       })
-      expect(reads()).toBe(0)
+      expect(counts.uses).toBe(0)
       yield* asked({ waitForRejections: true })
-      expect(reads()).toBe(0)
+      expect(counts.uses).toBe(0)
       yield* asked({ within: "1 second" })
-      expect(reads()).toBeGreaterThanOrEqual(0)
+      expect(counts.uses).toBeGreaterThanOrEqual(0)
     }))
 
   it.effect("R16: success makes no clock read with a budget either", () =>
     Effect.gen(function*() {
-      const { clock, reads } = counting()
+      const { clock, counts } = countingClock(Clock.make())
       const budget = yield* RetryBudget.make()
       yield* Retry.retry(Effect.succeed(1), { operation: Operation.read, budget }).pipe(
         Effect.withClock(clock)
       )
-      expect(reads()).toBe(0)
+      expect(counts.uses).toBe(0)
     }))
 
   it.effect("R16: success draws no random number", () =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, TestClock } from "effect"
 import { sleepAtLeast } from "../../src/runtime/sleep.js"
-import { earlyClock } from "../support/earlyClock.js"
+import { earlyClock } from "../support/clocks.js"
 
 describe("sleepAtLeast", () => {
   it.effect("what a timer was early by is slept for as well", () =>

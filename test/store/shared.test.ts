@@ -5,22 +5,13 @@ import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore
 import { afterAll, beforeAll, describe } from "vitest"
 import { type Server, without } from "../support/server.js"
 import { all, type Options } from "../support/stores.js"
+import { offBy } from "../support/clocks.js"
 
 const hour = 3_600_000
 
 /** A machine whose clock is wrong. */
 const machine = (layer: Layer.Layer<IdempotencyStore, unknown>, offMillis: number) => {
-  const right = Clock.make()
-  const nanos = BigInt(offMillis) * 1_000_000n
-  const clock: Clock.Clock = {
-    ...right,
-    [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => right.unsafeCurrentTimeMillis() + offMillis,
-    unsafeCurrentTimeNanos: () => right.unsafeCurrentTimeNanos() + nanos,
-    currentTimeMillis: Effect.map(right.currentTimeMillis, (now) => now + offMillis),
-    currentTimeNanos: Effect.map(right.currentTimeNanos, (now) => now + nanos),
-    sleep: (duration) => right.sleep(duration)
-  }
+  const clock = offBy(Clock.make(), { wall: offMillis, monotonic: offMillis })
   return <A, E>(self: Effect.Effect<A, E, IdempotencyStore>) =>
     Effect.withClock(Effect.provide(self, layer), clock)
 }

@@ -1,9 +1,6 @@
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "@effect/platform"
 import { Clock, Effect, type Exit, Fiber, Layer, Option, TestClock } from "effect"
-
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
+import { turn } from "./turns.js"
 
 /**
  * How many turns of the event loop nothing may happen until nothing will: what is in memory by then

@@ -23,6 +23,7 @@ import * as TestClock from "effect/TestClock"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as HttpDate from "../../src/core/httpDate.js"
+import { eventually } from "../support/turns.js"
 
 interface Ask {
   readonly method?: string
@@ -77,20 +78,6 @@ const ask = (api: Pick<FlakyApi.FlakyApi, "url">, options: Ask = {}): Effect.Eff
 
 /** What became of an exchange, in a word. */
 const outcome = (seen: Seen) => seen.error ?? seen.status
-
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
-
-/**
- * Asks again, turn by turn of the event loop, until the operating system or another fiber has done
- * its part.
- */
-const eventually = <A>(effect: Effect.Effect<A>, holds: (a: A) => boolean): Effect.Effect<A> =>
-  Effect.flatMap(
-    effect,
-    (a) => holds(a) ? Effect.succeed(a) : Effect.zipRight(turn, eventually(effect, holds))
-  )
 
 const created = HttpServerResponse.json({ id: 1, name: "thing" }, { status: 201 })
 const createdBody = "{\"id\":1,\"name\":\"thing\"}"

@@ -24,6 +24,7 @@ import {
   Schedules,
   WidgetSession
 } from "effect-resilience"
+import { turn } from "../support/turns.js"
 
 // The same cases in every run: what is tested here is whether planted faults are found, and how
 // they are told.
@@ -421,9 +422,7 @@ describe("playbook", () => {
 })
 
 describe("interruption", () => {
-  const turns = Effect.promise(async () => {
-    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
-  })
+  const turns = Effect.repeatN(turn, 49)
 
   /**
    * A schedule that counts its steps, and at the hundredth interrupts the fiber that tries it out.

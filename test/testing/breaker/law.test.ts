@@ -7,6 +7,7 @@ import type { CountWindow } from "../../../src/core/countWindow.js"
 import { broken, checked } from "../../../src/testing/breaker/law.js"
 import type { Command, Ending, Subject, Time } from "../../../src/testing/breaker/model.js"
 import { type Machine, ofMachine, ofService } from "../../../src/testing/breaker/subjects.js"
+import { turn } from "../../support/turns.js"
 
 // The same cases in every run: what is tested here is whether planted faults are found, and how
 // they are told.
@@ -475,8 +476,6 @@ describe("settings", () => {
 })
 
 describe("interruption", () => {
-  const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-
   it.live("a law that is interrupted ends, and tries nothing further", () =>
     Effect.gen(function*() {
       let subjects = 0

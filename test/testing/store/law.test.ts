@@ -4,6 +4,7 @@ import { IdempotencyStore, layerStoreMemory, StoreError } from "effect-resilienc
 import type { Claim, Service } from "effect-resilience/IdempotencyStore"
 import * as Laws from "effect-resilience/testing/Laws"
 import * as Core from "../../../src/core/idempotencyRecord.js"
+import { turn } from "../../support/turns.js"
 
 // The same cases in every run: what is tested here is whether planted faults are found, and how
 // they are told.
@@ -538,7 +539,6 @@ describe("what a law does besides", () => {
           return Core.acquire(record, claim, now)
         }
       })
-      const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       const fiber = yield* Effect.fork(Laws.idempotencyStore(counting, { runs: 1_000_000 }))
       yield* Effect.repeat(turn, { until: () => asked >= 100 })
       const exit = yield* Fiber.interrupt(fiber)
