@@ -26,6 +26,7 @@ import {
 import * as FaceSign from "effect-resilience/api/FaceSign"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
+import { conflict, forbidden, network } from "../support/errors.js"
 import { apiErrorOf, errorOf, squashed } from "../support/exits.js"
 import * as Server from "../support/faceSignServer.js"
 import * as Stray from "../support/keysAndIds.js"
@@ -242,7 +243,7 @@ describe("FaceSign: error types, over real HTTP", () => {
   })
 
   it("an error that is no answer of the API has no error object", () => {
-    const none = [new ApiError.Network({ message: "x", sent: "no" }), new Error("x"), "x"].map(
+    const none = [network("no"), new Error("x"), "x"].map(
       FaceSign.errorObject
     )
     expect(none.map(Option.isNone)).toEqual([true, true, true])
@@ -259,8 +260,8 @@ describe("FaceSign: error types, over real HTTP", () => {
 
   it("a 403 and a 409 have no type in the table", () => {
     const typesOf = [
-      new ApiError.Policy({ message: "x", status: 403 }),
-      new ApiError.Conflict({ message: "x", status: 409 })
+      forbidden(),
+      conflict()
     ].map((error) => Option.getOrThrow(FaceSign.errorObject(error)).type)
     expect(typesOf).toEqual([undefined, undefined])
   })

@@ -26,6 +26,7 @@ import * as FieldActivities from "effect-resilience/api/FieldActivities"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as fs from "node:fs"
 import { inspect } from "node:util"
+import { network } from "../support/errors.js"
 import { apiErrorOf, errorOf, squashed } from "../support/exits.js"
 import * as Server from "../support/fieldActivitiesServer.js"
 import * as Stray from "../support/keysAndIds.js"
@@ -282,7 +283,7 @@ describe("FieldActivities: error codes, over real HTTP", () => {
     }))
 
   it("an error that is no answer of the API has no body", () => {
-    const none = [new ApiError.Network({ message: "x", sent: "no" }), new Error("x"), "x"]
+    const none = [network("no"), new Error("x"), "x"]
     expect(none.map(FieldActivities.errorObject).map(Option.isNone)).toEqual([true, true, true])
   })
 })

@@ -28,6 +28,7 @@ import {
 import * as Incident from "effect-resilience/Incident"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
+import { rateLimit } from "../support/errors.js"
 import { apiErrorOf, errorOf, squashed } from "../support/exits.js"
 import * as Server from "../support/messagingServer.js"
 import { leaks, renderings } from "../support/renderings.js"
@@ -1339,11 +1340,7 @@ describe("Messaging: alerts", () => {
 // -----------------------------------------------------------------------------
 
 describe("Messaging.userMessage", () => {
-  const throttled = new ApiError.RateLimit({
-    message: "x",
-    status: 429,
-    retryAfter: Duration.seconds(45)
-  })
+  const throttled = rateLimit(Duration.seconds(45))
 
   it.each(
     [

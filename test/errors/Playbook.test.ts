@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { Playbook } from "effect-resilience"
-import { tagOf } from "../support/statuses.js"
+import { tagOf } from "../support/errors.js"
 
 const statuses = Array.from({ length: 500 }, (_, i) => 100 + i)
 const status = fc.integer({ min: 100, max: 599 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Option } from "effect"
 import { ApiError, Verdict } from "effect-resilience"
-import { Busy, rejection } from "../support/rejection.js"
+import { Busy, rejection } from "../support/errors.js"
 
 describe("Verdict", () => {
   it("terminal says only that", () => {

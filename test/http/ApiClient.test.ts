@@ -32,6 +32,7 @@ import {
   Schema
 } from "effect"
 import { Stream, TestClock } from "effect"
+import { tagOf } from "../support/errors.js"
 import { failed, squashed } from "../support/exits.js"
 import {
   baseUrl,
@@ -45,7 +46,6 @@ import {
   reply,
   retrying,
   serve,
-  tagOf,
   transport,
   transports
 } from "./support.js"

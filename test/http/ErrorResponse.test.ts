@@ -2,7 +2,8 @@ import { Headers, HttpClientRequest, HttpClientResponse } from "@effect/platform
 import { describe, expect, it } from "@effect/vitest"
 import { ApiError, ErrorResponse, Playbook } from "effect-resilience"
 import { Duration, Effect, FastCheck as fc, Option, Schema } from "effect"
-import { range, tagOf } from "./support.js"
+import { tagOf } from "../support/errors.js"
+import { range } from "./support.js"
 
 const encode = (text: string) => new TextEncoder().encode(text)
 

@@ -210,5 +210,3 @@ export const recorder = () => {
 
 export const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i)
-
-export { tagOf } from "../support/statuses.js"

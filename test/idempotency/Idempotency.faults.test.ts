@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, HashMap, Logger, Metric, Option, TestClock } from "effect"
 import { ApiError, Idempotency } from "effect-resilience"
+import { timeout } from "../support/errors.js"
 import { squashed } from "../support/exits.js"
 import type { Fault, Operation } from "../support/faultyStore.js"
 import {
@@ -682,7 +683,7 @@ describe("nothing is executed twice in silence", () => {
         const faults: ReadonlyArray<Fault> = ["hang", "refuse", "lose", 5_000]
         const works: ReadonlyArray<Effect.Effect<Receipt, ApiError.ApiError>> = [
           Effect.delay(Effect.succeed({ id: "r" }), 4_000),
-          Effect.fail(new ApiError.Timeout({ message: "late", deadline: "total" }))
+          Effect.fail(timeout("total"))
         ]
         for (const operation of operations) {
           for (const fault of faults) {

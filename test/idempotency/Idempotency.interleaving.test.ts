@@ -10,8 +10,9 @@ import {
   LogLevel,
   Option
 } from "effect"
-import { ApiError, Idempotency, IdempotencyKey } from "effect-resilience"
+import { type ApiError, Idempotency, IdempotencyKey } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import { timeout } from "../support/errors.js"
 import { type Fault, faultyStore, type Operation } from "../support/faultyStore.js"
 import { Busy, defaults, type Receipt } from "../support/idempotent.js"
 import { settled, virtualClock } from "../support/clocks.js"
@@ -173,7 +174,7 @@ const play = (commands: ReadonlyArray<Command>) =>
         case "timeout":
           return Deferred.fail(
             execution.gate,
-            new ApiError.Timeout({ message: "late", deadline: "total" })
+            timeout("total")
           )
         case "defect":
           return Deferred.die(execution.gate, "boom")

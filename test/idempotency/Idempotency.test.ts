@@ -32,6 +32,15 @@ import {
   Verdict
 } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import {
+  conflict,
+  invalid,
+  network,
+  rateLimit,
+  rejection,
+  server,
+  timeout
+} from "../support/errors.js"
 import { wordsFor } from "../support/exits.js"
 import { faultyStore } from "../support/faultyStore.js"
 import {
@@ -46,7 +55,6 @@ import {
   setting,
   told
 } from "../support/idempotent.js"
-import { rejection } from "../support/rejection.js"
 
 const day = 24 * 3_600_000
 
@@ -604,12 +612,12 @@ describe("failures", () => {
   it.effect("I20: what certainly was not executed releases the record", () =>
     Effect.gen(function*() {
       const errors = [
-        new ApiError.Network({ message: "refused", sent: "no" }),
-        new ApiError.Validation({ message: "wrong", status: 422 }),
-        new ApiError.Conflict({ message: "no", status: 409 }),
-        new ApiError.RateLimit({ message: "slow down", status: 429 }),
+        network("no"),
+        invalid(),
+        conflict(),
+        rateLimit(),
         new ApiError.Server({ message: "never", status: 501 }),
-        new ApiError.Timeout({ message: "gave up", status: 408, deadline: "server" }),
+        timeout("server"),
         rejection(),
         "a text"
       ]
@@ -623,10 +631,10 @@ describe("failures", () => {
   it.effect("I20: what may have been executed holds the record until its lease ends, and then it is recovered", () =>
     Effect.gen(function*() {
       const errors = [
-        new ApiError.Timeout({ message: "late", deadline: "attempt" }),
-        new ApiError.Timeout({ message: "late", deadline: "total" }),
-        new ApiError.Network({ message: "reset", sent: "unknown" }),
-        new ApiError.Server({ message: "oops", status: 500 }),
+        timeout("attempt"),
+        timeout("total"),
+        network(),
+        server(500),
         new ApiError.Server({ message: "oops", status: 503, repeat: "never" }),
         new ApiError.Server({ message: "unreadable", status: 200, code: "unreadable_response" }),
         new Cause.TimeoutException("late"),
@@ -645,7 +653,7 @@ describe("failures", () => {
   it.effect("I20: a failure that may have been executed is stored all the same when it is declared an outcome", () =>
     Effect.gen(function*() {
       const { here } = yield* setting
-      const { counter, work } = failing(new ApiError.Server({ message: "oops", status: 500 }))
+      const { counter, work } = failing(server(500))
       const run = here(Idempotency.run(work, { ...defaults, persistFailure: ApiError.ApiError }))
       expect([yield* told(run), yield* told(run), counter.begun]).toEqual(["Server", "Server", 1])
     }))
@@ -673,7 +681,7 @@ describe("failures", () => {
   it.effect("I20: of several failures, one sign of an unknown outcome is enough", () =>
     Effect.gen(function*() {
       const declined = Cause.fail(new Declined({ why: "limit" }))
-      const late = Cause.fail(new ApiError.Timeout({ message: "late", deadline: "total" }))
+      const late = Cause.fail(timeout("total"))
       const busy = Cause.fail(new Busy())
       const causes: ReadonlyArray<
         readonly [Cause.Cause<Declined | Busy | ApiError.Timeout>, string]

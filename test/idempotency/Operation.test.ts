@@ -1,9 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { ApiError, Backoff, IdempotencyKey, Operation, Retry } from "effect-resilience"
+import { type ApiError, Backoff, IdempotencyKey, Operation, Retry } from "effect-resilience"
+import { conflict, network, rateLimit, server, timeout } from "../support/errors.js"
 
-const unknownOutcome = new ApiError.Server({ message: "down", status: 503 })
-const notExecuted = new ApiError.RateLimit({ message: "slow down", status: 429 })
+const unknownOutcome = server()
+const notExecuted = rateLimit()
 
 const callsOf = <R>(operation: Operation.Operation<R>, error: ApiError.ApiError) =>
   Effect.gen(function*() {
@@ -46,18 +47,18 @@ describe("Operation", () => {
     Effect.gen(function*() {
       const calls = yield* Effect.all([
         callsOf(Operation.once, notExecuted),
-        callsOf(Operation.once, new ApiError.Network({ message: "refused", sent: "no" })),
+        callsOf(Operation.once, network("no")),
         callsOf(
           Operation.once,
-          new ApiError.Conflict({ message: "running", status: 409, inFlight: true })
+          conflict({ inFlight: true })
         ),
-        callsOf(Operation.once, new ApiError.Server({ message: "early", status: 425 })),
+        callsOf(Operation.once, server(425)),
         callsOf(
           Operation.once,
-          new ApiError.Timeout({ message: "408", status: 408, deadline: "server" })
+          timeout("server")
         ),
-        callsOf(Operation.once, new ApiError.Network({ message: "reset", sent: "unknown" })),
-        callsOf(Operation.once, new ApiError.Timeout({ message: "slow", deadline: "attempt" }))
+        callsOf(Operation.once, network()),
+        callsOf(Operation.once, timeout("attempt"))
       ])
       expect(calls).toEqual([3, 3, 3, 3, 3, 1, 1])
     }))

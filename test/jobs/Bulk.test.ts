@@ -12,16 +12,15 @@ import {
   Schema,
   TestClock
 } from "effect"
-import * as ApiError from "effect-resilience/ApiError"
 import * as Backoff from "effect-resilience/Backoff"
 import * as Bulk from "effect-resilience/Bulk"
 import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as IdempotencyKey from "effect-resilience/IdempotencyKey"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import { down, invalid, rateLimit, unauthorized } from "../support/errors.js"
 
-const down = new ApiError.Server({ message: "down", status: 503 })
-const invalid = new ApiError.Validation({ message: "no", status: 422 })
-const revoked = new ApiError.Auth({ message: "no", status: 401 })
+const wrong = invalid()
+const revoked = unauthorized()
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
 const quick = { backoff: Backoff.constant("1 millis") }
@@ -71,7 +70,7 @@ describe("Bulk.forEach", () => {
     Effect.gen(function*() {
       const { done, failed, results, retried } = yield* Bulk.forEach(
         numbers(30),
-        (item) => item % 2 === 0 ? invalid : Effect.succeed(item)
+        (item) => item % 2 === 0 ? wrong : Effect.succeed(item)
       )
       expect([done, failed, retried, tagsOf(results.slice(0, 2))]).toEqual([15, 15, 0, [
         "Failed",
@@ -178,11 +177,7 @@ describe("Bulk.forEach", () => {
   it.effect("rate limits pause too, at least as long as the server asks", () =>
     Effect.gen(function*() {
       let sent = 0
-      const busy = new ApiError.RateLimit({
-        message: "slow down",
-        status: 429,
-        retryAfter: Duration.minutes(2)
-      })
+      const busy = rateLimit(Duration.minutes(2))
       const call = () => Effect.suspend(() => ++sent <= 10 ? busy : Effect.succeed("sent"))
       const paused: Array<boolean> = []
       const fiber = yield* Effect.fork(
@@ -243,7 +238,7 @@ describe("Bulk.forEach", () => {
       const reports: Array<string> = []
       const run = Bulk.forEach(
         numbers(4),
-        (item) => Effect.zipRight(Effect.sleep("1 second"), item === 3 ? invalid : Effect.void),
+        (item) => Effect.zipRight(Effect.sleep("1 second"), item === 3 ? wrong : Effect.void),
         {
           concurrency: 1,
           onProgress: ({ done, failed, ratePerSecond, running, timeLeft, total }) =>
@@ -376,7 +371,7 @@ describe("Bulk.syncLog", () => {
   it.effect("what failed is sent again by the next run", () =>
     Effect.gen(function*() {
       const { create, sent } = api()
-      const refused = (document: Document) => document.id === "DOC-1" ? invalid : create(document)
+      const refused = (document: Document) => document.id === "DOC-1" ? wrong : create(document)
       const first = yield* Bulk.forEach(documents, refused, { syncLog: log })
       const second = yield* Bulk.forEach(documents, create, { syncLog: log })
       expect([first.failed, second.done, second.skipped, sent.length]).toEqual([1, 1, 5, 6])

@@ -3,6 +3,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Fiber, Option, Schedule, TestC
 import { ApiError, Backoff, IdempotencyKey, Operation, Retry } from "effect-resilience"
 import * as Polling from "effect-resilience/Polling"
 import { inspect } from "node:util"
+import { down, timeout } from "../support/errors.js"
 import { errorOf } from "../support/exits.js"
 
 const every = (seconds: number) => Schedule.spaced(Duration.seconds(seconds))
@@ -27,8 +28,6 @@ const after = <A, E, R>(effect: Effect.Effect<A, E, R>, time: Duration.DurationI
     yield* TestClock.adjust(time)
     return yield* Fiber.await(fiber)
   })
-
-const busy = new ApiError.Server({ message: "down", status: 503 })
 
 // -----------------------------------------------------------------------------
 // done in time
@@ -252,7 +251,7 @@ describe("Polling.until: never for ever", () => {
 
   it.effect("R30: a deadline of the poll's own is a poll that failed, not the budget", () =>
     Effect.gen(function*() {
-      const own = new ApiError.Timeout({ message: "slow", deadline: "attempt" })
+      const own = timeout("attempt")
       const error = errorOf(
         yield* after(
           Polling.until({
@@ -288,10 +287,10 @@ describe("Polling.until: two kinds of failure", () => {
       const { asked, poll } = answering("done")
       const error = errorOf(
         yield* after(
-          Polling.until({ submit: Effect.fail(busy), poll, done: isDone, within: "1 minute" })
+          Polling.until({ submit: Effect.fail(down), poll, done: isDone, within: "1 minute" })
         )
       )
-      expect([error._tag, error._tag === "SubmitFailed" && error.error === busy, asked]).toEqual([
+      expect([error._tag, error._tag === "SubmitFailed" && error.error === down, asked]).toEqual([
         "SubmitFailed",
         true,
         []
@@ -301,7 +300,7 @@ describe("Polling.until: two kinds of failure", () => {
   it.effect("R30: a failure to poll is PollFailed, with the very error, the request id and the last status", () =>
     Effect.gen(function*() {
       let polls = 0
-      const poll = () => ++polls === 1 ? Effect.succeed("queued") : Effect.fail(busy)
+      const poll = () => ++polls === 1 ? Effect.succeed("queued") : Effect.fail(down)
       const error = errorOf(
         yield* after(
           Polling.until({
@@ -314,7 +313,7 @@ describe("Polling.until: two kinds of failure", () => {
         )
       )
       expect(
-        error._tag === "PollFailed" && [error.error === busy, error.requestId, error.lastStatus]
+        error._tag === "PollFailed" && [error.error === down, error.requestId, error.lastStatus]
       ).toEqual([
         true,
         "req-1",
@@ -326,7 +325,7 @@ describe("Polling.until: two kinds of failure", () => {
     Effect.gen(function*() {
       let polls = 0
       const poll = () =>
-        Effect.suspend(() => ++polls < 3 ? Effect.fail(busy) : Effect.succeed("done")).pipe(
+        Effect.suspend(() => ++polls < 3 ? Effect.fail(down) : Effect.succeed("done")).pipe(
           Retry.retry({ operation: Operation.read, backoff: Backoff.constant("1 second") })
         )
       const exit = yield* after(
@@ -361,7 +360,7 @@ describe("Polling.until: two kinds of failure", () => {
       let submitted = 0
       const call = Polling.until({
         submit: Effect.sync(() => `r-${++submitted}`),
-        poll: () => Effect.fail(busy),
+        poll: () => Effect.fail(down),
         done: isDone,
         within: "1 minute"
       })
@@ -465,7 +464,7 @@ describe("Polling.resume", () => {
     Effect.gen(function*() {
       const call = Polling.resume({
         requestId: "r",
-        poll: () => Effect.fail(busy),
+        poll: () => Effect.fail(down),
         done: isDone,
         within: "1 second"
       })

@@ -2,10 +2,11 @@ import { describe, expect, it } from "@effect/vitest"
 import { Cause, Chunk, type Duration, Effect, Exit, Fiber, Stream, TestClock } from "effect"
 import * as ApiError from "effect-resilience/ApiError"
 import * as Incident from "effect-resilience/Incident"
+import { forbidden, rateLimit, server, unauthorized } from "../support/errors.js"
 
-const unauthorized = Exit.fail(new ApiError.Auth({ message: "invalid key", status: 401 }))
-const forbidden = Exit.fail(new ApiError.Policy({ message: "no", status: 403 }))
-const busy = Exit.fail(new ApiError.RateLimit({ message: "slow down", status: 429 }))
+const badKey = Exit.fail(unauthorized())
+const notAllowed = Exit.fail(forbidden())
+const busy = Exit.fail(rateLimit())
 const broken = Exit.fail(
   new ApiError.Server({ message: "down", status: 503, endpoint: "/v1/chat", requestId: "REQ-1" })
 )
@@ -29,7 +30,7 @@ describe("Incident", () => {
   it.effect("20 consecutive 401s raise one incident with its route", () =>
     Effect.gen(function*() {
       const detector = yield* Incident.make()
-      const raised = yield* observeAll(detector, repeated(unauthorized, 20))
+      const raised = yield* observeAll(detector, repeated(badKey, 20))
       expect(raised.map(({ name, route }) => [name, route])).toEqual([
         ["unauthorized", "check key rotation, deployment configuration, revoked keys"]
       ])
@@ -38,7 +39,7 @@ describe("Incident", () => {
   it.effect("20 401s spread over a day among successes raise none", () =>
     Effect.gen(function*() {
       const detector = yield* Incident.make()
-      const hour = [...repeated(Exit.void, 5), unauthorized]
+      const hour = [...repeated(Exit.void, 5), badKey]
       const raised = yield* observeAll(
         detector,
         Array.from({ length: 20 }, () => hour).flat(),
@@ -50,7 +51,7 @@ describe("Incident", () => {
   it.effect("a 403 spike has a route of its own", () =>
     Effect.gen(function*() {
       const detector = yield* Incident.make()
-      const raised = yield* observeAll(detector, repeated(forbidden, 8))
+      const raised = yield* observeAll(detector, repeated(notAllowed, 8))
       expect(raised.map(({ name }) => name)).toEqual(["forbidden"])
     }))
 
@@ -99,7 +100,7 @@ describe("Incident", () => {
       const detector = yield* Incident.make()
       const raised = yield* Effect.forEach(
         Array.from({ length: 16 }, (_, index) => `api-${index % 4}`),
-        (integration) => detector.observe(integration, unauthorized)
+        (integration) => detector.observe(integration, badKey)
       )
       expect(raised.flat()).toEqual([])
     }))
@@ -125,7 +126,7 @@ describe("Incident", () => {
         count: 2
       }]
       const detector = yield* Incident.make({ rules })
-      const down = Exit.fail(new ApiError.Server({ message: "no", status: 500 }))
+      const down = Exit.fail(server(500))
       const raised = yield* observeAll(detector, [down, down, broken, broken])
       expect(raised.map(({ failures }) => failures)).toEqual([2])
     }))
@@ -136,7 +137,7 @@ describe("Incident", () => {
       const listening = yield* Effect.fork(Stream.runCollect(Stream.take(detector.incidents, 2)))
       yield* Effect.yieldNow()
       yield* TestClock.adjust("1 second")
-      yield* observeAll(detector, [...repeated(unauthorized, 20), ...repeated(forbidden, 25)])
+      yield* observeAll(detector, [...repeated(badKey, 20), ...repeated(notAllowed, 25)])
       const heard = yield* Fiber.join(listening)
       expect(Chunk.toReadonlyArray(heard).map(({ name }) => name)).toEqual([
         "unauthorized",
@@ -151,7 +152,7 @@ describe("Incident", () => {
       yield* Effect.yieldNow()
       const call = Effect.zipRight(
         Effect.yieldNow(),
-        new ApiError.Auth({ message: "no", status: 401 })
+        unauthorized()
       )
       yield* Effect.forEach(
         Array(20),
@@ -175,7 +176,7 @@ describe("Incident", () => {
       const fiber = yield* Effect.fork(Effect.never.pipe(Incident.watch(detector, "site-chat")))
       yield* Effect.yieldNow()
       yield* Fiber.interrupt(fiber)
-      const [incident] = yield* detector.observe("site-chat", unauthorized)
+      const [incident] = yield* detector.observe("site-chat", badKey)
       expect(incident?.calls).toBe(1)
     }))
 

@@ -38,6 +38,17 @@ import {
 import * as Telemetry from "effect-resilience/Telemetry"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
+import {
+  conflict,
+  down,
+  forbidden,
+  invalid,
+  locked,
+  network,
+  notFound,
+  timeout,
+  unauthorized
+} from "../support/errors.js"
 import { refusalOf } from "../support/refusal.js"
 import { leaks, renderings } from "../support/renderings.js"
 import { metricsOf, observed } from "../support/telemetry.js"
@@ -47,9 +58,7 @@ let integrations = 0
 /** A name of its own for each test, since metrics belong to the process. */
 const newName = (): string => `telemetry-test-${++integrations}`
 
-const down = new ApiError.Server({ message: "down", status: 503 })
-
-const missing = new ApiError.NotFound({ message: "no such thing", status: 404 })
+const missing = notFound()
 
 const twice = { retries: 2, backoff: Backoff.constant("1 second") }
 
@@ -120,18 +129,18 @@ describe("Telemetry: metrics", () => {
     readonly [outcome: string, family: string, end: Effect.Effect<unknown, unknown>]
   > = [
     ["success", "success", Effect.void],
-    ["Auth", "4xx", new ApiError.Auth({ message: "", status: 401 })],
-    ["Policy", "4xx", new ApiError.Policy({ message: "", status: 403 })],
-    ["Validation", "4xx", new ApiError.Validation({ message: "", status: 422 })],
+    ["Auth", "4xx", unauthorized()],
+    ["Policy", "4xx", forbidden()],
+    ["Validation", "4xx", invalid()],
     ["NotFound", "4xx", missing],
-    ["Conflict", "4xx", new ApiError.Conflict({ message: "", status: 409 })],
-    ["Locked", "4xx", new ApiError.Locked({ message: "", status: 423 })],
+    ["Conflict", "4xx", conflict()],
+    ["Locked", "4xx", locked()],
     ["RateLimit", "4xx", new ApiError.RateLimit({ message: "" })],
     ["Server", "5xx", down],
     ["Server", "failed", new ApiError.Server({ message: "redirect", status: 302 })],
     ["Timeout", "5xx", new ApiError.Timeout({ message: "", status: 504, deadline: "server" })],
-    ["Timeout", "unanswered", new ApiError.Timeout({ message: "", deadline: "attempt" })],
-    ["Network", "unanswered", new ApiError.Network({ message: "", sent: "unknown" })],
+    ["Timeout", "unanswered", timeout("attempt")],
+    ["Network", "unanswered", network()],
     [
       "CircuitOpen",
       "rejected",

@@ -1,12 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Either, FastCheck, Fiber, Schema, TestClock } from "effect"
-import * as ApiError from "effect-resilience/ApiError"
 import * as IdempotencyKey from "effect-resilience/IdempotencyKey"
 import * as Operation from "effect-resilience/Operation"
 import * as Pipeline from "effect-resilience/Pipeline"
 import { ArrayFormatter } from "effect/ParseResult"
-
-const down = new ApiError.Server({ message: "down", status: 503 })
+import { down } from "../support/errors.js"
 
 /** Where a configuration is refused, and why. */
 const refusals = (json: unknown) =>

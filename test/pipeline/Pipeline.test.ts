@@ -18,10 +18,9 @@ import * as Chaos from "effect-resilience/Chaos"
 import * as Cooldown from "effect-resilience/Cooldown"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import { vi } from "vitest"
+import { down, rateLimit } from "../support/errors.js"
 import { failed, squashed, wordsFor } from "../support/exits.js"
 import { badDurations, refusalOf } from "../support/refusal.js"
-
-const down = new ApiError.Server({ message: "down", status: 503 })
 
 const secondly = { backoff: Backoff.constant("1 second") }
 
@@ -756,11 +755,7 @@ describe("deadlines", () => {
 })
 
 describe("waiting for a turn", () => {
-  const busy = new ApiError.RateLimit({
-    message: "slow down",
-    status: 429,
-    retryAfter: Duration.minutes(1)
-  })
+  const busy = rateLimit(Duration.minutes(1))
 
   /** A guard in front of which the next call has to wait for a minute. */
   const lines = [
@@ -1104,11 +1099,7 @@ describe("state", () => {
           limit: AdaptiveConcurrency.aimd({ initial: 10 })
         })
         const cooldown = yield* Cooldown.make()
-        const busy = new ApiError.RateLimit({
-          message: "slow down",
-          status: 429,
-          retryAfter: Duration.minutes(1)
-        })
+        const busy = rateLimit(Duration.minutes(1))
         const guards = { circuitBreaker, throttle, rateLimiter, concurrency, cooldown }
         const pipeline = yield* Pipeline.make({ operation: Operation.read, ...guards, ...limits })
         yield* Effect.exit(Pipeline.protect(Effect.fail(busy), pipeline, { key: "a" }))

@@ -3,16 +3,16 @@ import { Cause, Deferred, Duration, Effect, Exit, Fiber, FiberId, TestClock } fr
 import { ApiError, Rejection } from "effect-resilience"
 import * as AdaptiveConcurrency from "effect-resilience/AdaptiveConcurrency"
 import { countedIn } from "../support/counters.js"
+import { network, rateLimit, rejection, server, timeout } from "../support/errors.js"
 import { wordOf } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
-import { rejection } from "../support/rejection.js"
 
 type Adaptive = AdaptiveConcurrency.AdaptiveConcurrency
 
 const { aimd, gradient, make } = AdaptiveConcurrency
 
 const ok = Effect.succeed("ok")
-const overloaded = Effect.fail(new ApiError.Server({ message: "overloaded", status: 503 }))
+const overloaded = Effect.fail(server())
 
 const seen = (adaptive: Adaptive, key?: string) =>
   Effect.map(adaptive.snapshot(key), ({ limit, running }) => [limit, running])
@@ -361,10 +361,10 @@ describe("AdaptiveConcurrency.classify", () => {
 
   it("G21: drops are 429, timeouts, 503 and 504", () => {
     const errors = [
-      new ApiError.RateLimit({ message: "", status: 429 }),
-      new ApiError.Timeout({ message: "", deadline: "attempt" }),
-      new ApiError.Server({ message: "", status: 503 }),
-      new ApiError.Server({ message: "", status: 504 }),
+      rateLimit(),
+      timeout("attempt"),
+      server(),
+      server(504),
       new Cause.TimeoutException()
     ]
     expect(errors.map((error) => judged(Exit.fail(error)))).toEqual(
@@ -374,9 +374,9 @@ describe("AdaptiveConcurrency.classify", () => {
 
   it("G21: other failures, defects, interruption and our own rejections say nothing about the load", () => {
     const exits = [
-      Exit.fail(new ApiError.Server({ message: "", status: 500 })),
+      Exit.fail(server(500)),
       Exit.fail(new ApiError.Server({ message: "" })),
-      Exit.fail(new ApiError.Network({ message: "", sent: "no" })),
+      Exit.fail(network("no")),
       Exit.fail(new ApiError.Validation({ message: "" })),
       Exit.fail("mine"),
       Exit.fail(rejection()),

@@ -3,9 +3,9 @@ import { Deferred, Effect, Exit, Fiber, FiberId, Random, TestClock } from "effec
 import { ApiError, Rejection } from "effect-resilience"
 import * as AdaptiveThrottle from "effect-resilience/AdaptiveThrottle"
 import { countedIn } from "../support/counters.js"
+import { network, rateLimit, rejection, server, timeout } from "../support/errors.js"
 import { wordOf } from "../support/exits.js"
 import { badDurations } from "../support/refusal.js"
-import { rejection } from "../support/rejection.js"
 
 type Throttle = AdaptiveThrottle.AdaptiveThrottle
 
@@ -70,7 +70,7 @@ describe("AdaptiveThrottle admits", () => {
   it.effect("errors come out as they were", () =>
     Effect.gen(function*() {
       const throttle = yield* AdaptiveThrottle.make()
-      const error = new ApiError.Server({ message: "down", status: 503 })
+      const error = server()
       expect(yield* Effect.flip(throttle.protect(Effect.fail(error)))).toBe(error)
     }))
 })
@@ -265,10 +265,10 @@ describe("AdaptiveThrottle.classify", () => {
 
   it("G20: a refusal for overload, a failure of the upstream and a failure nobody has judged are not accepted", () => {
     const errors = [
-      new ApiError.RateLimit({ message: "", status: 429 }),
-      new ApiError.Server({ message: "", status: 503 }),
-      new ApiError.Timeout({ message: "", deadline: "attempt" }),
-      new ApiError.Network({ message: "", sent: "no" }),
+      rateLimit(),
+      server(),
+      timeout("attempt"),
+      network("no"),
       "down"
     ]
     expect([...errors.map((error) => judged(Exit.fail(error))), judged(Exit.die("bug"))]).toEqual(

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, TestClock } from "effect"
 import type { Tracer } from "effect"
-import { ApiError, Backoff, Operation, Retry } from "effect-resilience"
+import { Backoff, Operation, Retry } from "effect-resilience"
 import * as Chaos from "effect-resilience/Chaos"
 import { countedIn } from "../support/counters.js"
+import { server } from "../support/errors.js"
 import { wordOf } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
 
-const server = () => new ApiError.Server({ message: "chaos", status: 503 })
-const failing = Chaos.failure(server)
+const failing = Chaos.failure(() => server())
 const ok = Effect.succeed("ok")
 
 const enabled = Effect.provide(Chaos.layerEnabled)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ApiError, CircuitBreaker } from "effect-resilience"
+import { type ApiError, CircuitBreaker } from "effect-resilience"
 import {
   Clock,
   Deferred,
@@ -13,6 +13,7 @@ import {
   Stream
 } from "effect"
 import { TestClock, TestContext } from "effect"
+import { rateLimit, server } from "../support/errors.js"
 import { yields } from "../support/turns.js"
 
 type Breaker = CircuitBreaker.CircuitBreaker
@@ -130,13 +131,9 @@ interface Call {
 }
 
 const errors = {
-  fail: new ApiError.Server({ message: "down", status: 503 }),
-  ignore: new ApiError.RateLimit({ message: "slow down", status: 429 }),
-  "ignore for a while": new ApiError.RateLimit({
-    message: "slow down",
-    status: 429,
-    retryAfter: Duration.millis(hintMillis)
-  })
+  fail: server(),
+  ignore: rateLimit(),
+  "ignore for a while": rateLimit(Duration.millis(hintMillis))
 }
 
 const legalAlone = new Set([

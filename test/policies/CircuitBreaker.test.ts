@@ -24,27 +24,15 @@ import {
 } from "effect"
 import { Scope, Stream, Supervisor, TestClock } from "effect"
 import { earlyClock, steppingClock } from "../support/clocks.js"
+import { rateLimit, rejection, server } from "../support/errors.js"
 import { wordsFor } from "../support/exits.js"
 import { refusal, refusalOf } from "../support/refusal.js"
 import { brittle } from "../support/brittle.js"
-import { rejection } from "../support/rejection.js"
 import { settle } from "../support/turns.js"
 
 type Breaker = CircuitBreaker.CircuitBreaker
 
 const ok = Effect.succeed("ok")
-const server = (retryAfter?: Duration.DurationInput) =>
-  new ApiError.Server({
-    message: "down",
-    status: 503,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.decode(retryAfter) })
-  })
-const limited = (retryAfter?: Duration.DurationInput) =>
-  new ApiError.RateLimit({
-    message: "slow down",
-    status: 429,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.decode(retryAfter) })
-  })
 const down = Effect.fail(server())
 
 /** Something that takes its time: the clock moves while it runs. */
@@ -437,7 +425,7 @@ describe("what counts", () => {
     ["a value", Exit.succeed(1), "Success"],
     ["undefined", Exit.void, "Success"],
     ["Server", Exit.fail(server()), "Failure"],
-    ["Server with a hint", Exit.fail(server("7 seconds")), "Failure 7000"],
+    ["Server with a hint", Exit.fail(server(503, "7 seconds")), "Failure 7000"],
     [
       "Timeout of an attempt",
       Exit.fail(new ApiError.Timeout({ ...message, deadline: "attempt" })),
@@ -461,8 +449,8 @@ describe("what counts", () => {
     ["NotFound", Exit.fail(new ApiError.NotFound(message)), "Success"],
     ["Conflict", Exit.fail(new ApiError.Conflict(message)), "Success"],
     ["Locked", Exit.fail(new ApiError.Locked(message)), "Success"],
-    ["RateLimit", Exit.fail(limited()), "Ignored"],
-    ["RateLimit with a hint", Exit.fail(limited("5 seconds")), "Ignored 5000"],
+    ["RateLimit", Exit.fail(rateLimit()), "Ignored"],
+    ["RateLimit with a hint", Exit.fail(rateLimit("5 seconds")), "Ignored 5000"],
     ["a rejection", Exit.fail(rejection()), "Ignored"],
     [
       "an inner breaker",
@@ -604,7 +592,7 @@ describe("what counts", () => {
   it.effect("B3: an ignored outcome neither opens nor dilutes", () =>
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make()
-      yield* calls(breaker, bothOf(many(9, down), many(20, Effect.fail(limited("1 hour")))))
+      yield* calls(breaker, bothOf(many(9, down), many(20, Effect.fail(rateLimit("1 hour")))))
       const before = yield* numbers(breaker)
       yield* call(breaker, down)
       expect([before, yield* breaker.state()]).toEqual([
@@ -902,9 +890,9 @@ describe("half-open", () => {
     Effect.gen(function*() {
       const breaker = yield* halfOpen()
       const words = yield* calls(breaker, [
-        Effect.fail(limited()),
+        Effect.fail(rateLimit()),
         Effect.fail(rejection()),
-        Effect.fail(limited())
+        Effect.fail(rateLimit())
       ])
       expect([words, yield* breaker.state(), yield* call(breaker), yield* breaker.state()]).toEqual(
         [
@@ -919,7 +907,7 @@ describe("half-open", () => {
   it.effect("B8: a trial that was told to come back later holds its slot until then, and decides nothing", () =>
     Effect.gen(function*() {
       const breaker = yield* halfOpen({ trialTimeout: "10 seconds" })
-      yield* call(breaker, Effect.fail(limited("20 seconds")))
+      yield* call(breaker, Effect.fail(rateLimit("20 seconds")))
       const words: Array<string> = []
       for (const millis of [0, 10_000, 9999, 1]) {
         yield* TestClock.adjust(millis)
@@ -945,7 +933,7 @@ describe("half-open", () => {
       const seen: Array<unknown> = []
       for (const hint of [Duration.hours(1), Duration.infinity]) {
         const breaker = yield* halfOpen()
-        yield* call(breaker, Effect.fail(limited(hint)))
+        yield* call(breaker, Effect.fail(rateLimit(hint)))
         yield* TestClock.adjust(299_999)
         const before = (yield* call(breaker)).split(" ")[0]
         yield* TestClock.adjust(1)
@@ -957,7 +945,7 @@ describe("half-open", () => {
   it.effect("B8: the other slots stay free meanwhile, and their successes close", () =>
     Effect.gen(function*() {
       const breaker = yield* halfOpen({ halfOpen: CircuitBreaker.consecutive(2) })
-      yield* call(breaker, Effect.fail(limited("20 seconds")))
+      yield* call(breaker, Effect.fail(rateLimit("20 seconds")))
       const during = [yield* call(breaker), (yield* call(breaker)).split(" ")[0]]
       yield* TestClock.adjust("20 seconds")
       expect([during, yield* call(breaker), yield* breaker.state()]).toEqual([
@@ -1021,7 +1009,7 @@ describe("half-open", () => {
     Effect.gen(function*() {
       const seen: Array<unknown> = []
       for (const replaced of [false, true]) {
-        for (const outcome of [ok, down, Effect.fail(limited("1 hour"))]) {
+        for (const outcome of [ok, down, Effect.fail(rateLimit("1 hour"))]) {
           const breaker = yield* halfOpen()
           const hung = yield* hold(breaker)
           yield* TestClock.adjust(30_000)
@@ -1216,12 +1204,12 @@ describe("how long it stays open", () => {
         ] as const
       ) {
         const breaker = yield* CircuitBreaker.make(brittle)
-        seen.push(...yield* openings(breaker, 1, Effect.fail(server(hint))))
+        seen.push(...yield* openings(breaker, 1, Effect.fail(server(503, hint))))
       }
       const capped = yield* CircuitBreaker.make({ ...brittle, maxOpenDuration: "45 seconds" })
       const beyond = yield* CircuitBreaker.make({ ...brittle, openDuration: "10 minutes" })
-      seen.push(...yield* openings(capped, 1, Effect.fail(server("1 minute"))))
-      seen.push(...yield* openings(beyond, 1, Effect.fail(server("1 hour"))))
+      seen.push(...yield* openings(capped, 1, Effect.fail(server(503, "1 minute"))))
+      seen.push(...yield* openings(beyond, 1, Effect.fail(server(503, "1 hour"))))
       expect(seen).toEqual([
         "1: 30000",
         "1: 30000",
@@ -1238,7 +1226,7 @@ describe("how long it stays open", () => {
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make({ ...brittle, openDuration: growing })
       const seen = yield* openings(breaker, 1)
-      seen.push(...yield* openings(breaker, 1, Effect.fail(server("1 minute"))))
+      seen.push(...yield* openings(breaker, 1, Effect.fail(server(503, "1 minute"))))
       seen.push(...yield* openings(breaker, 1))
       expect(seen).toEqual(["1: 1000", "2: 60000", "3: 4000"])
     }))
@@ -1250,7 +1238,7 @@ describe("how long it stays open", () => {
         window: CircuitBreaker.count(2),
         minimumCalls: 2
       })
-      yield* call(breaker, Effect.fail(server("2 minutes")))
+      yield* call(breaker, Effect.fail(server(503, "2 minutes")))
       expect(yield* openings(breaker, 1)).toEqual(["1: 30000"])
     }))
 
@@ -1356,7 +1344,7 @@ describe("keys", () => {
       const running = yield* halfOpen({ idleTimeToLive: "1 minute", trialTimeout: "1 hour" })
       yield* hold(running)
       const waiting = yield* halfOpen({ idleTimeToLive: "1 minute" })
-      yield* call(waiting, Effect.fail(limited("4 minutes")))
+      yield* call(waiting, Effect.fail(rateLimit("4 minutes")))
       yield* TestClock.adjust("3 minutes")
       yield* call(running, ok, "another")
       yield* call(waiting, ok, "another")
@@ -1851,7 +1839,7 @@ describe("concurrency", () => {
       const counted = (effect: Effect.Effect<unknown, unknown>) =>
         Effect.zipRight(Effect.sync(() => ran++), effect)
       const held = yield* holdMany(4, breaker)
-      yield* calls(breaker, [ok, down, limited(), Effect.interrupt].map(counted))
+      yield* calls(breaker, [ok, down, rateLimit(), Effect.interrupt].map(counted))
       const closed = yield* numbers(breaker)
       yield* calls(breaker, many(10, counted(down)))
       yield* calls(breaker, many(5, counted(ok)))
@@ -2027,7 +2015,7 @@ describe("observation", () => {
       yield* supervised(breaker.state())
       const open = yield* rest
       yield* TestClock.adjust(30_000)
-      yield* supervised(call(breaker, Effect.fail(limited("1 minute"))))
+      yield* supervised(call(breaker, Effect.fail(rateLimit("1 minute"))))
       const half = yield* rest
       yield* TestClock.adjust("1 minute")
       yield* supervised(call(breaker))

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ApiError, CircuitBreaker } from "effect-resilience"
+import { CircuitBreaker } from "effect-resilience"
 import * as Bulkhead from "effect-resilience/Bulkhead"
 import * as Cooldown from "effect-resilience/Cooldown"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import { Duration, Effect, Fiber, Schedule, TestClock } from "effect"
+import { server } from "../support/errors.js"
 import { settle } from "../support/turns.js"
 
 type Protect = <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, unknown>
@@ -87,7 +88,7 @@ describe("waiting in front of a guard is not slowness", () => {
 
     it.effect(`B3: a failure after waiting for ${name} is a failure that was not slow`, () =>
       Effect.gen(function*() {
-        const failing = Effect.fail(new ApiError.Server({ message: "down", status: 500 }))
+        const failing = Effect.fail(server(500))
         expect(yield* counted((yield* guard)(failing))).toBe("1 calls, 1 failed, 0 slow")
       }))
 
@@ -172,7 +173,7 @@ describe("waiting in front of a guard is not slowness", () => {
       })
       const protect = yield* guards["a rate limiter"]!
       yield* Effect.exit(
-        circuit.protect(Effect.fail(new ApiError.Server({ message: "down", status: 500 })))
+        circuit.protect(Effect.fail(server(500)))
       )
       yield* TestClock.adjust("30 seconds")
       yield* protect(Effect.void)

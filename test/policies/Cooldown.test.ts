@@ -1,27 +1,14 @@
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiError, Rejection } from "effect-resilience"
+import { Rejection } from "effect-resilience"
 import * as Cooldown from "effect-resilience/Cooldown"
 import { Cause, Clock, Deferred, Duration, Effect, FastCheck as fc, Fiber, Option } from "effect"
 import { TestClock, TestContext } from "effect"
 import { Cooldowns } from "../../src/policies/cooldown/registry.js"
+import { locked, rateLimit, rejection, server } from "../support/errors.js"
 import { wordsFor } from "../support/exits.js"
 import { badDurations, refusalOf } from "../support/refusal.js"
-import { rejection } from "../support/rejection.js"
 import { settle } from "../support/turns.js"
-
-const limited = (retryAfter?: Duration.DurationInput) =>
-  new ApiError.RateLimit({
-    message: "slow down",
-    status: 429,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.decode(retryAfter) })
-  })
-const server = (status: number, retryAfter?: Duration.DurationInput) =>
-  new ApiError.Server({
-    message: "down",
-    status,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.decode(retryAfter) })
-  })
 
 /** An exit in a word; for a rejection also what it says. */
 const wordOf = wordsFor({
@@ -74,7 +61,7 @@ const open = (options?: Cooldown.Options) =>
 
 /** Told to wait for ten seconds at 0. */
 const cooling = (options?: Cooldown.Options) =>
-  Effect.tap(open(options), ({ outcome }) => outcome(Effect.fail(limited("10 seconds"))))
+  Effect.tap(open(options), ({ outcome }) => outcome(Effect.fail(rateLimit("10 seconds"))))
 
 const rejecting = { mode: "reject" } as const
 const ok = Effect.succeed("ok")
@@ -99,11 +86,11 @@ describe("admits", () => {
     Effect.gen(function*() {
       const { numbers, outcome } = yield* open()
       const failures = [
-        limited(),
-        limited(0),
+        rateLimit(),
+        rateLimit(0),
         server(503),
         server(500, "10 seconds"),
-        new ApiError.Locked({ message: "locked", status: 423, retryAfter: Duration.seconds(10) }),
+        locked(Duration.seconds(10)),
         rejection(Duration.seconds(10)),
         "anything else"
       ]
@@ -117,7 +104,7 @@ describe("admits", () => {
   it.effect("G17: the other keys go on", () =>
     Effect.gen(function*() {
       const { outcome } = yield* open(rejecting)
-      yield* outcome(Effect.fail(limited("10 seconds")), { key: "a" })
+      yield* outcome(Effect.fail(rateLimit("10 seconds")), { key: "a" })
       expect([yield* outcome(ok, { key: "a" }), yield* outcome(ok, { key: "b" }), yield* outcome()])
         .toEqual([
           "CoolingDown 10000",
@@ -130,7 +117,7 @@ describe("admits", () => {
     Effect.gen(function*() {
       const { call, outcome } = yield* open()
       const a = yield* call("a")
-      yield* outcome(Effect.fail(limited("10 seconds")))
+      yield* outcome(Effect.fail(rateLimit("10 seconds")))
       yield* a.end(ok)
       expect(yield* a.now).toBe("ok")
     }))
@@ -140,7 +127,7 @@ describe("rejects", () => {
   it.effect("G17: after a 429 or a 503 with Retry-After calls fail fast in mode reject, until it has passed", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
-      for (const failure of [limited("10 seconds"), server(503, "10 seconds")]) {
+      for (const failure of [rateLimit("10 seconds"), server(503, "10 seconds")]) {
         const { outcome } = yield* open(rejecting)
         seen.push(yield* outcome(Effect.fail(failure)), yield* outcome())
         yield* TestClock.adjust(9999)
@@ -204,7 +191,7 @@ describe("rejects", () => {
   it.effect("G17: of failures side by side the longest wait counts", () =>
     Effect.gen(function*() {
       const { numbers, outcome } = yield* open()
-      const failures = [limited("2 seconds"), limited("10 seconds"), limited("3 seconds")]
+      const failures = [rateLimit("2 seconds"), rateLimit("10 seconds"), rateLimit("3 seconds")]
       const cause = failures.map((failure) => Cause.fail<unknown>(failure)).reduce(Cause.parallel)
       yield* outcome(Effect.failCause(cause))
       expect(yield* numbers()).toBe("Cooling, 0 waiting, 10000 wait")
@@ -213,7 +200,7 @@ describe("rejects", () => {
   it.effect("G17: one that would have to wait longer than maxWait is rejected at once, one that would not waits", () =>
     Effect.gen(function*() {
       const { call, outcome } = yield* open()
-      yield* outcome(Effect.fail(limited("61 seconds")))
+      yield* outcome(Effect.fail(rateLimit("61 seconds")))
       const early = yield* call("early")
       yield* TestClock.adjust("1 second")
       const late = yield* call("late")
@@ -298,7 +285,7 @@ describe("recovers", () => {
       const a = yield* call("a")
       const b = yield* call("b")
       yield* TestClock.adjust("10 seconds")
-      yield* a.end(Effect.fail(limited("5 seconds")))
+      yield* a.end(Effect.fail(rateLimit("5 seconds")))
       yield* TestClock.adjust("5 seconds")
       yield* b.end(ok)
       yield* call("c")
@@ -313,7 +300,7 @@ describe("recovers", () => {
     Effect.gen(function*() {
       const seen: Array<string> = []
       for (
-        const failure of [Effect.fail(server(500)), Effect.fail(limited()), Effect.die("defect")]
+        const failure of [Effect.fail(server(500)), Effect.fail(rateLimit()), Effect.die("defect")]
       ) {
         const { call, numbers } = yield* cooling()
         const a = yield* call("a")
@@ -328,7 +315,7 @@ describe("recovers", () => {
   it.effect("G17: a trial that never got through to the server, or is told to come at once, leaves it to the next", () =>
     Effect.gen(function*() {
       const seen: Array<unknown> = []
-      for (const failure of [rejection(), limited(0)]) {
+      for (const failure of [rejection(), rateLimit(0)]) {
         const { call, log, numbers } = yield* cooling()
         const before = yield* Clock.currentTimeMillis
         const a = yield* call("a")
@@ -404,11 +391,11 @@ describe("recovers", () => {
       const { call, numbers } = yield* open()
       const [a, b, c] = [yield* call("a"), yield* call("b"), yield* call("c")]
       const seen: Array<string> = []
-      yield* a.end(Effect.fail(limited("10 seconds")))
+      yield* a.end(Effect.fail(rateLimit("10 seconds")))
       seen.push(yield* numbers())
-      yield* b.end(Effect.fail(limited("2 seconds")))
+      yield* b.end(Effect.fail(rateLimit("2 seconds")))
       seen.push(yield* numbers())
-      yield* c.end(Effect.fail(limited("20 seconds")))
+      yield* c.end(Effect.fail(rateLimit("20 seconds")))
       seen.push(yield* numbers())
       expect(seen).toEqual([
         "Cooling, 0 waiting, 10000 wait",
@@ -420,7 +407,7 @@ describe("recovers", () => {
   it.effect("G17: no server gets more than the cap; a hand gets what it says", () =>
     Effect.gen(function*() {
       const { cooldown, numbers, outcome } = yield* open()
-      yield* outcome(Effect.fail(limited("1 day")))
+      yield* outcome(Effect.fail(rateLimit("1 day")))
       const asked = yield* numbers()
       yield* cooldown.hold("default", "1 hour")
       expect([asked, yield* numbers()]).toEqual([
@@ -506,7 +493,7 @@ describe("interruption releases", () => {
       const gate = yield* Deferred.make<void>()
       const fiber = yield* Effect.fork(cooldown.protect(
         Effect.ensuring(
-          Effect.fail(limited("10 seconds")),
+          Effect.fail(rateLimit("10 seconds")),
           Effect.zipRight(Deferred.succeed(cleaning, undefined), Deferred.await(gate))
         )
       ))
@@ -525,7 +512,7 @@ describe("concurrent callers", () => {
       // The clock may wake them in any order.
       const { call, log } = yield* open({ maxWait: 150, trialTimeout: 250 })
       const told = yield* call("told")
-      yield* told.end(Effect.fail(limited(200)))
+      yield* told.end(Effect.fail(rateLimit(200)))
       yield* TestClock.adjust(50)
       const calls = yield* Effect.forEach(["a", "b", "c", "d"], (name) => call(name))
       yield* TestClock.adjust(150)
@@ -590,8 +577,8 @@ describe("concurrent callers", () => {
   const endings = {
     ok,
     fails: Effect.fail(server(500)),
-    told: Effect.fail(limited(waits.told)),
-    "told long": Effect.fail(limited(waits["told long"])),
+    told: Effect.fail(rateLimit(waits.told)),
+    "told long": Effect.fail(rateLimit(waits["told long"])),
     rejected: Effect.fail(rejection())
   }
   const maxWait = 150

@@ -4,13 +4,12 @@ import type { Tracer } from "effect"
 import { ApiError, CircuitBreaker, Operation, Pipeline } from "effect-resilience"
 import * as Fallback from "effect-resilience/Fallback"
 import { countedIn } from "../support/counters.js"
+import { down, network, notFound, rejection, server, timeout } from "../support/errors.js"
 import { wordOf } from "../support/exits.js"
 import { badDurations } from "../support/refusal.js"
-import { rejection } from "../support/rejection.js"
 import { offBy } from "../support/clocks.js"
 
-const server = new ApiError.Server({ message: "down", status: 503 })
-const notFound = new ApiError.NotFound({ message: "no such thing", status: 404 })
+const missing = notFound()
 
 type Failures = ApiError.Server | ApiError.NotFound
 
@@ -39,16 +38,16 @@ describe("Fallback admits", () => {
 
   it.effect("G30: errors that are not chosen come out as the very same value", () =>
     Effect.gen(function*() {
-      const byTag = Fallback.orElse(failing(notFound), {
+      const byTag = Fallback.orElse(failing(missing), {
         tags: ["Server"],
         orElse: () => Effect.succeed("other")
       })
-      const byTest = Fallback.orElse(failing(notFound), {
+      const byTest = Fallback.orElse(failing(missing), {
         when: (error) => error.status === 503,
         orElse: () => Effect.succeed("other")
       })
-      expect([yield* Effect.flip(byTag), yield* Effect.flip(byTest)]).toEqual([notFound, notFound])
-      expect(yield* Effect.flip(byTag)).toBe(notFound)
+      expect([yield* Effect.flip(byTag), yield* Effect.flip(byTest)]).toEqual([missing, missing])
+      expect(yield* Effect.flip(byTag)).toBe(missing)
     }))
 
   it.effect("G30: defects are not replaced", () =>
@@ -62,7 +61,7 @@ describe("Fallback admits", () => {
 
   it.effect("G30: no tags choose nothing", () =>
     Effect.gen(function*() {
-      const call = Fallback.orElse(failing(server), {
+      const call = Fallback.orElse(failing(down), {
         tags: [],
         orElse: () => Effect.succeed("other")
       })
@@ -84,7 +83,7 @@ describe("Fallback takes", () => {
   it.effect("G30: by tag, and it sees the error", () =>
     Effect.gen(function*() {
       const seen: Array<unknown> = []
-      const call = failing(server).pipe(
+      const call = failing(down).pipe(
         Fallback.orElse({
           tags: ["Server", "NotFound"],
           orElse: (error) => {
@@ -94,13 +93,13 @@ describe("Fallback takes", () => {
         })
       )
       expect(yield* call).toBe("Server 503")
-      expect(seen).toEqual([server])
+      expect(seen).toEqual([down])
     }))
 
   it.effect("G30: by predicate and by type guard", () =>
     Effect.gen(function*() {
       const isServer = (error: Failures): error is ApiError.Server => error._tag === "Server"
-      const call = failing(server)
+      const call = failing(down)
       expect([
         yield* call.pipe(
           Fallback.orElse({ when: (e) => e.status === 503, orElse: (e) => Effect.succeed(e._tag) })
@@ -111,7 +110,7 @@ describe("Fallback takes", () => {
 
   it.effect("G30: a value, which may depend on the error", () =>
     Effect.gen(function*() {
-      const call = failing(server)
+      const call = failing(down)
       expect([
         yield* call.pipe(Fallback.orElseSucceed({ tags: ["Server"], value: (e) => e.status })),
         yield* Fallback.orElseSucceed(call, { tags: ["Server"], value: () => null }),
@@ -121,7 +120,7 @@ describe("Fallback takes", () => {
 
   it.effect("G30: a fallback that fails fails with its own error, and one that throws is a defect", () =>
     Effect.gen(function*() {
-      const call = failing(server)
+      const call = failing(down)
       const own = Fallback.orElse(call, {
         tags: ["Server"],
         orElse: () => Effect.fail("no cache either")
@@ -138,8 +137,8 @@ describe("Fallback takes", () => {
 
   it.effect("G30: fallbacks may be put around each other", () =>
     Effect.gen(function*() {
-      const call = failing(server).pipe(
-        Fallback.orElse({ tags: ["Server"], orElse: () => failing(notFound) }),
+      const call = failing(down).pipe(
+        Fallback.orElse({ tags: ["Server"], orElse: () => failing(missing) }),
         Fallback.orElseSucceed({ tags: ["NotFound"], value: () => "last" })
       )
       expect(yield* call).toBe("last")
@@ -165,9 +164,9 @@ describe("Fallback recovers: the last good value", () => {
   it.effect("G30: is given while it is not older than staleFor, and not later", () =>
     Effect.gen(function*() {
       const good = yield* make()
-      const probes: Array<string> = [wordOf(yield* Effect.exit(good.protect(failing(server))))]
+      const probes: Array<string> = [wordOf(yield* Effect.exit(good.protect(failing(down))))]
       const look = Effect.map(
-        Effect.exit(good.protect(failing(server))),
+        Effect.exit(good.protect(failing(down))),
         (exit) => probes.push(wordOf(exit))
       )
       yield* good.protect(Effect.succeed("first"))
@@ -186,7 +185,7 @@ describe("Fallback recovers: the last good value", () => {
       yield* TestClock.adjust("59 seconds")
       yield* good.protect(Effect.succeed("second"))
       yield* TestClock.adjust("59 seconds")
-      expect(yield* good.protect(failing(server))).toBe("second")
+      expect(yield* good.protect(failing(down))).toBe("second")
     }))
 
   it.effect("G30: taking it does not make it younger", () =>
@@ -194,19 +193,19 @@ describe("Fallback recovers: the last good value", () => {
       const good = yield* make()
       yield* good.protect(Effect.succeed("first"))
       yield* TestClock.adjust("40 seconds")
-      yield* good.protect(failing(server))
+      yield* good.protect(failing(down))
       yield* TestClock.adjust("40 seconds")
-      expect(wordOf(yield* Effect.exit(good.protect(failing(server))))).toBe("Server")
+      expect(wordOf(yield* Effect.exit(good.protect(failing(down))))).toBe("Server")
     }))
 
   it.effect("G30: by default only when there was no answer; a NotFound is one", () =>
     Effect.gen(function*() {
       const good = yield* make()
       yield* good.protect(Effect.succeed("first"))
-      expect(yield* Effect.flip(good.protect(failing(notFound)))).toBe(notFound)
+      expect(yield* Effect.flip(good.protect(failing(missing)))).toBe(missing)
       const any = yield* make({ when: () => true })
       yield* any.protect(Effect.succeed("first"))
-      expect(yield* any.protect(failing(notFound))).toBe("first")
+      expect(yield* any.protect(failing(missing))).toBe("first")
     }))
 
   it.effect("G30: by key, in both styles; forget drops one", () =>
@@ -215,7 +214,7 @@ describe("Fallback recovers: the last good value", () => {
       yield* good.protect(Effect.succeed("tea"), { key: "a" })
       yield* Effect.succeed("rice").pipe(good.protect({ key: "b" }))
       const look = Effect.forEach(["a", "b", undefined], (key) =>
-        Effect.map(Effect.exit(failing(server).pipe(good.protect({ key }))), wordOf))
+        Effect.map(Effect.exit(failing(down).pipe(good.protect({ key }))), wordOf))
       const before = yield* look
       yield* good.forget("a")
       expect([before, yield* look]).toEqual([["tea", "rice", "Server"], [
@@ -231,7 +230,7 @@ describe("Fallback recovers: the last good value", () => {
       for (const key of ["a", "b", "a", "c"]) yield* good.protect(Effect.succeed(key), { key })
       const kept = yield* Effect.forEach(
         ["a", "b", "c"],
-        (key) => Effect.map(Effect.exit(good.protect(failing(server), { key })), wordOf)
+        (key) => Effect.map(Effect.exit(good.protect(failing(down), { key })), wordOf)
       )
       expect(kept).toEqual(["a", "Server", "c"])
     }))
@@ -240,7 +239,7 @@ describe("Fallback recovers: the last good value", () => {
     Effect.gen(function*() {
       const good = yield* Fallback.lastGood<undefined>({ staleFor: "1 minute" })
       yield* good.protect(Effect.succeed(undefined))
-      expect(wordOf(yield* Effect.exit(good.protect(Effect.fail(server))))).toBe("undefined")
+      expect(wordOf(yield* Effect.exit(good.protect(Effect.fail(down))))).toBe("undefined")
     }))
 
   it.effect("G30: a wall clock that steps changes no age", () =>
@@ -250,7 +249,7 @@ describe("Fallback recovers: the last good value", () => {
       yield* TestClock.adjust("30 seconds")
       const stepped = Effect.clockWith((clock) =>
         Effect.withClock(
-          good.protect(failing(server)),
+          good.protect(failing(down)),
           offBy(clock, { wall: 3_600_000 })
         )
       )
@@ -290,7 +289,7 @@ describe("Fallback: interruption releases", () => {
   it.effect("G30: a fallback that is under way can be interrupted", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.fork(
-        Fallback.orElse(failing(server), { tags: ["Server"], orElse: () => Effect.never })
+        Fallback.orElse(failing(down), { tags: ["Server"], orElse: () => Effect.never })
       )
       yield* TestClock.adjust(0)
       expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
@@ -305,7 +304,7 @@ describe("Fallback: concurrent callers", () => {
         Fallback.marked(
           Effect.zipRight(
             Deferred.await(gate),
-            i % 2 === 0 ? Effect.succeed("real") : failing(server)
+            i % 2 === 0 ? Effect.succeed("real") : failing(down)
           ).pipe(
             Fallback.orElseSucceed({ tags: ["Server"], value: () => "other" })
           )
@@ -325,7 +324,7 @@ describe("Fallback: concurrent callers", () => {
 })
 
 describe("Fallback is marked", () => {
-  const call = Fallback.orElseSucceed(failing(server), { tags: ["Server"], value: () => "other" })
+  const call = Fallback.orElseSucceed(failing(down), { tags: ["Server"], value: () => "other" })
 
   it.effect("G30: in the result: which error, and how old a last good value is", () =>
     Effect.gen(function*() {
@@ -335,11 +334,11 @@ describe("Fallback is marked", () => {
         yield* Fallback.marked(good.protect(Effect.succeed("first")))
       ]
       yield* TestClock.adjust("20 seconds")
-      results.push(yield* Fallback.marked(good.protect(failing(server))))
+      results.push(yield* Fallback.marked(good.protect(failing(down))))
       expect(results).toEqual([
-        { value: "other", isFallback: true, taken: [{ error: server }] },
+        { value: "other", isFallback: true, taken: [{ error: down }] },
         { value: "first", isFallback: false, taken: [] },
-        { value: "first", isFallback: true, taken: [{ error: server, ageMillis: 20_000 }] }
+        { value: "first", isFallback: true, taken: [{ error: down, ageMillis: 20_000 }] }
       ])
     }))
 
@@ -355,7 +354,7 @@ describe("Fallback is marked", () => {
 
   it.effect("G30: a fallback that fails was none", () =>
     Effect.gen(function*() {
-      const failed = Fallback.orElse(failing(server), {
+      const failed = Fallback.orElse(failing(down), {
         tags: ["Server"],
         orElse: () => Effect.fail("no" as const)
       })
@@ -369,7 +368,7 @@ describe("Fallback is marked", () => {
       yield* good.protect(Effect.succeed("first"))
       yield* TestClock.adjust(Duration.seconds(5))
       expect(yield* attributesIn(call)).toEqual({ "resilience.fallback.taken": "Server" })
-      expect(yield* attributesIn(good.protect(failing(server)))).toEqual({
+      expect(yield* attributesIn(good.protect(failing(down)))).toEqual({
         "resilience.fallback.taken": "Server",
         "resilience.fallback.age_millis": 5000
       })
@@ -393,17 +392,17 @@ describe("Fallback is marked", () => {
 describe("Fallback.isUnavailable", () => {
   it("G30: is what says that there was no answer", () => {
     const errors = [
-      server,
+      down,
       new ApiError.RateLimit({ message: "" }),
-      new ApiError.Timeout({ message: "", deadline: "total" }),
-      new ApiError.Network({ message: "", sent: "no" }),
-      new ApiError.Server({ message: "", status: 501 }),
+      timeout("total"),
+      network("no"),
+      server(501),
       rejection(),
       new Cause.TimeoutException()
     ]
     expect(errors.map(Fallback.isUnavailable)).toEqual(errors.map(() => true))
     const answers = [
-      notFound,
+      missing,
       new ApiError.Validation({ message: "" }),
       new ApiError.Auth({ message: "" }),
       "mine"

@@ -13,7 +13,7 @@ import {
 } from "effect"
 import type { Tracer } from "effect"
 import {
-  ApiError,
+  type ApiError,
   Backoff,
   IdempotencyKey,
   Operation,
@@ -23,9 +23,9 @@ import {
 } from "effect-resilience"
 import * as Hedge from "effect-resilience/Hedge"
 import { countedIn } from "../support/counters.js"
+import { down, invalid, rateLimit, rejection } from "../support/errors.js"
 import { firstLine, wordsFor } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
-import { rejection } from "../support/rejection.js"
 import { countingClock } from "../support/clocks.js"
 
 const read = { operation: Operation.read, delay: "100 millis" } as const
@@ -66,8 +66,6 @@ const wordOf = Option.match({
   onNone: () => "runs",
   onSome: wordsFor({ failure: (error) => firstLine(Cause.fail(error)), cause: firstLine })
 })
-
-const server = new ApiError.Server({ message: "down", status: 503 })
 
 /** A budget that writes down what is asked of it. */
 const counted = (tokens: number) => {
@@ -241,8 +239,8 @@ describe("Hedge rejects", () => {
 
   it.effect("G25: the primary's failure comes out as the very same value", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Hedge.hedge(Effect.fail(server), read))
-      expect(error).toBe(server)
+      const error = yield* Effect.flip(Hedge.hedge(Effect.fail(down), read))
+      expect(error).toBe(down)
     }))
 
   it.effect("G25: a failed hedge leaves the running primary untouched, and the next one comes in its time", () =>
@@ -270,10 +268,10 @@ describe("Hedge rejects", () => {
   const forbidding: ReadonlyArray<
     readonly [string, ApiError.ApiError | ReturnType<typeof rejection>]
   > = [
-    ["what the API has judged", new ApiError.Validation({ message: "no", status: 422 })],
+    ["what the API has judged", invalid()],
     [
       "what asks to wait",
-      new ApiError.RateLimit({ message: "no", status: 429, retryAfter: Duration.seconds(1) })
+      rateLimit(Duration.seconds(1))
     ],
     ["a rejection by a guard", rejection()]
   ]
@@ -288,11 +286,7 @@ describe("Hedge rejects", () => {
 
   it.effect("G25: a hedge that already runs may still win after such a failure of the primary", () =>
     Effect.gen(function*() {
-      const limited = new ApiError.RateLimit({
-        message: "no",
-        status: 429,
-        retryAfter: Duration.seconds(1)
-      })
+      const limited = rateLimit(Duration.seconds(1))
       const { attempt, probes } = scripted((n) =>
         n === 0 ? failAfter("150 millis", limited) : after("1 second", n)
       )

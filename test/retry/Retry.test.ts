@@ -20,22 +20,12 @@ import {
   RetryBudget,
   Verdict
 } from "effect-resilience"
+import { invalid, network, rateLimit, rejection, server, unauthorized } from "../support/errors.js"
 import { errorOf } from "../support/exits.js"
-import { rejection } from "../support/rejection.js"
 import { badDurations, refusal } from "../support/refusal.js"
 import { countingClock } from "../support/clocks.js"
 
 const maxTimer = 2 ** 31 - 1
-
-const server = (status = 503) => new ApiError.Server({ message: "down", status })
-const rateLimit = (retryAfter: Duration.DurationInput) =>
-  new ApiError.RateLimit({
-    message: "slow down",
-    status: 429,
-    retryAfter: Duration.decode(retryAfter)
-  })
-const network = (sent: "no" | "unknown" = "unknown") =>
-  new ApiError.Network({ message: "reset", sent })
 
 const secondly = { operation: Operation.read, backoff: Backoff.constant("1 second") } as const
 
@@ -153,7 +143,7 @@ describe("Retry.retry calls", () => {
     Effect.gen(function*() {
       const { action, calls } = failing<ApiError.ApiError>(
         server(),
-        new ApiError.Auth({ message: "no", status: 401 })
+        unauthorized()
       )
       const { exit } = yield* finish(Retry.retry(action, { ...secondly, retries: 9 }))
       expect([calls, errorOf(exit)._tag, errorOf(exit).attempts]).toEqual([[0, 1000], "Auth", 2])
@@ -470,7 +460,7 @@ describe("Retry.retry errors", () => {
   it.effect("R14: attempts is one when there was no retry", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(
-        Retry.retry(Effect.fail(new ApiError.Validation({ message: "no", status: 422 })), secondly)
+        Retry.retry(Effect.fail(invalid()), secondly)
       )
       expect([error._tag, error.attempts]).toEqual(["Validation", 1])
     }))

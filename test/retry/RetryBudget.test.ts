@@ -1,13 +1,12 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, FastCheck as fc, Fiber, Layer, Random, TestClock } from "effect"
-import { ApiError, Backoff, Operation, Retry, RetryBudget, Verdict } from "effect-resilience"
+import { Backoff, Operation, Retry, RetryBudget, Verdict } from "effect-resilience"
+import { down, invalid, rateLimit } from "../support/errors.js"
 
 const times = <A, E, R>(n: number, effect: Effect.Effect<A, E, R>) =>
   Effect.replicateEffect(effect, n)
 const drain = (budget: RetryBudget.RetryBudget) =>
   Effect.repeat(budget.withdraw, { while: (taken) => taken })
-
-const down = new ApiError.Server({ message: "down", status: 503 })
 
 const refusal = (make: () => Effect.Effect<unknown>) =>
   Effect.gen(function*() {
@@ -306,7 +305,7 @@ describe("RetryBudget and Retry", () => {
       const probes: Array<string> = []
       const left = (what: string) =>
         Effect.map(budget.available, (n) => probes.push(`${what}: ${n}`))
-      const terminal = new ApiError.Validation({ message: "no", status: 422 })
+      const terminal = invalid()
       yield* Effect.exit(Retry.retry(Effect.fail(terminal), policy(budget, 3)))
       yield* left("terminal")
       yield* Effect.exit(
@@ -323,11 +322,7 @@ describe("RetryBudget and Retry", () => {
         })
       )
       yield* left("deadline")
-      const later = new ApiError.RateLimit({
-        message: "later",
-        status: 429,
-        retryAfter: Duration.hours(1)
-      })
+      const later = rateLimit(Duration.hours(1))
       yield* Effect.exit(Retry.retry(Effect.fail(later), policy(budget, 3)))
       yield* left("retry-after above the cap")
       yield* Effect.exit(Retry.retry(Effect.die("bug"), policy(budget, 3)))

@@ -14,14 +14,24 @@ import {
   TestClock
 } from "effect"
 import {
-  ApiError,
+  type ApiError,
   Backoff,
   IdempotencyKey,
   Operation,
   RetryBudget,
   Schedules
 } from "effect-resilience"
-import { rejection } from "../support/rejection.js"
+import {
+  conflict,
+  invalid,
+  locked,
+  network,
+  rateLimit,
+  rejection,
+  server,
+  timeout,
+  unauthorized
+} from "../support/errors.js"
 import { badDurations, refusal } from "../support/refusal.js"
 
 const maxTimer = 2 ** 31 - 1
@@ -47,19 +57,6 @@ const drive = <I, R>(schedule: Schedule.Schedule<unknown, I, R>, inputs: Readonl
   })
 
 const many = <A>(value: A, n: number): ReadonlyArray<A> => Array.from({ length: n }, () => value)
-
-const rateLimit = (retryAfter?: Duration.DurationInput) =>
-  new ApiError.RateLimit({
-    message: "slow down",
-    status: 429,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.decode(retryAfter) })
-  })
-const server = (status: number, retryAfter?: Duration.DurationInput) =>
-  new ApiError.Server({
-    message: "down",
-    status,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.decode(retryAfter) })
-  })
 
 /** Runs a failing action under Effect.retry and says when it was called, and what came out. */
 const timeline = <E, R>(errors: ReadonlyArray<E>, schedule: Schedule.Schedule<unknown, E, R>) =>
@@ -324,16 +321,15 @@ describe("Schedules.honourRetryAfter", () => {
   it.effect("E14: it is honoured on 429, 503 and 409 in flight, and on nothing else", () =>
     Effect.gen(function*() {
       const retryAfter = Duration.seconds(5)
-      const conflict = (inFlight: boolean) =>
-        new ApiError.Conflict({ message: "", status: 409, inFlight, retryAfter })
+      const taken = (inFlight: boolean) => conflict({ inFlight, retryAfter })
       const delays = yield* drive(honour(), [
         rateLimit(retryAfter),
         server(503, retryAfter),
-        conflict(true),
-        conflict(false),
+        taken(true),
+        taken(false),
         server(500, retryAfter),
         server(502, retryAfter),
-        new ApiError.Locked({ message: "", status: 423, retryAfter })
+        locked(retryAfter)
       ])
       expect(delays).toEqual([5000, 5000, 5000, 1000, 1000, 1000, 1000])
     }))
@@ -408,15 +404,15 @@ describe("Schedules.whileTransient", () => {
     "503": server(503),
     "425": server(425),
     "501": server(501),
-    "422": new ApiError.Validation({ message: "", status: 422 }),
-    "401": new ApiError.Auth({ message: "", status: 401 }),
-    "409": new ApiError.Conflict({ message: "", status: 409 }),
-    "409 in flight": new ApiError.Conflict({ message: "", status: 409, inFlight: true }),
-    "408": new ApiError.Timeout({ message: "", status: 408, deadline: "server" }),
-    "attempt timeout": new ApiError.Timeout({ message: "", deadline: "attempt" }),
-    "total timeout": new ApiError.Timeout({ message: "", deadline: "total" }),
-    "refused": new ApiError.Network({ message: "", sent: "no" }),
-    "reset": new ApiError.Network({ message: "", sent: "unknown" }),
+    "422": invalid(),
+    "401": unauthorized(),
+    "409": conflict(),
+    "409 in flight": conflict({ inFlight: true }),
+    "408": timeout("server"),
+    "attempt timeout": timeout("attempt"),
+    "total timeout": timeout("total"),
+    "refused": network("no"),
+    "reset": network(),
     "a stranger": { _tag: "RateLimit", status: 429 },
     "rejection": "rejection"
   }
@@ -482,7 +478,7 @@ describe("Schedules.whileTransient", () => {
       const errors = [
         server(503),
         rateLimit("2 seconds"),
-        new ApiError.Auth({ message: "", status: 401 })
+        unauthorized()
       ]
       const { calls, exit } = yield* timeline<ApiError.ApiError, never>(
         errors,

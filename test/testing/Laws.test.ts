@@ -24,19 +24,12 @@ import {
   Schedules,
   WidgetSession
 } from "effect-resilience"
+import { down, rateLimit } from "../support/errors.js"
 import { turn } from "../support/turns.js"
 
 // The same cases in every run: what is tested here is whether planted faults are found, and how
 // they are told.
 FastCheck.configureGlobal({ seed: 20_261_121 })
-
-const server = new ApiError.Server({ message: "down", status: 503 })
-const limited = (retryAfter: Duration.DurationInput) =>
-  new ApiError.RateLimit({
-    message: "slow down",
-    status: 429,
-    retryAfter: Duration.decode(retryAfter)
-  })
 
 /** The message with which a law is broken, or "kept". */
 const verdict = <E extends Error, R>(law: Effect.Effect<void, E, R>) =>
@@ -61,7 +54,7 @@ describe("schedule: planted faults", () => {
   it.effect("R2: a delay above the cap, at the failure after which it comes", () =>
     Effect.gen(function*() {
       const message = yield* verdict(
-        Laws.schedule(waiting(100, 200, 6000), { inputs: [server], cap: "5 seconds" })
+        Laws.schedule(waiting(100, 200, 6000), { inputs: [down], cap: "5 seconds" })
       )
       expect(message).toContain("3 failures (Server, Server, Server)")
       expect(message).toContain("6000 ms")
@@ -74,7 +67,7 @@ describe("schedule: planted faults", () => {
         Backoff.exponential({ base: "1 second", cap: "5 seconds", jitter: Backoff.none })
       ).pipe(Schedule.jittered)
       const message = yield* verdict(
-        Laws.schedule(cappedThenJittered, { inputs: [server], cap: "5 seconds" })
+        Laws.schedule(cappedThenJittered, { inputs: [down], cap: "5 seconds" })
       )
       expect(message).toMatch(/After \d+ failures .* waits 5\d{3}.* ms, its cap is 5000 ms/)
     }))
@@ -82,7 +75,7 @@ describe("schedule: planted faults", () => {
   it.effect("R2: a delay above the cap that comes only after eighteen failures", () =>
     Effect.gen(function*() {
       const slow = Schedule.exponential("1 second", 1.2)
-      expect(yield* verdict(Laws.schedule(slow, { inputs: [server], cap: "20 seconds" })))
+      expect(yield* verdict(Laws.schedule(slow, { inputs: [down], cap: "20 seconds" })))
         .toContain("20000 ms")
     }))
 
@@ -93,7 +86,7 @@ describe("schedule: planted faults", () => {
         Schedule.modifyDelay((_, delay) => Duration.min(delay, Duration.seconds(5)))
       )
       const message = yield* verdict(
-        Laws.schedule(jitteredThenCapped, { inputs: [server], cap: "5 seconds" })
+        Laws.schedule(jitteredThenCapped, { inputs: [down], cap: "5 seconds" })
       )
       expect(message).toMatch(/After [45] failures .*5000 ms.* stands still/)
     }))
@@ -101,7 +94,7 @@ describe("schedule: planted faults", () => {
   it.effect("R2: no jitter at all stands still, and the message counts the failures it takes to get there", () =>
     Effect.gen(function*() {
       const message = yield* verdict(
-        Laws.schedule(waiting(100, 200, 5000), { inputs: [server], cap: "5 seconds" })
+        Laws.schedule(waiting(100, 200, 5000), { inputs: [down], cap: "5 seconds" })
       )
       expect(message).toContain("3 failures")
       expect(message).toContain("stands still")
@@ -110,7 +103,7 @@ describe("schedule: planted faults", () => {
   it.effect("E12: Retry-After is ignored, and the message names the one failure that shows it", () =>
     Effect.gen(function*() {
       const law = Laws.schedule(Schedules.cappedJitter(), {
-        inputs: [server, limited("30 seconds")]
+        inputs: [down, rateLimit("30 seconds")]
       })
       expect(yield* verdict(law)).toMatch(
         /^Laws\.schedule: After RateLimit asking for 30000 ms it waits [\d.]+ ms although 30000 ms were asked for$/
@@ -129,7 +122,9 @@ describe("schedule: planted faults", () => {
           ScheduleDecision.continueWith(ScheduleInterval.after(now + wait))
         ])
       })
-      const message = yield* verdict(Laws.schedule(forgetful, { inputs: [limited("30 seconds")] }))
+      const message = yield* verdict(
+        Laws.schedule(forgetful, { inputs: [rateLimit("30 seconds")] })
+      )
       expect(message).toContain("2 failures")
       expect(message).toContain("waits 100 ms although 30000 ms were asked for")
     }))
@@ -140,7 +135,7 @@ describe("schedule: planted faults", () => {
         Schedules.honourRetryAfter(),
         Schedule.jitteredWith({ min: 0.8, max: 1 })
       )
-      expect(yield* verdict(Laws.schedule(shortened, { inputs: [limited("30 seconds")] })))
+      expect(yield* verdict(Laws.schedule(shortened, { inputs: [rateLimit("30 seconds")] })))
         .toContain(
           "30000 ms were asked for"
         )
@@ -150,7 +145,7 @@ describe("schedule: planted faults", () => {
     "E12: a delay of %s ms",
     (delay) =>
       Effect.gen(function*() {
-        expect(yield* verdict(Laws.schedule(waiting(100, delay), { inputs: [server] }))).toBe(
+        expect(yield* verdict(Laws.schedule(waiting(100, delay), { inputs: [down] }))).toBe(
           `Laws.schedule: After 2 failures (Server, Server) it waits ${delay} ms, which no timer can hold`
         )
       })
@@ -158,13 +153,13 @@ describe("schedule: planted faults", () => {
 
   it.effect("E12: the longest delay that a timer can hold is no fault", () =>
     Effect.gen(function*() {
-      expect(yield* verdict(Laws.schedule(waiting(2 ** 31 - 1), { inputs: [server] }))).toBe("kept")
+      expect(yield* verdict(Laws.schedule(waiting(2 ** 31 - 1), { inputs: [down] }))).toBe("kept")
     }))
 
   it.effect("E12: an exponential without a cap, at the failure that is one too many", () =>
     Effect.gen(function*() {
       const message = yield* verdict(
-        Laws.schedule(Schedule.exponential("1 second"), { inputs: [server] })
+        Laws.schedule(Schedule.exponential("1 second"), { inputs: [down] })
       )
       expect(message).toMatch(/After 23 failures .* waits 4194304000 ms, which no timer can hold/)
     }))
@@ -188,7 +183,7 @@ describe("schedule: planted faults", () => {
   it.effect("the same fault has the same smallest case in every run", () =>
     Effect.gen(function*() {
       const law = verdict(
-        Laws.schedule(waiting(100, 200, 300, 6000), { inputs: [server, "x"], cap: "5 seconds" })
+        Laws.schedule(waiting(100, 200, 300, 6000), { inputs: [down, "x"], cap: "5 seconds" })
       )
       const messages = yield* Effect.replicateEffect(law, 5)
       expect(
@@ -239,20 +234,20 @@ describe("schedule: sound policies", () => {
 
   it.effect.each(sound)("R2: %s", ([, schedule, cap]) =>
     Effect.gen(function*() {
-      expect(yield* verdict(Laws.schedule(schedule, { inputs: [server, "x"], cap }))).toBe("kept")
+      expect(yield* verdict(Laws.schedule(schedule, { inputs: [down, "x"], cap }))).toBe("kept")
     }))
 
   it.effect("E12: with honourRetryAfter a wait that was asked for may exceed the cap", () =>
     Effect.gen(function*() {
       const schedule = Schedules.cappedJitter().pipe(Schedules.honourRetryAfter())
-      const inputs = [server, limited("30 seconds"), limited(0), limited("1 hour")]
+      const inputs = [down, rateLimit("30 seconds"), rateLimit(0), rateLimit("1 hour")]
       expect(yield* verdict(Laws.schedule(schedule, { inputs, cap: "20 seconds" }))).toBe("kept")
     }))
 
   it.effect("a schedule that needs something of its environment gets it", () =>
     Effect.gen(function*() {
       const schedule = Schedules.cappedJitter().pipe(Schedules.whileTransient(Operation.keyed))
-      const law = Laws.schedule(schedule, { inputs: [server], cap: "20 seconds" })
+      const law = Laws.schedule(schedule, { inputs: [down], cap: "20 seconds" })
       expect(yield* verdict(IdempotencyKey.provideNew(law))).toBe("kept")
     }))
 })
@@ -267,9 +262,9 @@ describe("schedule: options", () => {
   it.effect("nonsense is refused by field and value", () =>
     Effect.gen(function*() {
       expect([
-        yield* refusal({ inputs: [server], cap: -5 }),
-        yield* refusal({ inputs: [server], runs: 0 }),
-        yield* refusal({ inputs: [server], runs: 1.5 })
+        yield* refusal({ inputs: [down], cap: -5 }),
+        yield* refusal({ inputs: [down], runs: 0 }),
+        yield* refusal({ inputs: [down], runs: 1.5 })
       ]).toEqual([
         expect.stringMatching(/cap.*-5/),
         expect.stringMatching(/runs.*0/),
@@ -285,7 +280,7 @@ describe("schedule: options", () => {
 
 describe("delays", () => {
   const spread = Schedules.cappedJitter({ base: "1 second" })
-  const failures = Array.from({ length: 10 }, () => server)
+  const failures = Array.from({ length: 10 }, () => down)
 
   it.effect("the same seed gives the same delays, another seed others", () =>
     Effect.gen(function*() {
@@ -440,7 +435,7 @@ describe("interruption", () => {
   it.live("a law that is interrupted ends, and tries nothing further", () =>
     Effect.gen(function*() {
       const { probe, schedule } = interrupting()
-      probe.fiber = yield* Effect.fork(Laws.schedule(schedule, { inputs: [server], runs: 5000 }))
+      probe.fiber = yield* Effect.fork(Laws.schedule(schedule, { inputs: [down], runs: 5000 }))
       const exit = yield* Fiber.await(probe.fiber)
       const steps = probe.steps
       yield* turns
@@ -455,7 +450,7 @@ describe("interruption", () => {
         Effect.flatMap(Gate, ({ released }) =>
           Effect.onInterrupt(Effect.never, () =>
             Effect.sync(released))))
-      const law = Effect.provideService(Laws.schedule(stuck, { inputs: [server] }), Gate, {
+      const law = Effect.provideService(Laws.schedule(stuck, { inputs: [down] }), Gate, {
         released: () =>
           void probes.push("released")
       })

@@ -19,7 +19,7 @@ import {
 } from "effect-resilience"
 import * as ApiClient from "effect-resilience/http/ApiClient"
 import { describe, expect, test } from "tstyche"
-import type { Busy } from "../support/rejection.js"
+import type { Busy } from "../support/errors.js"
 
 type Post = Effect.Effect<{ id: string }, ApiError.Auth | ApiError.Validation>
 declare const post: Post
