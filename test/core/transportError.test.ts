@@ -4,7 +4,8 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as Http from "node:http"
-import * as Net from "node:net"
+import type * as Net from "node:net"
+import { closedPort } from "../support/servers.js"
 import * as TransportError from "../../src/core/transportError.js"
 
 /** An error as Node makes them. */
@@ -18,14 +19,6 @@ const aggregate = (...codes: ReadonlyArray<string>): Error =>
   Object.assign(new AggregateError(codes.map((code) => nodeError(code)), ""), { code: codes[0] })
 
 const sent = (error: unknown) => TransportError.read(error).sent
-
-/** A port on which nobody listens: one that was just given back. */
-const closedPort = Effect.async<number>((resume) => {
-  const server = Net.createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
 
 /** What a request of `node:http` fails with. */
 const httpFailure = (options: Http.RequestOptions) =>

@@ -34,18 +34,17 @@ import {
 import { Stream, TestClock } from "effect"
 import { tagOf } from "../support/errors.js"
 import { failed, squashed } from "../support/exits.js"
+import { closedUrl, serve } from "../support/servers.js"
+import { recorder } from "../support/spans.js"
 import {
   baseUrl,
   broken,
   failureOf,
-  nobody,
   over,
   range,
-  recorder,
   type Reply,
   reply,
   retrying,
-  serve,
   transport,
   transports
 } from "./support.js"
@@ -296,7 +295,7 @@ describe("what may have been executed", () => {
 
       it.scopedLive("E4: refused: nothing was sent, so even a POST without a key is tried again", () =>
         Effect.gen(function*() {
-          const client = yield* clientFor(yield* nobody)
+          const client = yield* clientFor(yield* closedUrl)
           const errors = [
             yield* failureOf(client.get("/v1/things")),
             yield* failureOf(client.post("/v1/things"))

@@ -30,6 +30,7 @@ import {
 } from "effect"
 import * as Net from "node:net"
 import * as Util from "node:util"
+import { serveApp } from "../support/servers.js"
 import {
   answerOf,
   counting,
@@ -37,10 +38,10 @@ import {
   problemOf,
   requestOf,
   send,
-  serveApp,
   withCookie
 } from "./idempotentApp.js"
-import { range, recorder } from "./support.js"
+import { recorder } from "../support/spans.js"
+import { range } from "./support.js"
 import { until } from "../support/turns.js"
 
 const scope = () => ["acme", "charge"]

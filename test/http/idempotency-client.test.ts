@@ -19,7 +19,7 @@ import * as IdempotencyMiddleware from "effect-resilience/http/IdempotencyMiddle
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { Duration, Effect, Fiber, Layer, Logger } from "effect"
-import { serveApp } from "./idempotentApp.js"
+import { serveApp } from "../support/servers.js"
 import { failureOf, over, type Reply, reply } from "./support.js"
 import { until } from "../support/turns.js"
 

@@ -1,8 +1,5 @@
 import { Cookies, type HttpApp, HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { NodeHttpServer } from "@effect/platform-node"
-import { Effect, type Scope } from "effect"
-import * as Http from "node:http"
-import type { AddressInfo } from "node:net"
+import { Effect } from "effect"
 
 /** What a client sends, without a server in between. `key` goes into the header as it is. */
 export interface Sent {
@@ -98,25 +95,3 @@ export const withCookie = (
     "x-request-id",
     "r-1"
   )
-
-/** The app behind a real Node server on the loopback, which is gone with its scope. */
-export const serveApp = <E, R>(app: HttpApp.Default<E, R>) =>
-  Effect.gen(function*() {
-    const handler = yield* NodeHttpServer.makeHandler(app)
-    const server = yield* Effect.acquireRelease(
-      Effect.async<Http.Server>((resume) => {
-        const server = Http.createServer(handler)
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-      }),
-      (server) =>
-        Effect.async<void>((resume) => {
-          server.close(() => resume(Effect.void))
-          server.closeAllConnections()
-        })
-    )
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  }) as Effect.Effect<
-    string,
-    never,
-    Scope.Scope | Exclude<R, HttpServerRequest.HttpServerRequest | Scope.Scope>
-  >

@@ -13,16 +13,15 @@ import { describe, expect, it } from "@effect/vitest"
 import { ApiClient, ApiError, Idempotency, IdempotencyKey, Operation } from "effect-resilience"
 import { Effect, Exit, Fiber, Layer, Schema, Stream, TestClock } from "effect"
 import * as Util from "node:util"
+import { closedUrl, serve } from "../support/servers.js"
 import {
   baseUrl,
   broken,
   failureOf,
-  nobody,
   range,
   type Reply,
   reply,
   retrying,
-  serve,
   transport,
   transports
 } from "./support.js"
@@ -312,7 +311,7 @@ describe("ApiClient.layer", () => {
         Effect.gen(function*() {
           const ours = ApiClient.layer({
             name: "test",
-            baseUrl: yield* nobody,
+            baseUrl: yield* closedUrl,
             pipeline: yield* retrying()
           })
           const error = yield* failureOf(

@@ -15,17 +15,16 @@ import {
   TestClock
 } from "effect"
 import * as Util from "node:util"
+import { closedUrl, serve } from "../support/servers.js"
+import { recorder } from "../support/spans.js"
 import {
   baseUrl,
   broken,
   failureOf,
-  nobody,
   over,
-  recorder,
   type Reply,
   reply,
   retrying,
-  serve,
   transport,
   transports
 } from "./support.js"
@@ -631,7 +630,7 @@ describe("T1: on the wire", () => {
       Effect.gen(function*() {
         const client = yield* ApiClient.make({
           name: "test",
-          baseUrl: yield* nobody,
+          baseUrl: yield* closedUrl,
           pipeline: yield* retrying()
         })
         const fresh = yield* IdempotencyKey.fromString(secrets.key)

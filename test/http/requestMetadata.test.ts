@@ -11,7 +11,9 @@ import {
   Pipeline
 } from "effect-resilience"
 import { leaks, renderings } from "../support/renderings.js"
-import { baseUrl, failureOf, recorder, serve, transports } from "./support.js"
+import { serve } from "../support/servers.js"
+import { recorder } from "../support/spans.js"
+import { baseUrl, failureOf, transports } from "./support.js"
 import { turn } from "../support/turns.js"
 
 const answering = (respond: (sent: number) => Response) => {

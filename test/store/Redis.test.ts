@@ -6,7 +6,7 @@ import { Redis as Client } from "ioredis"
 import { afterAll, beforeAll, describe } from "vitest"
 import { isInstalled, startRedis, url } from "../support/redis.js"
 import { refusal } from "../support/refusal.js"
-import { type Server, without } from "../support/server.js"
+import { type Server, without } from "../support/processes.js"
 import { sharedLayer } from "../support/sharedLayer.js"
 import { suite } from "../suites/idempotencyStore.js"
 

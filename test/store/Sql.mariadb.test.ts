@@ -5,7 +5,7 @@ import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore
 import * as Sql from "effect-resilience/store/Sql"
 import { afterAll, beforeAll, describe } from "vitest"
 import { client, isInstalled, startMariadb } from "../support/mariadb.js"
-import { type Server, without } from "../support/server.js"
+import { type Server, without } from "../support/processes.js"
 import { sharedLayer } from "../support/sharedLayer.js"
 import { suite } from "../suites/idempotencyStore.js"
 

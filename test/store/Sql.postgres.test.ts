@@ -6,7 +6,7 @@ import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore
 import * as Sql from "effect-resilience/store/Sql"
 import { afterAll, beforeAll, describe } from "vitest"
 import { client, isInstalled, startPostgres } from "../support/postgres.js"
-import { pause, type Server, without } from "../support/server.js"
+import { pause, type Server, without } from "../support/processes.js"
 import { sharedLayer } from "../support/sharedLayer.js"
 import { suite } from "../suites/idempotencyStore.js"
 

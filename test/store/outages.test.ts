@@ -3,7 +3,7 @@ import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { Duration, Effect, Either, type Layer, Schema } from "effect"
 import type { IdempotencyStore } from "effect-resilience/IdempotencyStore"
 import { afterAll, beforeAll, describe } from "vitest"
-import { type Server, without } from "../support/server.js"
+import { type Server, without } from "../support/processes.js"
 import { backends } from "../support/stores.js"
 
 const storeTimeout = Duration.millis(400)

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process"
 import * as readline from "node:readline"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe } from "vitest"
-import { pause, type Server, without } from "../support/server.js"
+import { pause, type Server, without } from "../support/processes.js"
 import { type Backend, backends } from "../support/stores.js"
 import type { Command, Seen } from "./worker.js"
 

@@ -3,7 +3,7 @@ import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { Clock, Effect, Either, type Layer, Schema } from "effect"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import { afterAll, beforeAll, describe } from "vitest"
-import { type Server, without } from "../support/server.js"
+import { type Server, without } from "../support/processes.js"
 import { all, type Options } from "../support/stores.js"
 import { offBy } from "../support/clocks.js"
 

@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as path from "node:path"
 import * as fs from "node:fs"
-import { binary, execute, isRoot, passes, type Server, start } from "./server.js"
+import { binary, execute, isRoot, passes, type Server, start } from "./processes.js"
 
 const newest = (folder: string): ReadonlyArray<string> =>
   fs.existsSync(folder) ? fs.readdirSync(folder).sort((a, b) => Number(b) - Number(a)) : []

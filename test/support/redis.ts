@@ -1,4 +1,4 @@
-import { binary, passes, type Server, start } from "./server.js"
+import { binary, passes, type Server, start } from "./processes.js"
 
 const server = binary("redis-server")
 

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Mariadb from "./mariadb.js"
 import * as Postgres from "./postgres.js"
 import * as RedisServer from "./redis.js"
-import { execute, type Server } from "./server.js"
+import { execute, type Server } from "./processes.js"
 
 export type Name = "PostgreSQL" | "Redis" | "MariaDB"
 

@@ -1,5 +1,5 @@
 import { Effect, Layer, Logger, LogLevel, Metric, MetricState } from "effect"
-import { type Recorded, recorder } from "../http/support.js"
+import { type Recorded, recorder } from "./spans.js"
 
 /**
  * A metric with its labels in one line, as it would be exported, without the labels that are named.
