@@ -6,7 +6,7 @@ export default defineConfig({
   ...mergeConfig(base, {}),
   test: {
     include: [
-      "test/core/circuit.test.ts",
+      "test/core/circuit.*.test.ts",
       "test/core/countWindow.test.ts",
       "test/core/timeWindow.test.ts",
       "test/core/trials.test.ts"
