@@ -1,23 +1,50 @@
+import { randomInt } from "node:crypto"
+import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { publicModules } from "./scripts/exports.js"
 
 const src = fileURLToPath(new URL("./src", import.meta.url))
 
-export default defineConfig({
-  resolve: {
-    alias: [...publicModules(src)].map(([subpath, file]) => ({
-      find: new RegExp(`^effect-resilience${subpath.slice(1)}$`),
-      replacement: `${src}/${file}`
-    }))
-  },
-  test: {
-    include: ["test/**/*.test.ts"],
-    // A property of a thousand runs takes its time on a busy machine.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    reporters: ["default", "json"],
-    outputFile: { json: "reports/vitest.json" },
-    silent: "passed-only"
+/**
+ * The test files of a long run: those with properties, which ask `test/support/runs.ts` how many
+ * cases to try, and those that start real servers.
+ */
+const longFiles = (): Array<string> =>
+  fs.readdirSync(new URL("./test", import.meta.url), { recursive: true, encoding: "utf8" })
+    .map((name) => `test/${name.replaceAll("\\", "/")}`)
+    .filter((name) =>
+      name.endsWith(".test.ts") &&
+      /\/support\/(runs|processes)\.js"/.test(
+        fs.readFileSync(new URL(name, import.meta.url), "utf8")
+      )
+    )
+
+/**
+ * By default every test runs, and properties try a share of their cases, the same in every run.
+ * With `--mode long` properties try all cases under a fresh seed, and what has none does not run.
+ */
+export default defineConfig(({ mode }) => {
+  const isLong = mode === "long"
+  const seed = process.env["TEST_SEED"] ?? String(isLong ? randomInt(2 ** 31) : 20_261_121)
+  if (isLong) console.log(`Properties under seed ${seed}: TEST_SEED=${seed} repeats this run.`)
+  return {
+    resolve: {
+      alias: [...publicModules(src)].map(([subpath, file]) => ({
+        find: new RegExp(`^effect-resilience${subpath.slice(1)}$`),
+        replacement: `${src}/${file}`
+      }))
+    },
+    test: {
+      include: isLong ? longFiles() : ["test/**/*.test.ts"],
+      env: { TEST_SEED: seed, ...(isLong ? { TEST_LONG: "1" } : {}) },
+      setupFiles: ["test/support/seed.ts"],
+      // A property of a thousand runs takes its time on a busy machine.
+      testTimeout: 30_000,
+      hookTimeout: 60_000,
+      reporters: ["default", "json"],
+      outputFile: { json: isLong ? "reports/vitest-long.json" : "reports/vitest.json" },
+      silent: "passed-only"
+    }
   }
 })

@@ -1,9 +1,9 @@
-import { defineConfig, mergeConfig } from "vitest/config"
+import { defineConfig } from "vitest/config"
 import base from "./vitest.config.js"
 
-/** Only what tests the files that are mutated, and no reports. */
+/** Only what tests the files that are mutated, in all cases, and no reports. */
 export default defineConfig({
-  ...mergeConfig(base, {}),
+  ...base({ command: "serve", mode: "test" }),
   test: {
     include: [
       "test/core/circuit.*.test.ts",
@@ -11,6 +11,7 @@ export default defineConfig({
       "test/core/timeWindow.test.ts",
       "test/core/trials.test.ts"
     ],
+    env: { TEST_LONG: "1" },
     silent: "passed-only"
   }
 })

@@ -3,6 +3,7 @@ import { Duration, Effect, Exit, FastCheck as fc } from "effect"
 import * as FieldActivities from "effect-resilience/api/FieldActivities"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { squashed } from "../support/exits.js"
+import { runs } from "../support/runs.js"
 import { virtualHttp } from "../support/virtualHttp.js"
 import { against, apiKey, result, submit, types, undisturbed } from "./fieldActivities.js"
 
@@ -106,7 +107,7 @@ describe("FieldActivities.validate", () => {
           FieldActivities.validate({ ...result, occurred_at: date.toISOString() }, types).length ===
             0
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

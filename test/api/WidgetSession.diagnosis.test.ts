@@ -12,6 +12,7 @@ import {
   secretKey,
   type User
 } from "./widgetSession.js"
+import { runs } from "../support/runs.js"
 
 // -----------------------------------------------------------------------------
 // diagnose401
@@ -373,13 +374,13 @@ describe("diagnose401: any user", () => {
 
   it("a single mistake is among the findings, with the canonical string", () => {
     fc.assert(fc.property(plainUser, single, (user, mistakes) => found(user, mistakes, known)), {
-      numRuns: 300
+      numRuns: runs(300)
     })
   })
 
   it("a single mistake is among the findings, without it", () => {
     fc.assert(fc.property(plainUser, single, (user, mistakes) => found(user, mistakes, guessed)), {
-      numRuns: 100
+      numRuns: runs(100)
     })
   })
 
@@ -389,7 +390,7 @@ describe("diagnose401: any user", () => {
         expect([...known(user, {}), ...guessed(user, {})].filter((item) => item !== "environment"))
           .toEqual([])
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -419,7 +420,7 @@ describe("diagnose401: any user", () => {
           ).toEqual([])
         }
       ),
-      { numRuns: 50 }
+      { numRuns: runs(50) }
     )
   })
 
@@ -562,7 +563,7 @@ describe("diagnose422", () => {
           expect(JSON.stringify(findings)).not.toMatch(/9f9f|value-47/)
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })

@@ -3,6 +3,7 @@ import { FastCheck as fc, Redacted } from "effect"
 import { WidgetSession } from "effect-resilience"
 import { inspect } from "node:util"
 import { anyText, anyUser, canonicalOf, hmac, john, secret, secretKey } from "./widgetSession.js"
+import { runs } from "../support/runs.js"
 
 describe("canonicalString", () => {
   it("is the example of the document", () => {
@@ -43,7 +44,7 @@ describe("canonicalString", () => {
       fc.property(anyText, anyUser, (partnerId, user) => {
         expect(WidgetSession.canonicalString(partnerId, user)).toBe(canonicalOf(partnerId, user))
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })
@@ -60,7 +61,7 @@ describe("sign", () => {
           expect(Redacted.value(WidgetSession.sign(Redacted.make(key), text))).toBe(hmac(key, text))
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Backoff from "../../src/core/backoff.js"
+import { runs } from "../support/runs.js"
 
 const hour = 3_600_000
 
@@ -112,7 +113,7 @@ describe("delayMillis", () => {
         const actual = Backoff.delayMillis(backoff, draw)
         expect(close(actual, expected), `${actual} should be ${expected}`).toBe(true)
       }),
-      { numRuns: 2000 }
+      { numRuns: runs(2000) }
     )
   })
 
@@ -124,7 +125,7 @@ describe("delayMillis", () => {
         expect(delay).toBeGreaterThanOrEqual(0)
         expect(delay).toBeLessThanOrEqual(capOf(backoff))
       }),
-      { numRuns: 2000 }
+      { numRuns: runs(2000) }
     )
   })
 
@@ -199,7 +200,7 @@ describe("delayMillis", () => {
           expect(new Set(delays).size).toBe(50)
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -210,7 +211,7 @@ describe("delayMillis", () => {
         fc.pre(!isFull || draw.unit > Number.MIN_VALUE)
         expect(Backoff.delayMillis(backoff, draw)).toBeGreaterThan(0)
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -241,7 +242,7 @@ describe("delayMillis", () => {
           expect(close(previousMillis, previous)).toBe(true)
         })
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -255,9 +256,9 @@ describe("delayMillis", () => {
         expect(close(Backoff.delayMillis(widget, { attempt, previousMillis: 0, unit }), expected))
           .toBe(true)
       }),
-      { numRuns: 10_000 }
+      { numRuns: runs(10_000) }
     )
-    expect(draws).toBe(10_000)
+    expect(draws).toBe(runs(10_000))
   })
 })
 
@@ -273,7 +274,7 @@ describe("envelopeMillis", () => {
           expect(previousMillis).toBeLessThanOrEqual(max + 1e-6)
         })
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -290,7 +291,7 @@ describe("envelopeMillis", () => {
         const { max, min } = Backoff.envelopeMillis(backoff, attempt)
         expect([close(extreme(0), min), close(extreme(1 - 2 ** -53), max)]).toEqual([true, true])
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -301,7 +302,7 @@ describe("envelopeMillis", () => {
         expect([Number.isFinite(min), Number.isFinite(max), min <= max]).toEqual([true, true, true])
         expect(max).toBeLessThanOrEqual(capOf(backoff))
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })

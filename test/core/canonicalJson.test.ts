@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as CanonicalJson from "../../src/core/canonicalJson.js"
+import { runs } from "../support/runs.js"
 
 /** The text, or where and why there is none. */
 const told = (value: unknown): string => {
@@ -282,7 +283,7 @@ describe("properties", () => {
       fc.property(json, (value) => {
         expect(told(value)).toBe(slow(value))
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -292,7 +293,7 @@ describe("properties", () => {
         expect(told(turned(value))).toBe(told(value))
         expect(told(JSON.parse(told(value)))).toBe(told(value))
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -316,7 +317,7 @@ describe("properties", () => {
           }
         }
       ),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 })

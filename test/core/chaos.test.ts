@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Chaos from "../../src/core/chaos.js"
+import { runs } from "../support/runs.js"
 
 const seeds = fc.maxSafeInteger()
 const picks = (
@@ -21,7 +22,7 @@ describe("chaos", () => {
           expect(backwards).toEqual(picks(plan, 50))
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -35,7 +36,7 @@ describe("chaos", () => {
           true
         )
       }),
-      { numRuns: 2000 }
+      { numRuns: runs(2000) }
     )
   })
 
@@ -55,7 +56,7 @@ describe("chaos", () => {
             5 * Math.sqrt(met.length / 4)
           )
         }),
-        { numRuns: 500 }
+        { numRuns: runs(500) }
       )
     },
     30_000

@@ -7,6 +7,7 @@ import { commandsOf } from "../../src/testing/breaker/commands.js"
 import { broken } from "../../src/testing/breaker/law.js"
 import type { Seen, Subject, Time } from "../../src/testing/breaker/model.js"
 import { ofMachine } from "../../src/testing/breaker/subjects.js"
+import { runs } from "../support/runs.js"
 
 const policies: ReadonlyArray<readonly [name: string, options: CircuitBreaker.Options]> = [
   ["the defaults", {}],
@@ -95,7 +96,7 @@ describe("against a slow and obvious model", () => {
       fc.property(commandsOf(policy), (commands) => {
         expect(broken(policy, watched(policy, edges), commands)).toBe(undefined)
       }),
-      { numRuns: 600 }
+      { numRuns: runs(600, 500) }
     )
     expect([...edges]).toEqual(expect.arrayContaining([
       "Closed Open",

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Concurrency from "../../src/core/concurrency.js"
+import { runs } from "../support/runs.js"
 
 const aimd: Concurrency.Aimd = {
   _tag: "Aimd",
@@ -178,7 +179,7 @@ describe("concurrency", () => {
           expect(state.limit).toBeCloseTo(limit, 9)
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -199,7 +200,7 @@ describe("concurrency", () => {
         }
         expect(bench.endAll(ignored).state.running).toBe(0)
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -219,7 +220,7 @@ describe("concurrency", () => {
           }
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Cooldown from "../../src/core/cooldown.js"
+import { runs } from "../support/runs.js"
 
 const policy: Cooldown.Policy = { capMillis: 100, trialMillis: 30 }
 
@@ -113,7 +114,7 @@ describe("cooldown", () => {
           ])
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
     expect([...visited].sort()).toEqual(["Clear", "Cooling", "Trial"])
   })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as CountWindow from "../../src/core/countWindow.js"
+import { runs } from "../support/runs.js"
 
 const outcome: fc.Arbitrary<CountWindow.Outcome> = fc.record({
   failed: fc.boolean(),
@@ -57,7 +58,7 @@ describe("countWindow", () => {
           expect([countsOf(window), CountWindow.outcomes(window)]).toEqual([counted(last), last])
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Fifo from "../../src/core/fifo.js"
+import { runs } from "../support/runs.js"
 
 type Command = { readonly do: "join" } | { readonly do: "take" } | {
   readonly do: "leave"
@@ -51,7 +52,7 @@ describe("fifo", () => {
           ])
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
     expect([...left].sort()).toEqual(["first", "gone", "last", "middle"])
   })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Gcra from "../../src/core/gcra.js"
+import { runs } from "../support/runs.js"
 
 interface Plan {
   readonly limit: number
@@ -89,7 +90,7 @@ describe("gcra", () => {
           admitted.push({ at, cost })
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
     expect([...seen].sort()).toEqual([false, true])
   })
@@ -116,9 +117,9 @@ describe("gcra", () => {
           }
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
-    expect(waits).toBeGreaterThan(1000)
+    expect(waits).toBeGreaterThan(runs(1000))
   })
 
   it("G15: what is known ahead is what comes true, for those in line behind others", () => {
@@ -144,7 +145,7 @@ describe("gcra", () => {
           }
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -195,7 +196,7 @@ describe("gcra", () => {
           if (cost <= available) taken = Gcra.take(policy, taken, cost, at)
         }
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck } from "effect"
 import * as Histogram from "../../src/core/histogram.js"
+import { runs } from "../support/runs.js"
 
 const boundaries = [5, 10, 20, 50, 100, 200, 500, 1000, Infinity]
 
@@ -30,7 +31,7 @@ const measured = FastCheck.array(FastCheck.integer({ min: 0, max: 3000 }), {
 const share = FastCheck.integer({ min: 1, max: 100 }).map((percent) => percent / 100)
 
 const check = (property: FastCheck.IProperty<[Array<number>, number]>) =>
-  FastCheck.assert(property, { numRuns: 1000 })
+  FastCheck.assert(property, { numRuns: runs(1000) })
 
 describe("core/histogram", () => {
   it("of nothing there is no quantile", () => {

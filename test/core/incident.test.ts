@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck } from "effect"
 import * as Incident from "../../src/core/incident.js"
+import { runs } from "../support/runs.js"
 
 const rule = (changes: Partial<Incident.Rule> = {}): Incident.Rule => ({
   windowMillis: 1000,
@@ -102,7 +103,7 @@ describe("when failures are an incident", () => {
       FastCheck.property(rules, calls, (rule, calls) => {
         expect(raised(rule, calls)).toEqual(model(rule, calls))
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 })

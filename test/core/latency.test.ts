@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Latency from "../../src/core/latency.js"
+import { runs } from "../support/runs.js"
 
 const of = (size: number, values: ReadonlyArray<number>): Latency.Latencies => {
   const latencies = Latency.make(size)
@@ -29,7 +30,7 @@ describe("latency", () => {
           })
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -46,7 +47,7 @@ describe("latency", () => {
           expect(found).toBe(Math.min(...candidates))
         }
       ),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 

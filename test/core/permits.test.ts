@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Fifo from "../../src/core/fifo.js"
 import * as Permits from "../../src/core/permits.js"
+import { runs } from "../support/runs.js"
 
 type Command =
   | { readonly do: "enter" }
@@ -85,7 +86,7 @@ describe("permits", () => {
             .toBe(true)
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
     expect([...seen].sort()).toEqual(["Full", "Run", "Wait", "interrupted"])
   })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck } from "effect"
 import * as Agenda from "../../src/core/priorityQueue.js"
+import { runs } from "../support/runs.js"
 
 describe("an agenda", () => {
   it("gives what was added by its time, and by its turn where the times are the same", () => {
@@ -30,7 +31,7 @@ describe("an agenda", () => {
         })
         expect(agenda.heap.length).toBe(model.length)
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 })

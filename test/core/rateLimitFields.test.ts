@@ -2,8 +2,9 @@ import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
 import * as HttpDate from "../../src/core/httpDate.js"
 import * as RateLimitFields from "../../src/core/rateLimitFields.js"
+import { runs } from "../support/runs.js"
 
-const runs = { numRuns: 1000 }
+const thousand = { numRuns: runs(1000) }
 const nowMillis = Date.parse("2026-10-21T07:00:00Z")
 const nowSeconds = nowMillis / 1000
 
@@ -303,7 +304,7 @@ describe("rateLimitFields", () => {
         expect(fields.resetMillis).toBe(latest === -1 ? undefined : latest * 1000)
         expect(fields.remaining).toBe(candidates.find(({ t }) => (t ?? -1) === latest)?.r)
       }),
-      runs
+      thousand
     )
   })
 
@@ -318,7 +319,7 @@ describe("rateLimitFields", () => {
         })
         expect(fields.limit).toBe(index % all.length)
       }),
-      runs
+      thousand
     )
   })
 
@@ -347,7 +348,7 @@ describe("rateLimitFields", () => {
           })
         }
       ),
-      runs
+      thousand
     )
   })
 
@@ -366,7 +367,7 @@ describe("rateLimitFields", () => {
         )
         expect(waits).toEqual([wait * 1000, wait * 1000, wait * 1000])
       }),
-      runs
+      thousand
     )
   })
 
@@ -394,7 +395,7 @@ describe("rateLimitFields", () => {
           expect(value === undefined || (value >= 0 && Number.isFinite(value))).toBe(true)
         }
       }),
-      { numRuns: 3000 }
+      { numRuns: runs(3000) }
     )
   })
 })

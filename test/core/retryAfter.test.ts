@@ -2,8 +2,9 @@ import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
 import * as HttpDate from "../../src/core/httpDate.js"
 import * as RetryAfter from "../../src/core/retryAfter.js"
+import { runs } from "../support/runs.js"
 
-const runs = { numRuns: 1000 }
+const thousand = { numRuns: runs(1000) }
 const nowMillis = Date.parse("2026-10-21T07:00:00Z")
 const context = { nowMillis }
 
@@ -95,7 +96,7 @@ describe("retryAfter", () => {
       fc.property(fc.nat(), fc.constantFrom("-", "+", "- ", "."), (number, sign) => {
         expect(RetryAfter.parse(`${sign}${number}`, context)).toBe(undefined)
       }),
-      runs
+      thousand
     )
   })
 
@@ -104,7 +105,7 @@ describe("retryAfter", () => {
       fc.property(fc.nat(), fc.nat(), (whole, fraction) => {
         expect(RetryAfter.parse(`${whole}.${fraction}`, context)).toBe(undefined)
       }),
-      runs
+      thousand
     )
   })
 
@@ -115,7 +116,7 @@ describe("retryAfter", () => {
         fc.pre(!text.includes(","))
         expect(RetryAfter.parse(before ? text + number : number + text, context)).toBe(undefined)
       }),
-      runs
+      thousand
     )
   })
 
@@ -125,7 +126,7 @@ describe("retryAfter", () => {
       fc.property(secondsField, space, space, ({ text, wait }, before, after) => {
         expect(RetryAfter.parse(before + text + after, context)).toBe(wait)
       }),
-      runs
+      thousand
     )
   })
 
@@ -144,7 +145,7 @@ describe("retryAfter", () => {
           Number(exact < largest ? exact : largest)
         )
       }),
-      runs
+      thousand
     )
   })
 
@@ -239,7 +240,7 @@ describe("retryAfter", () => {
         expect(RetryAfter.parse(texts, context)).toBe(model(all))
         expect(RetryAfter.parse(texts.join(", "), context)).toBe(model(all))
       }),
-      runs
+      thousand
     )
   })
 
@@ -257,7 +258,7 @@ describe("retryAfter", () => {
           expect(RetryAfter.parse(texts, { nowMillis: clock, dateHeader })).toBe(model(all))
         }
       ),
-      runs
+      thousand
     )
   })
 

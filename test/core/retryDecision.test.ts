@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Decision from "../../src/core/retryDecision.js"
+import { runs } from "../support/runs.js"
 
 type Verdict = Decision.Verdict
 
@@ -229,7 +230,7 @@ describe("decide", () => {
           expect(Math.abs(decision.delayMillis - delay)).toBeLessThan(1e-6)
         }
       }),
-      { numRuns: 5000 }
+      { numRuns: runs(5000) }
     )
     expect([...seen].toSorted()).toEqual(
       [

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Throttle from "../../src/core/throttle.js"
 import * as TimeWindow from "../../src/core/timeWindow.js"
+import { runs } from "../support/runs.js"
 
 const standard: Throttle.Policy = { multiplier: 2, minimumCalls: 10, maxRejection: 0.9 }
 
@@ -66,7 +67,7 @@ describe("throttle", () => {
         const expected = requests < policy.minimumCalls ? 0 : Math.min(policy.maxRejection, formula)
         expect(at(requests, accepts, policy)).toBe(expected)
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -101,7 +102,7 @@ describe("throttle", () => {
         expect(at(requests + 1, accepts)).toBeGreaterThanOrEqual(at(requests, accepts))
         expect(at(requests + 1, accepts + 1)).toBeLessThanOrEqual(at(requests, accepts))
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -118,7 +119,7 @@ describe("throttle", () => {
           if (percent >= 80) expect(share).toBeGreaterThan(0.97)
           if (percent <= 10) expect(share).toBeLessThan(0.2)
         }),
-        { numRuns: 500 }
+        { numRuns: runs(500) }
       )
     },
     60_000

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import type { Counts } from "../../src/core/countWindow.js"
 import * as TimeWindow from "../../src/core/timeWindow.js"
+import { runs } from "../support/runs.js"
 
 interface Entry extends Counts {
   readonly bucket: number
@@ -141,7 +142,7 @@ describe("timeWindow", () => {
           ])
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 

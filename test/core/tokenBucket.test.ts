@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as TokenBucket from "../../src/core/tokenBucket.js"
+import { runs } from "../support/runs.js"
 
 const micro = 1_000_000
 
@@ -99,7 +100,7 @@ describe("tokenBucket", () => {
           }
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
     expect([...seen].toSorted()).toEqual(["false", "true"])
   })
@@ -120,7 +121,7 @@ describe("tokenBucket", () => {
           expect(state.tokens >= 0 && state.tokens <= bucket.capacity).toBe(true)
         }
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

@@ -3,6 +3,7 @@ import { FastCheck } from "effect"
 import type * as Backoff from "../../src/core/backoff.js"
 import * as RetryDecision from "../../src/core/retryDecision.js"
 import { type Plan, worstCase } from "../../src/core/worstCase.js"
+import { runs } from "../support/runs.js"
 
 const plan = (changes: Partial<Plan>): Plan => ({
   retries: 0,
@@ -105,7 +106,7 @@ describe("the worst case of a call", () => {
       FastCheck.property(plans, (plan) => {
         expect(worstCase(plan).calls).toBe(bruteForce(plan).calls)
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -122,7 +123,7 @@ describe("the worst case of a call", () => {
           expect(found === millis || millis - found < 1e-6).toBe(true)
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 

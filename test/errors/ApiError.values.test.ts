@@ -21,6 +21,7 @@ import {
 } from "effect"
 import { ApiError } from "effect-resilience"
 import { samples, show, tags } from "./apiErrors.js"
+import { runs } from "../support/runs.js"
 
 const fields = [
   "_tag",
@@ -146,7 +147,7 @@ describe("ApiError values", () => {
 describe("ApiError.isApiError", () => {
   it("DESIGN 3: all of ours", () => {
     expect(tags.map((tag) => ApiError.isApiError(samples[tag]))).toEqual(tags.map(() => true))
-    fc.assert(fc.property(errors, (error) => ApiError.isApiError(error)), { numRuns: 500 })
+    fc.assert(fc.property(errors, (error) => ApiError.isApiError(error)), { numRuns: runs(500) })
   })
 
   it("DESIGN 3: by a TypeId, never by the tag", () => {
@@ -185,7 +186,7 @@ describe("ApiError schema", () => {
         expect(back.constructor).toBe(error.constructor)
         expect(show(back)).toBe(show(error))
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -197,7 +198,7 @@ describe("ApiError schema", () => {
         )
         expect(plain(back)).toEqual(plain(error))
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

@@ -8,6 +8,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Arbitrary, Cause, Duration, FastCheck as fc, Option, Schema } from "effect"
 import { ApiError, Idempotency, Playbook } from "effect-resilience"
 import { samples, show, tags } from "./apiErrors.js"
+import { runs } from "../support/runs.js"
 
 describe("ApiError.verdict", () => {
   it("E2, E4: the ten tags", () => {
@@ -233,7 +234,9 @@ describe("ApiError.verdict", () => {
       new Proxy({}, {})
     ]
     expect(strangers.map(show)).toEqual(strangers.map(() => "Terminal"))
-    fc.assert(fc.property(fc.anything(), (value) => show(value) === "Terminal"), { numRuns: 500 })
+    fc.assert(fc.property(fc.anything(), (value) => show(value) === "Terminal"), {
+      numRuns: runs(500)
+    })
   })
 
   it("DESIGN 3: Effect's TimeoutException is understood: the outcome is unknown", () => {
@@ -467,7 +470,7 @@ describe("ApiError.mayHaveRun", () => {
           expect(ApiError.mayHaveRun(error)).toBe(true)
         }
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })

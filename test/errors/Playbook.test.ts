@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { Playbook } from "effect-resilience"
 import { tagOf } from "../support/errors.js"
+import { runs } from "../support/runs.js"
 
 const statuses = Array.from({ length: 500 }, (_, i) => 100 + i)
 const status = fc.integer({ min: 100, max: 599 })
@@ -107,7 +108,7 @@ describe("Playbook.extend", () => {
           )
         }
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

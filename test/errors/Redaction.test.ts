@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { Redaction } from "effect-resilience"
+import { runs } from "../support/runs.js"
 
 const isSecret = (name: string, names: Redaction.Names = Redaction.defaultNames) =>
   Redaction.isSecretName(name, names)
@@ -140,7 +141,7 @@ describe("Redaction.secretsIn", () => {
         )
         expect(new Set(secretsIn(body))).toEqual(new Set(planted))
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })
@@ -249,7 +250,7 @@ describe("Redaction.scrubber", () => {
           expect(secrets.filter((secret) => scrubbed.includes(secret))).toEqual([])
         }
       ),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -263,7 +264,7 @@ describe("Redaction.scrubber", () => {
           expect(scrub(s, once)).toBe(once)
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

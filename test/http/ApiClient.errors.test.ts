@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { ApiClient, ApiError, Playbook } from "effect-resilience"
 import { Duration, Effect, Exit, FastCheck as fc, Fiber, Option, Schema, TestClock } from "effect"
 import { baseUrl, failureOf, over, type Reply, reply, transport } from "./support.js"
+import { runs } from "../support/runs.js"
 
 describe("what an error knows", () => {
   it.effect("E8, R14: headers, request id, method, attempts, latency and the raw body on request", () =>
@@ -95,7 +96,7 @@ describe("what an error knows", () => {
           expect(JSON.stringify(error)).not.toContain("QUERY")
           if (ApiError.isApiError(error)) expect(error.endpoint).not.toContain("?")
         }).pipe(Effect.runPromise)),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

@@ -4,6 +4,7 @@ import { ApiClient, IdempotencyKey, Operation } from "effect-resilience"
 import { Effect, Exit, FastCheck as fc } from "effect"
 import { broken, failureOf, over, range, type Reply, reply, retrying } from "./support.js"
 import { keysSent, method, someKey } from "./apiClient.js"
+import { runs } from "../support/runs.js"
 
 describe("one loop", () => {
   it("E20: two retries over any mix of 503 and transport errors make exactly three requests", async () => {
@@ -27,7 +28,7 @@ describe("one loop", () => {
             expect(sent.length).toBe(3)
           }).pipe(Effect.runPromise)
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -50,7 +51,7 @@ describe("one loop", () => {
             ])
           }).pipe(Effect.runPromise)
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })

@@ -3,6 +3,7 @@ import { ApiError, ErrorResponse } from "effect-resilience"
 import { FastCheck as fc, Schema } from "effect"
 import { tagOf } from "../support/errors.js"
 import { decode, errorOf, nowMillis, retryAfter, said } from "./errorResponse.js"
+import { runs } from "../support/runs.js"
 
 describe("ErrorResponse is total", () => {
   const special = [
@@ -70,7 +71,7 @@ describe("ErrorResponse is total", () => {
   const known = (text: string) => types.some((type) => text.includes(type))
   const isApiError = Schema.is(ApiError.ApiError)
 
-  const runs = { numRuns: 1000 }
+  const thousand = { numRuns: runs(1000) }
 
   it("E5: no JSON changes the tag of the status unless a known type is in it, and none breaks anything", () => {
     fc.assert(
@@ -81,7 +82,7 @@ describe("ErrorResponse is total", () => {
         if (!known(text)) expect(error._tag).toBe(tagOf(status))
         ApiError.verdict(error)
       }),
-      runs
+      thousand
     )
   })
 
@@ -91,7 +92,7 @@ describe("ErrorResponse is total", () => {
         expect(errorOf(status, JSON.stringify(value)).message.length).toBeGreaterThan(0)
       }),
       {
-        ...runs,
+        ...thousand,
         examples: [[{ message: [] }, 400], [{ message: "" }, 400], [{ error: "" }, 400], [{
           detail: ""
         }, 400]]
@@ -109,7 +110,7 @@ describe("ErrorResponse is total", () => {
         expect([...said(again), retryAfter(again)]).toEqual([...said(error), retryAfter(error)])
       }),
       {
-        ...runs,
+        ...thousand,
         examples: [
           [{ retryAfter: 2 ** 53 / 1000 }, 429, {}],
           [{ retryAfter: 1e300 }, 503, {}],
@@ -140,7 +141,7 @@ describe("ErrorResponse is total", () => {
           expect(error._tag).toBe(tagOf(status))
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -159,7 +160,7 @@ describe("ErrorResponse is total", () => {
           ])
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })

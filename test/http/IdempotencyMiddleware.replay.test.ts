@@ -24,6 +24,7 @@ import {
 } from "./idempotentApp.js"
 import { range } from "./support.js"
 import { gated, json, memory, protect } from "./idempotencyMiddleware.js"
+import { runs } from "../support/runs.js"
 
 describe("replay", () => {
   it.effect("I41: same status, same bytes, the listed headers, marked, and never a cookie", () =>
@@ -158,7 +159,7 @@ describe("replay", () => {
           )
           expect(yield* read(app)).toEqual(yield* read(app))
         }).pipe(Effect.provide(memory), Effect.runPromise)),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   }, 60_000)
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { ApiError, ErrorResponse } from "effect-resilience"
 import * as ProblemDetails from "effect-resilience/http/ProblemDetails"
 import { Duration, Effect, FastCheck as fc, Redacted, Schema } from "effect"
+import { runs } from "../support/runs.js"
 
 const decode = Schema.decodeUnknownSync(ProblemDetails.ProblemDetails)
 
@@ -72,7 +73,7 @@ describe("the document", () => {
           expect(decode(Schema.encodeSync(ProblemDetails.ProblemDetails)(problem))).toEqual(problem)
         }
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })

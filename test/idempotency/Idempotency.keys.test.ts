@@ -30,6 +30,7 @@ import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import { wordsFor } from "../support/exits.js"
 import { faultyStore } from "../support/faultyStore.js"
 import { Busy, counting, defaults, setting, told } from "../support/idempotent.js"
+import { runs } from "../support/runs.js"
 
 const day = 24 * 3_600_000
 
@@ -329,7 +330,7 @@ describe("keys and scopes", () => {
           JSON.stringify(a) === JSON.stringify(b)
         )
       }),
-      { numRuns: 2000 }
+      { numRuns: runs(2000) }
     )
   })
 

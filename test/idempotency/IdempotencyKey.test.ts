@@ -17,6 +17,7 @@ import {
 import { IdempotencyKey } from "effect-resilience"
 import { createHmac } from "node:crypto"
 import { inspect } from "node:util"
+import { runs } from "../support/runs.js"
 
 const value = (key: IdempotencyKey.IdempotencyKey) => Redacted.value(key.value)
 
@@ -75,7 +76,7 @@ describe("IdempotencyKey.make", () => {
 describe("IdempotencyKey.fromString", () => {
   it.effect("I2: 1 to 255 printable ASCII characters are accepted as they are", () =>
     Effect.gen(function*() {
-      for (const text of fc.sample(keyText, 500)) {
+      for (const text of fc.sample(keyText, runs(500))) {
         expect(value(yield* IdempotencyKey.fromString(text))).toBe(text)
       }
       const edges = ["a", "~", " ", "!", "x".repeat(255), "a b", "\"quoted\"", "\\"]
@@ -109,7 +110,7 @@ describe("IdempotencyKey.fromString", () => {
       )
       const texts = fc.sample(
         fc.tuple(plainText, odd, fc.double({ min: 0, max: 1, noNaN: true })),
-        500
+        runs(500)
       )
       for (const [text, c, where] of texts) {
         const at = Math.floor(where * text.length)
@@ -220,7 +221,7 @@ describe("IdempotencyKey.derive", () => {
     Effect.gen(function*() {
       const samples = fc.sample(
         fc.tuple(keyText, fc.oneof(fc.fullUnicodeString({ maxLength: 400 }), fc.constant(""))),
-        500
+        runs(500)
       )
       const seen = new Map<string, string>()
       for (const [text, step] of samples) {
@@ -312,7 +313,7 @@ describe("IdempotencyKey.kid", () => {
 
   it.effect("I5: it does not contain the key and is safe to print", () =>
     Effect.gen(function*() {
-      for (const text of fc.sample(plainText.filter((t) => t.length >= 8), 200)) {
+      for (const text of fc.sample(plainText.filter((t) => t.length >= 8), runs(200))) {
         const kid = yield* IdempotencyKey.kid(yield* IdempotencyKey.fromString(text))
         expect(kid).toMatch(/^[\w.:=+/-]{8,}$/)
         expect(kid.includes(text)).toBe(false)
@@ -409,7 +410,7 @@ describe("IdempotencyKey on the wire", () => {
 
   it.effect("I2: a server accepts both forms as the same key", () =>
     Effect.gen(function*() {
-      for (const text of fc.sample(plainText, 500)) {
+      for (const text of fc.sample(plainText, runs(500))) {
         const key = yield* IdempotencyKey.fromString(text)
         const bare = yield* IdempotencyKey.fromHeader(IdempotencyKey.toHeader(key, "bare"))
         const quoted = yield* IdempotencyKey.fromHeader(IdempotencyKey.toHeader(key, "quoted"))
@@ -419,7 +420,7 @@ describe("IdempotencyKey on the wire", () => {
 
   it.effect("I2: the quoted form carries every key there is", () =>
     Effect.gen(function*() {
-      for (const text of fc.sample(keyText, 500)) {
+      for (const text of fc.sample(keyText, runs(500))) {
         const key = yield* IdempotencyKey.fromString(text)
         expect(value(yield* IdempotencyKey.fromHeader(IdempotencyKey.toHeader(key, "quoted"))))
           .toBe(text)

@@ -29,6 +29,7 @@ import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"
 import { down } from "../support/errors.js"
 import { leaks } from "../support/renderings.js"
+import { runs } from "../support/runs.js"
 import { metricsOf, observed } from "../support/telemetry.js"
 import { about, failsFirst, finish, newName, seconds, twice } from "./telemetry.js"
 
@@ -372,7 +373,7 @@ describe("Telemetry: whatever happens", () => {
                 }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext))
               )
           ),
-          { numRuns: 200 }
+          { numRuns: runs(200) }
         )
       ),
     60_000

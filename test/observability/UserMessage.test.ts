@@ -11,6 +11,7 @@ import {
 } from "effect-resilience"
 import * as Polling from "effect-resilience/Polling"
 import * as UserMessage from "effect-resilience/UserMessage"
+import { runs } from "../support/runs.js"
 
 const leak = "SENTINEL key sk_live_1 of host 10.0.0.1"
 
@@ -102,7 +103,7 @@ describe("UserMessage.of", () => {
         const text = UserMessage.of(thing, { locale })
         return text.length > 0 && UserMessage.kindOf(thing) === "Other"
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
     expect(
       [undefined, null, "text", new Error("x"), {

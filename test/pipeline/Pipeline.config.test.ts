@@ -5,6 +5,7 @@ import * as Operation from "effect-resilience/Operation"
 import * as Pipeline from "effect-resilience/Pipeline"
 import { ArrayFormatter } from "effect/ParseResult"
 import { down } from "../support/errors.js"
+import { runs } from "../support/runs.js"
 
 /** Where a configuration is refused, and why. */
 const refusals = (json: unknown) =>
@@ -179,7 +180,7 @@ describe("Pipeline.Spec", () => {
         expect(Schema.encodeSync(Pipeline.Spec)(Schema.decodeUnknownSync(Pipeline.Spec)(json)))
           .toEqual(json)
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 

@@ -4,6 +4,7 @@ import * as Bulkhead from "effect-resilience/Bulkhead"
 import { Deferred, Effect, FastCheck as fc, Fiber, TestClock, TestContext } from "effect"
 import { wordsFor } from "../support/exits.js"
 import { badDurations, refusalOf } from "../support/refusal.js"
+import { runs } from "../support/runs.js"
 import { settle } from "../support/turns.js"
 
 /** An exit in a word; for a rejection also what it says. */
@@ -446,7 +447,7 @@ describe("concurrent callers", () => {
           )
           for (const kind of kinds) seen.add(kind)
         }),
-        { numRuns: 300, examples: [[{ concurrency: 1, queue: 3, maxWait: 100 }, eachKind]] }
+        { numRuns: runs(300), examples: [[{ concurrency: 1, queue: 3, maxWait: 100 }, eachKind]] }
       )
       expect([...seen].sort()).toEqual([
         "interrupted at hand-over",

@@ -14,6 +14,7 @@ import {
 } from "effect"
 import { TestClock, TestContext } from "effect"
 import { rateLimit, server } from "../support/errors.js"
+import { runs } from "../support/runs.js"
 import { yields } from "../support/turns.js"
 
 type Breaker = CircuitBreaker.CircuitBreaker
@@ -361,7 +362,7 @@ describe("any order of events", () => {
           const seen = await Effect.runPromise(Effect.provide(program, TestContext.TestContext))
           for (const state of seen) visited.add(state)
         }),
-        { numRuns: 500 }
+        { numRuns: runs(500) }
       )
       expect([...visited].sort()).toEqual([...states].sort())
     }

@@ -8,6 +8,7 @@ import { Cooldowns } from "../../src/policies/cooldown/registry.js"
 import { locked, rateLimit, rejection, server } from "../support/errors.js"
 import { wordsFor } from "../support/exits.js"
 import { badDurations, refusalOf } from "../support/refusal.js"
+import { runs } from "../support/runs.js"
 import { settle } from "../support/turns.js"
 
 /** An exit in a word; for a rejection also what it says. */
@@ -711,7 +712,7 @@ describe("concurrent callers", () => {
           )
           for (const kind of kinds) seen.add(kind)
         }),
-        { numRuns: 300 }
+        { numRuns: runs(300) }
       )
       for (
         const kind of ["Clear", "Cooling", "Trial", "CoolingDown", "RateLimit", "interrupted trial"]

@@ -15,6 +15,7 @@ import { Limiter } from "../../src/policies/rateLimiter/limiter.js"
 import { earlyClock } from "../support/clocks.js"
 import { wordsFor } from "../support/exits.js"
 import { badDurations, refusal, refusalOf } from "../support/refusal.js"
+import { runs } from "../support/runs.js"
 import { settle } from "../support/turns.js"
 
 /** An exit in a word; for a rejection also what it says. */
@@ -551,7 +552,7 @@ describe("concurrent callers", () => {
           )
           for (const kind of kinds) seen.add(kind)
         }),
-        { numRuns: 300 }
+        { numRuns: runs(300) }
       )
       expect([...seen].sort()).toEqual(["RateLimited", "interrupted", "ran", "waiting"])
     }

@@ -13,6 +13,7 @@ import {
 import { FastCheck as fc, ParseResult } from "effect"
 import { Backoff } from "effect-resilience"
 import { badDurations, refusal } from "../support/refusal.js"
+import { runs } from "../support/runs.js"
 
 const hour = 3_600_000
 const maxTimer = 2 ** 31 - 1
@@ -88,7 +89,7 @@ describe("Backoff formulas", () => {
           delay(Backoff.exponential({ ...o, factor: f, jitter: Backoff.none }), n, u),
           slowExponential(o.base, f, o.cap, n)
         )),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -99,7 +100,7 @@ describe("Backoff formulas", () => {
           delay(Backoff.exponential({ ...o, factor: f, jitter: Backoff.full }), n, u),
           slowExponential(o.base, f, o.cap, n) * u
         )),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -112,7 +113,7 @@ describe("Backoff formulas", () => {
           half + half * u
         )
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -130,7 +131,7 @@ describe("Backoff formulas", () => {
             Math.min(o.cap, slowExponential(o.base, f, o.cap, n) + m * u)
           )
       ),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -149,7 +150,7 @@ describe("Backoff formulas", () => {
           )
         }
       ),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -161,7 +162,7 @@ describe("Backoff formulas", () => {
         (o, u) =>
           near(delay(Backoff.decorrelated(o), 0, u, 0), Math.min(o.cap, o.base + 2 * o.base * u))
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -173,7 +174,7 @@ describe("Backoff formulas", () => {
         unit,
         (o, n, u) => near(delay(Backoff.linear(o), n, u), Math.min(o.cap, o.base * (n + 1)))
       ),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -185,7 +186,7 @@ describe("Backoff formulas", () => {
         unit,
         (d, n, u) => near(delay(Backoff.constant(d), n, u), d)
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -227,7 +228,7 @@ describe("Backoff formulas", () => {
         const cap = backoff._tag === "Constant" ? Infinity : millis(backoff.cap)
         return Number.isFinite(value) && value >= 0 && value <= cap
       }),
-      { numRuns: 2000 }
+      { numRuns: runs(2000) }
     )
   })
 
@@ -255,7 +256,7 @@ describe("Backoff formulas", () => {
         attempt,
         (backoff, n) => [0.25, 0.5, 0.75].every((u) => delay(backoff, n, u, 1) > 0)
       ),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })
@@ -328,7 +329,7 @@ describe("Backoff.envelope", () => {
           delay(backoff, n, u) >= millis(e.min) - 1e-3 &&
           delay(backoff, n, u) <= millis(e.max) + 1e-3
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(1000) }
     )
   })
 
@@ -418,7 +419,7 @@ describe("Backoff schema", () => {
         expect(back.right._tag).toBe(backoff._tag)
         return delay(back.right, n, u, 5000) === delay(backoff, n, u, 5000)
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 
@@ -475,13 +476,13 @@ describe("Widget Session formula", () => {
         return value >= low(n) && value <= high(n) &&
           near(value, Math.min(500 * 2 ** n + 300 * u, 8000))
       }),
-      { numRuns: 10_000 }
+      { numRuns: runs(10_000) }
     )
   })
 
   it.effect("R4: the schedule draws the same numbers", () =>
     Effect.gen(function*() {
-      for (let run = 0; run < 1700; run++) {
+      for (let run = 0; run < runs(1700); run++) {
         const delays = yield* drive(Backoff.schedule(widget), 6)
         expect(delays.length).toBe(6)
         for (let n = 0; n <= 5; n++) {

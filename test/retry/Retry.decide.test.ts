@@ -3,6 +3,7 @@ import { Duration, Effect, FastCheck as fc, Option } from "effect"
 import { Backoff, type IdempotencyKey, Operation, Retry, Verdict } from "effect-resilience"
 import { badDurations, refusal } from "../support/refusal.js"
 import { many, maxTimer, secondly } from "./retry.js"
+import { runs } from "../support/runs.js"
 
 describe("Retry refusals", () => {
   it("DESIGN 6: retries that are NaN or negative are refused, naming field and value", () => {
@@ -245,7 +246,7 @@ describe("Retry.decide", () => {
           expect(waits.some((w) => Math.abs(w - decision.delayMillis) < 1e-6)).toBe(true)
         }
       }),
-      { numRuns: 5000 }
+      { numRuns: runs(5000) }
     )
     expect([...seen].toSorted()).toEqual([
       "Retry",

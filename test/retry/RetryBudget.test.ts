@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, FastCheck as fc, Fiber, Layer, Random, TestClock } from "effect"
 import { Backoff, Operation, Retry, RetryBudget, Verdict } from "effect-resilience"
 import { down, invalid, rateLimit } from "../support/errors.js"
+import { runs } from "../support/runs.js"
 
 const times = <A, E, R>(n: number, effect: Effect.Effect<A, E, R>) =>
   Effect.replicateEffect(effect, n)
@@ -154,7 +155,7 @@ describe("RetryBudget tokens", () => {
       const step = fc.constantFrom("deposit", "withdraw", "available")
       const sequences = fc.sample(
         fc.tuple(fc.integer({ min: 1, max: 5 }), fc.array(step, { maxLength: 60 })),
-        500
+        runs(500)
       )
       for (const [capacity, steps] of sequences) {
         const budget = yield* RetryBudget.make({ capacity, ratio: 0.1, reservePerSecond: 0 })
@@ -359,7 +360,7 @@ describe("RetryBudget and Retry", () => {
             r: fc.double({ min: 0.05, max: 0.4, noNaN: true }),
             seed: fc.integer()
           }),
-          { numRuns: 40, seed: 23 }
+          { numRuns: runs(40), seed: 23 }
         )
         for (const { f, r, seed } of worlds) {
           const calls = 1500

@@ -33,6 +33,7 @@ import {
   unauthorized
 } from "../support/errors.js"
 import { badDurations, refusal } from "../support/refusal.js"
+import { runs } from "../support/runs.js"
 
 const maxTimer = 2 ** 31 - 1
 
@@ -270,7 +271,7 @@ describe("Schedules.within", () => {
     Effect.gen(function*() {
       const cases = fc.sample(
         fc.tuple(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 0, max: 500 })),
-        { numRuns: 500, seed: 13 }
+        { numRuns: runs(500), seed: 13 }
       )
       for (const [every, total] of cases) {
         let n = 0

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Effect, FastCheck as fc } from "effect"
 import { Keyed, KeyedState } from "../../src/runtime/keyedState.js"
+import { runs } from "../support/runs.js"
 
 /** Each call says what time it is. */
 const clock = Effect.runSync(Clock.clockWith(Effect.succeed))
@@ -65,7 +66,7 @@ describe("one state for each key", () => {
         for (let i = 0; i < 40 * perWhile; i++) use(`key ${i}`, (i * 100) / perWhile)
         expect(states.size).toBeLessThanOrEqual(perWhile + 1)
       }),
-      { numRuns: 50 }
+      { numRuns: runs(50) }
     )
   })
 
@@ -113,7 +114,7 @@ describe("one state for each key", () => {
         expect(keys(now).toSorted()).toEqual(alive.map(([key]) => key).toSorted())
         expect(states.size).toBe(alive.length)
       }),
-      { numRuns: 500 }
+      { numRuns: runs(500) }
     )
   })
 })
