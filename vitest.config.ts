@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto"
 import * as fs from "node:fs"
+import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { publicModules } from "./scripts/exports.js"
@@ -39,6 +40,10 @@ export default defineConfig(({ mode }) => {
       include: isLong ? longFiles() : ["test/**/*.test.ts"],
       env: { TEST_SEED: seed, ...(isLong ? { TEST_LONG: "1" } : {}) },
       setupFiles: ["test/support/seed.ts"],
+      // Vitest leaves one core free, which on a machine of two is half of it.
+      maxWorkers: Math.max(2, availableParallelism() - 1),
+      // Every file would load effect again, which takes longer than the tests of most.
+      isolate: false,
       // A property of a thousand runs takes its time on a busy machine.
       testTimeout: 30_000,
       hookTimeout: 60_000,

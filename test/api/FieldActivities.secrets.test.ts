@@ -15,7 +15,10 @@ describe("FieldActivities: what is never shown (T1, T2)", () => {
   const said = `${Server.apiKey} | x-api-key: ${Server.apiKey} | "${
     encodeURIComponent(Server.apiKey)
   }"`
-  const metrics = Effect.map(Metric.snapshot, (pairs) => inspect(pairs, { depth: null }))
+  const metrics = Effect.map(
+    Metric.snapshot,
+    (pairs) => inspect(pairs, { depth: null, maxArrayLength: null })
+  )
 
   /** Everything that could be printed of a call, the metrics included. */
   const printed = <A, E, R>(call: Effect.Effect<A, E, R>) =>

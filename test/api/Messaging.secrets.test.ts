@@ -90,7 +90,7 @@ describe("Messaging: what is never shown (T1, T2)", () => {
       const texts = yield* renderings(logged)
       return [
         ...texts,
-        inspect(yield* Metric.snapshot, { depth: null }),
+        inspect(yield* Metric.snapshot, { depth: null, maxArrayLength: null }),
         inspect(client, { depth: null })
       ]
     })
