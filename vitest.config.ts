@@ -23,7 +23,7 @@ const longFiles = (): Array<string> =>
 
 /**
  * By default every test runs, and properties try a share of their cases, the same in every run.
- * With `--mode long` properties try all cases under a fresh seed, and what has none does not run.
+ * With `--mode long` only those files run, and properties try all cases under a fresh seed.
  */
 export default defineConfig(({ mode }) => {
   const isLong = mode === "long"
