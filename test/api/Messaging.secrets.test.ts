@@ -35,7 +35,7 @@ describe("Messaging: what is never shown (T1, T2)", () => {
     ["a reset", FlakyApi.reset()]
   ]
 
-  /** Calls, and what they send that nobody may see. The server repeats all of it, and more. */
+  /** Calls, and what they send that must not be seen. The server repeats all of it, and more. */
   const calls: ReadonlyArray<
     readonly [
       call: (

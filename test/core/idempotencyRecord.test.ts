@@ -144,7 +144,7 @@ class Ledger {
     }
   }
 
-  /** The entry of a holder that nobody has come after. */
+  /** The entry of a holder that has no successor. */
   private own({ generation, owner }: Holder, now: number): Entry | undefined {
     const standing = this.standing(now)
     return standing?.owner === owner && standing.generation === generation ? standing : undefined
@@ -185,8 +185,8 @@ class Ledger {
 }
 
 /**
- * One record under a sequence of commands. Who crashes is not heard of again; everybody else may
- * come back at any time.
+ * One record under a sequence of commands. An owner that crashes does not come back; every other
+ * one may, at any time.
  */
 class Run {
   now = 1_000_000
@@ -195,7 +195,7 @@ class Run {
   private texts = 0
 
   /**
-   * What was answered, if somebody asked; `change` is done by somebody who was once granted a
+   * What was answered, if the command asked; `change` is done by an owner that was once granted a
    * claim.
    */
   step(

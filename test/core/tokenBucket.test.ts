@@ -77,7 +77,7 @@ describe("tokenBucket", () => {
         let state = TokenBucket.full(bucket, 0)
         let now = 0
         for (const command of commands) {
-          // A moment at which nobody looks did not happen: a clock may pass it and come back.
+          // A moment between two looks did not happen: a clock may pass it and come back.
           if (command._tag === "Withdraw" || command._tag === "Look") slow.flowUntil(now)
           switch (command._tag) {
             case "Wait":

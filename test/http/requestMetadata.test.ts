@@ -103,7 +103,7 @@ describe("what is read of an answer", () => {
       yield* TestClock.adjust("5 seconds")
       const response = yield* Fiber.join(fiber)
       controller?.enqueue(text("two "))
-      // It arrives while nobody reads.
+      // It arrives before the next read.
       yield* turn
       controller?.enqueue(text("three"))
       controller?.close()

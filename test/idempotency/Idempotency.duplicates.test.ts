@@ -314,7 +314,7 @@ describe("onDuplicate: wait", () => {
         )
       const early = yield* waitingFor("6 seconds")
       yield* TestClock.adjust(5_200)
-      // Between two looks of the early one, the claim is free, and somebody who does not wait takes
+      // Between two looks of the early one, the claim is free, and a caller that does not wait takes
       // it.
       yield* inner.release({ ...claims[0]!, generation: 1 })
       faults.complete = "refuse"

@@ -697,7 +697,7 @@ describe("nothing is executed twice in silence", () => {
                 yield* inTime(10_000, s.here(Idempotency.run(work, options)))
                 if (caller === 1) delete s.faults[operation]
               }
-              // A claim that was granted, but nobody heard of it, lapses, and then nobody knows.
+              // A claim that was granted, with the answer lost, lapses: its outcome is unknown.
               const expected = operation === "acquire" && fault === "lose" ? 0 : 1
               expect([operation, fault, begun]).toEqual([operation, fault, expected])
             }

@@ -96,8 +96,8 @@ const script = fc.array(
 )
 
 /**
- * One execution of the work. What ended with `refused` certainly changed nothing; of anything else
- * nobody can be sure, except of a success.
+ * One execution of the work. What ended with `refused` certainly changed nothing; a success
+ * certainly did; the outcome of anything else is unknown.
  */
 interface Execution {
   readonly id: string

@@ -566,7 +566,7 @@ describe("concurrent callers", () => {
     { minLength: 1, maxLength: 25 }
   )
 
-  /** Most of what there is to see begins with somebody who is told to wait. */
+  /** Most of what there is to see begins with a call that is told to wait. */
   const told: ReadonlyArray<Command> = [{ do: "call" }, { do: "end", which: 0, how: "told" }]
   const trial: ReadonlyArray<Command> = [...told, { do: "call" }, { do: "call" }, {
     do: "advance",

@@ -43,7 +43,7 @@ const finish = <A, E, R>(
     return yield* Fiber.join(fiber)
   })
 
-/** The timers that somebody has armed, and how they are stopped, instead of the real ones. */
+/** The timers that were armed, and how they are stopped, instead of the real ones. */
 const withTimers = <A, E, R>(
   use: (armed: Map<number, readonly [millis: number, () => void]>) => Effect.Effect<A, E, R>
 ) =>

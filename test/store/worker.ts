@@ -24,7 +24,7 @@ export interface Command {
     | { readonly hang: { readonly key: string; readonly leaseMillis: number } }
 }
 
-/** What a racing process has seen: what it executed itself, and what everybody was told. */
+/** What a racing process has seen: what it executed itself, and the result of each run. */
 export interface Seen {
   readonly executed: ReadonlyArray<string>
   readonly results: ReadonlyArray<readonly [key: string, result: string]>

@@ -128,7 +128,7 @@ export const make = (options: Options = {}) =>
       Effect.gen(function*() {
         const sent = (yield* HttpServerRequest.HttpServerRequest).headers["x-api-key"]
         const key = sent === undefined ? undefined : registered.get(sent)
-        // It repeats the key, as some do: nobody has promised that it does not.
+        // It repeats the key, as some servers do.
         if (key?.state !== "valid") return refusal(401, `API key missing or invalid: ${sent ?? ""}`)
         return key.permissions.includes(permission)
           ? yield* handler

@@ -9,9 +9,9 @@ import { turn } from "./turns.js"
 const quietTurns = 25
 
 /**
- * Real HTTP in virtual time. A request takes no time, however long it takes; time passes when
- * nobody waits for the wire, and then up to the next moment for which somebody sleeps. So waits of
- * minutes are exact, and are over at once.
+ * Real HTTP in virtual time. A request takes no virtual time. Time passes when no request is under
+ * way, and then up to the end of the next sleep. So waits of minutes are exact, and are over at
+ * once.
  */
 export const virtualHttp = Effect.gen(function*() {
   const requestedAt: Array<number> = []

@@ -50,7 +50,7 @@ export const generationOf = (answer: Acquired): number => {
   return answer.generation
 }
 
-/** One key of the store, which nobody else uses, seen by several owners. */
+/** One key of the store, which no other test uses, seen by several owners. */
 export class Subject {
   constructor(
     readonly store: Service,
