@@ -1,7 +1,7 @@
 import { HttpServerResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Duration, Effect, Option, Redacted } from "effect"
 import {
   ApiClient,
   ApiError,
@@ -9,6 +9,7 @@ import {
   IdempotencyKey,
   Operation,
   Pipeline,
+  Polling,
   Retry,
   Verdict
 } from "effect-resilience"
@@ -174,61 +175,4 @@ describe("Telemetry: secrets", () => {
       error: "PollingTimeout"
     })
   })
-
-  it.effect("T4: a defect and a text have the same name in the log as on the metric", () =>
-    Effect.gen(function*() {
-      const telemetry = yield* Telemetry.make({ integration: newName() })
-      const { lines } = yield* observed(
-        Effect.forEach(
-          [Effect.die("boom"), Effect.fail("text")],
-          (call) => Effect.exit(Telemetry.observe(call, telemetry))
-        )
-      )
-      expect(lines.map(({ fields }) => fields.error)).toEqual(["defect", "other"])
-    }))
-
-  it.effect("where nothing is traced, nothing is written on the span around it", () =>
-    Effect.gen(function*() {
-      const telemetry = yield* Telemetry.make({ integration: newName() })
-      const { spans } = yield* observed(
-        Effect.ignore(
-          Effect.withTracerEnabled(Telemetry.observe(Effect.fail(down), telemetry), false)
-        ).pipe(
-          Effect.withSpan("outer")
-        )
-      )
-      expect(spans.map(({ attributes, name }) => [name, attributes.size])).toEqual([["outer", 0]])
-    }))
-
-  it.effect("a clock that goes back makes no negative latency", () =>
-    Effect.gen(function*() {
-      const telemetry = yield* Telemetry.make({ integration: newName() })
-      yield* TestClock.setTime(100_000)
-      const { lines } = yield* observed(
-        Telemetry.observe(Effect.zipRight(TestClock.setTime(1000), Effect.fail(down)), telemetry)
-      )
-      expect(lines.map(({ fields }) => fields.latencyMillis)).toEqual([0])
-    }))
-
-  it.effect(
-    "T5: the gauge of states is the number of circuits in each, after whatever happens to them",
-    () =>
-      Effect.promise(() =>
-        fc.assert(
-          fc.asyncProperty(
-            fc.array(fc.tuple(fc.constantFrom(...moves), fc.constantFrom("a", "b", "c")), {
-              maxLength: 25
-            }),
-            (steps) =>
-              Effect.runPromise(
-                Effect.map(statesAfter(steps), ({ counted, real }) => {
-                  expect(counted).toEqual(real)
-                }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext))
-              )
-          ),
-          { numRuns: 200 }
-        )
-      ),
-    60_000
-  )
 })
