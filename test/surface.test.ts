@@ -169,18 +169,24 @@ const read = (file: string) => fs.readFileSync(`${src}/${file}`, "utf8")
 /** The source of a public module, by its subpath. */
 const source = (subpath: string) => read(publicModules(src).get(`./${subpath}`)!)
 
-/** The names of the types that a file exports, as it declares them. */
+/** The names of the types that a file exports: those it declares, and those it passes on. */
 const exportedTypes = (file: string): ReadonlyArray<string> =>
   ts.createSourceFile(`${file}.ts`, source(file), ts.ScriptTarget.ES2022).statements.flatMap((
     statement
-  ) =>
-    (ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement) ||
+  ) => {
+    if (
+      ts.isExportDeclaration(statement) && statement.exportClause !== undefined &&
+      ts.isNamedExports(statement.exportClause)
+    ) {
+      return statement.exportClause.elements.map(({ name }) => name.text)
+    }
+    return (ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement) ||
         ts.isClassDeclaration(statement)) &&
-      statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true &&
-      statement.name !== undefined
+        statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true &&
+        statement.name !== undefined
       ? [statement.name.text]
       : []
-  )
+  })
 
 describe("the contract", () => {
   it("every module of it that exists is exported from the index", () => {

@@ -17,9 +17,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
-import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
@@ -217,10 +215,10 @@ interface Progress extends Use {
 
 const begun = (): Progress => ({ generation: 0, failures: 0, isSeen: false })
 
-const currentCall = globalValue(
-  "effect-resilience/Messaging/currentCall",
-  () => FiberRef.unsafeMake<Progress>(begun())
-)
+class CurrentCall extends Context.Reference<CurrentCall>()<
+  "effect-resilience/Messaging/CurrentCall",
+  Progress
+>("effect-resilience/Messaging/CurrentCall", { defaultValue: begun }) {}
 
 /** Gives an effect the client of the environment, changed. */
 const withClient =
@@ -239,7 +237,7 @@ const withClient =
 const withKey = (key: Credential) =>
   withClient(
     HttpClient.mapRequestInputEffect((request) =>
-      Effect.map(FiberRef.get(currentCall), (call) => {
+      Effect.map(CurrentCall, (call) => {
         call.isSeen = false
         return HttpClientRequest.bearerToken(request, key.use(call))
       })
@@ -253,7 +251,7 @@ const withKey = (key: Credential) =>
 const watchedBy = (detector: Incident.Detector, endpoint: string) =>
   withClient(
     HttpClient.transformResponse(Effect.tap(({ status }) =>
-      status < 300 ? Effect.void : Effect.flatMap(FiberRef.get(currentCall), (call) => {
+      status < 300 ? Effect.void : Effect.flatMap(CurrentCall, (call) => {
         call.isSeen = true
         return detector.observe(
           integration,
@@ -294,7 +292,7 @@ const clientsOf = (options: Options<unknown>, rules: Rules, key: Credential) =>
         playbook,
         pipeline,
         circuitKey: "endpoint",
-        refresh: key.replace && Effect.flatMap(FiberRef.get(currentCall), key.replace),
+        refresh: key.replace && Effect.flatMap(CurrentCall, key.replace),
         redactedNames,
         secrets: [options.apiKey]
       }).pipe(
@@ -371,9 +369,9 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
     const ended = (endpoint: string, body: object) => (error: Failure) =>
       Effect.contextWithEffect((context: Context.Context<never>) => {
         const api = ApiError.isApiError(error) ? error : undefined
-        if (api !== undefined) bodies.takeDown(api, () => secretsOf(key, context, body))
+        if (api !== undefined) bodies.recordOutcome(api, () => secretsOf(key, context, body))
         return detector === undefined ? Effect.void : Effect.flatMap(
-          FiberRef.get(currentCall),
+          CurrentCall,
           ({ isSeen }) =>
             isSeen
               ? Effect.void
@@ -398,7 +396,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
           Effect.flatMap(ApiClient.json(schema)),
           ApiClient.withEndpoint(rules[name].path),
           Effect.tapBoth({ onFailure: ended(rules[name].path, body), onSuccess: succeeded }),
-          (self) => Effect.suspend(() => Effect.locally(self, currentCall, begun())),
+          (self) => Effect.suspend(() => Effect.provideService(self, CurrentCall, begun())),
           ApiClient.withOperation(writes)
         )
 

@@ -17,7 +17,7 @@ export interface Entry<A> {
 /**
  * @since 0.1.0
  */
-export interface Agenda<A> {
+export interface PriorityQueue<A> {
   readonly heap: Array<Entry<A>>
   turns: number
 }
@@ -27,7 +27,7 @@ export interface Agenda<A> {
  *
  * @since 0.1.0
  */
-export const make = <A>(): Agenda<A> => ({ heap: [], turns: 0 })
+export const make = <A>(): PriorityQueue<A> => ({ heap: [], turns: 0 })
 
 const isBefore = (a: Entry<unknown>, b: Entry<unknown>): boolean =>
   a.at < b.at || (a.at === b.at && a.turn < b.turn)
@@ -49,7 +49,7 @@ const comesBefore = <A>(heap: Array<Entry<A>>, a: number, b: number): boolean =>
  *
  * @since 0.1.0
  */
-export const add = <A>(agenda: Agenda<A>, at: bigint, what: A): void => {
+export const add = <A>(agenda: PriorityQueue<A>, at: bigint, what: A): void => {
   const { heap } = agenda
   heap.push({ at, turn: agenda.turns++, what })
   let child = heap.length - 1
@@ -66,7 +66,7 @@ export const add = <A>(agenda: Agenda<A>, at: bigint, what: A): void => {
  *
  * @since 0.1.0
  */
-export const take = <A>({ heap }: Agenda<A>): Entry<A> | undefined => {
+export const take = <A>({ heap }: PriorityQueue<A>): Entry<A> | undefined => {
   const first = heap[0]
   const last = heap.pop()
   if (first === undefined || last === undefined || heap.length === 0) return first

@@ -6,7 +6,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 
 /**
  * - `Transient`: another try may succeed. `ambiguous` says that the request may have been executed,
@@ -36,7 +36,9 @@ export type Verdict =
 export const terminal: Verdict = { _tag: "Terminal" }
 
 const hint = (retryAfter: Duration.DurationInput | undefined): Option.Option<Duration.Duration> =>
-  retryAfter === undefined ? Option.none() : Option.some(Check.duration("retryAfter", retryAfter))
+  retryAfter === undefined
+    ? Option.none()
+    : Option.some(Validate.duration("retryAfter", retryAfter))
 
 /**
  * Another try may succeed.

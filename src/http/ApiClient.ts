@@ -14,14 +14,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as ApiError from "../errors/ApiError.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import type * as Operation from "../idempotency/Operation.js"
 import type * as Pipeline from "../pipeline/Pipeline.js"
 import * as Playbook from "../errors/Playbook.js"
+import * as CallContext from "../runtime/callContext.js"
 import * as Redaction from "../errors/Redaction.js"
-import * as Call from "./requestExecution.js"
+import * as RequestExecution from "./requestExecution.js"
 import * as ErrorResponse from "./ErrorResponse.js"
-import * as Outgoing from "./requestMetadata.js"
+import * as RequestMetadata from "./requestMetadata.js"
 
 export { fromClientError, fromResponse, json } from "./responseError.js"
 export { discard, readAll } from "./successBody.js"
@@ -95,7 +96,7 @@ export const defaults = {
  */
 export const withEndpoint =
   (template: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.locally(self, Outgoing.currentEndpoint, template)
+    CallContext.endpoint.during(self, template)
 
 /**
  * Says what the requests of an effect are, where the method says less: a POST that closes a session
@@ -107,17 +108,17 @@ export const withEndpoint =
 export const withOperation =
   <R2>(operation: Operation.Operation<R2>) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | R2> =>
-    Effect.locally(self, Call.currentOperation, operation)
+    CallContext.operation.during(self, operation)
 
-const configOf = (options: Options<unknown>): Call.Config => ({
+const configOf = (options: Options<unknown>): RequestExecution.Config => ({
   name: options.name,
-  baseUrl: Check.text("baseUrl", options.baseUrl, "an absolute http or https URL", isHttpUrl),
+  baseUrl: Validate.text("baseUrl", options.baseUrl, "an absolute http or https URL", isHttpUrl),
   playbook: options.playbook ?? defaults.playbook,
   errorBody: options.errorBody,
   pipeline: options.pipeline,
   circuitKey: options.circuitKey ?? defaults.circuitKey,
   refresh: options.refresh,
-  idempotencyHeader: Check.text(
+  idempotencyHeader: Validate.text(
     "idempotencyHeader",
     options.idempotencyHeader ?? defaults.idempotencyHeader,
     "a header name",
@@ -125,7 +126,7 @@ const configOf = (options: Options<unknown>): Call.Config => ({
   ).toLowerCase(),
   idempotencyKeyFormat: options.idempotencyKeyFormat ?? defaults.idempotencyKeyFormat,
   keyTimeToLiveMillis: Duration.toMillis(
-    Check.positiveDuration("keyTimeToLive", options.keyTimeToLive ?? defaults.keyTimeToLive)
+    Validate.positiveDuration("keyTimeToLive", options.keyTimeToLive ?? defaults.keyTimeToLive)
   ),
   secretNames: [
     ...Redaction.defaultNames,
@@ -133,7 +134,7 @@ const configOf = (options: Options<unknown>): Call.Config => ({
     ...(options.redactedNames ?? [])
   ],
   secrets: (options.secrets ?? []).map(Redacted.value),
-  maxErrorBodyBytes: Check.integer(
+  maxErrorBodyBytes: Validate.integer(
     "maxErrorBodyBytes",
     options.maxErrorBodyBytes ?? defaults.maxErrorBodyBytes,
     0
@@ -195,14 +196,23 @@ const upstreamOf = Effect.map(HttpClient.HttpClient, HttpClient.withTracerDisabl
  */
 export const make = <E = never>(
   options: Options<E>
-): Effect.Effect<HttpClient.HttpClient.With<Call.Failure<E>>, never, HttpClient.HttpClient> =>
+): Effect.Effect<
+  HttpClient.HttpClient.With<RequestExecution.Failure<E>>,
+  never,
+  HttpClient.HttpClient
+> =>
   Effect.map(upstreamOf, (upstream) => {
     const config = configOf(options)
-    return HttpClient.makeWith<Call.Failure<E>, never, Call.Failure<E>, never>(
+    return HttpClient.makeWith<
+      RequestExecution.Failure<E>,
+      never,
+      RequestExecution.Failure<E>,
+      never
+    >(
       Effect.flatMap((request) =>
         Effect.flatMap(
-          Call.prepare(config, request),
-          (call) => Call.run<E>(config, call, upstream, false)
+          RequestExecution.prepare(config, request),
+          (call) => RequestExecution.run<E>(config, call, upstream, false)
         )
       ),
       Effect.succeed
@@ -237,13 +247,13 @@ export const layer = <E = never>(
         never
       >(
         Effect.flatMap((request) =>
-          Effect.flatMap(Call.prepare(config, request), (call) =>
-            Effect.catchAll(Call.run<E>(config, call, upstream, true), (error) =>
+          Effect.flatMap(RequestExecution.prepare(config, request), (call) =>
+            Effect.catchAll(RequestExecution.run<E>(config, call, upstream, true), (error) =>
               call.answer === undefined || !ApiError.isApiError(error)
                 ? Effect.zipRight(
-                  Call.release(call),
+                  RequestExecution.release(call),
                   new HttpClientError.RequestError({
-                    request: Outgoing.bare(call.request),
+                    request: RequestMetadata.bare(call.request),
                     reason: "Transport",
                     cause: error
                   })

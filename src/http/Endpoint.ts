@@ -15,7 +15,6 @@ import type * as HttpMethod from "@effect/platform/HttpMethod"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as ApiError from "../errors/ApiError.js"
@@ -25,8 +24,9 @@ import * as Pipeline from "../pipeline/Pipeline.js"
 import * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import type * as Backoff from "../retry/Backoff.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
-import * as Check from "../runtime/validate.js"
-import * as Outgoing from "./requestMetadata.js"
+import * as CallContext from "../runtime/callContext.js"
+import * as Validate from "../runtime/validate.js"
+import * as RequestMetadata from "./requestMetadata.js"
 
 // -----------------------------------------------------------------------------
 // operations
@@ -237,7 +237,7 @@ const isId = (text: string): boolean => text.isWellFormed() && !/^\s*\.{0,2}\s*$
  * @category options
  */
 export const id = (field: string, value: string): string =>
-  Check.text(field, value, "an id that can be in a path", isId)
+  Validate.text(field, value, "an id that can be in a path", isId)
 
 /**
  * Checks a path among the options of a client. Throws a `RangeError` that names field and value for
@@ -247,7 +247,7 @@ export const id = (field: string, value: string): string =>
  * @category options
  */
 export const path = (field: string, value: string): string =>
-  Check.text(field, value, "a path", (text) => text.trim() !== "")
+  Validate.text(field, value, "a path", (text) => text.trim() !== "")
 
 // -----------------------------------------------------------------------------
 // requests
@@ -349,7 +349,9 @@ export const request = (
 
 const problemOf = (credential: string): string | undefined => {
   if (credential.trim() === "") return "is empty"
-  return Outgoing.isFieldValue(credential) ? undefined : "has characters that no header can hold"
+  return RequestMetadata.isFieldValue(credential)
+    ? undefined
+    : "has characters that no header can hold"
 }
 
 /**
@@ -392,7 +394,7 @@ export const checkCredential = (
   Effect.suspend(() => {
     const problem = problemOf(Redacted.value(apiKey))
     return problem === undefined ? Effect.void : Effect.flatMap(
-      FiberRef.get(Outgoing.currentEndpoint),
+      CallContext.endpoint.get,
       (endpoint) =>
         new ApiError.Auth({
           message: `The API key ${problem}, and was not sent`,

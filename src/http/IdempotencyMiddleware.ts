@@ -22,14 +22,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import { CorruptRecord } from "../errors/idempotencyErrors.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Settings from "../idempotency/settings.js"
 import type * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import { idempotentRun, type Settlement } from "../idempotency/run.js"
-import * as Outcome from "../idempotency/storedOutcome.js"
-import { type Run, Tenure } from "../idempotency/lease.js"
+import * as StoredOutcome from "../idempotency/storedOutcome.js"
+import { Lease, type Run } from "../idempotency/lease.js"
 import * as BodyBuffer from "./bodyBuffer.js"
 import * as Problems from "./idempotencyProblems.js"
 import * as KeyHeader from "./keyHeader.js"
@@ -116,16 +116,16 @@ export const defaults = {
  */
 export class Recovery
   extends Context.Reference<Recovery>()("effect-resilience/IdempotencyMiddleware/Recovery", {
-    defaultValue: (): Run => Tenure.unprotected
+    defaultValue: (): Run => Lease.unprotected
   })
 {}
 
 const headerName = (field: string, name: string): string =>
-  Check.text(field, name, "a header name", (name) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name))
+  Validate.text(field, name, "a header name", (name) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name))
     .toLowerCase()
 
 const oneOf = <A extends string>(field: string, value: A, ...values: ReadonlyArray<A>): A => {
-  Check.text(
+  Validate.text(
     field,
     value,
     values.map((value) => JSON.stringify(value)).join(" or "),
@@ -140,11 +140,11 @@ const configOf = (options: Options<unknown, unknown>) => ({
   methods: new Set((options.methods ?? defaults.methods).map((method) => method.toUpperCase())),
   storeStatuses: new Set<number>(
     (options.storeStatuses ?? defaults.storeStatuses).map((status) =>
-      Check.integer("storeStatuses", status, 100)
+      Validate.integer("storeStatuses", status, 100)
     )
   ),
   on5xx: oneOf("on5xx", options.on5xx ?? defaults.on5xx, "hold", "release"),
-  maxBodyBytes: Check.integer("maxBodyBytes", options.maxBodyBytes ?? defaults.maxBodyBytes, 0),
+  maxBodyBytes: Validate.integer("maxBodyBytes", options.maxBodyBytes ?? defaults.maxBodyBytes, 0),
   fingerprint: options.fingerprint,
   recover: oneOf("recover", options.recover ?? defaults.recover, "refuse", "run"),
   shownHeader: options.header ?? defaults.header,
@@ -153,7 +153,7 @@ const configOf = (options: Options<unknown, unknown>) => ({
   replayedHeaders: (options.replayedHeaders ?? defaults.replayedHeaders).map((name) =>
     name.toLowerCase()
   ),
-  retryAfter: Check.duration("retryAfter", options.retryAfter ?? defaults.retryAfter)
+  retryAfter: Validate.duration("retryAfter", options.retryAfter ?? defaults.retryAfter)
 })
 
 type Config = ReturnType<typeof configOf>
@@ -202,7 +202,7 @@ const record = (
   Effect.flatMap(Recorded.collected(response), ([response, body]) => {
     if (Option.isNone(body)) return unrecorded(response, "it is a stream")
     const outcome = Recorded.write(response, body.value, config.replayedHeaders)
-    return Outcome.isWithin(Outcome.kept(outcome), config.settings.maxOutcomeBytes)
+    return StoredOutcome.isWithin(StoredOutcome.kept(outcome), config.settings.maxOutcomeBytes)
       ? Effect.succeed({ response, settlement: { _tag: "Store", outcome } })
       : unrecorded(response, "it is longer than maxOutcomeBytes")
   })

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as Outgoing from "./requestMetadata.js"
+import * as RequestMetadata from "./requestMetadata.js"
 
 /**
  * @since 0.1.0
@@ -185,7 +185,7 @@ const replaced = (
   body: ReadableStream<Uint8Array> | null
 ): HttpClientResponse.HttpClientResponse =>
   response.status < 200 || response.status > 599 ? response : HttpClientResponse.fromWeb(
-    Outgoing.bare(response.request),
+    RequestMetadata.bare(response.request),
     new Response(bodiless.has(response.status) ? null : body, {
       status: response.status,
       headers: { ...response.headers }

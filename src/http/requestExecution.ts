@@ -11,7 +11,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
-import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import * as ApiError from "../errors/ApiError.js"
@@ -20,16 +19,17 @@ import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Operation from "../idempotency/Operation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as Playbook from "../errors/Playbook.js"
+import * as CallContext from "../runtime/callContext.js"
 import * as Redaction from "../errors/Redaction.js"
 import { fromClientError, isSuccess } from "./responseError.js"
 import * as ErrorResponse from "./ErrorResponse.js"
-import * as Front from "./bodyPreview.js"
-import * as Outgoing from "./requestMetadata.js"
+import * as BodyPreview from "./bodyPreview.js"
+import * as RequestMetadata from "./requestMetadata.js"
 
-/** What the caller says that requests are. */
-export const currentOperation = globalValue(
-  "effect-resilience/ApiClient/currentOperation",
-  () => FiberRef.unsafeMake<Operation.Operation<unknown> | undefined>(undefined)
+/** What the caller says that requests are, with `ApiClient.withOperation`. */
+const declaredOperation = Effect.map(
+  CallContext.operation.get,
+  (operation) => operation as Operation.Operation<unknown> | undefined
 )
 
 /** Options that have been checked. */
@@ -72,7 +72,7 @@ export interface Call {
    * What a caller who wants responses gets: the last one that was not a success, its body still
    * readable.
    */
-  answer: Front.Peeked | undefined
+  answer: BodyPreview.Peeked | undefined
 }
 
 const keyInContext = Effect.map(
@@ -90,7 +90,7 @@ const operationOf = (
   hasKey: boolean
 ) =>
   said === undefined || (said._tag === "Keyed" && !hasKey)
-    ? Outgoing.operationOf(method, hasKey)
+    ? RequestMetadata.operationOf(method, hasKey)
     : said
 
 export const prepare = (
@@ -98,21 +98,21 @@ export const prepare = (
   original: HttpClientRequest.HttpClientRequest
 ): Effect.Effect<Call> =>
   Effect.gen(function*() {
-    const { request: resolved, sameOrigin } = Outgoing.resolve(original, config.baseUrl)
-    const { consumed, request: tracked } = Outgoing.trackBody(resolved)
-    const safe = Outgoing.isSafe(tracked.method)
-    const onRequest = safe ? undefined : Outgoing.headerOf(tracked, config.idempotencyHeader)
+    const { request: resolved, sameOrigin } = RequestMetadata.resolve(original, config.baseUrl)
+    const { consumed, request: tracked } = RequestMetadata.trackBody(resolved)
+    const safe = RequestMetadata.isSafe(tracked.method)
+    const onRequest = safe ? undefined : RequestMetadata.headerOf(tracked, config.idempotencyHeader)
     // A key is a word between us and this API: a request to another origin does not carry it.
     const inContext = safe || !sameOrigin ? undefined : Option.getOrUndefined(yield* keyInContext)
     const stamped = onRequest === undefined ? inContext : undefined
     const request = stamped === undefined
-      ? safe ? Outgoing.withoutHeader(tracked, config.idempotencyHeader) : tracked
+      ? safe ? RequestMetadata.withoutHeader(tracked, config.idempotencyHeader) : tracked
       : HttpClientRequest.setHeader(
         tracked,
         config.idempotencyHeader,
         IdempotencyKey.toHeader(stamped, config.idempotencyKeyFormat)
       )
-    const declared = yield* FiberRef.get(Outgoing.currentEndpoint)
+    const declared = yield* CallContext.endpoint.get
     const endpoint = declared ?? pathOf(config, request)
     const hasKey = onRequest !== undefined || stamped !== undefined
     const key = stamped ??
@@ -124,7 +124,7 @@ export const prepare = (
     return {
       request,
       consumed,
-      operation: operationOf(yield* FiberRef.get(currentOperation), request.method, hasKey),
+      operation: operationOf(yield* declaredOperation, request.method, hasKey),
       endpoint,
       isDeclared: declared !== undefined,
       keyExpiresAt: stamped === undefined ? Infinity : stamped.madeAt + config.keyTimeToLiveMillis,
@@ -141,8 +141,11 @@ export const prepare = (
  * call.
  */
 const pathOf = (config: Config, request: HttpClientRequest.HttpClientRequest): string =>
-  Redaction.scrubber([...config.secrets, ...Outgoing.headSecretsOf(request, config.secretNames)])(
-    Outgoing.endpointOf(request)
+  Redaction.scrubber([
+    ...config.secrets,
+    ...RequestMetadata.headSecretsOf(request, config.secretNames)
+  ])(
+    RequestMetadata.endpointOf(request)
   )
 
 const scrubberOf = (
@@ -151,7 +154,7 @@ const scrubberOf = (
 ) =>
   Redaction.scrubber([
     ...config.secrets,
-    ...requests.flatMap((request) => Outgoing.secretsOf(request, config.secretNames))
+    ...requests.flatMap((request) => RequestMetadata.secretsOf(request, config.secretNames))
   ])
 
 /** Redirects are never followed below us, where nobody would look at what they carry along. */
@@ -185,7 +188,7 @@ const classify = (
         maxBodyBytes: config.maxErrorBodyBytes
       })
     }
-    const peeked = yield* Front.peek(response, config.maxErrorBodyBytes)
+    const peeked = yield* BodyPreview.peek(response, config.maxErrorBodyBytes)
     call.answer = peeked
     return yield* ErrorResponse.fromBytes(response, peeked.bytes, options)
   })
@@ -317,7 +320,7 @@ const attempt = (
 /** What telemetry files a call under, where there is telemetry to ask. */
 const aboutOf = ({ endpoint, isDeclared, kid, request }: Call) => ({
   get endpoint() {
-    return isDeclared ? endpoint : Outgoing.resourcesOf(endpoint)
+    return isDeclared ? endpoint : RequestMetadata.resourcesOf(endpoint)
   },
   method: request.method,
   kid,
@@ -343,7 +346,7 @@ export const run = <E>(
   keepsResponse: boolean
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> => {
   const once = attempt(config, call, upstream, keepsResponse)
-  const unsendable = Outgoing.malformedHeader(call.request)
+  const unsendable = RequestMetadata.malformedHeader(call.request)
   const protectedCall: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> =
     unsendable !== undefined
       ? malformed(call, unsendable)

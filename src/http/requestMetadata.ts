@@ -5,17 +5,9 @@
 import type * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as UrlParams from "@effect/platform/UrlParams"
-import * as FiberRef from "effect/FiberRef"
-import { globalValue } from "effect/GlobalValue"
 import * as Stream from "effect/Stream"
 import * as Operation from "../idempotency/Operation.js"
 import * as Redaction from "../errors/Redaction.js"
-
-/** The template that the caller files requests under. */
-export const currentEndpoint = globalValue(
-  "effect-resilience/ApiClient/currentEndpoint",
-  () => FiberRef.unsafeMake<string | undefined>(undefined)
-)
 
 const isAbsolute = (url: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(url)
 

@@ -5,15 +5,15 @@
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
+import * as CallContext from "../runtime/callContext.js"
 import * as TransportError from "../core/transportError.js"
 import type * as Playbook from "../errors/Playbook.js"
 import * as Redaction from "../errors/Redaction.js"
 import * as ErrorResponse from "./ErrorResponse.js"
-import * as Outgoing from "./requestMetadata.js"
+import * as RequestMetadata from "./requestMetadata.js"
 
 /** 2xx (RFC 9110 section 15.3). */
 export const isSuccess = (status: number): boolean => status >= 200 && status < 300
@@ -34,8 +34,10 @@ export const fromResponse = (
       ErrorResponse.read(response, {
         playbook,
         method: response.request.method,
-        endpoint: Outgoing.endpointOf(response.request),
-        scrub: Redaction.scrubber(Outgoing.secretsOf(response.request, Redaction.defaultNames))
+        endpoint: RequestMetadata.endpointOf(response.request),
+        scrub: Redaction.scrubber(
+          RequestMetadata.secretsOf(response.request, Redaction.defaultNames)
+        )
       }),
       Effect.fail
     )
@@ -43,7 +45,7 @@ export const fromResponse = (
 const unreadable = (
   response: HttpClientResponse.HttpClientResponse,
   where: string,
-  endpoint = Outgoing.endpointOf(response.request)
+  endpoint = RequestMetadata.endpointOf(response.request)
 ): ApiError.Server =>
   new ApiError.Server({
     message: `The API answered ${response.status}, but its body could not be read: ${where}`,
@@ -88,8 +90,10 @@ export const json = <A, I, R>(schema: Schema.Schema<A, I, R>) => {
       ),
       Effect.flatMap((body) => Effect.mapError(decode(body), paths)),
       Effect.catchAll((where) =>
-        Effect.flatMap(FiberRef.get(Outgoing.currentEndpoint), (endpoint) =>
-          unreadable(response, where, endpoint))
+        Effect.flatMap(
+          CallContext.endpoint.get,
+          (endpoint) => unreadable(response, where, endpoint)
+        )
       )
     )
 }
@@ -126,7 +130,10 @@ const networkError = (
  * @category conversions
  */
 export const fromClientError = (error: HttpClientError.HttpClientError): ApiError.ApiError => {
-  const context = { method: error.request.method, endpoint: Outgoing.endpointOf(error.request) }
+  const context = {
+    method: error.request.method,
+    endpoint: RequestMetadata.endpointOf(error.request)
+  }
   if (error._tag === "RequestError") return networkError(error, context)
   if (error.reason !== "StatusCode") {
     return unreadable(error.response, "it broke off or does not fit")

@@ -11,7 +11,7 @@ import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Front from "./bodyPreview.js"
+import * as BodyPreview from "./bodyPreview.js"
 import { isSuccess } from "./responseError.js"
 
 const isJson = (text: string): boolean => {
@@ -119,4 +119,4 @@ const discardTime = Duration.seconds(1)
  * @category decoding
  */
 export const discard = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
-  Effect.asVoid(Effect.timeoutOption(Front.readFront(response, 0), discardTime))
+  Effect.asVoid(Effect.timeoutOption(BodyPreview.readFront(response, 0), discardTime))

@@ -20,7 +20,7 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as CanonicalJson from "../core/canonicalJson.js"
 import {
   CorruptRecord,
@@ -194,7 +194,7 @@ const scopeOf = (scope: ReadonlyArray<string>): ReadonlyArray<string> => {
   return parts.map((part, index) =>
     typeof part === "string"
       ? part
-      : Check.text(`scope[${index}]`, String(part), "a text", constFalse)
+      : Validate.text(`scope[${index}]`, String(part), "a text", constFalse)
   )
 }
 

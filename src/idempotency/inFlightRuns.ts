@@ -19,7 +19,7 @@ export type Landing =
   | { readonly _tag: "StoreUnavailable" }
   | { readonly _tag: "Ask" }
 
-export interface Flight {
+export interface InFlightRun {
   readonly landed: Deferred.Deferred<Landing>
   landing: Landing
   followers: number
@@ -29,11 +29,11 @@ export interface Flight {
 
 const registries = globalValue(
   "effect-resilience/flights",
-  () => new WeakMap<IdempotencyStore.Service, Map<string, Flight>>()
+  () => new WeakMap<IdempotencyStore.Service, Map<string, InFlightRun>>()
 )
 
-export class Flights {
-  readonly #flights: Map<string, Flight>
+export class InFlightRuns {
+  readonly #flights: Map<string, InFlightRun>
 
   constructor(store: IdempotencyStore.Service, readonly id: string) {
     const found = registries.get(store)
@@ -41,13 +41,13 @@ export class Flights {
     if (found === undefined) registries.set(store, this.#flights)
   }
 
-  find(): Flight | undefined {
+  find(): InFlightRun | undefined {
     return this.#flights.get(this.id)
   }
 
   /** A new flight; whoever looks finds it, unless there is one already. */
-  open(): Flight {
-    const flight: Flight = {
+  open(): InFlightRun {
+    const flight: InFlightRun = {
       landed: Deferred.unsafeMake(FiberId.none),
       landing: { _tag: "Ask" },
       followers: 0,
@@ -58,11 +58,11 @@ export class Flights {
   }
 
   /** From now on this is the one that is found: it holds the claim. */
-  takeOff(flight: Flight): void {
+  takeOff(flight: InFlightRun): void {
     this.#flights.set(this.id, flight)
   }
 
-  close(flight: Flight): Effect.Effect<void> {
+  close(flight: InFlightRun): Effect.Effect<void> {
     if (this.#flights.get(this.id) === flight) this.#flights.delete(this.id)
     return Effect.asVoid(Deferred.succeed(flight.landed, flight.landing))
   }

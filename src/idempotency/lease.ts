@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { maxTimerMillis } from "../core/backoff.js"
-import type { Flight } from "./inFlightRuns.js"
+import type { InFlightRun } from "./inFlightRuns.js"
 import { StoreUnavailable } from "../errors/idempotencyErrors.js"
 import type { Settings } from "./settings.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
@@ -68,7 +68,7 @@ const parsed = (text: string): Option.Option<unknown> => {
 const keptOf = (answer: Answer<IdempotencyStore.Kept>): IdempotencyStore.Kept | "failed" =>
   answer._tag === "Answered" ? answer.value : "failed"
 
-export class Tenure {
+export class Lease {
   readonly recovered: boolean
   /** Whether somebody else holds the claim by now. */
   lost = false
@@ -84,7 +84,7 @@ export class Tenure {
     readonly claim: IdempotencyStore.Claim,
     readonly granted: Granted,
     readonly settings: Settings,
-    readonly flight: Flight
+    readonly flight: InFlightRun
   ) {
     const { keyHash, owner, scope } = claim
     this.recovered = granted.recovered
@@ -240,10 +240,10 @@ export class Tenure {
     claim: IdempotencyStore.Claim,
     answer: IdempotencyStore.Acquired,
     settings: Settings,
-    flight: Flight
+    flight: InFlightRun
   ): Effect.Effect<void> {
     return answer._tag === "Acquired"
-      ? new Tenure(store, claim, answer, settings, flight).undo
+      ? new Lease(store, claim, answer, settings, flight).undo
       : Effect.void
   }
 }

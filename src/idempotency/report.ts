@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import * as CallStory from "../runtime/callContext.js"
+import * as CallContext from "../runtime/callContext.js"
 
 /**
  * How a run ended.
@@ -62,7 +62,7 @@ export const report = (ending: Ending, kid: string): Effect.Effect<void> =>
     "resilience.idempotency": ending,
     "resilience.idempotency.kid": kid
   }).pipe(
-    Effect.zipRight(CallStory.count(Metric.tagged(outcomes, "outcome", ending))),
+    Effect.zipRight(CallContext.count(Metric.tagged(outcomes, "outcome", ending))),
     Effect.zipRight(
       Effect.annotateLogs(
         (alarming.has(ending) ? Effect.logWarning : Effect.logDebug)("Idempotent run"),

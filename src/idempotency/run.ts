@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { nowMillis } from "../runtime/clock.js"
-import { type Flight, Flights } from "./inFlightRuns.js"
+import { type InFlightRun, InFlightRuns } from "./inFlightRuns.js"
 import * as Claims from "./claim.js"
 import {
   CorruptRecord,
@@ -28,9 +28,9 @@ import type * as IdempotencyKey from "./IdempotencyKey.js"
 import { type Ending, report } from "./report.js"
 import type { Settings } from "./settings.js"
 import * as IdempotencyStore from "./IdempotencyStore.js"
-import * as Outcome from "./storedOutcome.js"
+import * as StoredOutcome from "./storedOutcome.js"
 import { ask, within } from "./storeCalls.js"
-import { type Run, Tenure } from "./lease.js"
+import { Lease, type Run } from "./lease.js"
 
 /**
  * What becomes of the record.
@@ -71,7 +71,7 @@ interface Call<A, E, R, RD> {
   readonly work: (run: Run) => Effect.Effect<A, E, R>
   readonly store: IdempotencyStore.Service
   readonly claim: IdempotencyStore.Claim
-  readonly flights: Flights
+  readonly flights: InFlightRuns
   /** When waiting for a duplicate ends; monotonic. */
   readonly deadlineMillis: number
 }
@@ -133,7 +133,7 @@ const enter = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> =>
     return flight === undefined ? lead(call) : follow(call, flight)
   })
 
-const follow = <A, E, R, RD>(call: Call<A, E, R, RD>, flight: Flight): Result<A, E, R, RD> =>
+const follow = <A, E, R, RD>(call: Call<A, E, R, RD>, flight: InFlightRun): Result<A, E, R, RD> =>
   Effect.clockWith((clock) => {
     flight.followers++
     return Effect.flatMap(
@@ -172,7 +172,7 @@ const lead = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> =>
  */
 const claiming = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
-  flight: Flight,
+  flight: InFlightRun,
   restore: Restore,
   pollMillis: number
 ): Result<A, E, R, RD> =>
@@ -181,7 +181,7 @@ const claiming = <A, E, R, RD>(
     const asking = ask(() => call.store.acquire(call.claim), {
       timeoutMillis: call.request.settings.storeTimeoutMillis,
       wait: restore,
-      late: (answer) => Tenure.undo(call.store, call.claim, answer, call.request.settings, flight)
+      late: (answer) => Lease.undo(call.store, call.claim, answer, call.request.settings, flight)
     })
     return Effect.flatMap(asking, (answer): Result<A, E, R, RD> => {
       if (answer._tag === "Failed") {
@@ -211,14 +211,14 @@ const claiming = <A, E, R, RD>(
         case "Acquired": {
           flight.leaseUntilMillis = askedMillis + call.claim.leaseMillis
           call.flights.takeOff(flight)
-          const tenure = new Tenure(
+          const lease = new Lease(
             call.store,
             call.claim,
             answer.value,
             call.request.settings,
             flight
           )
-          return claimed(call, tenure, restore)
+          return claimed(call, lease, restore)
         }
       }
     })
@@ -226,7 +226,7 @@ const claiming = <A, E, R, RD>(
 
 /** The text of an outcome, given out instead of running. */
 const replay = <A, E, R, RD>(call: Call<A, E, R, RD>, text: string): Result<A, E, R, RD> => {
-  const outcome = Outcome.read(text)
+  const outcome = StoredOutcome.read(text)
   switch (outcome._tag) {
     case "Corrupt":
       return corrupt(call)
@@ -255,14 +255,14 @@ const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect
 /** The store did not answer. */
 const withoutClaim = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
-  flight: Flight,
+  flight: InFlightRun,
   restore: Restore
 ): Result<A, E, R, RD> => {
   if (call.request.settings.onStoreFailure === "fail") {
     flight.landing = { _tag: "StoreUnavailable" }
     return unavailable(call)
   }
-  const work = Effect.suspend(() => call.work(Tenure.unprotected))
+  const work = Effect.suspend(() => call.work(Lease.unprotected))
   return Effect.flatMap(hasOutlived(call), (outlived): Result<A, E, R, RD> =>
     outlived
       ? unknown(call)
@@ -277,25 +277,25 @@ const withoutClaim = <A, E, R, RD>(
 
 const claimed = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
-  tenure: Tenure,
+  lease: Lease,
   restore: Restore
 ): Result<A, E, R, RD> =>
   Effect.flatMap(hasOutlived(call), (outlived): Result<A, E, R, RD> => {
-    if (tenure.recovered ? !call.request.reruns : outlived) {
-      return Effect.zipRight(tenure.undo, unknown(call))
+    if (lease.recovered ? !call.request.reruns : outlived) {
+      return Effect.zipRight(lease.undo, unknown(call))
     }
-    const run = tenure.run()
+    const run = lease.run()
     if (run === undefined) {
-      return Effect.zipRight(tenure.undo, corrupt(call))
+      return Effect.zipRight(lease.undo, corrupt(call))
     }
     let begun = false
     const work = Effect.suspend(() => {
       begun = true
       return call.work(run)
     })
-    return Effect.flatMap(tenure.hold(work, restore), (exit) =>
+    return Effect.flatMap(lease.hold(work, restore), (exit) =>
       // Interrupted before its first step: nothing was executed.
-      begun ? ended(call, tenure, exit) : Effect.zipRight(tenure.undo, exit))
+      begun ? ended(call, lease, exit) : Effect.zipRight(lease.undo, exit))
   })
 
 /**
@@ -304,7 +304,7 @@ const claimed = <A, E, R, RD>(
  */
 const settle = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
-  flight: Flight,
+  flight: InFlightRun,
   exit: Exit.Exit<A, E>
 ): Effect.Effect<Settlement, never, RD> =>
   Effect.suspend(() => call.request.settle(exit)).pipe(
@@ -315,10 +315,10 @@ const settle = <A, E, R, RD>(
       Effect.sync(() => {
         if (Exit.isFailure(exit)) return
         if (settlement._tag === "Store") {
-          flight.landing = { _tag: "Outcome", outcome: Outcome.kept(settlement.outcome) }
+          flight.landing = { _tag: "Outcome", outcome: StoredOutcome.kept(settlement.outcome) }
         }
         if (settlement._tag === "Done") {
-          flight.landing = { _tag: "Outcome", outcome: Outcome.notKept }
+          flight.landing = { _tag: "Outcome", outcome: StoredOutcome.notKept }
         }
       })
     )
@@ -327,20 +327,20 @@ const settle = <A, E, R, RD>(
 /** Takes down how the work ended. The caller gets what the work gave, whatever the store says. */
 const ended = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
-  tenure: Tenure,
+  lease: Lease,
   exit: Exit.Exit<A, E>
 ): Result<A, E, R, RD> =>
-  Effect.flatMap(settle(call, tenure.flight, exit), (settlement): Result<A, E, R, RD> => {
-    if (tenure.lost && Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)) return unknown(call)
+  Effect.flatMap(settle(call, lease.flight, exit), (settlement): Result<A, E, R, RD> => {
+    if (lease.lost && Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)) return unknown(call)
     return Effect.zipRight(
-      Effect.flatMap(takeDown(call, tenure, settlement), (name) => ending(call, name)),
+      Effect.flatMap(recordOutcome(call, lease, settlement), (name) => ending(call, name)),
       exit
     )
   })
 
-const takeDown = <A, E, R, RD>(
+const recordOutcome = <A, E, R, RD>(
   { request: { settings } }: Call<A, E, R, RD>,
-  tenure: Tenure,
+  lease: Lease,
   settlement: Settlement
 ): Effect.Effect<Ending> => {
   switch (settlement._tag) {
@@ -348,16 +348,18 @@ const takeDown = <A, E, R, RD>(
       return Effect.succeed("held")
     case "Release":
       // What an earlier run did is as unknown as before: a first run must not follow.
-      if (tenure.recovered) return Effect.as(tenure.undo, "held")
+      if (lease.recovered) return Effect.as(lease.undo, "held")
       return Effect.map(
-        tenure.release,
+        lease.release,
         (kept) => kept === "ok" ? "released" : kept === "stale" ? kept : "unreleased"
       )
     case "Store":
     case "Done": {
-      const text = settlement._tag === "Store" ? Outcome.kept(settlement.outcome) : Outcome.notKept
-      const kept = tenure.complete(
-        Outcome.isWithin(text, settings.maxOutcomeBytes) ? text : Outcome.notKept
+      const text = settlement._tag === "Store"
+        ? StoredOutcome.kept(settlement.outcome)
+        : StoredOutcome.notKept
+      const kept = lease.complete(
+        StoredOutcome.isWithin(text, settings.maxOutcomeBytes) ? text : StoredOutcome.notKept
       )
       return Effect.map(
         kept,
@@ -384,7 +386,7 @@ export const idempotentRun = <A, E, R, RD>(
           Effect.clockWith((clock) => {
             const { onDuplicate } = request.settings
             const waitMillis = onDuplicate === "reject" ? 0 : onDuplicate.waitMillis
-            const flights = new Flights(store, Claims.idOf(claim))
+            const flights = new InFlightRuns(store, Claims.idOf(claim))
             return enter({
               request,
               work,

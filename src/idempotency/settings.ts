@@ -2,7 +2,7 @@
  * How an idempotent run behaves, checked and in plain numbers.
  */
 import * as Duration from "effect/Duration"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 
 /**
  * What both the runner and the server middleware can be told.
@@ -48,10 +48,12 @@ export const defaults = {
 
 /** Whole milliseconds, longer than zero; stores count in them. */
 const millis = (field: string, input: Duration.DurationInput): number =>
-  Math.ceil(Duration.toMillis(Check.finiteDuration(field, Check.positiveDuration(field, input))))
+  Math.ceil(
+    Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
+  )
 
 const oneOf = <const A extends string>(field: string, value: A, values: ReadonlyArray<A>): A => {
-  Check.text(
+  Validate.text(
     field,
     value,
     values.map((value) => JSON.stringify(value)).join(" or "),
@@ -63,7 +65,7 @@ const oneOf = <const A extends string>(field: string, value: A, values: Readonly
 const duplicates = (onDuplicate: NonNullable<Options["onDuplicate"]>): Settings["onDuplicate"] =>
   typeof onDuplicate === "string"
     ? oneOf("onDuplicate", onDuplicate, ["reject"] as const)
-    : { waitMillis: Duration.toMillis(Check.duration("onDuplicate.wait", onDuplicate.wait)) }
+    : { waitMillis: Duration.toMillis(Validate.duration("onDuplicate.wait", onDuplicate.wait)) }
 
 /** Throws a `RangeError` that names field and value where one is nonsense. */
 export const settingsOf = (options: Options): Settings => ({
@@ -76,7 +78,7 @@ export const settingsOf = (options: Options): Settings => ({
   ]),
   storeTimeoutMillis: millis("storeTimeout", options.storeTimeout ?? defaults.storeTimeout),
   heartbeat: options.heartbeat ?? defaults.heartbeat,
-  maxOutcomeBytes: Check.integer(
+  maxOutcomeBytes: Validate.integer(
     "maxOutcomeBytes",
     options.maxOutcomeBytes ?? defaults.maxOutcomeBytes,
     0

@@ -17,7 +17,7 @@ import { hasProperty } from "effect/Predicate"
 import * as ApiError from "../errors/ApiError.js"
 import * as Backoff from "../retry/Backoff.js"
 import { Gate } from "./pauseGate.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as Idempotency from "../idempotency/Idempotency.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
@@ -228,7 +228,11 @@ const run = <A, B, E, R, E2, R2>(
     const all = Array.from(items)
     const clock = yield* Effect.clock
     const tally = new Tally(all.length, clock.unsafeCurrentTimeNanos())
-    const concurrency = Check.integer("concurrency", options.concurrency ?? defaults.concurrency, 1)
+    const concurrency = Validate.integer(
+      "concurrency",
+      options.concurrency ?? defaults.concurrency,
+      1
+    )
     const verdict = options.verdict ?? ApiError.verdict
     const stops: (error: never) => boolean = options.stopWhen ?? stopsByDefault
     const { onProgress } = options

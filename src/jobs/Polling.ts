@@ -18,7 +18,7 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
 import type * as ApiError from "../errors/ApiError.js"
 import * as Backoff from "../retry/Backoff.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as Deadline from "../policies/timeout/deadline.js"
 import { elapsedMillis } from "../runtime/clock.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
@@ -172,7 +172,7 @@ export const defaults = {
 // -----------------------------------------------------------------------------
 
 const budgetOf = (within: Duration.DurationInput): number =>
-  Duration.toMillis(Check.finiteDuration("within", Check.positiveDuration("within", within)))
+  Duration.toMillis(Validate.finiteDuration("within", Validate.positiveDuration("within", within)))
 
 const requestIdOf = (submitted: Submitted): string => {
   if (typeof submitted === "string") return submitted

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as Idempotency from "../idempotency/Idempotency.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
@@ -68,7 +68,7 @@ export const syncLog = <A, B, I, R = never>(options: {
   readonly keyTimeToLive?: Duration.DurationInput | undefined
 }): SyncLog<A, B, R> => {
   const read = (field: string, input: Duration.DurationInput) =>
-    Check.finiteDuration(field, Check.positiveDuration(field, input))
+    Validate.finiteDuration(field, Validate.positiveDuration(field, input))
   return {
     scope: options.scope,
     id: options.id,

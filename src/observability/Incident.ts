@@ -19,7 +19,7 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { nowMillis } from "../runtime/clock.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as Core from "../core/incident.js"
 
 /**
@@ -184,16 +184,16 @@ const checked = (rule: Rule): Checked => ({
   rule,
   core: {
     windowMillis: Duration.toMillis(
-      Check.finiteDuration(
+      Validate.finiteDuration(
         `${rule.name}.within`,
-        Check.positiveDuration(`${rule.name}.within`, rule.within ?? defaults.within)
+        Validate.positiveDuration(`${rule.name}.within`, rule.within ?? defaults.within)
       )
     ),
-    count: Check.integer(`${rule.name}.count`, rule.count ?? defaults.count, 1),
-    share: Check.number(`${rule.name}.share`, rule.share ?? defaults.share, 0, 1),
-    growth: Check.number(`${rule.name}.growth`, rule.growth ?? defaults.growth, 0),
+    count: Validate.integer(`${rule.name}.count`, rule.count ?? defaults.count, 1),
+    share: Validate.number(`${rule.name}.share`, rule.share ?? defaults.share, 0, 1),
+    growth: Validate.number(`${rule.name}.growth`, rule.growth ?? defaults.growth, 0),
     quietMillis: Duration.toMillis(
-      Check.duration(`${rule.name}.quiet`, rule.quiet ?? defaults.quiet)
+      Validate.duration(`${rule.name}.quiet`, rule.quiet ?? defaults.quiet)
     )
   }
 })

@@ -20,7 +20,7 @@ import * as CircuitObservers from "../policies/circuitBreaker/observers.js"
 import { budgetRefused, refusalsCounted } from "../policies/retry/budgetStage.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
 import type { About } from "../runtime/callContext.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as TelemetryFields from "./telemetry/fields.js"
 import * as Figures from "./telemetry/figures.js"
 import { isTelemetry, Made, observerOf, type Telemetry } from "./telemetry/instance.js"
@@ -87,17 +87,17 @@ export const make = (options: Options): Effect.Effect<Telemetry> =>
     } = options
     return new Made(
       new Observer({
-        integration: Check.text("integration", options.integration, "a name", isName),
+        integration: Validate.text("integration", options.integration, "a name", isName),
         environment: environment === undefined
           ? undefined
-          : Check.text("environment", environment, "a name", isName),
+          : Validate.text("environment", environment, "a name", isName),
         spans,
         logs: logs === false
           ? undefined
           : LogLevel.fromLiteral(
-            Check.oneOf("logs", logs, ["Fatal", "Error", "Warning", "Info", "Debug", "Trace"])
+            Validate.oneOf("logs", logs, ["Fatal", "Error", "Warning", "Info", "Debug", "Trace"])
           ),
-        maxEndpoints: Check.integer("maxEndpoints", maxEndpoints, 0)
+        maxEndpoints: Validate.integer("maxEndpoints", maxEndpoints, 0)
       })
     )
   })
@@ -286,8 +286,8 @@ export const figures = (
  *
  * **Details**
  *
- * A `SubmitFailed` or `PollFailed` has the fields of the failure behind it. `error` stays the tag of
- * the polling error, `requestId` that of the job; `reason` is the tag of the failure behind. A
+ * A `SubmitFailed` or `PollFailed` has the fields of the failure behind it. `error` stays the tag
+ * of the polling error, `requestId` that of the job; `reason` is the tag of the failure behind. A
  * `PollingTimeout` counts as timed out. O(1).
  *
  * **Example** (A line that says enough)

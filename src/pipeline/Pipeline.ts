@@ -19,12 +19,12 @@ import type * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Operation from "../idempotency/Operation.js"
-import type { Rejects, Stage, Stages } from "../policies/stage/definition.js"
+import type { Rejects, Stages } from "../policies/stage/definition.js"
 import * as Backoff from "../retry/Backoff.js"
 import { type Api, type Input, of, type Rejection, type TagClass } from "./api.js"
 import type { Pipeline } from "./built.js"
 import type { Description } from "./description.js"
-import { standardStages } from "./standard.js"
+import { stages as standardStages } from "./standard.js"
 
 export type { Faults } from "../policies/chaos/stage.js"
 export type { Contradiction } from "../policies/stage/checks.js"
@@ -46,16 +46,9 @@ export { forOperation, protect, snapshot, TypeId } from "./built.js"
 export type { Pipeline } from "./built.js"
 export type { CallOptions } from "./compiled.js"
 export type { Description } from "./description.js"
+export { stages } from "./standard.js"
 
 const api: Api = of(standardStages)
-
-/**
- * The stages of the library, outermost first.
- *
- * @since 0.1.0
- * @category defaults
- */
-export const stages: ReadonlyArray<Stage> = api.stages
 
 /**
  * Builds a pipeline. Dies with a `RangeError` that names field and value when an option is

@@ -15,7 +15,13 @@ import { retry } from "../policies/retry/stage.js"
 import type { Stage } from "../policies/stage/definition.js"
 import { attemptTimeout, totalTimeout } from "../policies/timeout/stage.js"
 
-export const standardStages: ReadonlyArray<Stage> = [
+/**
+ * The stages of the library, outermost first.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const stages: ReadonlyArray<Stage> = [
   telemetry,
   totalTimeout,
   retry,
@@ -30,3 +36,21 @@ export const standardStages: ReadonlyArray<Stage> = [
   attemptTimeout,
   chaos
 ]
+
+// Named once more, so that the declarations of this file bring those of the stages, and with them
+// their fields.
+export {
+  adaptiveConcurrency,
+  adaptiveThrottle,
+  attemptTimeout,
+  budget,
+  bulkhead,
+  chaos,
+  circuitBreaker,
+  cooldown,
+  hedge,
+  rateLimiter,
+  retry,
+  telemetry,
+  totalTimeout
+}

@@ -24,7 +24,7 @@ import { nowMillis } from "../runtime/clock.js"
 import { whenEnded } from "../runtime/ending.js"
 import { withBehind } from "../runtime/instances.js"
 import { Keyed, KeyedState } from "../runtime/keyedState.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import { dropping } from "./adaptive/outcome.js"
 import { ignored, type Outcome } from "./circuitBreaker/outcome.js"
 import * as Guard from "./guard.js"
@@ -93,10 +93,10 @@ const bounds = (options: {
   readonly max?: number | undefined
   readonly backoffRatio?: number | undefined
 }) => {
-  const min = Check.integer("min", options.min ?? defaults.min, 1)
-  const max = Check.integer("max", options.max ?? Math.max(defaults.max, min), 1)
+  const min = Validate.integer("min", options.min ?? defaults.min, 1)
+  const max = Validate.integer("max", options.max ?? Math.max(defaults.max, min), 1)
   if (min > max) throw new RangeError(`min should be at most max (${max}), got ${min}`)
-  const initial = Check.integer(
+  const initial = Validate.integer(
     "initial",
     options.initial ?? Math.min(max, Math.max(min, defaults.initial)),
     1
@@ -104,7 +104,7 @@ const bounds = (options: {
   if (initial < min || initial > max) {
     throw new RangeError(`initial should be between min (${min}) and max (${max}), got ${initial}`)
   }
-  const backoffRatio = Check.rate("backoffRatio", options.backoffRatio ?? defaults.backoffRatio)
+  const backoffRatio = Validate.rate("backoffRatio", options.backoffRatio ?? defaults.backoffRatio)
   if (backoffRatio === 1) throw new RangeError("backoffRatio should be below 1, got 1")
   return { initial, min, max, backoffRatio }
 }
@@ -133,7 +133,7 @@ export const aimd = (options: {
 } = {}): Limit => ({
   _tag: "Aimd",
   ...bounds(options),
-  timeout: Check.positiveDuration("timeout", options.timeout ?? defaults.timeout)
+  timeout: Validate.positiveDuration("timeout", options.timeout ?? defaults.timeout)
 })
 
 /**
@@ -175,11 +175,11 @@ export const gradient = (options: {
 } = {}): Limit => ({
   _tag: "Gradient",
   ...bounds(options),
-  smoothing: Check.rate("smoothing", options.smoothing ?? defaults.smoothing),
-  tolerance: Check.number("tolerance", options.tolerance ?? defaults.tolerance, 1),
-  headroom: Check.number("headroom", options.headroom ?? defaults.headroom, 0),
-  longWindow: Check.integer("longWindow", options.longWindow ?? defaults.longWindow, 1),
-  shortWindow: Check.integer("shortWindow", options.shortWindow ?? defaults.shortWindow, 1)
+  smoothing: Validate.rate("smoothing", options.smoothing ?? defaults.smoothing),
+  tolerance: Validate.number("tolerance", options.tolerance ?? defaults.tolerance, 1),
+  headroom: Validate.number("headroom", options.headroom ?? defaults.headroom, 0),
+  longWindow: Validate.integer("longWindow", options.longWindow ?? defaults.longWindow, 1),
+  shortWindow: Validate.integer("shortWindow", options.shortWindow ?? defaults.shortWindow, 1)
 })
 
 /**
@@ -360,13 +360,13 @@ const policyOf = (limit: Limit): Core.Policy => {
 export const make = (options: Options = {}): Effect.Effect<AdaptiveConcurrency> =>
   Effect.sync(() => {
     const policy = policyOf(options.limit ?? aimd())
-    const idle = Check.positiveDuration(
+    const idle = Validate.positiveDuration(
       "idleTimeToLive",
       options.idleTimeToLive ?? defaults.idleTimeToLive
     )
     const limits = new KeyedState<Learned>({
       make: (key, now) => new Learned(key, now, Core.make(policy)),
-      idleMillis: Duration.toMillis(Check.finiteDuration("idleTimeToLive", idle)),
+      idleMillis: Duration.toMillis(Validate.finiteDuration("idleTimeToLive", idle)),
       isBusy: ({ state }) => state.running > 0
     })
     const limiting: Limiting = { policy, classify: options.classify ?? classify, limits }

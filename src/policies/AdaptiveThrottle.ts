@@ -22,7 +22,7 @@ import * as Random from "effect/Random"
 import * as CallContext from "../runtime/callContext.js"
 import { nowMillis } from "../runtime/clock.js"
 import { whenEnded } from "../runtime/ending.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import type { Outcome } from "./circuitBreaker/outcome.js"
 import * as Throttle from "../core/throttle.js"
 import * as TimeWindow from "../core/timeWindow.js"
@@ -233,15 +233,19 @@ const sent = <A, E, R>(
     }))
 
 const positiveMillis = (field: string, input: Duration.DurationInput): number =>
-  Duration.toMillis(Check.finiteDuration(field, Check.positiveDuration(field, input)))
+  Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
 
 const throttlingOf = (options: Options): Throttling => {
   const windowMillis = positiveMillis("window", options.window ?? defaults.window)
   return {
     policy: {
-      multiplier: Check.number("multiplier", options.multiplier ?? defaults.multiplier, 1),
-      minimumCalls: Check.integer("minimumCalls", options.minimumCalls ?? defaults.minimumCalls, 1),
-      maxRejection: Check.number(
+      multiplier: Validate.number("multiplier", options.multiplier ?? defaults.multiplier, 1),
+      minimumCalls: Validate.integer(
+        "minimumCalls",
+        options.minimumCalls ?? defaults.minimumCalls,
+        1
+      ),
+      maxRejection: Validate.number(
         "maxRejection",
         options.maxRejection ?? defaults.maxRejection,
         0,

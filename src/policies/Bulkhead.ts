@@ -27,7 +27,7 @@ import { withBehind } from "../runtime/instances.js"
 import { defaultKey, Keyed, KeyedState } from "../runtime/keyedState.js"
 import * as QueueTime from "../runtime/queueTime.js"
 import { Signal } from "../runtime/signal.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as Guard from "./guard.js"
 
 /**
@@ -270,11 +270,11 @@ const snapshotOf = ({ key, permits }: Compartment): KeySnapshot => ({
 export const make = (options: Options): Effect.Effect<Bulkhead> =>
   Effect.sync(() => {
     const limits: Permits.Limits = {
-      concurrency: Check.integer("concurrency", options.concurrency, 1),
-      queue: Check.integer("queue", options.queue ?? defaults.queue, 0, bounds.queue)
+      concurrency: Validate.integer("concurrency", options.concurrency, 1),
+      queue: Validate.integer("queue", options.queue ?? defaults.queue, 0, bounds.queue)
     }
     const maxWaitMillis = Duration.toMillis(
-      Check.duration("maxWait", options.maxWait ?? defaults.maxWait)
+      Validate.duration("maxWait", options.maxWait ?? defaults.maxWait)
     )
     const perKey = options.perKey ?? defaults.perKey
     const made = (key: string, now: number) => new Compartment(key, now, Permits.make(limits))

@@ -13,8 +13,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
-import * as CallStory from "../runtime/callContext.js"
-import * as Check from "../runtime/validate.js"
+import * as CallContext from "../runtime/callContext.js"
+import * as Validate from "../runtime/validate.js"
 import * as Core from "../core/chaos.js"
 
 /**
@@ -55,7 +55,7 @@ export type Fault<A = never, E = never> =
  */
 export const latency = (duration: Duration.DurationInput): Fault => ({
   _tag: "Latency",
-  duration: Check.finiteDuration("duration", duration)
+  duration: Validate.finiteDuration("duration", duration)
 })
 
 /**
@@ -158,7 +158,7 @@ const injections = Metric.counter("resilience.chaos.injected", {
 const report = (name: Injected): Effect.Effect<void> =>
   Effect.zipRight(
     Effect.annotateCurrentSpan("resilience.chaos.fault", name),
-    CallStory.count(Metric.tagged(injections, "fault", name))
+    CallContext.count(Metric.tagged(injections, "fault", name))
   )
 
 const struck = <A, E, R, A2, E2>(
@@ -237,8 +237,8 @@ export const make = <const Faults extends ReadonlyArray<Fault<unknown, unknown>>
     const faults = options.faults as ReadonlyArray<Fault<A2, E2>>
     if (faults.length === 0) throw new RangeError("faults should be at least one fault, got none")
     const plan = {
-      seed: Check.integer("seed", options.seed ?? defaults.seed, Number.MIN_SAFE_INTEGER),
-      rate: Check.number("rate", options.rate ?? defaults.rate, 0, 1),
+      seed: Validate.integer("seed", options.seed ?? defaults.seed, Number.MIN_SAFE_INTEGER),
+      rate: Validate.number("rate", options.rate ?? defaults.rate, 0, 1),
       faults: faults.length
     }
     let calls = 0

@@ -25,7 +25,7 @@ import { whenEnded } from "../runtime/ending.js"
 import { withBehind } from "../runtime/instances.js"
 import * as QueueTime from "../runtime/queueTime.js"
 import { Signal } from "../runtime/signal.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import {
   type Cell,
   Cooldowns,
@@ -153,7 +153,10 @@ const watched = <A, E, R>(
       })
   })
 
-/** A call whose key is not clear. From taking a place to leaving it only the waiting can be interrupted. */
+/**
+ * A call whose key is not clear. From taking a place to leaving it only the waiting can be
+ * interrupted.
+ */
 const later = <A, E, R>(
   cooldowns: Cooldowns,
   self: Effect.Effect<A, E, R>,
@@ -228,7 +231,7 @@ const snapshotOf = ({ key, line, state }: Cell, now: number): Snapshot => {
 }
 
 const positiveMillis = (field: string, input: Duration.DurationInput): number =>
-  Duration.toMillis(Check.finiteDuration(field, Check.positiveDuration(field, input)))
+  Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
 
 /**
  * A new cooldown. Dies with a `RangeError` that names field and value when an option is nonsense.
@@ -285,7 +288,7 @@ export const make = (options: Options = {}): Effect.Effect<Cooldown> =>
       capMillis: positiveMillis("cap", options.cap ?? defaults.cap),
       trialMillis: positiveMillis("trialTimeout", options.trialTimeout ?? defaults.trialTimeout)
     }
-    const maxWait = Check.duration("maxWait", options.maxWait ?? defaults.maxWait)
+    const maxWait = Validate.duration("maxWait", options.maxWait ?? defaults.maxWait)
     // Who may not wait at all is rejected whenever there is something to wait for.
     const cooldowns = new Cooldowns(
       policy,

@@ -15,7 +15,7 @@ import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as ApiError from "../errors/ApiError.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import { listening, mark, type Taken } from "./fallback/mark.js"
 import { nowMillis } from "../runtime/clock.js"
 import { defaultKey } from "../runtime/keyedState.js"
@@ -296,8 +296,8 @@ interface Good<A> {
  */
 export const lastGood = <A>(options: LastGoodOptions): Effect.Effect<LastGood<A>> =>
   Effect.sync(() => {
-    const staleMillis = Duration.toMillis(Check.positiveDuration("staleFor", options.staleFor))
-    const capacity = Check.integer("capacity", options.capacity ?? defaults.capacity, 1)
+    const staleMillis = Duration.toMillis(Validate.positiveDuration("staleFor", options.staleFor))
+    const capacity = Validate.integer("capacity", options.capacity ?? defaults.capacity, 1)
     const when = options.when ?? defaults.when
     const values = new Map<string, Good<A>>()
 

@@ -26,7 +26,7 @@ import * as CallContext from "../runtime/callContext.js"
 import { nowMillis, turn } from "../runtime/clock.js"
 import { whenEnded } from "../runtime/ending.js"
 import { defaultKey, Keyed, KeyedState } from "../runtime/keyedState.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as Guard from "./guard.js"
 import { type Plan, Race, type Story } from "./hedge/race.js"
 
@@ -158,15 +158,15 @@ export const quantile = (quantile: number, options: {
   readonly minimumCalls?: number | undefined
 } = {}): Quantile => {
   const byDefault = defaults.quantile
-  const samples = Check.integer(
+  const samples = Validate.integer(
     "samples",
     options.samples ?? byDefault.samples,
     1,
     bounds.samples
   )
-  const atLeast = Check.finiteDuration("atLeast", options.atLeast ?? byDefault.atLeast)
-  const atMost = Check.duration("atMost", options.atMost ?? byDefault.atMost)
-  const minimumCalls = Check.integer(
+  const atLeast = Validate.finiteDuration("atLeast", options.atLeast ?? byDefault.atLeast)
+  const atMost = Validate.duration("atMost", options.atMost ?? byDefault.atMost)
+  const minimumCalls = Validate.integer(
     "minimumCalls",
     options.minimumCalls ?? Math.min(byDefault.minimumCalls, samples),
     1
@@ -185,10 +185,10 @@ export const quantile = (quantile: number, options: {
   }
   return {
     _tag: "Quantile",
-    quantile: Check.rate("quantile", quantile),
+    quantile: Validate.rate("quantile", quantile),
     atLeast,
     atMost,
-    initial: Check.duration("initial", options.initial ?? byDefault.initial),
+    initial: Validate.duration("initial", options.initial ?? byDefault.initial),
     samples,
     minimumCalls
   }
@@ -328,10 +328,10 @@ class Built<R2> implements Hedge<R2> {
 const build = <R2>(options: MakeOptions<R2>): Built<R2> =>
   new Built(
     options.operation,
-    Check.integer("hedges", options.hedges ?? defaults.hedges, 0, bounds.hedges),
+    Validate.integer("hedges", options.hedges ?? defaults.hedges, 0, bounds.hedges),
     isQuantile(options.delay)
       ? options.delay
-      : Duration.toMillis(Check.duration("delay", options.delay)),
+      : Duration.toMillis(Validate.duration("delay", options.delay)),
     options.budget
   )
 
@@ -399,7 +399,8 @@ const fixed = <R2>(options: Options<R2>): Built<R2> => {
  * **Gotchas**
  *
  * Losers may have been executed: that is why there is an `operation`. A delay that is learned needs
- * a hedge that is made once, with `make`. Finalizers of losers may still run when the caller has its answer, and when its scope closes.
+ * a hedge that is made once, with `make`. Finalizers of losers may still run when the caller has
+ * its answer, and when its scope closes.
  *
  * **Example** (The replica that answers first)
  *

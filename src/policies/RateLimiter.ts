@@ -25,7 +25,7 @@ import { withBehind } from "../runtime/instances.js"
 import { defaultKey } from "../runtime/keyedState.js"
 import * as QueueTime from "../runtime/queueTime.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as Guard from "./guard.js"
 import { Limiter, type Rate, RateLimited, type Waiter } from "./rateLimiter/limiter.js"
 
@@ -177,7 +177,7 @@ const guard = <A, E, R>(
   })
 
 const costOf = (policy: Gcra.Policy, options: CallOptions | undefined): number => {
-  const cost = Check.integer("cost", options?.cost ?? 1, 1)
+  const cost = Validate.integer("cost", options?.cost ?? 1, 1)
   if (cost > policy.burst) {
     throw new RangeError(`cost should be at most the burst of ${policy.burst}, got ${cost}`)
   }
@@ -200,15 +200,15 @@ const nanosOf = (duration: Duration.Duration): bigint | undefined =>
   Option.getOrUndefined(Duration.toNanos(duration))
 
 const policyOf = (options: Options): Gcra.Policy => {
-  const limit = Check.integer("limit", options.limit, 1)
-  const interval = Check.finiteDuration(
+  const limit = Validate.integer("limit", options.limit, 1)
+  const interval = Validate.finiteDuration(
     "interval",
-    Check.positiveDuration("interval", options.interval)
+    Validate.positiveDuration("interval", options.interval)
   )
   return {
     limit: BigInt(limit),
     intervalNanos: Duration.unsafeToNanos(interval),
-    burst: Check.integer("burst", options.burst ?? limit, 1)
+    burst: Validate.integer("burst", options.burst ?? limit, 1)
   }
 }
 
@@ -259,7 +259,7 @@ const policyOf = (options: Options): Gcra.Policy => {
 export const make = (options: Options): Effect.Effect<RateLimiter> =>
   Effect.sync(() => {
     const policy = policyOf(options)
-    const maxWait = Check.duration("maxWait", options.maxWait ?? defaults.maxWait)
+    const maxWait = Validate.duration("maxWait", options.maxWait ?? defaults.maxWait)
     // Who may not wait at all is rejected whenever there is something to wait for.
     const limiter = new Limiter(
       policy,

@@ -11,7 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as ApiError from "../errors/ApiError.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as Deadline from "./timeout/deadline.js"
 import type { Limits } from "./timeout/limits.js"
 
@@ -51,7 +51,7 @@ export interface Options {
 export const defaults = { detach: false } as const
 
 const millisOf = (duration: Duration.DurationInput): number =>
-  Duration.toMillis(Check.duration("duration", duration))
+  Duration.toMillis(Validate.duration("duration", duration))
 
 /** A duration that comes before the effect is checked when it comes, not when the effect does. */
 const isDataFirst = (args: IArguments): boolean => {

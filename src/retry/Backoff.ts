@@ -16,7 +16,7 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Interval from "effect/ScheduleInterval"
 import * as Schema from "effect/Schema"
 import * as Core from "../core/backoff.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as OptionSchema from "../runtime/optionSchema.js"
 
 /**
@@ -109,7 +109,7 @@ export const equal: Jitter = { _tag: "Equal" }
  */
 export const additive = (max: Duration.DurationInput): Jitter => ({
   _tag: "Additive",
-  max: Check.finiteDuration("additive.max", max)
+  max: Validate.finiteDuration("additive.max", max)
 })
 
 interface Range {
@@ -123,8 +123,8 @@ const growing = (
     readonly cap?: Duration.DurationInput | undefined
   }
 ): Range => {
-  const base = Check.finiteDuration("base", Check.positiveDuration("base", options.base))
-  const cap = Check.positiveDuration("cap", options.cap ?? defaults.cap)
+  const base = Validate.finiteDuration("base", Validate.positiveDuration("base", options.base))
+  const cap = Validate.positiveDuration("cap", options.cap ?? defaults.cap)
   if (Duration.greaterThan(base, cap)) throw new RangeError(aboveCap({ base, cap }))
   return { base, cap }
 }
@@ -141,7 +141,7 @@ export const constant = (
   options?: { readonly jitter?: Jitter | undefined }
 ): Backoff => ({
   _tag: "Constant",
-  delay: Check.finiteDuration("delay", delay),
+  delay: Validate.finiteDuration("delay", delay),
   jitter: options?.jitter ?? none
 })
 
@@ -194,7 +194,7 @@ export const exponential = (options: {
 }): Backoff => ({
   _tag: "Exponential",
   ...growing(options),
-  factor: Check.number("factor", options.factor ?? defaults.factor, 1),
+  factor: Validate.number("factor", options.factor ?? defaults.factor, 1),
   jitter: options.jitter ?? full
 })
 
@@ -223,16 +223,16 @@ const jitterOr = (fallback: Jitter) =>
       Schema.TaggedStruct("None", {}),
       Schema.TaggedStruct("Full", {}),
       Schema.TaggedStruct("Equal", {}),
-      Schema.TaggedStruct("Additive", { max: OptionSchema.read("max", Check.finiteDuration) })
+      Schema.TaggedStruct("Additive", { max: OptionSchema.read("max", Validate.finiteDuration) })
     ),
     { default: () => fallback }
   )
 
 const base = OptionSchema.read(
   "base",
-  (field, input) => Check.finiteDuration(field, Check.positiveDuration(field, input))
+  (field, input) => Validate.finiteDuration(field, Validate.positiveDuration(field, input))
 )
-const cap = OptionSchema.read("cap", Check.positiveDuration)
+const cap = OptionSchema.read("cap", Validate.positiveDuration)
 const capOrDefault = Schema.optionalWith(cap, { default: () => defaults.cap })
 
 const aboveCap = ({ base, cap }: Range): string =>
@@ -256,7 +256,7 @@ const baseWithinCap = (range: Range) =>
  */
 export const Backoff = Schema.Union(
   Schema.TaggedStruct("Constant", {
-    delay: OptionSchema.read("delay", Check.finiteDuration),
+    delay: OptionSchema.read("delay", Validate.finiteDuration),
     jitter: jitterOr(none)
   }),
   Schema.TaggedStruct("Linear", { base, cap: capOrDefault, jitter: jitterOr(none) }).pipe(

@@ -17,7 +17,7 @@ import * as Random from "effect/Random"
 import * as ApiError from "../errors/ApiError.js"
 import * as Backoff from "./Backoff.js"
 import * as CallContext from "../runtime/callContext.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as Core from "../core/retryDecision.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Operation from "../idempotency/Operation.js"
@@ -117,12 +117,12 @@ export type StopReason =
 const policyOf = (options: Base<unknown>): Core.Policy => ({
   operation: options.operation._tag,
   backoff: Backoff.toCore(options.backoff ?? defaults.backoff),
-  retries: Check.integer("retries", options.retries ?? defaults.retries, 0),
+  retries: Validate.integer("retries", options.retries ?? defaults.retries, 0),
   withinMillis: options.within === undefined
     ? Infinity
-    : Duration.toMillis(Check.duration("within", options.within)),
+    : Duration.toMillis(Validate.duration("within", options.within)),
   retryAfterCapMillis: Duration.toMillis(
-    Check.duration("retryAfterCap", options.retryAfterCap ?? defaults.retryAfterCap)
+    Validate.duration("retryAfterCap", options.retryAfterCap ?? defaults.retryAfterCap)
   ),
   beyondCap: options.beyondCap ?? defaults.beyondCap,
   waitForRejections: options.waitForRejections ?? defaults.waitForRejections

@@ -14,7 +14,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TokenBucket from "../core/tokenBucket.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import { nowMillis } from "../runtime/clock.js"
 import { withBehind } from "../runtime/instances.js"
 
@@ -77,10 +77,10 @@ export const RetryBudget: Context.Tag<RetryBudget, RetryBudget> = Context.Generi
 export const make = (options?: Options): Effect.Effect<RetryBudget> =>
   Effect.clockWith((clock) =>
     Effect.sync(() => {
-      const ratio = Check.number("ratio", options?.ratio ?? defaults.ratio, 0)
+      const ratio = Validate.number("ratio", options?.ratio ?? defaults.ratio, 0)
       const bucket: TokenBucket.TokenBucket = {
-        capacity: Check.number("capacity", options?.capacity ?? defaults.capacity, 0),
-        perSecond: Check.number(
+        capacity: Validate.number("capacity", options?.capacity ?? defaults.capacity, 0),
+        perSecond: Validate.number(
           "reservePerSecond",
           options?.reservePerSecond ?? defaults.reservePerSecond,
           0

@@ -16,7 +16,7 @@ import * as Interval from "effect/ScheduleInterval"
 import * as Intervals from "effect/ScheduleIntervals"
 import * as ApiError from "../errors/ApiError.js"
 import * as Backoff from "./Backoff.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import { maxTimerMillis } from "../core/backoff.js"
 import * as Decision from "../core/retryDecision.js"
 import type * as Operation from "../idempotency/Operation.js"
@@ -108,7 +108,7 @@ export const honourRetryAfter = (options?: {
 }): Combinator => {
   const policy = {
     retryAfterCapMillis: Duration.toMillis(
-      Check.duration("cap", options?.cap ?? Retry.defaults.retryAfterCap)
+      Validate.duration("cap", options?.cap ?? Retry.defaults.retryAfterCap)
     ),
     beyondCap: options?.beyondCap ?? Retry.defaults.beyondCap
   }
@@ -145,7 +145,7 @@ export const whileTransient =
  * @category combinators
  */
 export const retries = (n: number): Combinator => {
-  const limit = Check.integer("retries", n, 0)
+  const limit = Validate.integer("retries", n, 0)
   return (self) =>
     refine(
       self,
@@ -161,7 +161,7 @@ export const retries = (n: number): Combinator => {
  * @since 0.1.0
  * @category combinators
  */
-export const attempts = (n: number): Combinator => retries(Check.integer("attempts", n, 1) - 1)
+export const attempts = (n: number): Combinator => retries(Validate.integer("attempts", n, 1) - 1)
 
 /**
  * Ends the schedule when the next delay would not be over before `total` has passed since the
@@ -177,7 +177,7 @@ export const attempts = (n: number): Combinator => retries(Check.integer("attemp
  * @category combinators
  */
 export const within = (total: Duration.DurationInput): Combinator => {
-  const millis = Duration.toMillis(Check.duration("within", total))
+  const millis = Duration.toMillis(Validate.duration("within", total))
   return (self) =>
     refine(
       self,
@@ -221,4 +221,4 @@ export const poll = (options: {
   readonly every: Duration.DurationInput
   readonly within: Duration.DurationInput
 }): Schedule.Schedule<number> =>
-  Schedule.spaced(Check.positiveDuration("every", options.every)).pipe(within(options.within))
+  Schedule.spaced(Validate.positiveDuration("every", options.every)).pipe(within(options.within))

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import * as Check from "./validate.js"
+import * as Validate from "./validate.js"
 
 /** As text, with nothing lost. */
 const write = (duration: Duration.Duration): string => {
@@ -38,7 +38,7 @@ const Written = Schema.Union(Schema.String, Schema.Number, Schema.DurationFromSe
  * A field that is a duration, read by one of the readers of `check.ts`, whose words the
  * `ParseError` repeats.
  */
-export const read = (field: string, check: typeof Check.duration) =>
+export const read = (field: string, check: typeof Validate.duration) =>
   Schema.transformOrFail(
     Written,
     Schema.DurationFromSelf,
@@ -62,10 +62,10 @@ export const read = (field: string, check: typeof Check.duration) =>
   )
 
 /** Zero or longer. */
-export const duration = (field: string) => read(field, Check.duration)
+export const duration = (field: string) => read(field, Validate.duration)
 
 /** Longer than zero. */
-export const positive = (field: string) => read(field, Check.positiveDuration)
+export const positive = (field: string) => read(field, Validate.positiveDuration)
 
 /** A whole number between these bounds. */
 export const integer = (minimum: number, maximum: number = Infinity) =>

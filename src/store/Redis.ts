@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type { Redis, RedisOptions } from "ioredis"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as IdempotencyRecord from "../core/idempotencyRecord.js"
 import * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import * as Connection from "./redisConnection.js"
@@ -258,7 +258,7 @@ const make = (redis: Redis, settings: Settings): IdempotencyStore.Service => {
 
 const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
   const source = timeSource ?? defaults.timeSource
-  Check.text(
+  Validate.text(
     "timeSource",
     source,
     "\"clock\" or \"store\"",
@@ -266,9 +266,9 @@ const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
   )
   for (const field of ["connectTimeout", "commandTimeout", "socketTimeout"] as const) {
     const value = options?.[field]
-    if (value !== undefined) Check.integer(`options.${field}`, value, 1)
+    if (value !== undefined) Validate.integer(`options.${field}`, value, 1)
   }
-  const given = Check.text(
+  const given = Validate.text(
     "prefix",
     prefix ?? defaults.prefix,
     "a text without braces",

@@ -12,7 +12,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import * as Secrets from "./secrets.js"
 import { make, type Settings } from "./sqlOperations.js"
@@ -59,7 +59,7 @@ export const defaults = {
 } as const
 
 const tableOf = (table: string | undefined): string =>
-  Check.text(
+  Validate.text(
     "table",
     table ?? defaults.table,
     "a name of at most 48 letters, digits and underscores that does not begin with a digit",
@@ -68,7 +68,7 @@ const tableOf = (table: string | undefined): string =>
 
 const timeSourceOf = (timeSource: Options["timeSource"]): Options["timeSource"] => {
   if (timeSource !== undefined) {
-    Check.text(
+    Validate.text(
       "timeSource",
       timeSource,
       "\"clock\" or \"store\"",

@@ -31,7 +31,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Http from "node:http"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as HttpDate from "../core/httpDate.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type { Arrival, Fault, Script } from "./faults.js"
@@ -290,7 +290,7 @@ const listen = (wanted: number) =>
       return open
     })
     const down = (duration: Duration.DurationInput) => {
-      const wait = Check.finiteDuration("FlakyApi: down", duration)
+      const wait = Validate.finiteDuration("FlakyApi: down", duration)
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const until = now + Duration.toMillis(wait)
         if (until <= downUntil) return close
@@ -373,7 +373,7 @@ export const make = <E, R>(
       `FlakyApi: idempotencyHeader should be a header name, got ${JSON.stringify(header)}`
     )
   }
-  const wanted = Check.integer("FlakyApi: port", options.port ?? defaults.port, 0)
+  const wanted = Validate.integer("FlakyApi: port", options.port ?? defaults.port, 0)
   if (wanted > 65_535) throw new RangeError(`FlakyApi: port should be at most 65535, got ${wanted}`)
 
   return Effect.gen(function*() {

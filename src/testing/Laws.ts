@@ -16,7 +16,7 @@ import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
 import * as ApiError from "../errors/ApiError.js"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import { maxTimerMillis } from "../core/backoff.js"
 import * as Playbook from "../errors/Playbook.js"
 import { LawBroken } from "./lawBroken.js"
@@ -179,8 +179,8 @@ export const schedule = <R>(
     const inputs = options.inputs
     const capMillis = options.cap === undefined
       ? Infinity
-      : Duration.toMillis(Check.duration("cap", options.cap))
-    const runs = Check.integer("runs", options.runs ?? 200, 1)
+      : Duration.toMillis(Validate.duration("cap", options.cap))
+    const runs = Validate.integer("runs", options.runs ?? 200, 1)
     if (inputs.length === 0) {
       return yield* Effect.dieMessage("Laws.schedule: inputs should hold at least one failure")
     }

@@ -16,7 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Agenda from "../core/priorityQueue.js"
+import * as PriorityQueue from "../core/priorityQueue.js"
 
 interface Sleeper {
   wake: (() => void) | undefined
@@ -25,7 +25,7 @@ interface Sleeper {
 /** A clock that stands still until it is told to jump. */
 class JumpingClock implements Clock.Clock {
   readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
-  readonly #agenda = Agenda.make<Sleeper>()
+  readonly #queue = PriorityQueue.make<Sleeper>()
   readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
   readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
   #nanos: bigint
@@ -46,7 +46,7 @@ class JumpingClock implements Clock.Clock {
     if (!Duration.isFinite(duration)) return Effect.never
     return Effect.async<void>((resume) => {
       const sleeper: Sleeper = { wake: () => resume(Effect.void) }
-      Agenda.add(this.#agenda, this.#nanos + Duration.unsafeToNanos(duration), sleeper)
+      PriorityQueue.add(this.#queue, this.#nanos + Duration.unsafeToNanos(duration), sleeper)
       return Effect.sync(() => {
         sleeper.wake = undefined
       })
@@ -56,9 +56,9 @@ class JumpingClock implements Clock.Clock {
   /** Wakes whoever is to be woken first; says whether there was anybody. */
   jump(): boolean {
     for (
-      let next = Agenda.take(this.#agenda);
+      let next = PriorityQueue.take(this.#queue);
       next !== undefined;
-      next = Agenda.take(this.#agenda)
+      next = PriorityQueue.take(this.#queue)
     ) {
       const { wake } = next.what
       if (wake === undefined) continue

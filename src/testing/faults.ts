@@ -16,7 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Check from "../runtime/validate.js"
+import * as Validate from "../runtime/validate.js"
 import * as HttpDate from "../core/httpDate.js"
 
 /**
@@ -100,11 +100,11 @@ export interface StatusOptions {
 }
 
 const checkedRetryAfter = (input: RetryAfter): RetryAfter => {
-  if (typeof input === "number") return Check.integer("FlakyApi: retryAfter", input, 0)
+  if (typeof input === "number") return Validate.integer("FlakyApi: retryAfter", input, 0)
   if (input instanceof Date) {
-    return new Date(Check.number("FlakyApi: retryAfter", input.getTime(), -Infinity))
+    return new Date(Validate.number("FlakyApi: retryAfter", input.getTime(), -Infinity))
   }
-  return { dateIn: Check.finiteDuration("FlakyApi: retryAfter.dateIn", input.dateIn) }
+  return { dateIn: Validate.finiteDuration("FlakyApi: retryAfter.dateIn", input.dateIn) }
 }
 
 const retryAfterValue = (retryAfter: RetryAfter, now: number): string => {
@@ -246,7 +246,7 @@ export const reset = (
  * @category faults
  */
 export const slowHeaders = (delay: Duration.DurationInput): Fault =>
-  Fault.SlowHeaders({ delay: Check.finiteDuration("FlakyApi: delay", delay) })
+  Fault.SlowHeaders({ delay: Validate.finiteDuration("FlakyApi: delay", delay) })
 
 /**
  * The call is executed, the headers and half of the body come at once, and the rest when the delay
@@ -256,7 +256,7 @@ export const slowHeaders = (delay: Duration.DurationInput): Fault =>
  * @category faults
  */
 export const slowBody = (delay: Duration.DurationInput): Fault =>
-  Fault.SlowBody({ delay: Check.finiteDuration("FlakyApi: delay", delay) })
+  Fault.SlowBody({ delay: Validate.finiteDuration("FlakyApi: delay", delay) })
 
 /**
  * The call is executed, and the connection ends before the body is as long as its `content-length`
@@ -288,7 +288,7 @@ export const malformed: Fault = Fault.Malformed()
  * @category faults
  */
 export const refused = (forDuration: Duration.DurationInput): Fault =>
-  Fault.Refused({ for: Check.finiteDuration("FlakyApi: refused", forDuration) })
+  Fault.Refused({ for: Validate.finiteDuration("FlakyApi: refused", forDuration) })
 
 /**
  * A request as it arrived, before anything was done with it: what a script decides by.
@@ -399,11 +399,11 @@ export const seeded = (options: {
   readonly maxPerKey?: number | undefined
 }): Script => {
   const { faults, maxPerKey } = options
-  const rate = Check.number("FlakyApi.seeded: rate", options.rate, 0, 1)
+  const rate = Validate.number("FlakyApi.seeded: rate", options.rate, 0, 1)
   if (typeof options.seed === "number") {
-    Check.number("FlakyApi.seeded: seed", options.seed, -Infinity)
+    Validate.number("FlakyApi.seeded: seed", options.seed, -Infinity)
   }
-  if (maxPerKey !== undefined) Check.integer("FlakyApi.seeded: maxPerKey", maxPerKey, 0)
+  if (maxPerKey !== undefined) Validate.integer("FlakyApi.seeded: maxPerKey", maxPerKey, 0)
   if (faults.length === 0) {
     throw new RangeError("FlakyApi.seeded: faults should be a list of at least one, got []")
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck } from "effect"
-import * as Agenda from "../../src/core/priorityQueue.js"
+import * as PriorityQueue from "../../src/core/priorityQueue.js"
 import { runs } from "../support/runs.js"
 
 describe("an agenda", () => {
@@ -14,18 +14,18 @@ describe("an agenda", () => {
     )
     FastCheck.assert(
       FastCheck.property(commands, (commands) => {
-        const agenda = Agenda.make<number>()
+        const agenda = PriorityQueue.make<number>()
         let model: Array<readonly [at: bigint, what: number]> = []
         commands.forEach((command, index) => {
           if (command === "take") {
             const [first] = model.toSorted((a, b) =>
               a[0] === b[0] ? a[1] - b[1] : Number(a[0] - b[0])
             )
-            const taken = Agenda.take(agenda)
+            const taken = PriorityQueue.take(agenda)
             expect(taken === undefined ? undefined : [taken.at, taken.what]).toEqual(first)
             model = model.filter((entry) => entry !== first)
           } else {
-            Agenda.add(agenda, command.add, index)
+            PriorityQueue.add(agenda, command.add, index)
             model.push([command.add, index])
           }
         })

@@ -314,8 +314,8 @@ describe("onDuplicate: wait", () => {
         )
       const early = yield* waitingFor("6 seconds")
       yield* TestClock.adjust(5_200)
-      // Between two looks of the early one, the claim is free, and a caller that does not wait takes
-      // it.
+      // Between two looks of the early one, the claim is free, and a caller that does not wait
+      // takes it.
       yield* inner.release({ ...claims[0]!, generation: 1 })
       faults.complete = "refuse"
       const runs = yield* Effect.fork(

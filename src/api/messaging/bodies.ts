@@ -15,7 +15,7 @@ import * as Redaction from "../../errors/Redaction.js"
  * none of an error that was not taken down.
  */
 export interface Bodies {
-  readonly takeDown: (error: ApiError.ApiError, secrets: () => ReadonlyArray<string>) => void
+  readonly recordOutcome: (error: ApiError.ApiError, secrets: () => ReadonlyArray<string>) => void
   readonly textOf: (error: ApiError.ApiError) => string | undefined
 }
 
@@ -133,7 +133,7 @@ const recordable = (
 export const make = (secretNames: Redaction.Names): Bodies => {
   const secretsOf = new WeakMap<Uint8Array, ReadonlyArray<string>>()
   return {
-    takeDown: (error, secrets) => {
+    recordOutcome: (error, secrets) => {
       const bytes = Option.getOrUndefined(ApiError.rawBody(error))
       if (bytes !== undefined) secretsOf.set(bytes, secrets())
     },

@@ -1,5 +1,6 @@
 /**
- * Telemetry, as a stage. It is asked first: what counts by itself is told to count under its labels.
+ * Telemetry, as a stage. It is asked first: what counts by itself is told to count under its
+ * labels.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

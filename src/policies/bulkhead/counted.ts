@@ -11,7 +11,10 @@ export const bulkheadInUse = Metric.gauge("resilience.bulkhead.in_use", {
   description: "Permits of bulkheads in use"
 })
 
-/** The same bulkhead, with the permits counted of calls that go through it here. Once under each name. */
+/**
+ * The same bulkhead, with the permits counted of calls that go through it here. Once under each
+ * name.
+ */
 export const permitsCounted = (bulkhead: Bulkhead.Bulkhead, meter: Meter): Bulkhead.Bulkhead => {
   const behind = behindOf(bulkhead)
   if (behind?.countedAs === meter.name) return bulkhead

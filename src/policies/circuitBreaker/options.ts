@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
 import * as Backoff from "../../retry/Backoff.js"
-import * as Check from "../../runtime/validate.js"
+import * as Validate from "../../runtime/validate.js"
 import type { Outcome } from "./outcome.js"
 import type * as Circuit from "../../core/circuit.js"
 
@@ -36,7 +36,7 @@ export type HalfOpen =
  */
 export const count = (size: number): Window => ({
   _tag: "Count",
-  size: Check.integer("size", size, 1)
+  size: Validate.integer("size", size, 1)
 })
 
 /**
@@ -50,8 +50,8 @@ export const time = (
   options?: { readonly buckets?: number | undefined }
 ): Window => ({
   _tag: "Time",
-  duration: Check.finiteDuration("duration", Check.positiveDuration("duration", duration)),
-  buckets: Check.integer("buckets", options?.buckets ?? 10, 1)
+  duration: Validate.finiteDuration("duration", Validate.positiveDuration("duration", duration)),
+  buckets: Validate.integer("buckets", options?.buckets ?? 10, 1)
 })
 
 /**
@@ -62,7 +62,7 @@ export const time = (
  */
 export const consecutive = (trials: number): HalfOpen => ({
   _tag: "Consecutive",
-  trials: Check.integer("trials", trials, 1)
+  trials: Validate.integer("trials", trials, 1)
 })
 
 /**
@@ -76,8 +76,8 @@ export const rate = (
   options: { readonly trials: number; readonly threshold: number }
 ): HalfOpen => ({
   _tag: "Rate",
-  trials: Check.integer("trials", options.trials, 1),
-  threshold: Check.rate("threshold", options.threshold)
+  trials: Validate.integer("trials", options.trials, 1),
+  threshold: Validate.rate("threshold", options.threshold)
 })
 
 /**
@@ -141,16 +141,18 @@ export const bounds = { windowSize: 1_000_000, buckets: 10_000, trials: 1000 } a
 
 const windowOf = (window: Window): Circuit.Policy["window"] =>
   window._tag === "Count"
-    ? { _tag: "Count", size: Check.integer("window.size", window.size, 1, bounds.windowSize) }
+    ? { _tag: "Count", size: Validate.integer("window.size", window.size, 1, bounds.windowSize) }
     : {
       _tag: "Time",
-      durationMillis: Duration.toMillis(Check.positiveDuration("window.duration", window.duration)),
-      buckets: Check.integer("window.buckets", window.buckets, 1, bounds.buckets)
+      durationMillis: Duration.toMillis(
+        Validate.positiveDuration("window.duration", window.duration)
+      ),
+      buckets: Validate.integer("window.buckets", window.buckets, 1, bounds.buckets)
     }
 
 const minimumOf = (minimumCalls: number | undefined, window: Circuit.Policy["window"]): number => {
   const size = window._tag === "Count" ? window.size : Infinity
-  const minimum = Check.integer(
+  const minimum = Validate.integer(
     "minimumCalls",
     minimumCalls ?? Math.min(defaults.minimumCalls, size),
     1
@@ -164,8 +166,8 @@ const minimumOf = (minimumCalls: number | undefined, window: Circuit.Policy["win
 }
 
 const halfOpenOf = (halfOpen: HalfOpen): HalfOpen => {
-  Check.integer("halfOpen.trials", halfOpen.trials, 1, bounds.trials)
-  if (halfOpen._tag === "Rate") Check.rate("halfOpen.threshold", halfOpen.threshold)
+  Validate.integer("halfOpen.trials", halfOpen.trials, 1, bounds.trials)
+  if (halfOpen._tag === "Rate") Validate.rate("halfOpen.threshold", halfOpen.threshold)
   return halfOpen
 }
 
@@ -173,7 +175,7 @@ const isBackoff = (open: Duration.DurationInput | Backoff.Backoff): open is Back
   typeof open === "object" && "_tag" in open
 
 export const positiveMillis = (field: string, input: Duration.DurationInput): number =>
-  Duration.toMillis(Check.finiteDuration(field, Check.positiveDuration(field, input)))
+  Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
 
 /** The options in plain numbers. Throws a `RangeError` that names field and value. */
 export const policyOf = (options: Options): Circuit.Policy => {
@@ -183,10 +185,12 @@ export const policyOf = (options: Options): Circuit.Policy => {
   return {
     window,
     minimumCalls: minimumOf(options.minimumCalls, window),
-    failureRate: Check.rate("failureRate", options.failureRate ?? defaults.failureRate),
+    failureRate: Validate.rate("failureRate", options.failureRate ?? defaults.failureRate),
     slow: slowCall === false ? undefined : {
-      overMillis: Duration.toMillis(Check.positiveDuration("slowCall.duration", slowCall.duration)),
-      rate: Check.rate("slowCall.rate", slowCall.rate)
+      overMillis: Duration.toMillis(
+        Validate.positiveDuration("slowCall.duration", slowCall.duration)
+      ),
+      rate: Validate.rate("slowCall.rate", slowCall.rate)
     },
     open: isBackoff(open) ? Backoff.toCore(open) : positiveMillis("openDuration", open),
     maxOpenMillis: positiveMillis(

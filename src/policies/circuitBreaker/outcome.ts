@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as ApiError from "../../errors/ApiError.js"
-import * as Check from "../../runtime/validate.js"
+import * as Validate from "../../runtime/validate.js"
 import type * as Circuit from "../../core/circuit.js"
 import { UnknownOutcome } from "../../errors/idempotencyErrors.js"
 import * as Rejection from "../../errors/Rejection.js"
@@ -43,7 +43,7 @@ export const failure = (
 ): Outcome =>
   options?.retryAfter === undefined
     ? { _tag: "Failure" }
-    : { _tag: "Failure", retryAfter: Check.duration("retryAfter", options.retryAfter) }
+    : { _tag: "Failure", retryAfter: Validate.duration("retryAfter", options.retryAfter) }
 
 /**
  * Says nothing about the upstream.

@@ -103,8 +103,8 @@ export class Cooldowns {
   }
 
   /**
-   * What becomes of a call that may wait until `deadline`. `isFirst` says that no call stands before
-   * it. A trial begins here.
+   * What becomes of a call that may wait until `deadline`. `isFirst` says that no call stands
+   * before it. A trial begins here.
    */
   enter(cell: Cell, isFirst: boolean, deadline: number, now: number): Entry {
     const wait = Core.waitMillis(cell.state, now)

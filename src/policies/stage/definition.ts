@@ -244,7 +244,9 @@ interface GuardDefinition<K extends Name, Instance, Options>
   readonly waitMillis?: ((options: Partial<Options>) => number) | undefined
 }
 
-/** A stage for a guard that is given as an instance, which is shared, or as options for a new one. */
+/**
+ * A stage for a guard that is given as an instance, which is shared, or as options for a new one.
+ */
 export const guardStage = <const K extends Name, Instance extends object, Options extends object>(
   definition: GuardDefinition<K, Instance, Options>
 ): Stage => {

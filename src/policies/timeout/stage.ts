@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as ApiError from "../../errors/ApiError.js"
 import { positive } from "../../runtime/optionSchema.js"
-import * as Check from "../../runtime/validate.js"
+import * as Validate from "../../runtime/validate.js"
 import { compared, written } from "../stage/checks.js"
 import { type Name, type Stage, stage } from "../stage/definition.js"
 import { time } from "../stage/words.js"
@@ -46,7 +46,7 @@ const limit = (
     frame: (given, frame) =>
       Effect.sync(() => ({
         ...frame,
-        [millis]: Duration.toMillis(Check.positiveDuration(name, given))
+        [millis]: Duration.toMillis(Validate.positiveDuration(name, given))
       })),
     says: (given) => `${time(given)} ${definition.covers}`,
     cost: (given) => ({ [millis]: Duration.toMillis(given) }),

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as Check from "../../runtime/validate.js"
+import * as Validate from "../../runtime/validate.js"
 import * as CircuitBreaker from "../../policies/CircuitBreaker.js"
 import type * as Circuit from "../../core/circuit.js"
 import { commandsOf, ended, justMillis, operations } from "./commands.js"
@@ -37,7 +37,7 @@ const waitInWords = (millis: number | undefined): string =>
   millis === undefined ? "admits calls" : `rejects calls for ${millis} ms`
 
 /** One sequence of commands, driven against a breaker and the model side by side. */
-class Rehearsal {
+class ModelRun {
   readonly steps: Array<string> = []
   readonly time: Time = { nanos: 0n, wallMillis: 1_700_000_000_000 }
   readonly model: Model
@@ -225,10 +225,10 @@ export const broken = (
   subjectOf: (time: Time) => Subject,
   commands: ReadonlyArray<Command>
 ): string | undefined => {
-  const rehearsal = new Rehearsal(policy, subjectOf)
+  const modelRun = new ModelRun(policy, subjectOf)
   for (const command of commands) {
-    const wrong = rehearsal.run(command)
-    if (wrong !== undefined) return `After ${rehearsal.steps.join(", ")}: ${wrong}`
+    const wrong = modelRun.run(command)
+    if (wrong !== undefined) return `After ${modelRun.steps.join(", ")}: ${wrong}`
   }
   return undefined
 }
@@ -304,7 +304,7 @@ export const breaker = (
   settings?: { readonly runs?: number | undefined }
 ): Effect.Effect<void, Error> =>
   Effect.suspend(() => {
-    const runs = Check.integer("runs", settings?.runs ?? 300, 1)
+    const runs = Validate.integer("runs", settings?.runs ?? 300, 1)
     // A breaker that cannot be made dies of it here.
     return Effect.zipRight(
       CircuitBreaker.make(options),

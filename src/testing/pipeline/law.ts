@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Runtime from "effect/Runtime"
 import * as ApiError from "../../errors/ApiError.js"
-import * as Check from "../../runtime/validate.js"
+import * as Validate from "../../runtime/validate.js"
 import * as IdempotencyKey from "../../idempotency/IdempotencyKey.js"
 import * as Pipeline from "../../pipeline/Pipeline.js"
 import { LawBroken } from "../lawBroken.js"
@@ -155,7 +155,7 @@ export const pipeline = (
 ): Effect.Effect<void, Error> =>
   Effect.gen(function*() {
     yield* Pipeline.make(stages)
-    const numRuns = Check.integer("runs", settings.runs ?? 100, 1)
+    const numRuns = Validate.integer("runs", settings.runs ?? 100, 1)
     const worst = settings.description ?? Pipeline.describe(stages)
     const runtime = yield* Effect.runtime<never>()
     const property = FastCheck.asyncProperty(scripts, async (script) => {

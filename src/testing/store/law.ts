@@ -7,12 +7,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
-import * as Check from "../../runtime/validate.js"
+import * as Validate from "../../runtime/validate.js"
 import * as IdempotencyStore from "../../idempotency/IdempotencyStore.js"
 import { LawBroken } from "../lawBroken.js"
 import { commands, stories } from "./commands.js"
 import type { Subject } from "./modelRun.js"
-import { HandClock, keptMillis, live, Rehearsal } from "./modelRun.js"
+import { HandClock, keptMillis, live, ModelRun } from "./modelRun.js"
 
 /** Whether a lease of the store outlasts the clock that it was shown. */
 const hasOwnTime = (
@@ -59,8 +59,8 @@ const checked = (subject: Subject, runs: number | undefined): Effect.Effect<void
         signal.throwIfAborted()
         const mayStop = isBroken || (runs === undefined && number >= stories.length)
         if (mayStop && live.unsafeCurrentTimeMillis() >= untilMillis) return
-        const rehearsal = Effect.suspend(() => new Rehearsal(subject, number++).run(commands))
-        const message = await Effect.runPromise(Effect.withClock(rehearsal, subject.clock), {
+        const modelRun = Effect.suspend(() => new ModelRun(subject, number++).run(commands))
+        const message = await Effect.runPromise(Effect.withClock(modelRun, subject.clock), {
           signal
         })
         if (message === undefined) return
@@ -124,7 +124,9 @@ export const idempotencyStore = (
   Effect.suspend(() => {
     const clock = new HandClock()
     const run = bytesToHex(randomBytes(8))
-    const runs = settings?.runs === undefined ? undefined : Check.integer("runs", settings.runs, 1)
+    const runs = settings?.runs === undefined
+      ? undefined
+      : Validate.integer("runs", settings.runs, 1)
     return Layer.build(layer).pipe(
       Effect.mapError((error) =>
         new LawBroken({ message: `${law}: the store cannot be made: ${String(error)}` })

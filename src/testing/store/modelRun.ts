@@ -63,7 +63,7 @@ const orders = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
     : items.flatMap((first, at) => orders(items.toSpliced(at, 1)).map((rest) => [first, ...rest]))
 
 /** One sequence of commands, driven against a store and the model side by side. */
-export class Rehearsal {
+export class ModelRun {
   readonly #steps: Array<string> = []
   readonly #keys: Array<Key> = [unclaimed, unclaimed, unclaimed]
   #texts = 0
