@@ -329,8 +329,9 @@ const build = <R2>(options: MakeOptions<R2>): Built<R2> =>
   new Built(
     options.operation,
     Validate.integer("hedges", options.hedges ?? defaults.hedges, 0, bounds.hedges),
+    // Checked once more, since a quantile is plain data that can be written by hand.
     isQuantile(options.delay)
-      ? options.delay
+      ? quantile(options.delay.quantile, options.delay)
       : Duration.toMillis(Validate.duration("delay", options.delay)),
     options.budget
   )

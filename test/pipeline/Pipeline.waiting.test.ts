@@ -1,11 +1,12 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, TestClock } from "effect"
-import { CircuitBreaker, Operation, Pipeline } from "effect-resilience"
+import { ApiError, CircuitBreaker, Operation, Pipeline, Rejection } from "effect-resilience"
 import * as AdaptiveConcurrency from "effect-resilience/AdaptiveConcurrency"
 import * as Bulkhead from "effect-resilience/Bulkhead"
 import * as Cooldown from "effect-resilience/Cooldown"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import { rateLimit } from "../support/errors.js"
+import { errorOf } from "../support/exits.js"
 import { endAt, endsAt, finish, probing, slow } from "./pipeline.js"
 
 describe("waiting for a turn", () => {
@@ -183,4 +184,32 @@ describe("waiting for a turn", () => {
         expect([limit, running]).toEqual([5, 0])
       })
   )
+
+  it.effect("G44: the failure names the stage it stood before, whose line, and how long it waited", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.make({
+        operation: Operation.read,
+        totalTimeout: "5 seconds",
+        rateLimiter: { limit: 100, interval: "1 second" },
+        bulkhead: { concurrency: 1, queue: 5, perKey: true },
+        cooldown: {}
+      })
+      yield* Effect.fork(Pipeline.protect(Effect.never, pipeline, { key: "tenant" }))
+      yield* Effect.yieldNow()
+      const started = yield* Effect.fork(
+        Effect.exit(Pipeline.protect(Effect.void, pipeline, { key: "tenant" }))
+      )
+      yield* Effect.yieldNow()
+      yield* TestClock.adjust("5 seconds")
+      const error = errorOf(yield* started.await.pipe(Effect.flatten))
+      expect(Rejection.isRejection(error)).toBe(true)
+      expect(ApiError.isApiError(error)).toBe(false)
+      expect(error).toEqual(
+        new Rejection.QueueTimeout({
+          stage: "bulkhead",
+          key: "tenant",
+          waited: Duration.seconds(5)
+        })
+      )
+    }))
 })

@@ -205,3 +205,17 @@ describe("keys that are idle for a shorter time than they are open", () => {
       expect([before, (yield* breaker.snapshot()).openings]).toEqual([1, 0])
     }))
 })
+
+describe("a breaker whose callers use a new key each time", () => {
+  it.effect("B11: forgets the idle ones", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({ idleTimeToLive: "1 minute" })
+      for (let round = 0; round < 10; round++) {
+        for (let call = 0; call < 200; call++) {
+          yield* breaker.protect(Effect.void, { key: `${round}-${call}` })
+        }
+        yield* TestClock.adjust("2 minutes")
+      }
+      expect(yield* breaker.keys).toEqual([])
+    }))
+})

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { CircuitBreaker } from "effect-resilience"
 import { Effect, Exit, Fiber, Scope, TestClock } from "effect"
 import { brittle } from "../support/brittle.js"
+import { observed } from "../support/telemetry.js"
 import { settle } from "../support/turns.js"
 import { call, calls, down, hold, many, numbers, tripped, watch } from "./circuitBreaker.js"
 
@@ -217,5 +218,164 @@ describe("operators", () => {
         "6 a: Closed > Isolated",
         "6 a: Isolated > Closed"
       ])
+    }))
+})
+
+describe("operators of all keys", () => {
+  it.effect("B12: forceOpenAll rejects every key, those to come included, until resetAll", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make()
+      yield* call(breaker, undefined, "used")
+      yield* breaker.forceOpenAll
+      const during = [
+        yield* call(breaker, undefined, "used"),
+        yield* call(breaker, undefined, "new")
+      ]
+      const states = [yield* breaker.state("used"), yield* breaker.state("never used")]
+      yield* breaker.resetAll
+      const after = [
+        yield* call(breaker, undefined, "used"),
+        yield* call(breaker, undefined, "later")
+      ]
+      expect([during, states, after]).toEqual([
+        many(2, "CircuitOpen Infinity"),
+        many(2, "ForcedOpen"),
+        many(2, "ok")
+      ])
+    }))
+
+  it.effect("B12: forceClosedAll and disableAll pass every key", () =>
+    Effect.gen(function*() {
+      const breaker = yield* tripped()
+      yield* breaker.forceClosedAll
+      const closed = [yield* call(breaker), yield* breaker.state(), yield* breaker.state("new")]
+      yield* breaker.disableAll
+      const disabled = [yield* call(breaker), yield* breaker.state(), yield* breaker.state("new")]
+      expect([closed, disabled]).toEqual([
+        ["ok", "ForcedClosed", "ForcedClosed"],
+        ["ok", "Disabled", "Disabled"]
+      ])
+    }))
+
+  it.effect("B12: isolateAll lasts until its scope is closed; handles are counted; isolation outranks orders", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make()
+      yield* call(breaker, undefined, "used")
+      const states = Effect.all([breaker.state("used"), breaker.state("new")])
+      const first = yield* Scope.make()
+      const second = yield* Scope.make()
+      yield* Scope.extend(breaker.isolateAll, first)
+      yield* Scope.extend(breaker.isolateAll, second)
+      yield* breaker.forceClosedAll
+      const seen: Array<ReadonlyArray<string>> = [yield* states]
+      yield* call(breaker, undefined, "came meanwhile")
+      yield* Scope.close(first, Exit.void)
+      seen.push(yield* states)
+      yield* Scope.close(second, Exit.void)
+      seen.push(yield* states, [yield* breaker.state("came meanwhile")])
+      expect(seen).toEqual([
+        many(2, "Isolated"),
+        many(2, "Isolated"),
+        many(2, "ForcedClosed"),
+        ["ForcedClosed"]
+      ])
+    }))
+
+  it.effect("B12: the last command wins, of one key or of all", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make()
+      yield* call(breaker, undefined, "a")
+      yield* breaker.forceOpenAll
+      yield* breaker.disable("a")
+      const one = [yield* breaker.state("a"), yield* breaker.state("b")]
+      yield* breaker.forceOpenAll
+      const all = [yield* breaker.state("a"), yield* breaker.state("b")]
+      yield* breaker.reset("a")
+      expect([one, all, yield* breaker.state("a"), yield* breaker.state("b")]).toEqual([
+        ["Disabled", "ForcedOpen"],
+        ["ForcedOpen", "ForcedOpen"],
+        "Closed",
+        "ForcedOpen"
+      ])
+    }))
+
+  it.effect("B11: keys that come and go while all are forced open take no memory", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({ idleTimeToLive: "1 minute" })
+      yield* breaker.forceOpenAll
+      for (let i = 0; i < 100; i++) yield* call(breaker, undefined, `old ${i}`)
+      yield* TestClock.adjust("2 minutes")
+      for (let i = 0; i < 100; i++) yield* call(breaker, undefined, "new")
+      expect(yield* breaker.keys).toEqual(["new"])
+    }))
+
+  it.effect("B13: what was ordered of all keys survives a restart", () =>
+    Effect.gen(function*() {
+      const before = yield* CircuitBreaker.make()
+      yield* call(before, undefined, "used")
+      yield* before.forceOpenAll
+      const exported: unknown = JSON.parse(JSON.stringify(yield* before.exportState))
+      const after = yield* CircuitBreaker.make()
+      yield* after.importState(exported)
+      expect([yield* after.state("used"), yield* after.state("new")]).toEqual(
+        many(2, "ForcedOpen")
+      )
+    }))
+
+  it.effect("B6: transitions tell of each key that changes", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make()
+      yield* call(breaker, undefined, "a")
+      yield* call(breaker, undefined, "b")
+      const seen = yield* watch(breaker)
+      yield* breaker.forceOpenAll
+      yield* settle
+      expect(yield* seen).toEqual(["0 a: Closed > ForcedOpen", "0 b: Closed > ForcedOpen"])
+    }))
+})
+
+describe("a command for a key that no call has used", () => {
+  const told = <A, E>(self: Effect.Effect<A, E>) =>
+    Effect.map(
+      observed(self),
+      ({ lines }) => lines.filter(({ level }) => level === "WARN").map(({ message }) => message)
+    )
+
+  it.effect("G46: applies, and warns once with the keys in use", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make()
+      yield* call(breaker, undefined, "GET /v1/sites")
+      yield* call(breaker, undefined, "GET /v1/users")
+      const lines = yield* told(Effect.zipRight(breaker.forceOpen(), breaker.forceOpen()))
+      expect(lines).toEqual([
+        "CircuitBreaker.forceOpen applies to \"default\", a key that no call has used; " +
+        "keys in use: \"GET /v1/sites\", \"GET /v1/users\""
+      ])
+      expect(yield* breaker.state()).toBe("ForcedOpen")
+    }))
+
+  it.effect("G46: names ten keys at most, and says when there is none", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make()
+      const [first] = yield* told(breaker.disable("typo"))
+      expect(first).toContain("no key is in use yet")
+      for (let i = 0; i < 12; i++) yield* call(breaker, undefined, `k${i}`)
+      const [second] = yield* told(breaker.forceClosed("other"))
+      expect(second).toContain("\"k8\" and 3 more")
+    }))
+
+  it.effect("G46: a key in use is not warned about, nor are commands for all", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make()
+      yield* call(breaker, undefined, "a")
+      expect(
+        yield* told(Effect.all([
+          breaker.forceOpen("a"),
+          breaker.reset("a"),
+          Effect.scoped(breaker.isolate("a")),
+          breaker.forceOpenAll,
+          breaker.resetAll
+        ]))
+      ).toEqual([])
     }))
 })
