@@ -3,6 +3,7 @@
  * missed.
  */
 import * as Breaker from "./breaker.js"
+import * as Keys from "./keys.js"
 import * as Pipeline from "./pipeline.js"
 import * as Retry from "./retry.js"
 import * as Telemetry from "./telemetry.js"
@@ -11,6 +12,7 @@ import * as Timeout from "./timeout.js"
 const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   retry: Retry.run,
   breaker: Breaker.run,
+  keys: Keys.run,
   timeout: Timeout.run,
   pipeline: Pipeline.run,
   telemetry: Telemetry.run

@@ -9,19 +9,19 @@
  */
 import type { Counts, Outcome } from "./countWindow.js"
 
-interface Bucket {
-  calls: number
-  failures: number
-  slow: number
-}
-
 /**
  * @since 0.1.0
  */
 export interface TimeWindow {
   readonly _tag: "Time"
   readonly bucketMillis: number
-  readonly buckets: ReadonlyArray<Bucket>
+  /** How many buckets there are. */
+  readonly size: number
+  /**
+   * Three counts for each bucket, one after the other: calls, failures, slow. One piece of memory,
+   * since there may be a window for each of very many keys.
+   */
+  readonly counts: Uint32Array
   /** The number of the newest bucket since the beginning of time. */
   epoch: number
   calls: number
@@ -46,26 +46,27 @@ export interface Aged extends Counts {
 export const make = (durationMillis: number, buckets: number): TimeWindow => ({
   _tag: "Time",
   bucketMillis: durationMillis / buckets,
-  buckets: Array.from({ length: buckets }, () => ({ calls: 0, failures: 0, slow: 0 })),
+  size: buckets,
+  counts: new Uint32Array(3 * buckets),
   epoch: 0,
   calls: 0,
   failures: 0,
   slow: 0
 })
 
-const slot = (window: TimeWindow, epoch: number): Bucket => {
-  const size = window.buckets.length
-  // In range by construction.
-  return window.buckets[((epoch % size) + size) % size] as Bucket
-}
+/** Where the counts of a bucket begin. */
+const slot = ({ size }: TimeWindow, epoch: number): number => 3 * (((epoch % size) + size) % size)
 
-const empty = (window: TimeWindow, bucket: Bucket): void => {
-  window.calls -= bucket.calls
-  window.failures -= bucket.failures
-  window.slow -= bucket.slow
-  bucket.calls = 0
-  bucket.failures = 0
-  bucket.slow = 0
+/** In range by construction. */
+const at = ({ counts }: TimeWindow, index: number): number => counts[index] as number
+
+const empty = (window: TimeWindow, first: number): void => {
+  window.calls -= at(window, first)
+  window.failures -= at(window, first + 1)
+  window.slow -= at(window, first + 2)
+  window.counts[first] = 0
+  window.counts[first + 1] = 0
+  window.counts[first + 2] = 0
 }
 
 /**
@@ -76,7 +77,7 @@ const empty = (window: TimeWindow, bucket: Bucket): void => {
  */
 export const advance = (window: TimeWindow, nowMillis: number): void => {
   const epoch = Math.floor(nowMillis / window.bucketMillis)
-  const passed = Math.min(epoch - window.epoch, window.buckets.length)
+  const passed = Math.min(epoch - window.epoch, window.size)
   for (let step = 0; step < passed; step++) empty(window, slot(window, epoch - step))
   if (passed > 0) window.epoch = epoch
 }
@@ -98,11 +99,11 @@ export const record = (window: TimeWindow, { failed, slow }: Outcome, nowMillis:
  * @since 0.1.0
  */
 export const add = (window: TimeWindow, { calls, failures, slow }: Counts, age: number): void => {
-  if (age >= window.buckets.length) return
-  const bucket = slot(window, window.epoch - age)
-  bucket.calls += calls
-  bucket.failures += failures
-  bucket.slow += slow
+  if (age >= window.size) return
+  const first = slot(window, window.epoch - age)
+  window.counts[first] = at(window, first) + calls
+  window.counts[first + 1] = at(window, first + 1) + failures
+  window.counts[first + 2] = at(window, first + 2) + slow
   window.calls += calls
   window.failures += failures
   window.slow += slow
@@ -114,7 +115,10 @@ export const add = (window: TimeWindow, { calls, failures, slow }: Counts, age: 
  * @since 0.1.0
  */
 export const clear = (window: TimeWindow): void => {
-  for (const bucket of window.buckets) empty(window, bucket)
+  window.counts.fill(0)
+  window.calls = 0
+  window.failures = 0
+  window.slow = 0
 }
 
 /**
@@ -123,6 +127,12 @@ export const clear = (window: TimeWindow): void => {
  * @since 0.1.0
  */
 export const contents = (window: TimeWindow): ReadonlyArray<Aged> =>
-  window.buckets
-    .map((_, age) => ({ ...slot(window, window.epoch - age), age }))
-    .filter(({ calls }) => calls > 0)
+  Array.from({ length: window.size }, (_, age) => {
+    const first = slot(window, window.epoch - age)
+    return {
+      age,
+      calls: at(window, first),
+      failures: at(window, first + 1),
+      slow: at(window, first + 2)
+    }
+  }).filter(({ calls }) => calls > 0)

@@ -1,11 +1,11 @@
 /**
  * One state for each key, of any number of keys.
  *
- * A state is made when its key is first used. Nothing ticks: keys stand in a list in the order in
- * which they were last used, and each use looks at the two that have waited longest and forgets
- * those that are idle. The list is linked through the states themselves, so that a use costs the
- * same with ten keys and with a million: a `Map` that is reordered by deleting and inserting again
- * walks over everything it has deleted.
+ * A state is made when its key is first used. Nothing ticks: keys stand in a line, and a use only
+ * notes the time. When the first in line could be idle, the next uses look at it: a key that was
+ * used meanwhile goes to the end of the line, an idle one is forgotten. So a use costs the same with
+ * ten keys and with a million, and touches no key but its own nearly always. (A `Map` that is
+ * reordered by deleting and inserting again walks over everything it has deleted.)
  */
 import type * as Clock from "effect/Clock"
 import { nowMillis } from "./clock.js"
@@ -13,15 +13,15 @@ import { nowMillis } from "./clock.js"
 /** The key of calls that name none. */
 export const defaultKey = "default"
 
-/** How many old keys each use looks at: more than one, so that they become fewer. */
+/** How many keys a use looks at when they are due: more than one, so that they become fewer. */
 const lookedAt = 2
 
-/** What every state of a key has: its key, when it was last used, and its place in the list. */
+/** What every state of a key has: its key, when it was last used, and its place in the line. */
 export abstract class Keyed {
   touchedMillis: number
-  older: this | undefined = undefined
-  newer: this | undefined = undefined
-  isListed = false
+  before: this | undefined = undefined
+  after: this | undefined = undefined
+  inLine = false
 
   constructor(readonly key: string, now: number) {
     this.touchedMillis = now
@@ -44,8 +44,10 @@ export interface Rules<S extends Keyed> {
 export class KeyedState<S extends Keyed> {
   readonly #states = new Map<string, S>()
   readonly #rules: Rules<S>
-  #oldest: S | undefined
-  #newest: S | undefined
+  #first: S | undefined
+  #last: S | undefined
+  /** Before this time no key is looked at. */
+  #dueMillis = Infinity
 
   constructor(rules: Rules<S>) {
     this.#rules = rules
@@ -60,22 +62,30 @@ export class KeyedState<S extends Keyed> {
       this.#rules.isBusy?.(state, now, clock) !== true
   }
 
-  #link(state: S): void {
-    state.older = this.#newest
-    if (this.#newest === undefined) this.#oldest = state
-    else this.#newest.newer = state
-    this.#newest = state
-    state.isListed = true
+  #join(state: S): void {
+    state.before = this.#last
+    if (this.#last === undefined) {
+      this.#first = state
+      this.#dueMillis = state.touchedMillis + this.#rules.idleMillis
+    } else {
+      this.#last.after = state
+    }
+    this.#last = state
+    state.inLine = true
   }
 
-  #unlink(state: S): void {
-    if (state.older === undefined) this.#oldest = state.newer
-    else state.older.newer = state.newer
-    if (state.newer === undefined) this.#newest = state.older
-    else state.newer.older = state.older
-    state.older = undefined
-    state.newer = undefined
-    state.isListed = false
+  #leave(state: S): void {
+    if (state.before === undefined) {
+      this.#first = state.after
+      this.#dueMillis = (state.after?.touchedMillis ?? Infinity) + this.#rules.idleMillis
+    } else {
+      state.before.after = state.after
+    }
+    if (state.after === undefined) this.#last = state.before
+    else state.after.before = state.before
+    state.before = undefined
+    state.after = undefined
+    state.inLine = false
   }
 
   #forget(state: S, now: number, clock: Clock.Clock): void {
@@ -84,33 +94,35 @@ export class KeyedState<S extends Keyed> {
   }
 
   #sweep(now: number, clock: Clock.Clock): void {
-    for (let i = 0; i < lookedAt; i++) {
-      const oldest = this.#oldest
-      if (oldest === undefined || oldest.touchedMillis + this.#rules.idleMillis > now) return
-      if (this.#rules.isBusy?.(oldest, now, clock) === true) this.touch(oldest, now)
-      else this.#forget(oldest, now, clock)
+    for (let i = 0; i < lookedAt && this.#dueMillis <= now; i++) {
+      const first = this.#first!
+      if (this.#isForgotten(first, now, clock)) {
+        this.#forget(first, now, clock)
+      } else {
+        // One that is busy is looked at again when it could be idle at the earliest.
+        if (first.touchedMillis + this.#rules.idleMillis <= now) first.touchedMillis = now
+        this.#leave(first)
+        this.#join(first)
+      }
     }
   }
 
   /** A key is used now. O(1). */
   touch(state: S, now: number): void {
     state.touchedMillis = now
-    if (state === this.#newest || !state.isListed) return
-    this.#unlink(state)
-    this.#link(state)
   }
 
   /** The state of a key that is used now. O(1). */
   use(key: string, clock: Clock.Clock, now: number = nowMillis(clock)): S {
     const state = this.find(key, clock, now) ?? this.#add(this.#rules.make(key, now))
-    this.touch(state, now)
-    if (this.#states.size > 1) this.#sweep(now, clock)
+    state.touchedMillis = now
+    if (this.#dueMillis <= now) this.#sweep(now, clock)
     return state
   }
 
   #add(state: S): S {
     this.#states.set(state.key, state)
-    this.#link(state)
+    this.#join(state)
     return state
   }
 
@@ -149,8 +161,8 @@ export class KeyedState<S extends Keyed> {
 
   /** Lets go of a key that nothing is known about any more. O(1). */
   delete(state: S): void {
-    if (!state.isListed) return
+    if (!state.inLine) return
     this.#states.delete(state.key)
-    this.#unlink(state)
+    this.#leave(state)
   }
 }

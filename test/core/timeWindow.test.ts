@@ -151,13 +151,13 @@ describe("timeWindow", () => {
     expect([
       window._tag,
       window.bucketMillis,
-      window.buckets,
+      window.size,
       countsOf(window),
       TimeWindow.contents(window)
     ]).toEqual([
       "Time",
       250,
-      Array.from({ length: 4 }, () => ({ calls: 0, failures: 0, slow: 0 })),
+      4,
       { calls: 0, failures: 0, slow: 0 },
       []
     ])

@@ -4,7 +4,8 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Metric, ParseResult, Schema } from "effect"
-import { ApiError, Operation, Pipeline, Rejection } from "effect-resilience"
+import type { ApiError } from "effect-resilience"
+import { Operation, Pipeline, Rejection } from "effect-resilience"
 import { refusalOf } from "../support/refusal.js"
 import { metricsOf } from "../support/telemetry.js"
 

@@ -14,6 +14,8 @@ import * as TimeWindow from "../../core/timeWindow.js"
 
 const Millis = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
 const Whole = Schema.Int.pipe(Schema.nonNegative())
+/** What a bucket of a window can count. */
+const Counted = Whole.pipe(Schema.lessThanOrEqualTo(2 ** 32 - 1))
 
 const Order = Schema.Literal("ForcedOpen", "ForcedClosed", "Disabled")
 
@@ -35,7 +37,7 @@ const ExportedCircuit = Schema.Struct({
     Schema.TaggedStruct("Time", {
       bucketMillis: Millis,
       buckets: Schema.Array(
-        Schema.Struct({ age: Whole, calls: Whole, failures: Whole, slow: Whole })
+        Schema.Struct({ age: Whole, calls: Counted, failures: Counted, slow: Counted })
       )
     })
   )
