@@ -79,6 +79,9 @@ export * as Pipeline from "./pipeline/Pipeline.js"
 /** What a status means for one API, as data. */
 export * as Playbook from "./errors/Playbook.js"
 
+/** What guards show to an operator, as plain JSON. */
+export * as Snapshot from "./pipeline/Snapshot.js"
+
 /** Submit once, ask until it is done, within a time. */
 export * as Polling from "./jobs/Polling.js"
 

@@ -9,6 +9,7 @@
  */
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpMethod from "@effect/platform/HttpMethod"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -43,7 +44,7 @@ export type ErrorBody = ErrorResponse.ErrorBody
  * - `pipeline`: how calls are protected. Default: one attempt. Its operation is replaced by what
  *   each request is.
  * - `circuitKey`: what has a circuit of its own, where the pipeline has a breaker: the whole
- *   `origin` (default) or each `endpoint` (origin, method and template).
+ *   `origin` (default) or each `endpoint` (origin, method and template). `guardKey` says the key.
  * - `refresh`: run once per call on a 401, followed by one more attempt (of a client below this one
  *   that adds the credential).
  * - `idempotencyHeader`: default `Idempotency-Key`. `idempotencyKeyFormat`: `bare` (default) or
@@ -109,6 +110,43 @@ export const withOperation =
   <R2>(operation: Operation.Operation<R2>) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | R2> =>
     CallContext.operation.during(self, operation)
+
+/**
+ * The key under which a client files requests in the guards of its pipeline: what an operator gives
+ * to the controls of a breaker. The origin of the API, or with `circuitKey: "endpoint"` the origin,
+ * the method and the template of the endpoint.
+ *
+ * **Example** (Opening the circuit that a client uses)
+ *
+ * ```ts
+ * import { ApiClient, CircuitBreaker } from "effect-resilience"
+ * import { Effect } from "effect"
+ *
+ * const options = { baseUrl: "https://api.example.com/v1", circuitKey: "endpoint" } as const
+ * const key = ApiClient.guardKey(options, { method: "GET", endpoint: "/v1/sites/:id" })
+ * key // => "https://api.example.com GET /v1/sites/:id"
+ *
+ * const maintenance = Effect.flatMap(CircuitBreaker.CircuitBreaker, (breaker) =>
+ *   breaker.forceOpen(key))
+ * await Effect.runPromise(Effect.exit(Effect.provide(maintenance, CircuitBreaker.layer())))
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const guardKey = (
+  options: Pick<Options, "baseUrl" | "circuitKey">,
+  request: {
+    readonly method?: HttpMethod.HttpMethod | undefined
+    readonly endpoint?: string | undefined
+  } = {}
+): string =>
+  RequestMetadata.guardKey(
+    options.circuitKey ?? defaults.circuitKey,
+    options.baseUrl,
+    request.method ?? "GET",
+    request.endpoint ?? ""
+  )
 
 const configOf = (options: Options<unknown>): RequestExecution.Config => ({
   name: options.name,

@@ -327,10 +327,8 @@ const aboutOf = ({ endpoint, isDeclared, kid, request }: Call) => ({
   traced: true
 })
 
-const circuitKeyOf = ({ circuitKey }: Config, { endpoint, request }: Call): string => {
-  const origin = URL.canParse(request.url) ? new URL(request.url).origin : request.url
-  return circuitKey === "origin" ? origin : `${origin} ${request.method} ${endpoint}`
-}
+const guardKeyOf = ({ circuitKey }: Config, { endpoint, request }: Call): string =>
+  RequestMetadata.guardKey(circuitKey, request.url, request.method, endpoint)
 
 /** Everything a call can end with. */
 export type Failure<E> = ApiError.ApiError | Idempotency.UnknownOutcome | E
@@ -356,7 +354,7 @@ export const run = <E>(
         once,
         Pipeline.forOperation(config.pipeline as Pipeline.Pipeline<E, unknown>, call.operation),
         {
-          key: circuitKeyOf(config, call),
+          key: guardKeyOf(config, call),
           about: aboutOf(call)
         }
       )

@@ -254,3 +254,14 @@ export const trackBody = (
     consumed: () => begun
   }
 }
+
+/** The key under which the guards of a pipeline file a request. */
+export const guardKey = (
+  by: "origin" | "endpoint",
+  url: string,
+  method: string,
+  endpoint: string
+): string => {
+  const origin = URL.canParse(url) ? new URL(url).origin : url
+  return by === "origin" ? origin : `${origin} ${method} ${endpoint}`
+}

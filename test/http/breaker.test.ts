@@ -359,3 +359,29 @@ describe("a kept answer", () => {
       expect([error._tag, cancelled]).toEqual(["RequestError", 1])
     }))
 })
+
+describe("the key under which a client files its requests", () => {
+  it.effect.each(["origin", "endpoint"] as const)(
+    "G46: guardKey says it, and an operator who uses it reaches the client: %s",
+    (circuitKey) =>
+      Effect.gen(function*() {
+        const { breaker, client, sent } = yield* over([reply(200)], { breaker: {}, circuitKey })
+        const get = client.get("/v1/things/7").pipe(ApiClient.withEndpoint("/v1/things/:id"), word)
+        const key = ApiClient.guardKey({ baseUrl, circuitKey }, {
+          method: "GET",
+          endpoint: "/v1/things/:id"
+        })
+        const first = yield* get
+        expect(yield* breaker.keys).toEqual([key])
+        yield* breaker.forceOpen(key)
+        expect([first, yield* get, sent.length]).toEqual(["ok", "CircuitOpen", 1])
+      })
+  )
+
+  it.effect("G46: commands for all keys reach it as well", () =>
+    Effect.gen(function*() {
+      const { breaker, client, sent } = yield* over([reply(200)], { breaker: {} })
+      yield* breaker.forceOpenAll
+      expect([yield* word(client.get("/v1/things")), sent.length]).toEqual(["CircuitOpen", 0])
+    }))
+})

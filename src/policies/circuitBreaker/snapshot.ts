@@ -2,10 +2,9 @@
  * A snapshot of a circuit in JSON.
  */
 import * as Schema from "effect/Schema"
-import type * as CircuitBreaker from "../CircuitBreaker.js"
 import { count, maybe, wait } from "../stage/json.js"
 
-export const Snapshot: Schema.Schema<CircuitBreaker.Snapshot, unknown> = Schema.Struct({
+export const Snapshot = Schema.Struct({
   key: Schema.String,
   state: Schema.Literal(
     "Closed",
@@ -25,4 +24,7 @@ export const Snapshot: Schema.Schema<CircuitBreaker.Snapshot, unknown> = Schema.
   rejected: count,
   openings: count,
   retryAfter: wait
-}) as Schema.Schema<CircuitBreaker.Snapshot, unknown>
+})
+
+/** As it stands in JSON. */
+export type Encoded = typeof Snapshot.Encoded

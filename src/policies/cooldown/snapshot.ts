@@ -10,3 +10,6 @@ export const Snapshot = Schema.Struct({
   waiting: count,
   retryAfter: wait
 })
+
+/** As it stands in JSON. */
+export type Encoded = typeof Snapshot.Encoded
