@@ -1,6 +1,6 @@
 /**
- * The names under which a key stands in a store. Computed once for each call, before the store is
- * asked.
+ * The claim of a run: the names of its key in a store. Computed once per call, before the first
+ * call of the store.
  */
 import { bytesToHex, randomBytes } from "@noble/hashes/utils"
 import * as Effect from "effect/Effect"
@@ -9,10 +9,7 @@ import * as IdempotencyKey from "./IdempotencyKey.js"
 import type { Settings } from "./settings.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 
-/**
- * How long after its making a key may be used for a first run; longer where records are kept for
- * longer.
- */
+/** How old a key of a first run may be. A longer `timeToLive` allows older keys. */
 export const keyLifetimeMillis = 86_400_000
 
 export interface Subject {
@@ -23,8 +20,8 @@ export interface Subject {
 }
 
 /**
- * Two runs with one owner would both be granted the claim. Owners therefore never come from a
- * `Random` that the program has seeded, which two of its parts may have seeded alike.
+ * A new owner. The store would grant the claim to two runs with the same owner, so owners never
+ * come from effect's `Random`: two parts of a program may seed it alike.
  */
 const newOwner = Effect.sync(() => bytesToHex(randomBytes(16)))
 
@@ -32,11 +29,11 @@ export const claimOf = (
   { fingerprint, key, scope, settings }: Subject
 ): Effect.Effect<IdempotencyStore.Claim, FingerprintError> =>
   Effect.suspend(() => {
-    // Halves of surrogate pairs all become the same replacement character in UTF-8.
-    const crippled = scope.findIndex((part) => !part.isWellFormed())
-    if (crippled >= 0) {
+    // UTF-8 encodes every half of a surrogate pair as the same replacement character.
+    const malformed = scope.findIndex((part) => !part.isWellFormed())
+    if (malformed >= 0) {
       return new FingerprintError({
-        path: `scope[${crippled}]`,
+        path: `scope[${malformed}]`,
         reason: "a text with half of a surrogate pair"
       })
     }
@@ -50,9 +47,9 @@ export const claimOf = (
     }))
   })
 
-/** The fingerprint under which logs show the key. */
+/** The fingerprint of the key that spans and logs show. */
 export const kidOf = (claim: IdempotencyStore.Claim): string => claim.keyHash.slice(0, 16)
 
-/** The same operation with the same payload. */
+/** The identity of an operation with its payload: equal for duplicates. */
 export const idOf = ({ fingerprint, keyHash, scope }: IdempotencyStore.Claim): string =>
   IdempotencyKey.joined([scope, keyHash, fingerprint])

@@ -1,8 +1,8 @@
 /**
- * The idempotent runs of this process that are under way, so that duplicates which wait can share
- * what comes of them without asking the store.
+ * The idempotent runs that are under way in this process. Duplicates that wait share the result of
+ * such a run without asking the store.
  *
- * One registry for each store; an entry lives as long as the run that leads it.
+ * Each store has one registry. An entry lives as long as its run.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,59 +11,63 @@ import { globalValue } from "effect/GlobalValue"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 
 /**
- * What those who waited learn: the outcome, that the store did not answer, or that they have to ask
- * for themselves.
+ * The result that a run shares with its followers: the stored outcome, that the store did not
+ * answer, or that each follower has to ask the store.
  */
-export type Landing =
-  | { readonly _tag: "Outcome"; readonly outcome: string }
+export type SharedResult =
+  | { readonly _tag: "Outcome"; readonly storedOutcome: string }
   | { readonly _tag: "StoreUnavailable" }
   | { readonly _tag: "Ask" }
 
+/** A run that is under way. `followers` counts the duplicates that have waited for it. */
 export interface InFlightRun {
-  readonly landed: Deferred.Deferred<Landing>
-  landing: Landing
+  readonly finished: Deferred.Deferred<SharedResult>
+  result: SharedResult
   followers: number
   /** When the claim of the run lapses, as far as this process knows; monotonic. */
   leaseUntilMillis: number
 }
 
 const registries = globalValue(
-  "effect-resilience/flights",
+  "effect-resilience/inFlightRuns",
   () => new WeakMap<IdempotencyStore.Service, Map<string, InFlightRun>>()
 )
 
+/** The runs under one `id`, which stands for an operation with its payload. */
 export class InFlightRuns {
-  readonly #flights: Map<string, InFlightRun>
+  readonly #runs: Map<string, InFlightRun>
 
   constructor(store: IdempotencyStore.Service, readonly id: string) {
     const found = registries.get(store)
-    this.#flights = found ?? new Map()
-    if (found === undefined) registries.set(store, this.#flights)
+    this.#runs = found ?? new Map()
+    if (found === undefined) registries.set(store, this.#runs)
   }
 
+  /** The run that a duplicate can follow. */
   find(): InFlightRun | undefined {
-    return this.#flights.get(this.id)
+    return this.#runs.get(this.id)
   }
 
-  /** A new flight; whoever looks finds it, unless there is one already. */
-  open(): InFlightRun {
-    const flight: InFlightRun = {
-      landed: Deferred.unsafeMake(FiberId.none),
-      landing: { _tag: "Ask" },
+  /** Starts a run. Duplicates find it, unless they find an earlier one. */
+  start(): InFlightRun {
+    const run: InFlightRun = {
+      finished: Deferred.unsafeMake(FiberId.none),
+      result: { _tag: "Ask" },
       followers: 0,
       leaseUntilMillis: 0
     }
-    if (!this.#flights.has(this.id)) this.#flights.set(this.id, flight)
-    return flight
+    if (!this.#runs.has(this.id)) this.#runs.set(this.id, run)
+    return run
   }
 
-  /** From now on this is the one that is found: it holds the claim. */
-  takeOff(flight: InFlightRun): void {
-    this.#flights.set(this.id, flight)
+  /** Lets duplicates find this run from now on, because it holds the claim. */
+  promote(run: InFlightRun): void {
+    this.#runs.set(this.id, run)
   }
 
-  close(flight: InFlightRun): Effect.Effect<void> {
-    if (this.#flights.get(this.id) === flight) this.#flights.delete(this.id)
-    return Effect.asVoid(Deferred.succeed(flight.landed, flight.landing))
+  /** Ends a run and shares its result. */
+  finish(run: InFlightRun): Effect.Effect<void> {
+    if (this.#runs.get(this.id) === run) this.#runs.delete(this.id)
+    return Effect.asVoid(Deferred.succeed(run.finished, run.result))
   }
 }

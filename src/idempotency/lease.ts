@@ -1,5 +1,6 @@
 /**
- * Holding a claim: from when it was granted until it is completed, released, or left to lapse.
+ * A claim that a run holds, from the grant until the run completes it, releases it or lets it
+ * lapse.
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -16,16 +17,16 @@ import type * as IdempotencyStore from "./IdempotencyStore.js"
 import { type Answer, ask } from "./storeCalls.js"
 
 /**
- * What work can know of the run it is in, and leave behind for the next one.
+ * The run that a piece of work is in: its past, and savepoints for a run that takes over.
  *
  * **Details**
  *
- * - `recovered`: an earlier run was begun and never ended. What it did is unknown; `recoveryPoint`
- *   is what it left behind last.
- * - `savepoint`: leaves something behind, as JSON. When the claim was lost meanwhile it interrupts
- *   the work.
- * - `protected`: false where the work runs without a claim, because the store did not answer and
- *   the options say to run then. Savepoints are not kept there.
+ * - `recovered`: an earlier run started and did not end, and its outcome is unknown.
+ *   `recoveryPoint` is the last savepoint of that run.
+ * - `savepoint`: stores a value as JSON for a run that takes over. Interrupts the work when the
+ *   claim is lost.
+ * - `protected`: false when the work runs without a claim, because the store did not answer and
+ *   `onStoreFailure` is `"run"`. Such a run keeps no savepoints.
  *
  * @since 0.1.0
  * @category models
@@ -41,12 +42,12 @@ type Granted = Extract<IdempotencyStore.Acquired, { readonly _tag: "Acquired" }>
 
 type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** As short as a lease can be. */
+/** The shortest lease. */
 const shortestMillis = 1
 
 const retrySavepointAfter = Duration.seconds(1)
 
-/** The text of a savepoint. What JSON cannot carry is a mistake in the program. */
+/** The text of a savepoint. Throws a `RangeError` for a value that JSON cannot carry. */
 const savepointText = (data: unknown): string => {
   const text = data === undefined ? "null" : JSON.stringify(data)
   if (text === undefined) {
@@ -70,12 +71,12 @@ const keptOf = (answer: Answer<IdempotencyStore.Kept>): IdempotencyStore.Kept | 
 
 export class Lease {
   readonly recovered: boolean
-  /** Whether somebody else holds the claim by now. */
+  /** Whether another run holds the claim by now. */
   lost = false
   readonly #held: IdempotencyStore.Held
   /**
-   * Ends when the savepoint before has really ended, so that an earlier one that comes late does
-   * not undo a later one.
+   * Ends when the store has finished the savepoint before, so that a slow earlier savepoint does
+   * not overwrite a later one.
    */
   #savepointBefore: Effect.Effect<void> = Effect.void
 
@@ -84,14 +85,14 @@ export class Lease {
     readonly claim: IdempotencyStore.Claim,
     readonly granted: Granted,
     readonly settings: Settings,
-    readonly flight: InFlightRun
+    readonly inFlightRun: InFlightRun
   ) {
     const { keyHash, owner, scope } = claim
     this.recovered = granted.recovered
     this.#held = { scope, keyHash, owner, generation: granted.generation }
   }
 
-  /** Without a claim. */
+  /** The run of work that has no claim. */
   static readonly unprotected: Run = {
     recovered: false,
     recoveryPoint: Option.none(),
@@ -99,7 +100,7 @@ export class Lease {
     savepoint: () => Effect.void
   }
 
-  /** What is seen of this by the work; nothing where the last savepoint cannot be read. */
+  /** The run that the work sees, or `undefined` when the last savepoint cannot be read. */
   run(): Run | undefined {
     const recoveryPoint = Option.map(this.granted.recoveryPoint, parsed)
     if (Option.isSome(recoveryPoint) && Option.isNone(recoveryPoint.value)) return undefined
@@ -112,8 +113,8 @@ export class Lease {
   }
 
   /**
-   * Gives the claim back of which no use was made. One that was taken over is not released, which
-   * would make the next run a first run, but left to lapse at once.
+   * Gives back a claim whose work did not run. Releases a first claim; lets a recovered one lapse
+   * at once, because a release would make the next run a first run.
    */
   get undo(): Effect.Effect<void> {
     return Effect.asVoid(
@@ -136,8 +137,8 @@ export class Lease {
   }
 
   /**
-   * Runs the work, with a heartbeat where there is to be one. To be called where nothing
-   * interrupts; `restore` makes the work interruptible.
+   * Runs the work, with a heartbeat if the settings have one. Call it in an uninterruptible region;
+   * `restore` makes the work interruptible.
    */
   hold<A, E, R>(
     work: Effect.Effect<A, E, R>,
@@ -181,7 +182,7 @@ export class Lease {
     })
   }
 
-  /** The work in a fiber of its own, so that it can be interrupted when the claim is lost. */
+  /** Runs the work in its own fiber, so that a lost claim can interrupt it. */
   #beating<A, E, R>(
     work: Effect.Effect<A, E, R>,
     restore: Restore
@@ -193,8 +194,7 @@ export class Lease {
           Effect.fork(this.#beats(working)),
           (beats) =>
             Effect.exit(restore(Fiber.join(working))).pipe(
-              // When the caller is interrupted, the work is, and has ended before anything else
-              // happens.
+              // An interruption of the caller interrupts the work, and waits for its end.
               Effect.flatMap((joined) =>
                 Exit.isSuccess(joined) ? Effect.succeed(joined) : Fiber.interrupt(working)
               ),
@@ -205,7 +205,7 @@ export class Lease {
     )
   }
 
-  /** A store that does not answer says nothing about the claim, and the work goes on. */
+  /** Extends the lease until the store reports that the claim is lost. Silence changes nothing. */
   #beats(working: Fiber.Fiber<unknown>): Effect.Effect<void> {
     const { leaseMillis, storeTimeoutMillis: timeoutMillis } = this.settings
     const pause = Effect.interruptible(
@@ -221,7 +221,7 @@ export class Lease {
         }),
         (answer) => {
           const kept = keptOf(answer)
-          if (kept === "ok") this.flight.leaseUntilMillis = askedMillis + leaseMillis
+          if (kept === "ok") this.inFlightRun.leaseUntilMillis = askedMillis + leaseMillis
           return kept
         }
       )
@@ -234,16 +234,16 @@ export class Lease {
     return beat
   }
 
-  /** Gives back what a call for a claim brought when nobody waited for it any more. */
+  /** Gives back a claim that was granted after its caller had given up. */
   static undo(
     store: IdempotencyStore.Service,
     claim: IdempotencyStore.Claim,
     answer: IdempotencyStore.Acquired,
     settings: Settings,
-    flight: InFlightRun
+    inFlightRun: InFlightRun
   ): Effect.Effect<void> {
     return answer._tag === "Acquired"
-      ? new Lease(store, claim, answer, settings, flight).undo
+      ? new Lease(store, claim, answer, settings, inFlightRun).undo
       : Effect.void
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What became of an idempotent run, where an operator looks for it: span, metric and log. Keys
- * appear as `kid`.
+ * Reports how an idempotent run ended: on the span, in a metric and in a log line. Keys appear as
+ * `kid`.
  */
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -9,20 +9,20 @@ import * as CallContext from "../runtime/callContext.js"
 /**
  * How a run ended.
  *
- * - `executed`: it ran, and its outcome is recorded
- * - `replayed`: it did not run; the recorded outcome, or the one of a run in this process, was
- *   given out
- * - `in_flight`, `mismatch`, `store_unavailable`: it did not run
- * - `released`: it ran and failed, and the next caller may run
- * - `unreleased`: it ran and failed, and the store could not be told; the claim lapses
- * - `held`: it may have been executed; the claim lapses
- * - `unrecorded`: it ran to an outcome that could not be recorded; the claim lapses
- * - `stale`: it ran to its end, but somebody else had taken over
- * - `unprotected`: it runs although the store did not answer
- * - `unknown`: it did not run, or not to its end, because an earlier run may have been executed
- * - `result_unavailable`: it was executed before, and its outcome was not kept
+ * - `executed`: the work ran, and the store recorded its outcome
+ * - `replayed`: the work did not run; the caller got the recorded outcome, or the one of a run in
+ *   this process
+ * - `in_flight`, `mismatch`, `store_unavailable`: the work did not run
+ * - `released`: the work failed, and the next caller may run it
+ * - `unreleased`: the work failed, and the store did not take the release; the claim lapses
+ * - `held`: the work may have been executed; the claim lapses
+ * - `unrecorded`: the work has an outcome that the store did not record; the claim lapses
+ * - `stale`: the work ended after another run had taken over the claim
+ * - `unprotected`: the work runs although the store did not answer
+ * - `unknown`: an earlier run may have executed the work, or this run lost its claim and stopped
+ * - `result_unavailable`: an earlier run executed the work, and its outcome was not kept
  * - `corrupt`: the record cannot be read
- * - `fingerprint_error`: the payload has no fingerprint
+ * - `fingerprint_error`: the payload or the scope has no fingerprint
  */
 export type Ending =
   | "executed"
@@ -46,7 +46,7 @@ const outcomes = Metric.counter("resilience.idempotency.outcomes", {
   incremental: true
 })
 
-/** What somebody may have to look into. */
+/** Endings that an operator may have to look into: they are warnings. */
 const alarming: ReadonlySet<Ending> = new Set<Ending>([
   "store_unavailable",
   "unreleased",

@@ -1,10 +1,10 @@
 /**
- * The engine of idempotent runs: claims the key, runs the work, and takes down what came of it. It
- * knows neither schemas nor HTTP; whoever uses it says how an exit becomes a record and how a
- * record is replayed.
+ * The engine of idempotent runs: claims the key, runs the work and records its outcome. It knows
+ * neither schemas nor HTTP; its caller passes `settle`, which makes a record of an exit, and
+ * `replay`, which makes a result of a record.
  *
- * From the claim to taking down nothing can interrupt but the work itself, and nothing waits for a
- * store that hangs.
+ * From the claim to the record only the work can be interrupted. No step waits for a store that
+ * hangs.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -53,25 +53,25 @@ export interface Request<A, E, RD> {
   readonly fingerprint: string
   readonly settings: Settings
   /**
-   * Whether the work may run again after an unknown outcome: only work that looks at `recovered`
-   * may.
+   * Whether the work may run again after an unknown outcome. Set it only for work that reads
+   * `recovered`.
    */
   readonly reruns: boolean
   /**
-   * Called once, after the work has ended. What dies here is `Done` after a success and `Hold`
-   * after a failure.
+   * Called once, after the work has ended. A failure or defect in it counts as `Done` after a
+   * success and as `Hold` after a failure.
    */
   readonly settle: (exit: Exit.Exit<A, E>) => Effect.Effect<Settlement, never, RD>
   readonly replay: (outcome: string) => Effect.Effect<A, E | ResultUnavailable | CorruptRecord, RD>
 }
 
-/** One call, with everything that was fixed before the store is asked. */
+/** One call, with everything that is fixed before the first call of the store. */
 interface Call<A, E, R, RD> {
   readonly request: Request<A, E, RD>
   readonly work: (run: Run) => Effect.Effect<A, E, R>
   readonly store: IdempotencyStore.Service
   readonly claim: IdempotencyStore.Claim
-  readonly flights: InFlightRuns
+  readonly inFlightRuns: InFlightRuns
   /** When waiting for a duplicate ends; monotonic. */
   readonly deadlineMillis: number
 }
@@ -81,12 +81,12 @@ type Result<A, E, R, RD> = Effect.Effect<A, E | IdempotencyError, R | RD>
 /** Makes a region interruptible where the caller is. */
 type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** When to ask a store again that did not answer. */
+/** How long a caller waits before it asks a silent store again. */
 const retryStoreAfter = Duration.seconds(1)
 
 /**
- * How often those who wait for another machine ask: doubling, and never later than the other's
- * claim lapses.
+ * How often a duplicate asks the store about a run on another machine. The pauses double, and a
+ * pause ends when the claim of the other run lapses.
  */
 const firstPollMillis = 50
 const lastPollMillis = 1000
@@ -126,25 +126,27 @@ const unknown = <A, E, R, RD>(call: Call<A, E, R, RD>): Effect.Effect<never, Unk
 const corrupt = <A, E, R, RD>(call: Call<A, E, R, RD>): Effect.Effect<never, CorruptRecord> =>
   fails(call, "corrupt", () => new CorruptRecord())
 
-/** Follows a run of this process, or leads one of its own. */
+/** Follows a run of this process, or leads a new one. */
 const enter = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> =>
   Effect.suspend(() => {
-    const flight = call.request.settings.onDuplicate === "reject" ? undefined : call.flights.find()
-    return flight === undefined ? lead(call) : follow(call, flight)
+    const leader = call.request.settings.onDuplicate === "reject"
+      ? undefined
+      : call.inFlightRuns.find()
+    return leader === undefined ? lead(call) : follow(call, leader)
   })
 
-const follow = <A, E, R, RD>(call: Call<A, E, R, RD>, flight: InFlightRun): Result<A, E, R, RD> =>
+const follow = <A, E, R, RD>(call: Call<A, E, R, RD>, leader: InFlightRun): Result<A, E, R, RD> =>
   Effect.clockWith((clock) => {
-    flight.followers++
+    leader.followers++
     return Effect.flatMap(
-      within(flight.landed, Math.max(0, call.deadlineMillis - nowMillis(clock))),
+      within(leader.finished, Math.max(0, call.deadlineMillis - nowMillis(clock))),
       Option.match({
         onNone: () =>
-          Effect.suspend(() => inFlight(call, flight.leaseUntilMillis - nowMillis(clock))),
-        onSome: (landing): Result<A, E, R, RD> => {
-          switch (landing._tag) {
+          Effect.suspend(() => inFlight(call, leader.leaseUntilMillis - nowMillis(clock))),
+        onSome: (result): Result<A, E, R, RD> => {
+          switch (result._tag) {
             case "Outcome":
-              return replay(call, landing.outcome)
+              return replay(call, result.storedOutcome)
             case "StoreUnavailable":
               return call.request.settings.onStoreFailure === "fail"
                 ? unavailable(call)
@@ -159,20 +161,17 @@ const follow = <A, E, R, RD>(call: Call<A, E, R, RD>, flight: InFlightRun): Resu
 
 const lead = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> =>
   Effect.uninterruptibleMask((restore) => {
-    const flight = call.flights.open()
+    const inFlightRun = call.inFlightRuns.start()
     return Effect.ensuring(
-      claiming(call, flight, restore, firstPollMillis),
-      Effect.suspend(() => call.flights.close(flight))
+      claiming(call, inFlightRun, restore, firstPollMillis),
+      Effect.suspend(() => call.inFlightRuns.finish(inFlightRun))
     )
   })
 
-/**
- * Asks for the claim until there is an answer that does not change by waiting, or no time left to
- * wait.
- */
+/** Asks for the claim until the answer is final or the time to wait is over. */
 const claiming = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
-  flight: InFlightRun,
+  inFlightRun: InFlightRun,
   restore: Restore,
   pollMillis: number
 ): Result<A, E, R, RD> =>
@@ -181,42 +180,43 @@ const claiming = <A, E, R, RD>(
     const asking = ask(() => call.store.acquire(call.claim), {
       timeoutMillis: call.request.settings.storeTimeoutMillis,
       wait: restore,
-      late: (answer) => Lease.undo(call.store, call.claim, answer, call.request.settings, flight)
+      late: (answer) =>
+        Lease.undo(call.store, call.claim, answer, call.request.settings, inFlightRun)
     })
     return Effect.flatMap(asking, (answer): Result<A, E, R, RD> => {
       if (answer._tag === "Failed") {
         return answer.corrupt
           ? corrupt(call)
-          : withoutClaim(call, flight, restore)
+          : withoutClaim(call, inFlightRun, restore)
       }
       switch (answer.value._tag) {
         case "Mismatch":
           return fails(call, "mismatch", () => new Mismatch())
         case "Completed":
-          flight.landing = { _tag: "Outcome", outcome: answer.value.outcome }
+          inFlightRun.result = { _tag: "Outcome", storedOutcome: answer.value.outcome }
           return restore(replay(call, answer.value.outcome))
         case "InFlight": {
           const { retryAfterMillis } = answer.value
           const leftMillis = call.deadlineMillis - nowMillis(clock)
           if (leftMillis <= 0) return inFlight(call, retryAfterMillis)
-          flight.leaseUntilMillis = nowMillis(clock) + retryAfterMillis
+          inFlightRun.leaseUntilMillis = nowMillis(clock) + retryAfterMillis
           const pause = Math.ceil(
             Math.min(leftMillis, pollMillis, Math.max(shortestPollMillis, retryAfterMillis))
           )
           return Effect.zipRight(
             restore(Effect.sleep(Duration.millis(pause))),
-            claiming(call, flight, restore, Math.min(2 * pollMillis, lastPollMillis))
+            claiming(call, inFlightRun, restore, Math.min(2 * pollMillis, lastPollMillis))
           )
         }
         case "Acquired": {
-          flight.leaseUntilMillis = askedMillis + call.claim.leaseMillis
-          call.flights.takeOff(flight)
+          inFlightRun.leaseUntilMillis = askedMillis + call.claim.leaseMillis
+          call.inFlightRuns.promote(inFlightRun)
           const lease = new Lease(
             call.store,
             call.claim,
             answer.value,
             call.request.settings,
-            flight
+            inFlightRun
           )
           return claimed(call, lease, restore)
         }
@@ -224,9 +224,12 @@ const claiming = <A, E, R, RD>(
     })
   })
 
-/** The text of an outcome, given out instead of running. */
-const replay = <A, E, R, RD>(call: Call<A, E, R, RD>, text: string): Result<A, E, R, RD> => {
-  const outcome = StoredOutcome.read(text)
+/** Gives out the stored outcome instead of running the work. */
+const replay = <A, E, R, RD>(
+  call: Call<A, E, R, RD>,
+  storedOutcome: string
+): Result<A, E, R, RD> => {
+  const outcome = StoredOutcome.read(storedOutcome)
   switch (outcome._tag) {
     case "Corrupt":
       return corrupt(call)
@@ -243,7 +246,10 @@ const replay = <A, E, R, RD>(call: Call<A, E, R, RD>, text: string): Result<A, E
   }
 }
 
-/** A store that has forgotten a key by now, and one that never saw it, say the same. */
+/**
+ * Whether the store may have forgotten the key by now. Its answer is then the same as for a new
+ * key.
+ */
 const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect<boolean> =>
   Effect.map(
     Clock.currentTimeMillis,
@@ -252,14 +258,14 @@ const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect
         now
   )
 
-/** The store did not answer. */
+/** Fails or runs unprotected, because the store did not answer. */
 const withoutClaim = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
-  flight: InFlightRun,
+  inFlightRun: InFlightRun,
   restore: Restore
 ): Result<A, E, R, RD> => {
   if (call.request.settings.onStoreFailure === "fail") {
-    flight.landing = { _tag: "StoreUnavailable" }
+    inFlightRun.result = { _tag: "StoreUnavailable" }
     return unavailable(call)
   }
   const work = Effect.suspend(() => call.work(Lease.unprotected))
@@ -269,9 +275,9 @@ const withoutClaim = <A, E, R, RD>(
       : Effect.flatMap(
         Effect.zipRight(ending(call, "unprotected"), Effect.exit(restore(work))),
         (exit) =>
-          flight.followers === 0 || Exit.isFailure(exit)
+          inFlightRun.followers === 0 || Exit.isFailure(exit)
             ? exit
-            : Effect.zipRight(settle(call, flight, exit), exit)
+            : Effect.zipRight(settle(call, inFlightRun, exit), exit)
       ))
 }
 
@@ -294,17 +300,17 @@ const claimed = <A, E, R, RD>(
       return call.work(run)
     })
     return Effect.flatMap(lease.hold(work, restore), (exit) =>
-      // Interrupted before its first step: nothing was executed.
+      // An interruption before the first step: the work did not run.
       begun ? ended(call, lease, exit) : Effect.zipRight(lease.undo, exit))
   })
 
 /**
- * What becomes of the record. What cannot be settled is over after a success, and unknown after a
- * failure.
+ * Decides what becomes of the record, and shares the outcome of a success with the followers. When
+ * `settle` itself fails, a success is `Done` and a failure is `Hold`.
  */
 const settle = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
-  flight: InFlightRun,
+  inFlightRun: InFlightRun,
   exit: Exit.Exit<A, E>
 ): Effect.Effect<Settlement, never, RD> =>
   Effect.suspend(() => call.request.settle(exit)).pipe(
@@ -315,22 +321,25 @@ const settle = <A, E, R, RD>(
       Effect.sync(() => {
         if (Exit.isFailure(exit)) return
         if (settlement._tag === "Store") {
-          flight.landing = { _tag: "Outcome", outcome: StoredOutcome.kept(settlement.outcome) }
+          inFlightRun.result = {
+            _tag: "Outcome",
+            storedOutcome: StoredOutcome.kept(settlement.outcome)
+          }
         }
         if (settlement._tag === "Done") {
-          flight.landing = { _tag: "Outcome", outcome: StoredOutcome.notKept }
+          inFlightRun.result = { _tag: "Outcome", storedOutcome: StoredOutcome.notKept }
         }
       })
     )
   )
 
-/** Takes down how the work ended. The caller gets what the work gave, whatever the store says. */
+/** Records how the work ended. The caller gets the exit of the work, even if the store fails. */
 const ended = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
   lease: Lease,
   exit: Exit.Exit<A, E>
 ): Result<A, E, R, RD> =>
-  Effect.flatMap(settle(call, lease.flight, exit), (settlement): Result<A, E, R, RD> => {
+  Effect.flatMap(settle(call, lease.inFlightRun, exit), (settlement): Result<A, E, R, RD> => {
     if (lease.lost && Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)) return unknown(call)
     return Effect.zipRight(
       Effect.flatMap(recordOutcome(call, lease, settlement), (name) => ending(call, name)),
@@ -347,7 +356,7 @@ const recordOutcome = <A, E, R, RD>(
     case "Hold":
       return Effect.succeed("held")
     case "Release":
-      // What an earlier run did is as unknown as before: a first run must not follow.
+      // The outcome of the earlier run stays unknown, so the next run must not be a first run.
       if (lease.recovered) return Effect.as(lease.undo, "held")
       return Effect.map(
         lease.release,
@@ -355,11 +364,13 @@ const recordOutcome = <A, E, R, RD>(
       )
     case "Store":
     case "Done": {
-      const text = settlement._tag === "Store"
+      const storedOutcome = settlement._tag === "Store"
         ? StoredOutcome.kept(settlement.outcome)
         : StoredOutcome.notKept
       const kept = lease.complete(
-        StoredOutcome.isWithin(text, settings.maxOutcomeBytes) ? text : StoredOutcome.notKept
+        StoredOutcome.isWithin(storedOutcome, settings.maxOutcomeBytes)
+          ? storedOutcome
+          : StoredOutcome.notKept
       )
       return Effect.map(
         kept,
@@ -386,13 +397,13 @@ export const idempotentRun = <A, E, R, RD>(
           Effect.clockWith((clock) => {
             const { onDuplicate } = request.settings
             const waitMillis = onDuplicate === "reject" ? 0 : onDuplicate.waitMillis
-            const flights = new InFlightRuns(store, Claims.idOf(claim))
+            const inFlightRuns = new InFlightRuns(store, Claims.idOf(claim))
             return enter({
               request,
               work,
               store,
               claim,
-              flights,
+              inFlightRuns,
               deadlineMillis: nowMillis(clock) + waitMillis
             })
           })

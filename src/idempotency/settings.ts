@@ -1,11 +1,11 @@
 /**
- * How an idempotent run behaves, checked and in plain numbers.
+ * The settings of an idempotent run: options, defaults and checks.
  */
 import * as Duration from "effect/Duration"
 import * as Validate from "../runtime/validate.js"
 
 /**
- * What both the runner and the server middleware can be told.
+ * The options that `Idempotency.run` and `IdempotencyMiddleware` share.
  *
  * @since 0.1.0
  * @category models
@@ -46,7 +46,7 @@ export const defaults = {
   maxOutcomeBytes: 262_144
 } as const
 
-/** Whole milliseconds, longer than zero; stores count in them. */
+/** Whole milliseconds, at least one: the unit of stores. */
 const millis = (field: string, input: Duration.DurationInput): number =>
   Math.ceil(
     Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
@@ -67,7 +67,7 @@ const duplicates = (onDuplicate: NonNullable<Options["onDuplicate"]>): Settings[
     ? oneOf("onDuplicate", onDuplicate, ["reject"] as const)
     : { waitMillis: Duration.toMillis(Validate.duration("onDuplicate.wait", onDuplicate.wait)) }
 
-/** Throws a `RangeError` that names field and value where one is nonsense. */
+/** Fills in the defaults. Throws a `RangeError` with field and value for invalid options. */
 export const settingsOf = (options: Options): Settings => ({
   leaseMillis: millis("lease", options.lease ?? defaults.lease),
   timeToLiveMillis: millis("timeToLive", options.timeToLive ?? defaults.timeToLive),

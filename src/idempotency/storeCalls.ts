@@ -1,9 +1,10 @@
 /**
- * Asking a store that may never answer.
+ * Asks a store that may never answer.
  *
- * A driver can hang where nothing interrupts it, and then a timeout around the call would wait for
- * it. So the call runs in a fiber of its own, the caller waits for its answer and not for its end,
- * and what a call brings after it was given up is handed to `late` by the call's own fiber.
+ * A driver can hang in an uninterruptible region, and a timeout around the call would then hang
+ * too. So each call runs in its own fiber, and the caller waits for the answer instead of the end
+ * of the fiber. When an answer arrives after the caller has given up, the fiber passes it to
+ * `late`.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -17,24 +18,18 @@ import * as Option from "effect/Option"
 import { maxTimerMillis } from "../core/backoff.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 
-/**
- * `Failed`: there is no answer, or none in time. `corrupt`: the store found a record that it cannot
- * read.
- */
+/** `Failed`: the store did not answer in time. `corrupt`: it found a record that it cannot read. */
 export type Answer<A> =
   | { readonly _tag: "Answered"; readonly value: A }
   | { readonly _tag: "Failed"; readonly corrupt: boolean }
 
 export interface Asking<A> {
   readonly timeoutMillis: number
-  /**
-   * How to wait: makes the waiting interruptible where the caller is. The rest is not. Default: as
-   * it is.
-   */
+  /** Makes the wait, and only the wait, interruptible where the caller is. Default: no change. */
   readonly wait?: (<B>(waiting: Effect.Effect<B>) => Effect.Effect<B>) | undefined
-  /** What to do about an answer that nobody waits for any more. */
+  /** Handles an answer that arrives after the caller has given up. Default: drops it. */
   readonly late?: ((value: A) => Effect.Effect<void>) | undefined
-  /** Whether a call that was given up is interrupted. Default: it may go on, and take effect. */
+  /** Whether giving up interrupts the call. Default: no, the call may still take effect. */
   readonly drop?: boolean | undefined
 }
 
@@ -48,10 +43,7 @@ const answerOf = <A>(exit: Exit.Exit<A, IdempotencyStore.StoreError>): Answer<A>
       corrupt: Option.exists(Cause.failureOption(exit.cause), (error) => error.corrupt === true)
     }
 
-/**
- * Waits for a value, but not longer than this. Both sides can be interrupted, wherever this is
- * called.
- */
+/** Waits for a value, at most `millis`. The wait is interruptible in any region. */
 export const within = <A>(
   deferred: Deferred.Deferred<A>,
   millis: number
@@ -66,8 +58,8 @@ export const within = <A>(
 }
 
 /**
- * Asks the store. To be called where nothing interrupts. When the waiting is interrupted, an answer
- * that has come meanwhile is handed to `late`, too.
+ * Asks the store. Call it in an uninterruptible region. After an interruption of the wait, `late`
+ * also gets an answer that had arrived before it.
  */
 export const ask = <A>(
   call: () => Effect.Effect<A, IdempotencyStore.StoreError>,
@@ -90,7 +82,7 @@ export const ask = <A>(
       Effect.flatMap((exit) => Effect.suspend(() => arrives(answerOf(exit))))
     )
     return Effect.flatMap(Effect.forkDaemon(asking), (fiber) =>
-      // After this turn a store in memory has answered, and no timer is needed.
+      // A store in memory has answered after this turn, and then no timer is needed.
       Effect.flatMap(Effect.yieldNow(), () =>
         Effect.flatMap(
           Effect.exit(wait(Effect.suspend(() =>

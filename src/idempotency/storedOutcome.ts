@@ -1,10 +1,10 @@
 /**
- * The text that a record keeps of an outcome. The first character says whether the rest is the
- * outcome, or whether it was not kept.
+ * The text of an outcome in a record. The first character is a mark: the outcome follows, or it was
+ * not kept.
  */
 const keptMark = "+"
 
-/** Executed, and nothing to replay. */
+/** The text of an outcome that was not kept: executed, and nothing to replay. */
 export const notKept = "-"
 
 export type Read =
@@ -14,15 +14,15 @@ export type Read =
 
 export const kept = (outcome: string): string => keptMark + outcome
 
-/** Whatever is of neither form was not written here. */
+/** Reads a stored outcome. A text of neither form is `Corrupt`. */
 export const read = (text: string): Read => {
   if (text.startsWith(keptMark)) return { _tag: "Kept", outcome: text.slice(keptMark.length) }
   return { _tag: text === notKept ? "NotKept" : "Corrupt" }
 }
 
 /**
- * Whether the outcome in a text takes at most so many bytes. A UTF-16 unit takes between one and
- * three.
+ * Whether the outcome in a text has at most `maxBytes` bytes in UTF-8. Encodes the text only when
+ * its length leaves that open: a UTF-16 unit takes between one and three bytes.
  */
 export const isWithin = (text: string, maxBytes: number): boolean => {
   const units = text.length - keptMark.length
