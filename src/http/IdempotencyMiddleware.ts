@@ -27,7 +27,8 @@ import { CorruptRecord } from "../errors/idempotencyErrors.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Settings from "../idempotency/settings.js"
 import type * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
-import { idempotentRun, type Settlement } from "../idempotency/run.js"
+import { idempotentRun } from "../idempotency/run.js"
+import * as Settlement from "../idempotency/settlement.js"
 import * as StoredOutcome from "../idempotency/storedOutcome.js"
 import { Lease, type Run } from "../idempotency/lease.js"
 import * as BodyBuffer from "./bodyBuffer.js"
@@ -124,16 +125,6 @@ const headerName = (field: string, name: string): string =>
   Validate.text(field, name, "a header name", (name) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name))
     .toLowerCase()
 
-const oneOf = <A extends string>(field: string, value: A, ...values: ReadonlyArray<A>): A => {
-  Validate.text(
-    field,
-    value,
-    values.map((value) => JSON.stringify(value)).join(" or "),
-    () => values.includes(value)
-  )
-  return value
-}
-
 const configOf = (options: Options<unknown, unknown>) => ({
   settings: Settings.settingsOf(options),
   required: options.required ?? defaults.required,
@@ -143,10 +134,10 @@ const configOf = (options: Options<unknown, unknown>) => ({
       Validate.integer("storeStatuses", status, 100)
     )
   ),
-  on5xx: oneOf("on5xx", options.on5xx ?? defaults.on5xx, "hold", "release"),
+  on5xx: Settings.oneOf("on5xx", options.on5xx ?? defaults.on5xx, ["hold", "release"]),
   maxBodyBytes: Validate.integer("maxBodyBytes", options.maxBodyBytes ?? defaults.maxBodyBytes, 0),
   fingerprint: options.fingerprint,
-  recover: oneOf("recover", options.recover ?? defaults.recover, "refuse", "run"),
+  recover: Settings.oneOf("recover", options.recover ?? defaults.recover, ["refuse", "run"]),
   shownHeader: options.header ?? defaults.header,
   header: headerName("header", options.header ?? defaults.header),
   replayedHeader: headerName("replayedHeader", options.replayedHeader ?? defaults.replayedHeader),
@@ -161,27 +152,27 @@ type Config = ReturnType<typeof configOf>
 /** A response, and what becomes of the record. */
 interface Answer {
   readonly response: HttpServerResponse.HttpServerResponse
-  readonly settlement: Settlement
+  readonly settlement: Settlement.Settlement
 }
-
-const hold: Settlement = { _tag: "Hold" }
-const release: Settlement = { _tag: "Release" }
-const done: Settlement = { _tag: "Done" }
 
 /** Where a response is not recorded it says so, under this name. */
 const recordedHeader = "idempotent-recorded"
 
-const settlements = { hold, release } as const
+const settlements = { hold: Settlement.hold, release: Settlement.release } as const
 
 /**
  * What becomes of the claim after a response that is not to be replayed; nothing for one that is.
  */
-const unstored = (config: Config, status: number, died: boolean): Settlement | undefined => {
+const unstored = (
+  config: Config,
+  status: number,
+  died: boolean
+): Settlement.Settlement | undefined => {
   if (died) return settlements[config.on5xx]
   if (config.storeStatuses.has(status) || (status >= 200 && status < 400)) return undefined
-  if (status === 503) return release
+  if (status === 503) return Settlement.release
   if (status >= 500) return settlements[config.on5xx]
-  return status >= 400 ? release : hold
+  return status >= 400 ? Settlement.release : Settlement.hold
 }
 
 const marked = HttpServerResponse.setHeader(recordedHeader, "false")
@@ -192,7 +183,7 @@ const unrecorded = (
 ): Effect.Effect<Answer> =>
   Effect.as(Effect.logDebug(`The response cannot be replayed: ${why}`), {
     response: marked(response),
-    settlement: done
+    settlement: Settlement.done
   })
 
 const record = (
@@ -203,7 +194,7 @@ const record = (
     if (Option.isNone(body)) return unrecorded(response, "it is a stream")
     const outcome = Recorded.write(response, body.value, config.replayedHeaders)
     return StoredOutcome.isWithin(StoredOutcome.kept(outcome), config.settings.maxOutcomeBytes)
-      ? Effect.succeed({ response, settlement: { _tag: "Store", outcome } })
+      ? Effect.succeed({ response, settlement: Settlement.store(outcome) })
       : unrecorded(response, "it is longer than maxOutcomeBytes")
   })
 
@@ -427,11 +418,12 @@ export const make = <E2 = never, R2 = never>(
             settings: config.settings,
             reruns: config.recover === "run",
             settle: (exit: Exit.Exit<Answer>) =>
-              Effect.succeed(Exit.isSuccess(exit) ? exit.value.settlement : hold),
+              Effect.succeed(Exit.isSuccess(exit) ? exit.value.settlement : Settlement.hold),
             replay: (outcome) =>
               Option.match(Recorded.read(outcome, config.replayedHeader), {
                 onNone: () => Effect.fail(new CorruptRecord()),
-                onSome: (response) => Effect.succeed<Answer>({ response, settlement: done })
+                onSome: (response) =>
+                  Effect.succeed<Answer>({ response, settlement: Settlement.done })
               })
           },
           (run) =>

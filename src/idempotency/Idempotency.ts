@@ -1,11 +1,10 @@
 /**
  * At-least-once execution, at most one recorded outcome.
  *
- * A caller that was cut off cannot know whether its call was executed, so it asks again, and then
- * the same payment is made twice. Work that runs under an idempotency key claims the key first, and
- * its outcome is recorded under it: whoever asks again gets the recorded outcome and not a second
- * execution. What cannot be had is certainty about a run that died on the way; it is reported as
- * what it is, an unknown outcome.
+ * A caller that loses its connection cannot know whether its call was executed. It calls again, and
+ * the same payment is made twice. Work under an idempotency key claims the key first and records
+ * its outcome under it, so a second call gets the recorded outcome instead of a second execution. A
+ * run that died half-way leaves no outcome, and the next call fails with `UnknownOutcome`.
  *
  * @since 0.1.0
  */
@@ -28,10 +27,12 @@ import {
   type IdempotencyError
 } from "../errors/idempotencyErrors.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
+import * as Json from "./json.js"
 import { report } from "./report.js"
 import * as Settings from "./settings.js"
+import * as Settlement from "./settlement.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
-import { idempotentRun, type Request, type Settlement } from "./run.js"
+import { idempotentRun, type Request } from "./run.js"
 import type { Run } from "./lease.js"
 
 export {
@@ -48,30 +49,29 @@ export { defaults } from "./settings.js"
 export type { Run } from "./lease.js"
 
 /**
- * How to run something under a key, as data.
+ * The options of a run under a key.
  *
  * **Details**
  *
- * - `scope`: whose key it is and for which operation, such as `[tenantId, "create-invoice"]`. The
- *   same key in another scope is another key.
- * - `payload`: what the operation is about. The same key with another payload is a `Mismatch`. It
- *   is read once, when the effect is made, and only the SHA-256 of its canonical JSON (RFC 8785) is
- *   kept.
- * - `result`: how a success is stored and read back.
- * - `persistFailure`: failures that are members of it are outcomes, too: they are stored and
- *   replayed.
- * - `lease`: how long the claim of a run lasts. Default 60 s. Longer than the work takes, or with a
- *   `heartbeat`.
- * - `timeToLive`: how long an outcome is replayed, from when it was recorded. Default 24 h.
- * - `onDuplicate`: what a duplicate of a run that is under way gets: `InFlight` at once
- *   (`"reject"`, the default), or what comes of the other run, if it comes in time (`{ wait }`).
- * - `onStoreFailure`: whether to run when the store does not answer. `"fail"` (default) does not;
- *   `"run"` does, without any protection.
- * - `storeTimeout`: how long to wait for an answer of the store. Default 2 s.
- * - `heartbeat`: extends the lease every third of it while the work runs, and interrupts the work
- *   when the claim is lost. Default false.
- * - `maxOutcomeBytes`: a larger outcome is recorded as done, and a replay is `ResultUnavailable`.
- *   Default 256 KiB.
+ * - `scope` (required): the owner of the key and the operation, such as
+ *   `[tenantId, "create-invoice"]`. The same key in another scope is another key.
+ * - `payload` (required): the input of the operation. The same key with another payload fails with
+ *   `Mismatch`. It is read once, when the effect is made; only the SHA-256 of its canonical JSON
+ *   (RFC 8785) is kept.
+ * - `result` (required): the Schema that stores a success and reads it back.
+ * - `persistFailure`: failures that this Schema accepts are stored and replayed too. Default: none.
+ * - `lease`: how long the claim of a run lasts. Default 60 s. Set it longer than the work takes, or
+ *   use a `heartbeat`.
+ * - `timeToLive`: how long a recorded outcome is replayed. Default 24 h.
+ * - `onDuplicate`: a duplicate of a run under way fails with `InFlight` at once (`"reject"`, the
+ *   default), or waits this long at most for the outcome of that run (`{ wait }`).
+ * - `onStoreFailure`: when the store does not answer, the run fails (`"fail"`, the default) or runs
+ *   the work without protection (`"run"`).
+ * - `storeTimeout`: how long each call of the store may take. Default 2 s.
+ * - `heartbeat`: extends the lease after every third of it while the work runs, and interrupts the
+ *   work when the claim is lost. Default false.
+ * - `maxOutcomeBytes`: a larger outcome is recorded as done, and a replay fails with
+ *   `ResultUnavailable`. Default 256 KiB.
  *
  * @since 0.1.0
  * @category models
@@ -84,8 +84,8 @@ export interface Options<A, I, RA, EP = never, IP = never, RE = never> extends S
 }
 
 /**
- * What is run. Only the function form is run again after an unknown outcome, because only it can
- * look at `recovered`.
+ * The work of a run. After an unknown outcome only the function form runs again, because only it
+ * can read `recovered`.
  *
  * @since 0.1.0
  * @category models
@@ -93,7 +93,7 @@ export interface Options<A, I, RA, EP = never, IP = never, RE = never> extends S
 export type Work<A, E, R> = Effect.Effect<A, E, R> | ((run: Run) => Effect.Effect<A, E, R>)
 
 /**
- * What a run needs: what the work and the schemas need, the key and the store.
+ * The environment of a run: that of the work and of the schemas, the key and the store.
  *
  * @since 0.1.0
  * @category models
@@ -105,11 +105,7 @@ export type Env<R, RA, RE> =
   | IdempotencyKey.IdempotencyKey
   | IdempotencyStore.IdempotencyStore
 
-const hold: Settlement = { _tag: "Hold" }
-const done: Settlement = { _tag: "Done" }
-const release: Settlement = { _tag: "Release" }
-
-/** Whether JSON gives back what it is given. Has no cycles. */
+/** Whether a value survives JSON unchanged. The value has no cycles. */
 const isPlain = (value: unknown): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (Array.isArray(value)) {
@@ -120,47 +116,41 @@ const isPlain = (value: unknown): boolean => {
     Object.values(value).every(isPlain)
 }
 
-/** What cannot be written down, or not so that it can be read back, is over all the same. */
+/** Stores an encoded value, or records `Done` for a value that JSON would lose or change. */
 const stored = <R>(_tag: "Success" | "Failure", encoded: Effect.Effect<unknown, unknown, R>) =>
   Effect.match(encoded, {
-    onFailure: () => done,
-    onSuccess: (value): Settlement => {
+    onFailure: () => Settlement.done,
+    onSuccess: (value) => {
       const json = CanonicalJson.stringify({ _tag, value })
-      return json._tag === "Text" && isPlain(value) ? { _tag: "Store", outcome: json.text } : done
+      return json._tag === "Text" && isPlain(value)
+        ? Settlement.store(json.text)
+        : Settlement.done
     }
   })
 
 /**
- * What becomes of the record after a failure: outcomes are stored; what may have been executed is
- * held; anything else is a failure of the business and released. Of several failures each counts,
- * and the first is the one that the caller sees.
+ * Decides what becomes of the record after a failure: stores a failure that `schema` accepts, holds
+ * the claim when the work may have been executed, and releases it otherwise. Of several failures
+ * each counts; the first is the one that the caller sees.
  */
 const settleFailure = <E, EP, IP, RE>(
   cause: Cause.Cause<E>,
   schema: Schema.Schema<EP, IP, RE> | undefined
-): Effect.Effect<Settlement, never, RE> => {
+): Effect.Effect<Settlement.Settlement, never, RE> => {
   const errors: ReadonlyArray<unknown> = Chunk.toReadonlyArray(Cause.failures(cause))
   if (errors.length === 0 || Cause.isInterrupted(cause) || Option.isSome(Cause.dieOption(cause))) {
-    return Effect.succeed(hold)
+    return Effect.succeed(Settlement.hold)
   }
   const isOutcome = schema === undefined ? constFalse : Schema.is(schema)
   if (errors.some((error) => !isOutcome(error) && ApiError.mayHaveRun(error))) {
-    return Effect.succeed(hold)
+    return Effect.succeed(Settlement.hold)
   }
   return schema !== undefined && isOutcome(errors[0])
     ? stored("Failure", Schema.encodeUnknown(schema)(errors[0]))
-    : Effect.succeed(release)
+    : Effect.succeed(Settlement.release)
 }
 
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-/** A record that no longer decodes, for whatever reason. */
+/** Decodes a record. Any failure or defect of the decoder is a `CorruptRecord`. */
 const decoded = <A, R>(
   decoding: () => Effect.Effect<A, unknown, R>
 ): Effect.Effect<A, CorruptRecord, R> =>
@@ -176,7 +166,7 @@ const replay = <A, I, RA, EP, IP, RE>(
   text: string,
   { persistFailure, result }: Options<A, I, RA, EP, IP, RE>
 ): Effect.Effect<A, EP | CorruptRecord, RA | RE> => {
-  const outcome = parsed(text)
+  const outcome = Option.getOrUndefined(Json.parse(text))
   const tag = hasProperty(outcome, "_tag") ? outcome._tag : undefined
   const value = hasProperty(outcome, "value") ? outcome.value : undefined
   if (tag === "Success") return decoded(() => Schema.decodeUnknown(result)(value))
@@ -188,7 +178,7 @@ const replay = <A, I, RA, EP, IP, RE>(
     : Effect.fail(new CorruptRecord())
 }
 
-/** A copy that nobody changes any more. */
+/** A copy of the scope, which a later change by the caller does not reach. */
 const scopeOf = (scope: ReadonlyArray<string>): ReadonlyArray<string> => {
   const parts: ReadonlyArray<unknown> = Array.isArray(scope) ? [...scope] : [scope]
   return parts.map((part, index) =>
@@ -198,7 +188,7 @@ const scopeOf = (scope: ReadonlyArray<string>): ReadonlyArray<string> => {
   )
 }
 
-/** Throws the `RangeError` that running with these options would. */
+/** Throws the `RangeError` that a run with these options would throw. */
 const check = (options: Options<never, never, unknown, unknown, unknown, unknown>): void => {
   scopeOf(options.scope)
   Settings.settingsOf(options)
@@ -230,7 +220,7 @@ const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
       settings,
       reruns: !Effect.isEffect(self),
       settle: Exit.match({
-        onFailure: (cause): Effect.Effect<Settlement, never, RA | RE> =>
+        onFailure: (cause): Effect.Effect<Settlement.Settlement, never, RA | RE> =>
           settleFailure(cause, persistFailure),
         onSuccess: (value) => stored("Success", Schema.encode(result)(value))
       }),
@@ -241,8 +231,8 @@ const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
 }
 
 /**
- * The work may be a function, so that only the number of arguments tells. Options that come before
- * the work are checked when they come.
+ * Tells the two call styles apart by the number of arguments, because the work may be a function.
+ * Checks options that come before the work at once.
  */
 const isDataFirst = (args: IArguments): boolean => {
   const dataFirst = args.length > 1
@@ -251,49 +241,48 @@ const isDataFirst = (args: IArguments): boolean => {
 }
 
 /**
- * Runs work under the key of the operation, unless it was run already.
+ * Runs work under the key of the operation, or replays the outcome of an earlier run.
  *
  * **When to use**
  *
- * Around work that must not be done twice: the handler of a message that may be delivered twice,
- * one step of an import, a call to an API that has no idempotency keys of its own. Put it inside of
- * whatever retries; the key comes from outside of both.
+ * Around work that must not run twice: the handler of a message that may be delivered twice, one
+ * step of an import, a call to an API without idempotency keys. Put it inside the retry, and
+ * provide the key outside of both.
  *
  * **Details**
  *
- * - A first run claims the key, runs and records its outcome. A success, and a failure that is a
- *   member of `persistFailure`, is replayed for whoever comes later. The first caller gets what the
- *   work gave, the others what `result` reads back.
- * - After any other failure the key is free again, except where the work may have been executed:
- *   after a failure for which `ApiError.mayHaveRun` holds (a timeout, a lost connection, a 5xx), a
- *   defect or an interruption the claim is kept until it lapses. Who comes then takes over: a
- *   function sees `recovered` and the last recovery point, a plain effect is not run and fails with
+ * - The first run claims the key, runs the work and records its outcome. Later calls replay a
+ *   success, or a failure that `persistFailure` accepts. The first caller gets the value of the
+ *   work; later callers get the value that `result` reads back.
+ * - Any other failure releases the key, unless the work may have been executed. After a failure for
+ *   which `ApiError.mayHaveRun` holds (a timeout, a lost connection, a 5xx), a defect or an
+ *   interruption, the claim stays until it lapses. The next caller takes over: a function sees
+ *   `recovered` and the last recovery point; a plain effect does not run and fails with
  *   `UnknownOutcome`.
- * - A success is never turned into a failure. Where the store cannot record it, the caller gets it
- *   all the same, and later callers an unknown outcome.
+ * - A success stays a success. When the store cannot record it, the caller still gets it, and later
+ *   callers get `UnknownOutcome`.
  * - A heartbeat or a savepoint that finds the claim lost interrupts the work, and the run fails
  *   with `UnknownOutcome`.
- * - A key that is older than 24 h (or than `timeToLive`, where that is longer) and that the store
- *   knows nothing of is an `UnknownOutcome`: a store that has forgotten a key says the same as one
- *   that never saw it.
+ * - A key that is new to the store but older than 24 h (or than a longer `timeToLive`) fails with
+ *   `UnknownOutcome`, because the store may have forgotten it.
  * - Duplicates that wait share the success of a run in the same process without asking the store.
- *   Others ask it every 50 ms, then less often, up to once in a second. With `wait`, `InFlight`
- *   comes when the time is over.
- * - The store is asked once before the work and once after it. No call of the store is waited for
- *   longer than `storeTimeout`, even one that nothing can interrupt: each runs in a fiber of its
- *   own. A claim that is granted after it was given up is given back.
+ *   Other duplicates ask the store every 50 ms, then less often, down to once a second. They fail
+ *   with `InFlight` when `wait` is over.
+ * - Each run makes one call of the store before the work and one after it. A call is given up after
+ *   `storeTimeout`, even if the driver hangs, because it runs in its own fiber. A claim that the
+ *   store grants too late is given back.
  * - Span attribute `resilience.idempotency`, metric `resilience.idempotency.outcomes` and a log
- *   line say how it ended; the key appears as its `kid`. An unprotected run, a lost claim and an
- *   outcome that could not be recorded are warnings.
- * - Throws a `RangeError` for nonsense options.
+ *   line report how the run ended; the key appears as its `kid`. An unprotected run, a lost claim
+ *   and an outcome that was not recorded are warnings.
+ * - Invalid options throw `RangeError`.
  *
  * **Gotchas**
  *
- * It is at-least-once execution with at most one recorded outcome. Where the work runs longer than
- * its lease without a `heartbeat`, another may take over while it still runs. With a `timeToLive`
- * under a day, a key that comes again after it is run again.
+ * Execution is at least once, with at most one recorded outcome. When the work outlasts its lease
+ * without a `heartbeat`, another run may take over while it still runs. With a `timeToLive` under a
+ * day, a key that comes again after that time runs again.
  *
- * **Example** (One charge, however often it is asked for)
+ * **Example** (Two calls, one charge)
  *
  * ```ts
  * import { Idempotency, IdempotencyKey, IdempotencyStore } from "effect-resilience"

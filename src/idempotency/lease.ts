@@ -11,6 +11,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { maxTimerMillis } from "../core/backoff.js"
 import type { InFlightRun } from "./inFlightRuns.js"
+import * as Json from "./json.js"
 import { StoreUnavailable } from "../errors/idempotencyErrors.js"
 import type { Settings } from "./settings.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
@@ -40,7 +41,8 @@ export interface Run {
 
 type Granted = Extract<IdempotencyStore.Acquired, { readonly _tag: "Acquired" }>
 
-type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+/** Makes a region interruptible where the caller is. */
+export type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** The shortest lease. */
 const shortestMillis = 1
@@ -56,14 +58,6 @@ const savepointText = (data: unknown): string => {
     )
   }
   return text
-}
-
-const parsed = (text: string): Option.Option<unknown> => {
-  try {
-    return Option.some(JSON.parse(text))
-  } catch {
-    return Option.none()
-  }
 }
 
 const keptOf = (answer: Answer<IdempotencyStore.Kept>): IdempotencyStore.Kept | "failed" =>
@@ -102,7 +96,7 @@ export class Lease {
 
   /** The run that the work sees, or `undefined` when the last savepoint cannot be read. */
   run(): Run | undefined {
-    const recoveryPoint = Option.map(this.granted.recoveryPoint, parsed)
+    const recoveryPoint = Option.map(this.granted.recoveryPoint, Json.parse)
     if (Option.isSome(recoveryPoint) && Option.isNone(recoveryPoint.value)) return undefined
     return {
       recovered: this.recovered,

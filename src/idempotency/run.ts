@@ -27,25 +27,11 @@ import {
 import type * as IdempotencyKey from "./IdempotencyKey.js"
 import { type Ending, report } from "./report.js"
 import type { Settings } from "./settings.js"
+import * as Settlement from "./settlement.js"
 import * as IdempotencyStore from "./IdempotencyStore.js"
 import * as StoredOutcome from "./storedOutcome.js"
 import { ask, within } from "./storeCalls.js"
-import { Lease, type Run } from "./lease.js"
-
-/**
- * What becomes of the record.
- *
- * - `Store`: this outcome is recorded and replayed.
- * - `Done`: it is over, but there is nothing to replay; a replay is `ResultUnavailable`.
- * - `Release`: the next caller runs. After a run that has recovered an earlier one, the next caller
- *   recovers, too.
- * - `Hold`: it may have been executed; the claim is kept until it lapses.
- */
-export type Settlement =
-  | { readonly _tag: "Store"; readonly outcome: string }
-  | { readonly _tag: "Done" }
-  | { readonly _tag: "Release" }
-  | { readonly _tag: "Hold" }
+import { Lease, type Restore, type Run } from "./lease.js"
 
 export interface Request<A, E, RD> {
   readonly key: IdempotencyKey.IdempotencyKey
@@ -61,7 +47,7 @@ export interface Request<A, E, RD> {
    * Called once, after the work has ended. A failure or defect in it counts as `Done` after a
    * success and as `Hold` after a failure.
    */
-  readonly settle: (exit: Exit.Exit<A, E>) => Effect.Effect<Settlement, never, RD>
+  readonly settle: (exit: Exit.Exit<A, E>) => Effect.Effect<Settlement.Settlement, never, RD>
   readonly replay: (outcome: string) => Effect.Effect<A, E | ResultUnavailable | CorruptRecord, RD>
 }
 
@@ -77,9 +63,6 @@ interface Call<A, E, R, RD> {
 }
 
 type Result<A, E, R, RD> = Effect.Effect<A, E | IdempotencyError, R | RD>
-
-/** Makes a region interruptible where the caller is. */
-type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** How long a caller waits before it asks a silent store again. */
 const retryStoreAfter = Duration.seconds(1)
@@ -312,10 +295,10 @@ const settle = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
   inFlightRun: InFlightRun,
   exit: Exit.Exit<A, E>
-): Effect.Effect<Settlement, never, RD> =>
+): Effect.Effect<Settlement.Settlement, never, RD> =>
   Effect.suspend(() => call.request.settle(exit)).pipe(
-    Effect.catchAllCause((): Effect.Effect<Settlement> =>
-      Effect.succeed({ _tag: Exit.isSuccess(exit) ? "Done" : "Hold" })
+    Effect.catchAllCause(() =>
+      Effect.succeed(Exit.isSuccess(exit) ? Settlement.done : Settlement.hold)
     ),
     Effect.tap((settlement) =>
       Effect.sync(() => {
@@ -350,7 +333,7 @@ const ended = <A, E, R, RD>(
 const recordOutcome = <A, E, R, RD>(
   { request: { settings } }: Call<A, E, R, RD>,
   lease: Lease,
-  settlement: Settlement
+  settlement: Settlement.Settlement
 ): Effect.Effect<Ending> => {
   switch (settlement._tag) {
     case "Hold":

@@ -52,7 +52,12 @@ const millis = (field: string, input: Duration.DurationInput): number =>
     Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
   )
 
-const oneOf = <const A extends string>(field: string, value: A, values: ReadonlyArray<A>): A => {
+/** One of a few words; a `RangeError` for any other names them all. */
+export const oneOf = <const A extends string>(
+  field: string,
+  value: A,
+  values: ReadonlyArray<A>
+): A => {
   Validate.text(
     field,
     value,
