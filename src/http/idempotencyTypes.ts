@@ -1,6 +1,5 @@
 /**
- * The problem types that say something about an idempotency key: what the server writes and the
- * client reads.
+ * The problem types about idempotency keys, which the middleware writes and the client reads.
  */
 export type Word =
   | "key-missing"
@@ -17,11 +16,8 @@ const prefix = "urn:effect-resilience:idempotency:"
 
 export const typeOf = (word: Word): string => prefix + word
 
-/** What passes: the first request ends, the store comes back. */
+/** Problems that end by themselves: the first request ends, the store recovers. */
 const passing: ReadonlySet<string> = new Set([typeOf("in-flight"), typeOf("store-unavailable")])
 
-/**
- * Whether the same request under the same key will never get another answer than a problem of this
- * type.
- */
+/** Whether a repeat of the request under its key would always get a problem of this type. */
 export const isSettled = (type: string): boolean => type.startsWith(prefix) && !passing.has(type)

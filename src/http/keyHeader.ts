@@ -1,5 +1,5 @@
 /**
- * The idempotency key of a request that arrived.
+ * Reads the idempotency key of an incoming request.
  */
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
@@ -15,8 +15,8 @@ const invalid = (reason: string): Effect.Effect<KeyHeader> =>
   Effect.succeed({ _tag: "Invalid", reason })
 
 /**
- * How often the field stands in the request as it came over the wire, where that can still be seen
- * (Node).
+ * How many lines of the request on the wire have this field name. Only Node keeps these lines;
+ * elsewhere `undefined`.
  */
 const linesOf = (
   { source }: HttpServerRequest.HttpServerRequest,
@@ -28,15 +28,15 @@ const linesOf = (
     ).length
     : undefined
 
-/** A structured-field string (RFC 9651): the only form in which a key may begin with a quote. */
+/** A structured-field string (RFC 9651). Only in this form may a key begin with a quote. */
 const quoted = /^"(?:[^"\\]|\\["\\])*"$/
 
 /**
- * Reads the header `name` (lower case).
+ * Reads the key from the header `name` (lower case).
  *
- * A field that was sent twice is invalid, whether the values differ or not: servers in between may
- * pick either. Node and fetch join the two with a comma, and a bare key may hold a comma. Where the
- * lines of the request can be counted, they are; elsewhere a bare value with a comma counts as two.
+ * A field that was sent twice is invalid even if both values are equal, because servers in between
+ * may pick either. Node and fetch join the two values with a comma, and a bare key may contain a
+ * comma. So Node's lines are counted; elsewhere a bare value with a comma counts as two.
  */
 export const read = (
   request: HttpServerRequest.HttpServerRequest,

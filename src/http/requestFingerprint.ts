@@ -1,20 +1,21 @@
 /**
- * What makes two requests the same request: method, address, media type and body.
+ * The fingerprint of a request: method, address, media type and body. Equal requests have equal
+ * fingerprints.
  */
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex } from "@noble/hashes/utils"
 import { stringify } from "../core/canonicalJson.js"
 
-/** Path and query, wherever a router has mounted the handler. */
+/** Path and query, with the prefix under which a router has mounted the handler. */
 const addressOf = ({ originalUrl }: HttpServerRequest.HttpServerRequest): string =>
   originalUrl.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "")
 
-/** Without parameters: a new boundary or another spelling of UTF-8 is not another payload. */
+/** Without parameters: a new boundary or another spelling of UTF-8 does not change the payload. */
 const mediaTypeOf = (request: HttpServerRequest.HttpServerRequest): string =>
   (request.headers["content-type"] ?? "").replace(/;.*/s, "").trim().toLowerCase()
 
-/** How many keys all objects in a JSON value have together. */
+/** The number of keys of all objects in a JSON value. */
 const keysIn = (json: unknown): number => {
   const open: Array<unknown> = [json]
   let keys = 0
@@ -28,18 +29,15 @@ const keysIn = (json: unknown): number => {
 }
 
 /**
- * A number that a double holds as it is written: up to fifteen digits, and an exponent that neither
- * overflows nor vanishes.
+ * Whether a double holds a number exactly as it is written: at most fifteen digits, and an exponent
+ * without overflow or underflow.
  */
 const isExact = (number: string): boolean => {
   const [mantissa = "", exponent = "0"] = number.toLowerCase().split("e")
   return mantissa.replaceAll(/[^0-9]/g, "").length <= 15 && Math.abs(Number(exponent)) <= 200
 }
 
-/**
- * Whether parsing a JSON text loses nothing: no key stands twice in an object, and every number is
- * exact.
- */
+/** Whether a JSON text survives parsing: no object has a key twice, and every number is exact. */
 const isLossless = (text: string, json: unknown): boolean => {
   const number = /[-\d.eE+]+/y
   let colons = 0
@@ -62,9 +60,9 @@ const isLossless = (text: string, json: unknown): boolean => {
 }
 
 /**
- * The canonical form of a JSON body, so that a client which writes the same value in another order
- * is recognised. Only where nothing is lost by parsing: with a key that stands twice in an object,
- * or a number that a double does not hold, two different bodies would have one form.
+ * The canonical form of a JSON body, which is the same when a client writes the keys in another
+ * order. `undefined` for a body that parsing would change (a key twice in an object, a number that
+ * a double does not hold), because two different bodies would then have the same form.
  */
 const canonical = (body: Uint8Array): string | undefined => {
   try {
@@ -81,7 +79,8 @@ const canonical = (body: Uint8Array): string | undefined => {
 const isJson = (mediaType: string): boolean => /^application\/(?:[\w.+-]+\+)?json$/.test(mediaType)
 
 /**
- * Each part with its length before it, so that no choice of parts can read like another. O(body).
+ * Hashes the parts, each after its length, so that different lists of parts never hash the same
+ * text. O(body).
  */
 const digest = (parts: ReadonlyArray<Uint8Array>): string => {
   const hash = sha256.create()
@@ -102,6 +101,6 @@ export const ofBody = (request: HttpServerRequest.HttpServerRequest, body: Uint8
   return digest([...head, ...(form === undefined ? [body] : encoded(form))])
 }
 
-/** The fingerprint of a request whose body is not read here: `said` stands for it. */
-export const ofWord = (request: HttpServerRequest.HttpServerRequest, said: string): string =>
-  digest(encoded(request.method, addressOf(request), mediaTypeOf(request), "word", said))
+/** The fingerprint of a request whose body is not read: `word` stands for the body. */
+export const ofWord = (request: HttpServerRequest.HttpServerRequest, word: string): string =>
+  digest(encoded(request.method, addressOf(request), mediaTypeOf(request), "word", word))
