@@ -1,5 +1,5 @@
 /**
- * A response as it is kept in a record, and as it is said again.
+ * The form of a response in a record, and the response of a replay.
  */
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
@@ -9,8 +9,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 /**
- * Headers of a response that a replay repeats: those that belong to the representation and to what
- * was created. Nothing that belongs to one caller or one connection.
+ * The response headers that a replay repeats by default: those of the representation and of the
+ * created resource. Headers of one caller or one connection are left out.
  */
 export const keptHeaders: ReadonlyArray<string> = [
   "content-type",
@@ -25,7 +25,7 @@ export const keptHeaders: ReadonlyArray<string> = [
   "vary"
 ]
 
-/** Never replayed, whatever a program lists. */
+/** Headers that are never replayed, even if the options list them. */
 const neverKept: ReadonlySet<string> = new Set([
   "set-cookie",
   "set-cookie2",
@@ -40,7 +40,7 @@ const Kept = Schema.parseJson(Schema.Struct({
   status: Schema.Int,
   headers: Schema.Record({ key: Schema.String, value: Schema.String }),
   body: Schema.NullOr(Schema.Uint8ArrayFromBase64),
-  /** Whether the body was a bare text, to which a fetch handler adds a media type of its own. */
+  /** Whether the body was a bare text. A fetch handler gives such a body its own media type. */
   text: Schema.optional(Schema.Boolean)
 }))
 
@@ -53,8 +53,8 @@ const bytesOf = (body: unknown): Uint8Array | undefined => {
 }
 
 /**
- * The response with its body in bytes where it is in memory, and those bytes; nothing for a body
- * that is a stream.
+ * Collects the body of a response. Returns the response and its body in bytes (`null` without a
+ * body), or none for a body that is a stream.
  */
 export const collected = (
   response: HttpServerResponse.HttpServerResponse
@@ -72,7 +72,7 @@ export const collected = (
     case "Stream":
       return Effect.succeed([response, Option.none()])
     case "FormData": {
-      // The boundary is made when the form is written, so it is written once.
+      // Each encoding of a form makes a new boundary, so the form is encoded once.
       const web = new Response(body.formData)
       return Effect.map(Effect.promise(() => web.arrayBuffer()), (buffer) => {
         const bytes = new Uint8Array(buffer)
@@ -86,7 +86,7 @@ export const collected = (
   }
 }
 
-/** The text of a record. Cookies are not in it. */
+/** Writes a response as the text of a record, without cookies. */
 export const write = (
   response: HttpServerResponse.HttpServerResponse,
   body: Uint8Array | null,
@@ -105,7 +105,7 @@ export const write = (
   })
 }
 
-/** The response of a record, marked as a replay; nothing where the text cannot be read. */
+/** Reads the response of a record and marks it as a replay. None for a text of another form. */
 export const read = (
   text: string,
   marker: string

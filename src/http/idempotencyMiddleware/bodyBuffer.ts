@@ -1,8 +1,8 @@
 /**
- * Reading the body of a request before the handler does, and giving it back.
+ * Reads the body of a request before the handler does, and gives it back.
  *
- * After one reader has run, the others of the platform hang or find nothing. So the handler gets a
- * request whose readers all work on the bytes that have been read, as often as it likes.
+ * After one of the platform's readers has run, the others hang or find nothing. So the handler gets
+ * a request whose readers all work on the buffered bytes, any number of times.
  */
 import * as Headers from "@effect/platform/Headers"
 import * as HttpServerError from "@effect/platform/HttpServerError"
@@ -20,8 +20,8 @@ export type Body =
 const tooLarge: Body = { _tag: "TooLarge" }
 
 /**
- * How much more is read of a body that is too large: a client that is not left in the middle of
- * sending can read the answer.
+ * How many bytes beyond `maxBytes` are read and dropped. A client that can finish sending can read
+ * the response.
  */
 const drainBytes = 1_048_576
 
@@ -35,11 +35,11 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => 
   return bytes
 }
 
-/** The platform's stream fails where there is no body at all. */
+/** Whether a fetch request has no body. The platform's stream fails on such a request. */
 const isBodiless = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
   source instanceof Request && source.body === null
 
-/** Reads the body, whatever its `content-length` promises, and keeps at most `maxBytes` of it. */
+/** Reads the body and keeps at most `maxBytes` of it, even if `content-length` is wrong. */
 export const read = (
   request: HttpServerRequest.HttpServerRequest,
   maxBytes: number
@@ -68,23 +68,20 @@ const value = <A>(get: () => A): PropertyDescriptor => ({
   configurable: true
 })
 
-/**
- * A fetch request can be handed on to code that knows nothing of Effect, with its body. One that
- * had no body has none to restore.
- */
+/** Restores the body of a fetch request, for a handler that passes it to code without Effect. */
 const sourceWith = (source: unknown, bytes: Uint8Array<ArrayBuffer>): unknown =>
   source instanceof Request && source.body !== null
     ? new Request(source, { method: source.method, body: bytes })
     : source
 
-/** The request with its body in memory. Everything else is the request's own. */
+/** The same request with its body in memory. */
 export const withBody = (
   request: HttpServerRequest.HttpServerRequest,
   body: Uint8Array
 ): HttpServerRequest.HttpServerRequest => {
-  // A copy, so that nobody changes what is kept.
+  // A handler that changes its copy does not change the buffer.
   const copy = () => Uint8Array.from(body)
-  // What a parser says of a text repeats the text.
+  // The message of a parser would repeat the text.
   const reading = <A>(read: () => A, description: string) =>
     Effect.try({
       try: read,
@@ -111,7 +108,7 @@ export const withBody = (
     multipartStream: value(parts),
     multipart: value(() => Multipart.toPersisted(parts())),
     source: value(() => sourceWith(request.source, copy())),
-    // The platform's form shows the body and the headers, with the key among them.
+    // The platform's `toJSON` shows the body and the headers, the key among them.
     toJSON: {
       value: () => ({
         _id: "@effect/platform/HttpServerRequest",

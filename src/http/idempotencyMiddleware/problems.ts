@@ -1,15 +1,14 @@
 /**
- * What the idempotency middleware answers where the handler does not: each reason as a problem
- * document.
+ * The refusals of the idempotency middleware, one problem document for each reason.
  *
- * Whatever a client has to find out for itself is a 409 and not a 5xx: a client that knows nothing
- * of the types repeats a 5xx, sooner or later under a new key, and leaves a 409 alone.
+ * An outcome that the client has to find out by itself is a 409, not a 5xx. A client that does not
+ * know the problem types repeats a 5xx, sooner or later under a new key, and does not repeat a 409.
  */
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Duration from "effect/Duration"
-import type * as IdempotencyErrors from "../errors/idempotencyErrors.js"
-import { typeOf, type Word } from "./idempotencyTypes.js"
-import * as ProblemDetails from "./ProblemDetails.js"
+import type * as IdempotencyErrors from "../../errors/idempotencyErrors.js"
+import { typeOf, type Word } from "../idempotencyTypes.js"
+import * as ProblemDetails from "../ProblemDetails.js"
 
 const titles: Readonly<Record<Word, readonly [status: number, title: string]>> = {
   "key-missing": [400, "An idempotency key is required"],
@@ -40,10 +39,11 @@ const problem = (word: Word, detail: string, extensions: { readonly retryAfter?:
 export const keyMissing = (header: string): HttpServerResponse.HttpServerResponse =>
   problem(
     "key-missing",
-    `Send the header ${header} with a key of your own for each operation, the same one on every attempt`
+    `Send the header ${header} with a key of your own for each operation, ` +
+      "the same one on every attempt"
   )
 
-/** The reason does not repeat the key. */
+/** The 400 for an invalid key. The reason does not repeat the key. */
 export const keyInvalid = (reason: string): HttpServerResponse.HttpServerResponse =>
   problem("key-invalid", reason)
 
@@ -62,8 +62,8 @@ const wait = (duration: Duration.Duration): { readonly retryAfter: number } => (
 })
 
 /**
- * `longest` is what a duplicate is told to wait at most: the first request may end long before its
- * lease does.
+ * The refusal for an error of the run. `longest` limits the `Retry-After` of a duplicate, because
+ * the first request may end long before its lease does.
  */
 export const of = (
   error: IdempotencyErrors.IdempotencyError,

@@ -1,0 +1,80 @@
+/**
+ * Reads an incoming request: its key, its body and its fingerprint, all before the first call of
+ * the store.
+ */
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
+import type * as IdempotencyKey from "../../idempotency/IdempotencyKey.js"
+import * as KeyHeader from "../keyHeader.js"
+import * as RequestFingerprint from "../requestFingerprint.js"
+import * as BodyBuffer from "./bodyBuffer.js"
+import type { Config } from "./options.js"
+import * as Problems from "./problems.js"
+
+/** A request under a key, its body readable. */
+export interface Keyed {
+  readonly _tag: "Keyed"
+  readonly request: HttpServerRequest.HttpServerRequest
+  readonly key: IdempotencyKey.IdempotencyKey
+  readonly fingerprint: string
+}
+
+/** `Unkeyed`: a request that runs unprotected. `Refused`: the response to an invalid request. */
+export type Incoming =
+  | Keyed
+  | { readonly _tag: "Unkeyed" }
+  | { readonly _tag: "Refused"; readonly response: HttpServerResponse.HttpServerResponse }
+
+const unkeyed: Incoming = { _tag: "Unkeyed" }
+
+const refused = (response: HttpServerResponse.HttpServerResponse): Incoming => ({
+  _tag: "Refused",
+  response
+})
+
+const readKeyed = (
+  config: Config,
+  request: HttpServerRequest.HttpServerRequest,
+  key: IdempotencyKey.IdempotencyKey
+): Effect.Effect<Incoming> =>
+  Effect.suspend(() => {
+    if (config.fingerprint !== undefined) {
+      const fingerprint = RequestFingerprint.ofWord(request, config.fingerprint(request))
+      return Effect.succeed<Incoming>({ _tag: "Keyed", request, key, fingerprint })
+    }
+    // There is no claim yet, so a client that closes its connection may interrupt the read.
+    return Effect.map(
+      Effect.interruptible(BodyBuffer.read(request, config.maxBodyBytes)),
+      (body): Incoming => {
+        if (body._tag === "TooLarge") return refused(Problems.tooLarge(config.maxBodyBytes))
+        if (body._tag === "Broken") return refused(Problems.unreadable)
+        return {
+          _tag: "Keyed",
+          request: BodyBuffer.withBody(request, body.bytes),
+          key,
+          fingerprint: RequestFingerprint.ofBody(request, body.bytes)
+        }
+      }
+    )
+  })
+
+/** Checks method and key, then reads the body. O(body). */
+export const read = (
+  config: Config,
+  request: HttpServerRequest.HttpServerRequest
+): Effect.Effect<Incoming> => {
+  if (!config.methods.has(request.method)) return Effect.succeed(unkeyed)
+  return Effect.flatMap(KeyHeader.read(request, config.header), (found) => {
+    switch (found._tag) {
+      case "Invalid":
+        return Effect.succeed(refused(Problems.keyInvalid(found.reason)))
+      case "Missing":
+        return Effect.succeed(
+          config.required ? refused(Problems.keyMissing(config.shownHeader)) : unkeyed
+        )
+      case "Key":
+        return readKeyed(config, request, found.key)
+    }
+  })
+}
