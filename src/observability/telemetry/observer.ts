@@ -182,7 +182,7 @@ export class Observer implements Meter {
   #callEnded(
     about: About,
     started: Begin,
-    story: CallContext.Observed,
+    observed: CallContext.Observed,
     exit: Exit.Exit<unknown, unknown>,
     span: Tracer.Span | undefined
   ): Effect.Effect<void> {
@@ -190,11 +190,11 @@ export class Observer implements Meter {
     const outcome = Outcome.of(exit)
     const latencyMillis = Math.max(0, millisSince(started))
     const ran = outcome.family !== "interrupted" &&
-      (outcome.family !== "rejected" || story.attempts > 0)
+      (outcome.family !== "rejected" || observed.attempts > 0)
     this.#count(Metrics.calls, about, outcome, ran ? latencyMillis : undefined)
     const level = isFailure(outcome) ? logs : undefined
     if (!spans && level === undefined) return Effect.void
-    const fields = this.#fieldsOf(about, story, outcome, latencyMillis)
+    const fields = this.#fieldsOf(about, observed, outcome, latencyMillis)
     if (span !== undefined) write(span, fields)
     const annotated = spans && about.traced === true
       ? Effect.annotateCurrentSpan(toAttributes(fields))
@@ -213,7 +213,7 @@ export class Observer implements Meter {
    */
   #fieldsOf(
     about: About,
-    story: CallContext.Observed,
+    observed: CallContext.Observed,
     outcome: Outcome.Outcome,
     latencyMillis: number
   ): Fields.Fields {
@@ -229,11 +229,11 @@ export class Observer implements Meter {
     }
     const error = ApiError.isApiError(outcome.error) ? outcome.error : undefined
     const attempts = about.traced === true
-      ? Math.max(story.attempts, error?.attempts ?? 0)
-      : story.attempts
+      ? Math.max(observed.attempts, error?.attempts ?? 0)
+      : observed.attempts
     const counted = attempts > 0 ? attempts : undefined
     if (!isFailure(outcome)) return Fields.known({ ...context, attempts: counted })
-    const said = Fields.of(outcome.error, { ...context, stopReason: story.stop })
+    const said = Fields.of(outcome.error, { ...context, stopReason: observed.stop })
     return {
       ...said,
       ...Fields.known({
@@ -256,11 +256,11 @@ export class Observer implements Meter {
           const started = begin(fiber)
           const current = CallContext.observed.of(fiber)
           // An attempt of a call that somebody else looks on at is none of its own.
-          const story = current?.labels === this.labels ? current : undefined
-          const number = story === undefined ? 1 : ++story.attempts
+          const observed = current?.labels === this.labels ? current : undefined
+          const number = observed === undefined ? 1 : ++observed.attempts
           return Effect.onExit(self, (exit) =>
             quietly(() => {
-              this.#attemptEnded(about, started, number, exit, story, span)
+              this.#attemptEnded(about, started, number, exit, observed, span)
               return Effect.void
             }))
         })
@@ -272,14 +272,14 @@ export class Observer implements Meter {
     started: Begin,
     number: number,
     exit: Exit.Exit<unknown, unknown>,
-    story: CallContext.Observed | undefined,
+    observed: CallContext.Observed | undefined,
     span: Tracer.Span | undefined
   ): void {
     // What stopped inside of it is no reason for whatever is around it.
-    if (story !== undefined) story.stop = undefined
+    if (observed !== undefined) observed.stop = undefined
     const outcome = Outcome.of(exit)
     // Nothing was tried.
-    if (outcome.family === "rejected" && story !== undefined) story.attempts--
+    if (outcome.family === "rejected" && observed !== undefined) observed.attempts--
     // What it stood in front of a limiter or a bulkhead is not the upstream's.
     const latencyMillis = Math.max(
       0,
