@@ -4,14 +4,8 @@
  */
 import { FetchHttpClient, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Redacted, Schema } from "effect"
-import {
-  type ApiError,
-  Backoff,
-  FaceSign,
-  IdempotencyKey,
-  Operation,
-  Pipeline
-} from "effect-resilience"
+import { type ApiError, Backoff, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
+import * as FaceSign from "effect-resilience/api/FaceSign"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 let sessions = 0

@@ -9,7 +9,8 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { Effect, Option, Redacted } from "effect"
-import { Backoff, FieldActivities, Operation, Pipeline } from "effect-resilience"
+import { Backoff, Operation, Pipeline } from "effect-resilience"
+import * as FieldActivities from "effect-resilience/api/FieldActivities"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 const registered = new Set<string>()

@@ -9,7 +9,8 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { Effect, Redacted, Schema } from "effect"
-import { Backoff, IdempotencyKey, Messaging } from "effect-resilience"
+import { Backoff, IdempotencyKey } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 const json = (status: number, body: object) => HttpServerResponse.json(body, { status })

@@ -3,7 +3,8 @@
  * `npx tsx examples/schedules.ts`
  */
 import { Duration, Effect } from "effect"
-import { Backoff, Laws, Schedules } from "effect-resilience"
+import { Backoff, Schedules } from "effect-resilience"
+import * as Laws from "effect-resilience/testing/Laws"
 import * as fs from "node:fs"
 
 const range = { base: "500 millis", cap: "8 seconds" } as const

@@ -4,7 +4,8 @@
  */
 import { FetchHttpClient, HttpRouter, HttpServerResponse } from "@effect/platform"
 import { Effect, Redacted, Schedule } from "effect"
-import { Backoff, Bulk, IdempotencyKey, IdempotencyStore, SiteChat } from "effect-resilience"
+import { Backoff, Bulk, IdempotencyKey, IdempotencyStore } from "effect-resilience"
+import * as SiteChat from "effect-resilience/api/SiteChat"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 
 const site = "/v1/tenants/:tenantId/sites/:siteId"

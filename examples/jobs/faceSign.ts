@@ -3,7 +3,7 @@
  * belong to an environment whose key was revoked.
  */
 import { Effect, Redacted } from "effect"
-import { FaceSign } from "effect-resilience"
+import * as FaceSign from "effect-resilience/api/FaceSign"
 import * as Server from "../../test/support/faceSignServer.js"
 import type { Partner } from "./partner.js"
 import { weather } from "./weather.js"

@@ -3,7 +3,7 @@
  * the tenant.
  */
 import { Effect, Redacted } from "effect"
-import { FieldActivities } from "effect-resilience"
+import * as FieldActivities from "effect-resilience/api/FieldActivities"
 import * as Server from "../../test/support/fieldActivitiesServer.js"
 import type { Partner } from "./partner.js"
 import { weather } from "./weather.js"

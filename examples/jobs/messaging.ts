@@ -3,7 +3,7 @@
  * addresses are none, and one key is too narrow.
  */
 import { Effect, Redacted } from "effect"
-import { Messaging } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
 import * as Server from "../../test/support/messagingServer.js"
 import type { Partner } from "./partner.js"
 import { weather } from "./weather.js"

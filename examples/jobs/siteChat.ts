@@ -3,7 +3,8 @@
  * Some pages are empty.
  */
 import { Effect, Redacted } from "effect"
-import { IdempotencyKey, SiteChat } from "effect-resilience"
+import { IdempotencyKey } from "effect-resilience"
+import * as SiteChat from "effect-resilience/api/SiteChat"
 import * as Server from "../../test/support/siteChatServer.js"
 import type { Partner } from "./partner.js"
 import { weather } from "./weather.js"

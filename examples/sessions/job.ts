@@ -1,13 +1,8 @@
 /** Creates a session for every row of a file. A row that fails is reported and the others go on. */
 import type { HttpClient } from "@effect/platform"
 import { Effect, Either, Schema } from "effect"
-import {
-  ApiError,
-  type CircuitBreaker,
-  type Idempotency,
-  IdempotencyKey,
-  WidgetSession
-} from "effect-resilience"
+import { ApiError, type CircuitBreaker, type Idempotency, IdempotencyKey } from "effect-resilience"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import type { Outcome } from "../jobs/report.js"
 import { secretKeys } from "./settings.js"
 

@@ -97,7 +97,8 @@ export type LogFields = Telemetry.Fields
  * **Example** (A log line)
  *
  * ```ts
- * import { ApiError, SiteChat } from "effect-resilience"
+ * import { ApiError } from "effect-resilience"
+ * import * as SiteChat from "effect-resilience/api/SiteChat"
  *
  * const error = new ApiError.Server({
  *   message: "upstream",

@@ -54,7 +54,8 @@ class VirtualClock implements Clock.Clock {
  * **Example** (What a retry would wait)
  *
  * ```ts
- * import { Backoff, Laws, Schedules } from "effect-resilience"
+ * import { Backoff, Schedules } from "effect-resilience"
+ * import * as Laws from "effect-resilience/testing/Laws"
  * import { Effect } from "effect"
  *
  * const policy = Backoff.schedule(Backoff.exponential({ base: "1 second", jitter: Backoff.none }))
@@ -146,7 +147,8 @@ const clients = 64
  * **Example** (A schedule that ignores Retry-After)
  *
  * ```ts
- * import { ApiError, Laws, Schedules } from "effect-resilience"
+ * import { ApiError, Schedules } from "effect-resilience"
+ * import * as Laws from "effect-resilience/testing/Laws"
  * import { Duration, Effect } from "effect"
  *
  * const limited = new ApiError.RateLimit({
@@ -292,7 +294,8 @@ const rowFault = (status: number, row: Playbook.Entry): string | undefined => {
  * **Example** (A playbook that repeats a 401)
  *
  * ```ts
- * import { Laws, Playbook } from "effect-resilience"
+ * import { Playbook } from "effect-resilience"
+ * import * as Laws from "effect-resilience/testing/Laws"
  * import { Effect } from "effect"
  *
  * const wrong = Playbook.extend(Playbook.standard, {

@@ -119,7 +119,8 @@ const drive = <A, E>(clock: JumpingClock, fiber: Fiber.RuntimeFiber<A, E>): Effe
  * **Example** (An hour of attempts)
  *
  * ```ts
- * import { Backoff, Operation, Retry, Verdict, VirtualTime } from "effect-resilience"
+ * import { Backoff, Operation, Retry, Verdict } from "effect-resilience"
+ * import * as VirtualTime from "effect-resilience/testing/VirtualTime"
  * import { Clock, Effect } from "effect"
  *
  * const down = Effect.fail("down").pipe(

@@ -1,12 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, TestClock } from "effect"
-import {
-  type ApiError,
-  CircuitBreaker,
-  IdempotencyKey,
-  Messaging,
-  Playbook
-} from "effect-resilience"
+import { type ApiError, CircuitBreaker, IdempotencyKey, Playbook } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
 import * as Incident from "effect-resilience/Incident"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"

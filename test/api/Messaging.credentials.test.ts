@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Redacted } from "effect"
-import { ApiError, CircuitBreaker, Messaging } from "effect-resilience"
+import { ApiError, CircuitBreaker } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { apiErrorOf, errorOf } from "../support/exits.js"
 import * as Server from "../support/messagingServer.js"

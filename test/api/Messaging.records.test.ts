@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { CircuitBreaker, IdempotencyKey, Messaging } from "effect-resilience"
+import { CircuitBreaker, IdempotencyKey } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { errorOf } from "../support/exits.js"
 import * as Server from "../support/messagingServer.js"

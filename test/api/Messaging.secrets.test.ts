@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Metric, Option, Redacted } from "effect"
-import { Backoff, IdempotencyKey, Messaging } from "effect-resilience"
+import { Backoff, IdempotencyKey } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
 import * as Incident from "effect-resilience/Incident"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Option, Redacted } from "effect"
-import { type ApiError, IdempotencyKey, Messaging, Playbook, Telemetry } from "effect-resilience"
+import { type ApiError, IdempotencyKey, Playbook, Telemetry } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { apiErrorOf } from "../support/exits.js"
 import * as Server from "../support/messagingServer.js"

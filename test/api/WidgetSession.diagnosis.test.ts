@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc, Redacted } from "effect"
-import { WidgetSession } from "effect-resilience"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import { inspect } from "node:util"
 import {
   anyUser,

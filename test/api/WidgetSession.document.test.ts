@@ -6,9 +6,9 @@ import {
   IdempotencyKey,
   Incident,
   Pipeline,
-  Playbook,
-  WidgetSession
+  Playbook
 } from "effect-resilience"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { errorOf } from "../support/exits.js"
 import { leaks } from "../support/renderings.js"

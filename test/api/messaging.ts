@@ -1,7 +1,8 @@
 /** What the tests of Messaging share: its calls, over real HTTP in virtual time. */
 import { NodeHttpClient } from "@effect/platform-node"
 import { Effect, Option, Random, Redacted } from "effect"
-import { IdempotencyKey, Messaging } from "effect-resilience"
+import { IdempotencyKey } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
 import type * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as Server from "../support/messagingServer.js"
 import { virtualHttp, waits } from "../support/virtualHttp.js"

@@ -11,18 +11,18 @@ import { Effect, type Effect as Effects, Layer, Metric, Redacted, Schema } from 
 import {
   ApiError,
   Backoff,
-  FaceSign,
-  FieldActivities,
   Idempotency,
   IdempotencyKey,
-  Messaging,
   Operation,
   Pipeline,
   ProblemDetails,
-  SiteChat,
-  Telemetry,
-  WidgetSession
+  Telemetry
 } from "effect-resilience"
+import * as FaceSign from "effect-resilience/api/FaceSign"
+import * as FieldActivities from "effect-resilience/api/FieldActivities"
+import * as Messaging from "effect-resilience/api/Messaging"
+import * as SiteChat from "effect-resilience/api/SiteChat"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import * as Sql from "effect-resilience/store/Sql"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { inspect } from "node:util"

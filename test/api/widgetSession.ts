@@ -2,7 +2,8 @@
 import { HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Effect, FastCheck as fc, Redacted } from "effect"
-import { type ApiError, Backoff, Operation, Pipeline, WidgetSession } from "effect-resilience"
+import { type ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import type * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { createHmac } from "node:crypto"
 

@@ -3,7 +3,9 @@ import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
-import { Messaging, Playbook, WidgetSession } from "effect-resilience"
+import { Playbook } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 

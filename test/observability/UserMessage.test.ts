@@ -1,14 +1,8 @@
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Duration, Effect, FastCheck as fc, Option } from "effect"
-import {
-  ApiError,
-  CircuitBreaker,
-  Idempotency,
-  Playbook,
-  Rejection,
-  WidgetSession
-} from "effect-resilience"
+import { ApiError, CircuitBreaker, Idempotency, Playbook, Rejection } from "effect-resilience"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import * as Polling from "effect-resilience/Polling"
 import * as UserMessage from "effect-resilience/UserMessage"
 import { runs } from "../support/runs.js"

@@ -4,7 +4,7 @@
  */
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Option, Redacted, Schema } from "effect"
-import { WidgetSession } from "effect-resilience"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { createHmac } from "node:crypto"
 

@@ -18,12 +18,12 @@ import {
   ApiError,
   Backoff,
   IdempotencyKey,
-  Laws,
   Operation,
   Playbook,
-  Schedules,
-  WidgetSession
+  Schedules
 } from "effect-resilience"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
+import * as Laws from "effect-resilience/testing/Laws"
 import { down, rateLimit } from "../support/errors.js"
 import { turn } from "../support/turns.js"
 

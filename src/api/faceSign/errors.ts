@@ -283,7 +283,8 @@ export interface SupportReference {
  * **Example** (What the support asks for)
  *
  * ```ts
- * import { ApiError, FaceSign } from "effect-resilience"
+ * import { ApiError } from "effect-resilience"
+ * import * as FaceSign from "effect-resilience/api/FaceSign"
  *
  * const error = new ApiError.Server({
  *   message: "oops",

@@ -56,7 +56,7 @@ const problemOf = (path: string): string => {
  * **Example** (A field is missing)
  *
  * ```ts
- * import { FaceSign } from "effect-resilience"
+ * import * as FaceSign from "effect-resilience/api/FaceSign"
  *
  * const [issue] = FaceSign.validate({ metadata: {} })
  * issue?.message // => "The 'clientReferenceId' field is required"

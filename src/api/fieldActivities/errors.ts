@@ -187,7 +187,8 @@ export const redactedNames: ReadonlyArray<string | RegExp> = ["x-api-key"]
  *
  * ```ts
  * import { Option } from "effect"
- * import { ApiError, FieldActivities } from "effect-resilience"
+ * import { ApiError } from "effect-resilience"
+ * import * as FieldActivities from "effect-resilience/api/FieldActivities"
  *
  * const error = new ApiError.Conflict({
  *   message: "Activity already has a result",

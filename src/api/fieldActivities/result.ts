@@ -114,7 +114,7 @@ const date = (path: string, value: unknown): ReadonlyArray<Issue> =>
  * **Example** (A result type that asks for another visit)
  *
  * ```ts
- * import { FieldActivities } from "effect-resilience"
+ * import * as FieldActivities from "effect-resilience/api/FieldActivities"
  *
  * const types = [{ code: "RESCHEDULED", requires_future_scheduled_at: true }]
  * const result = {

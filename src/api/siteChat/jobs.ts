@@ -95,7 +95,7 @@ export type Job = typeof Job.Type
  * **Example** (A second timeout is no news)
  *
  * ```ts
- * import { SiteChat } from "effect-resilience"
+ * import * as SiteChat from "effect-resilience/api/SiteChat"
  *
  * const late = { requestId: "req-1", state: "timedOut" } as const
  *

@@ -52,7 +52,7 @@ const masked = (canonical: string, partnerId: string): string =>
  * **Example** (A company that was left out)
  *
  * ```ts
- * import { WidgetSession } from "effect-resilience"
+ * import * as WidgetSession from "effect-resilience/api/WidgetSession"
  * import { Effect, Redacted } from "effect"
  *
  * const secretKey = Redacted.make("prod-secret")

@@ -321,7 +321,7 @@ const spellings = (partnerId: string): ReadonlyArray<string> => {
  * **Example** (A company that was left out)
  *
  * ```ts
- * import { WidgetSession } from "effect-resilience"
+ * import * as WidgetSession from "effect-resilience/api/WidgetSession"
  * import { Redacted } from "effect"
  *
  * const secretKey = Redacted.make("prod-secret")
@@ -387,7 +387,7 @@ export const diagnose401 = (request: SignedRequest): ReadonlyArray<Finding> => {
  * **Example** (Two things at once)
  *
  * ```ts
- * import { WidgetSession } from "effect-resilience"
+ * import * as WidgetSession from "effect-resilience/api/WidgetSession"
  *
  * const findings = WidgetSession.diagnose422({
  *   user: { user_id: "USR-001", email: "john", name: "John Doe" }

@@ -94,7 +94,7 @@ export type Request = typeof Request.Type
  * **Example** (An absent company is an empty string, not a missing field)
  *
  * ```ts
- * import { WidgetSession } from "effect-resilience"
+ * import * as WidgetSession from "effect-resilience/api/WidgetSession"
  *
  * const user = {
  *   user_id: "USR-001",

@@ -282,7 +282,8 @@ export const checked = (
  * **Example** (A breaker of one's own)
  *
  * ```ts
- * import { Backoff, CircuitBreaker, Laws } from "effect-resilience"
+ * import { Backoff, CircuitBreaker } from "effect-resilience"
+ * import * as Laws from "effect-resilience/testing/Laws"
  * import { Effect } from "effect"
  *
  * const options: CircuitBreaker.Options = {

@@ -137,7 +137,8 @@ const excess = (cost: Cost, worst: Pipeline.Description): string | undefined => 
  * **Example** (The standard pipeline keeps what it promises)
  *
  * ```ts
- * import { Laws, Pipeline } from "effect-resilience"
+ * import { Pipeline } from "effect-resilience"
+ * import * as Laws from "effect-resilience/testing/Laws"
  * import { Effect } from "effect"
  *
  * await Effect.runPromise(Effect.as(Laws.pipeline(Pipeline.standard), "kept")) // => "kept"

@@ -107,7 +107,8 @@ const law = "Laws.idempotencyStore"
  * **Example** (A store of one's own)
  *
  * ```ts
- * import { IdempotencyStore, Laws } from "effect-resilience"
+ * import { IdempotencyStore } from "effect-resilience"
+ * import * as Laws from "effect-resilience/testing/Laws"
  * import { Effect } from "effect"
  *
  * const law = Laws.idempotencyStore(IdempotencyStore.layerStoreMemory, { runs: 20 })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, FastCheck, Fiber } from "effect"
-import { Backoff, CircuitBreaker, Laws } from "effect-resilience"
+import { Backoff, CircuitBreaker } from "effect-resilience"
+import * as Laws from "effect-resilience/testing/Laws"
 import { policyOf } from "../../../src/policies/CircuitBreaker.js"
 import * as Circuit from "../../../src/core/circuit.js"
 import type { CountWindow } from "../../../src/core/countWindow.js"
