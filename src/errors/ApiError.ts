@@ -11,7 +11,6 @@ import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import * as HttpStatus from "../core/httpStatus.js"
 import * as Facts from "./failureFacts.js"
 import {
   CorruptRecord,
@@ -20,6 +19,7 @@ import {
   StoreUnavailable,
   UnknownOutcome
 } from "./idempotencyErrors.js"
+import { copyRawBody, rawBodyOf } from "./rawBody.js"
 import * as Rejection from "./Rejection.js"
 import * as Verdict from "./Verdict.js"
 
@@ -298,12 +298,6 @@ export const isApiError = (u: unknown): u is ApiError => hasProperty(u, TypeId)
 export const isUnreadable = (u: unknown): boolean =>
   isApiError(u) && u._tag === "Server" && u.code === Facts.unreadable
 
-/** The tag that the status of a platform `ResponseError` means; none for anything else. */
-export const tagOfResponseError = (error: unknown): ApiError["_tag"] | undefined =>
-  Facts.isHttpClientError(error) && error.response !== undefined
-    ? HttpStatus.tagOf(error.response.status)
-    : undefined
-
 /**
  * What an error means for the next step.
  *
@@ -377,26 +371,6 @@ export const mayHaveRun = (error: unknown): boolean => {
   return facts !== undefined && Facts.mayHaveRun(facts)
 }
 
-/** Bytes that no inspection prints. */
-class RawBody {
-  readonly #bytes: Uint8Array
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-  get bytes(): Uint8Array {
-    return this.#bytes
-  }
-}
-
-const rawBodyKey: unique symbol = Symbol.for("effect-resilience/ApiError/rawBody")
-
-const rawBodyOf = (error: ApiError & { readonly [rawBodyKey]?: RawBody }): RawBody | undefined =>
-  error[rawBodyKey]
-
-/** Not enumerable: neither a comparison nor a copy nor a log line is to meet it. */
-const keepRawBody = <E extends ApiError>(error: E, body: RawBody): E =>
-  Object.defineProperty(error, rawBodyKey, { value: body })
-
 /**
  * The first bytes of the body that the API answered with, as they came (at most the client's
  * `maxErrorBodyBytes`, 64 KiB by default).
@@ -410,16 +384,7 @@ const keepRawBody = <E extends ApiError>(error: E, body: RawBody): E =>
  * @category accessors
  */
 export const rawBody = (error: ApiError): Option.Option<Uint8Array> =>
-  Option.map(Option.fromNullable(rawBodyOf(error)), ({ bytes }) => bytes)
-
-/**
- * Keeps the body that an error was made from, for `rawBody`.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const withRawBody = <E extends ApiError>(error: E, body: Uint8Array): E =>
-  keepRawBody(error, new RawBody(body))
+  Option.fromNullable(rawBodyOf(error))
 
 /**
  * The same error with more said about it: where it happened, after how many attempts, how long the
@@ -450,6 +415,5 @@ export const annotate = <E extends ApiError>(
       enumerable: false
     })
   }
-  const body = rawBodyOf(error)
-  return body === undefined ? copy : keepRawBody(copy, body)
+  return copyRawBody(error, copy)
 }

@@ -120,6 +120,12 @@ export interface HttpClientErrorLike {
   }
 }
 
+/** The tag that the status of a platform `ResponseError` means; none for anything else. */
+export const tagOfResponseError = (error: unknown): HttpStatus.Tag | undefined =>
+  isHttpClientError(error) && error.response !== undefined
+    ? HttpStatus.tagOf(error.response.status)
+    : undefined
+
 /** What an error of the platform's client says; nothing where no request was made. */
 export const ofHttpClientError = (error: HttpClientErrorLike): Facts | undefined => {
   switch (error.reason) {

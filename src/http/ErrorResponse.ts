@@ -15,12 +15,13 @@ import * as ApiError from "../errors/ApiError.js"
 import * as RateLimitFields from "../core/rateLimitFields.js"
 import * as RetryAfter from "../core/retryAfter.js"
 import * as Playbook from "../errors/Playbook.js"
+import { withRawBody } from "../errors/rawBody.js"
 import { decode, type Decoder, type ErrorBody, ofSeconds } from "./errorBody.js"
 import { readFront } from "./bodyPreview.js"
 import * as IdempotencyTypes from "./idempotencyTypes.js"
 
 export { anyErrorBody, decode } from "./errorBody.js"
-export { defaults, readFront } from "./bodyPreview.js"
+export { defaults } from "./bodyPreview.js"
 export type { Decoder, ErrorBody, Issue } from "./errorBody.js"
 
 /**
@@ -258,7 +259,11 @@ export const read = (
     (bytes) => fromBytes(response, bytes, options)
   )
 
-/** The error of a response whose body has been read. */
+/**
+ * The error of a response whose body has been read.
+ *
+ * @internal
+ */
 export const fromBytes = (
   response: Pick<HttpClientResponse.HttpClientResponse, "status" | "headers">,
   bytes: Uint8Array,
@@ -268,7 +273,7 @@ export const fromBytes = (
     decode(bytes, { contentType: response.headers["content-type"], schema: options.errorBody }),
     Clock.currentTimeMillis,
     (body, nowMillis) =>
-      ApiError.withRawBody(
+      withRawBody(
         toApiError(
           { ...options, status: response.status, headers: response.headers, body, nowMillis },
           options.playbook

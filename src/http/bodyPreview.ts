@@ -56,9 +56,6 @@ const asFarAsItGoes = <A, E>(reading: Effect.Effect<A, E>): Effect.Effect<void> 
  * The first `maxBytes` of a body (default 64 KiB). A small rest is drained so that the connection
  * can be used again; a large one is cancelled. A body that breaks off, takes too long (5 s) or has
  * been read already gives what there was.
- *
- * @since 0.1.0
- * @category reading
  */
 export const readFront = (
   response: HttpClientResponse.HttpClientResponse,

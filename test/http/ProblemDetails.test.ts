@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { ApiError, ErrorResponse } from "effect-resilience"
 import * as ProblemDetails from "effect-resilience/http/ProblemDetails"
 import { Duration, Effect, FastCheck as fc, Redacted, Schema } from "effect"
+import { withRawBody } from "../../src/errors/rawBody.js"
 import { runs } from "../support/runs.js"
 
 const decode = Schema.decodeUnknownSync(ProblemDetails.ProblemDetails)
@@ -189,7 +190,7 @@ describe("fromApiError", () => {
   })
 
   it("T1: nothing of our side goes along, and secrets are scrubbed", () => {
-    const error = ApiError.withRawBody(
+    const error = withRawBody(
       new ApiError.Server({
         message: "token s3cret is bad",
         code: "s3cret-code",

@@ -6,13 +6,14 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as ApiError from "../../errors/ApiError.js"
+import { tagOfResponseError } from "../../errors/failureFacts.js"
 import { classify, failure, ignored, type Outcome, success } from "../circuitBreaker/outcome.js"
 
 const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
 
 const tagOf = (error: unknown): ApiError.ApiError["_tag"] | undefined =>
-  ApiError.isApiError(error) ? error._tag : ApiError.tagOfResponseError(error)
+  ApiError.isApiError(error) ? error._tag : tagOfResponseError(error)
 
 /** Whether the upstream took the call on: what a breaker says, and a 429 is a refusal. */
 export const acceptance = (exit: Exit.Exit<unknown, unknown>): Outcome =>

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as ApiError from "../../errors/ApiError.js"
+import { tagOfResponseError } from "../../errors/failureFacts.js"
 import * as Validate from "../../runtime/validate.js"
 import type * as Circuit from "../../core/circuit.js"
 import { UnknownOutcome } from "../../errors/idempotencyErrors.js"
@@ -59,7 +60,7 @@ const waiting = (_tag: "Failure" | "Ignored", retryAfter: Duration.Duration | un
 
 const classifyError = (error: unknown): Outcome => {
   if (Rejection.isRejection(error) || error instanceof UnknownOutcome) return ignored
-  const tag = ApiError.isApiError(error) ? error._tag : ApiError.tagOfResponseError(error)
+  const tag = ApiError.isApiError(error) ? error._tag : tagOfResponseError(error)
   switch (tag) {
     case "Auth":
     case "Policy":

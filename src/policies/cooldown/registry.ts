@@ -10,6 +10,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ApiError from "../../errors/ApiError.js"
+import { tagOfResponseError } from "../../errors/failureFacts.js"
 import * as Core from "../../core/cooldown.js"
 import * as Fifo from "../../core/fifo.js"
 import * as Rejection from "../../errors/Rejection.js"
@@ -149,7 +150,7 @@ const askedMillis = (error: unknown): number | undefined => {
     const asks = error._tag === "RateLimit" || (error._tag === "Server" && error.status === 503)
     return asks && error.retryAfter !== undefined ? Duration.toMillis(error.retryAfter) : undefined
   }
-  const tag = ApiError.tagOfResponseError(error)
+  const tag = tagOfResponseError(error)
   if (tag !== "RateLimit" && tag !== "Server") return undefined
   const verdict = ApiError.verdict(error)
   return verdict._tag === "Transient"

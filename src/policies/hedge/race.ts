@@ -15,6 +15,7 @@ import type * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as ApiError from "../../errors/ApiError.js"
+import { tagOfResponseError } from "../../errors/failureFacts.js"
 import { maxTimerMillis } from "../../core/backoff.js"
 import { nowMillis } from "../../runtime/clock.js"
 import type * as RetryBudget from "../../retry/RetryBudget.js"
@@ -53,7 +54,7 @@ const endingOf = <A, E>(exit: Exit.Exit<Exit.Exit<A, E>>): Exit.Exit<A, E> => Ex
 const forbidsHedging = (error: unknown): boolean => {
   const verdict = ApiError.verdict(error)
   if (verdict._tag === "Terminal") {
-    return ApiError.isApiError(error) || ApiError.tagOfResponseError(error) !== undefined
+    return ApiError.isApiError(error) || tagOfResponseError(error) !== undefined
   }
   return verdict._tag === "Rejected" || Option.isSome(verdict.retryAfter)
 }
