@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import { hmac } from "@noble/hashes/hmac"
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex, randomBytes } from "@noble/hashes/utils"
 import * as Clock from "effect/Clock"
@@ -21,6 +20,7 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as CallContext from "../runtime/callContext.js"
+import { bytesOf, hashUnder, joined } from "./keyHash.js"
 
 /**
  * @since 0.1.0
@@ -94,12 +94,6 @@ const uuid = (bytes: Uint8Array, version: number): string => {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)]
     .join("-")
 }
-
-/** Joined with their lengths, so that no choice of parts can read like another. */
-export const joined = (parts: ReadonlyArray<string>): string =>
-  parts.map((part) => `${part.length}:${part}`).join("")
-
-const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 const liveRandom = Context.get(DefaultServices.liveServices, Random.Random)
 
@@ -203,10 +197,6 @@ export const provide: {
     Effect.provideService(self, IdempotencyKey, key)
 )
 
-/** Marks an attempt whose key was fixed outside, so that `provideNew` inside of it can refuse. */
-export const insideAttempt = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  CallContext.keyedAttempt.during(self, true)
-
 /**
  * Runs an effect under a new key. Put it around everything that repeats: one logical operation, one
  * key.
@@ -257,34 +247,6 @@ export const provideNew = <A, E, R>(
       )
       : Effect.flatMap(make, (key) => provide(self, key)))
 
-const hashUnder = (
-  secret: Redacted.Redacted<string>,
-  key: IdempotencyKey,
-  scope: ReadonlyArray<string>
-): string =>
-  bytesToHex(
-    hmac(
-      sha256,
-      bytesOf(Redacted.value(secret)),
-      bytesOf(joined([...scope, Redacted.value(key.value)]))
-    )
-  )
-
-/**
- * The names of a key in stores: the whole HMAC-SHA-256, under `Secret` and under each of
- * `PreviousSecrets`. `kid` is the beginning of the first.
- */
-export const hashes = (key: IdempotencyKey, scope: ReadonlyArray<string>): Effect.Effect<{
-  readonly keyHash: string
-  readonly previousKeyHashes: ReadonlyArray<string>
-}> =>
-  Effect.zipWith(Secret, PreviousSecrets, (secret, previous) => {
-    const keyHash = hashUnder(secret, key, scope)
-    const before = new Set(previous.map((secret) => hashUnder(secret, key, scope)))
-    before.delete(keyHash)
-    return { keyHash, previousKeyHashes: [...before] }
-  })
-
 /**
  * The fingerprint of a key, for logs, spans and stores: the first 64 bits of an HMAC-SHA-256 of
  * scope and key under `Secret`, as 16 hexadecimal digits. Two lines about the same key show the
@@ -297,7 +259,7 @@ export const kid = (
   key: IdempotencyKey,
   scope: ReadonlyArray<string> = []
 ): Effect.Effect<string> =>
-  Effect.map(Secret, (secret) => hashUnder(secret, key, scope).slice(0, 16))
+  Effect.map(Secret, (secret) => hashUnder(secret, key.value, scope).slice(0, 16))
 
 const quoted = (key: string): string => `"${key.replaceAll(/[\\"]/g, "\\$&")}"`
 

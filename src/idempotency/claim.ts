@@ -6,6 +6,7 @@ import { bytesToHex, randomBytes } from "@noble/hashes/utils"
 import * as Effect from "effect/Effect"
 import { FingerprintError } from "../errors/idempotencyErrors.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
+import { hashUnder, joined } from "./keyHash.js"
 import type { Settings } from "./settings.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 
@@ -25,6 +26,28 @@ export interface Subject {
  */
 const newOwner = Effect.sync(() => bytesToHex(randomBytes(16)))
 
+/**
+ * The names of a key in stores: the whole HMAC-SHA-256, under `IdempotencyKey.Secret` and under
+ * each of `IdempotencyKey.PreviousSecrets`. The `kid` of a key is the beginning of the first.
+ */
+export const hashes = (
+  { value }: IdempotencyKey.IdempotencyKey,
+  scope: ReadonlyArray<string>
+): Effect.Effect<{
+  readonly keyHash: string
+  readonly previousKeyHashes: ReadonlyArray<string>
+}> =>
+  Effect.zipWith(
+    IdempotencyKey.Secret,
+    IdempotencyKey.PreviousSecrets,
+    (secret, previous) => {
+      const keyHash = hashUnder(secret, value, scope)
+      const before = new Set(previous.map((secret) => hashUnder(secret, value, scope)))
+      before.delete(keyHash)
+      return { keyHash, previousKeyHashes: [...before] }
+    }
+  )
+
 export const claimOf = (
   { fingerprint, key, scope, settings }: Subject
 ): Effect.Effect<IdempotencyStore.Claim, FingerprintError> =>
@@ -37,9 +60,9 @@ export const claimOf = (
         reason: "a text with half of a surrogate pair"
       })
     }
-    return Effect.zipWith(IdempotencyKey.hashes(key, scope), newOwner, (hashes, owner) => ({
-      scope: IdempotencyKey.joined(scope),
-      ...hashes,
+    return Effect.zipWith(hashes(key, scope), newOwner, (names, owner) => ({
+      scope: joined(scope),
+      ...names,
       fingerprint,
       owner,
       leaseMillis: settings.leaseMillis,
@@ -52,4 +75,4 @@ export const kidOf = (claim: IdempotencyStore.Claim): string => claim.keyHash.sl
 
 /** The identity of an operation with its payload: equal for duplicates. */
 export const idOf = ({ fingerprint, keyHash, scope }: IdempotencyStore.Claim): string =>
-  IdempotencyKey.joined([scope, keyHash, fingerprint])
+  joined([scope, keyHash, fingerprint])

@@ -23,6 +23,7 @@ import * as Idempotency from "../idempotency/Idempotency.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import * as Operation from "../idempotency/Operation.js"
+import { check } from "../retry/policy.js"
 import * as Retry from "../retry/Retry.js"
 import { record, type Recorded, type SyncLog } from "./syncLog.js"
 import type * as Verdict from "../errors/Verdict.js"
@@ -253,7 +254,7 @@ const run = <A, B, E, R, E2, R2>(
       verdict,
       waitForRejections: true
     }
-    yield* Effect.sync(() => Retry.check(policy))
+    yield* Effect.sync(() => check(policy))
     let stopped: Option.Option<E | E2> = Option.none()
 
     const attemptsOf = (item: A, index: number) => {

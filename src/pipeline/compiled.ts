@@ -5,12 +5,11 @@
  * are there and nothing else.
  */
 import * as Effect from "effect/Effect"
-import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Operation from "../idempotency/Operation.js"
 import type { Around, Call, Frame, Name, Part, Place } from "../policies/stage/definition.js"
 import * as Deadline from "../policies/timeout/deadline.js"
 import { isLimited, type Limits } from "../policies/timeout/limits.js"
-import type { About } from "../runtime/callContext.js"
+import { type About, insideAttempt } from "../runtime/callContext.js"
 import { clockOf } from "../runtime/clock.js"
 import { defaultKey } from "../runtime/keyedState.js"
 
@@ -81,7 +80,7 @@ export class Compiled {
     this.#around = [
       ...at("call"),
       // The key is fixed outside of what tries again, so an attempt that would make one is refused.
-      ...(repeats && operation._tag === "Keyed" ? [IdempotencyKey.insideAttempt] : []),
+      ...(repeats && operation._tag === "Keyed" ? [insideAttempt] : []),
       ...at("repeat"),
       ...at("guard"),
       ...(waits ? [] : queue.map((stage) => stage.around)),

@@ -19,7 +19,6 @@ import { dual } from "effect/Function"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Latency from "../core/latency.js"
-import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Operation from "../idempotency/Operation.js"
 import type * as RetryBudget from "../retry/RetryBudget.js"
 import * as CallContext from "../runtime/callContext.js"
@@ -123,8 +122,7 @@ export const defaults = {
 /**
  * The largest sizes that options may ask for.
  *
- * @since 0.1.0
- * @category defaults
+ * @internal
  */
 export const bounds = { hedges: 100, samples: 100_000 } as const
 
@@ -293,7 +291,7 @@ class Built<R2> implements Hedge<R2> {
   #run<A, E, R>(self: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E, R> {
     const { budget, hedges, wait } = this
     if (hedges === 0 || this.operation._tag === "Once") return self
-    const attempt = this.operation._tag === "Keyed" ? IdempotencyKey.insideAttempt(self) : self
+    const attempt = this.operation._tag === "Keyed" ? CallContext.insideAttempt(self) : self
     if (typeof wait === "number") {
       return raced(attempt, { hedges, delayMillis: wait, budget, observe: undefined })
     }
@@ -349,6 +347,8 @@ export const make = <R2 = never>(options: MakeOptions<R2>): Effect.Effect<Hedge<
 /**
  * Hedging like this one for another kind of operation, over the same latencies: for a caller that
  * knows better what each call is.
+ *
+ * @internal
  */
 export const forOperation = <R2, R3>(
   hedge: Hedge<R2>,

@@ -279,7 +279,11 @@ const jitterMillis = (jitter: Jitter): Core.Jitter =>
     ? { _tag: "Additive", maxMillis: Duration.toMillis(jitter.max) }
     : jitter
 
-/** The backoff in plain milliseconds, for the core. */
+/**
+ * The backoff in plain milliseconds, for the core.
+ *
+ * @internal
+ */
 export const toCore = (backoff: Backoff): Core.Backoff => {
   switch (backoff._tag) {
     case "Constant":

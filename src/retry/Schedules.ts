@@ -20,7 +20,7 @@ import * as Validate from "../runtime/validate.js"
 import { maxTimerMillis } from "../core/backoff.js"
 import * as Decision from "../core/retryDecision.js"
 import type * as Operation from "../idempotency/Operation.js"
-import * as Retry from "./Retry.js"
+import * as Policy from "./policy.js"
 import type * as RetryBudget from "./RetryBudget.js"
 
 /**
@@ -108,13 +108,13 @@ export const honourRetryAfter = (options?: {
 }): Combinator => {
   const policy = {
     retryAfterCapMillis: Duration.toMillis(
-      Validate.duration("cap", options?.cap ?? Retry.defaults.retryAfterCap)
+      Validate.duration("cap", options?.cap ?? Policy.defaults.retryAfterCap)
     ),
-    beyondCap: options?.beyondCap ?? Retry.defaults.beyondCap
+    beyondCap: options?.beyondCap ?? Policy.defaults.beyondCap
   }
   return (self) =>
     refine(self, undefined, ({ delayMillis, input }, state) => {
-      const verdict = Retry.toCore(ApiError.verdict(input))
+      const verdict = Policy.toCore(ApiError.verdict(input))
       if (verdict._tag === "Terminal") return Effect.succeed([delayMillis, state])
       const floor = Decision.floorMillis(verdict, policy)
       return Effect.succeed([floor === undefined ? undefined : Math.max(floor, delayMillis), state])
@@ -133,7 +133,7 @@ export const whileTransient =
   <R2>(operation: Operation.Operation<R2>) =>
   <O, I, R>(self: Schedule.Schedule<O, I, R>): Schedule.Schedule<O, I, R | R2> =>
     refine(self, undefined, ({ delayMillis, input }, state) => {
-      const verdict = Retry.judge(operation, ApiError.verdict, input)
+      const verdict = Policy.judge(operation, ApiError.verdict, input)
       const refused = Decision.refusal(operation._tag, verdict, false)
       return Effect.succeed([refused === undefined ? delayMillis : undefined, state])
     })

@@ -108,6 +108,10 @@ export const observed = new CallRef<Observed>("observed")
 /** Set within an attempt whose idempotency key was fixed outside of it. */
 export const keyedAttempt = new CallRef<true>("keyedAttempt")
 
+/** Marks an attempt whose key was fixed outside, so that `provideNew` inside of it can refuse. */
+export const insideAttempt = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  keyedAttempt.during(self, true)
+
 /** A fallback that was taken, for which error; of a last good value also how old it is. */
 export interface FallbackTaken {
   readonly error: unknown

@@ -6,6 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Operation from "../../idempotency/Operation.js"
 import * as Backoff from "../../retry/Backoff.js"
+import { retryFrom } from "../../retry/driver.js"
+import { check } from "../../retry/policy.js"
 import * as Retry from "../../retry/Retry.js"
 import { buildable, duration, integer, strict } from "../../runtime/optionSchema.js"
 import { type Contradiction, nameOf, shown, written } from "../stage/checks.js"
@@ -37,7 +39,7 @@ const spec = strict("retry options", {
   buildable(
     "retry",
     (retry: Omit<Retry.Base, "operation">) =>
-      Effect.sync(() => Retry.check({ ...retry, operation: Operation.read }))
+      Effect.sync(() => check({ ...retry, operation: Operation.read }))
   )
 )
 
@@ -109,7 +111,7 @@ const boundOptions = (
   { budget, operation, totalMillis }: Frame
 ): Retry.Options<unknown, unknown> => {
   const options = { ...given, operation, budget }
-  Retry.check(options)
+  check(options)
   const { within } = options
   return within !== undefined && Duration.toMillis(within) <= totalMillis
     ? options
@@ -117,7 +119,7 @@ const boundOptions = (
 }
 
 const partOf = (options: Retry.Options<unknown, unknown>): Part => ({
-  around: (self, call) => Retry.retryFrom(self, options, call.from),
+  around: (self, call) => retryFrom(self, options, call.from),
   forOperation: (operation) => partOf({ ...options, operation })
 })
 
