@@ -69,8 +69,7 @@ export const defaults = { queue: 0, maxWait: Duration.infinity, perKey: false } 
 /**
  * The largest sizes that options may ask for.
  *
- * @since 0.1.0
- * @category defaults
+ * @internal
  */
 export const bounds = { queue: 1_000_000 } as const
 

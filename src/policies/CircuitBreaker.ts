@@ -38,15 +38,7 @@ import { transitionsOf } from "./circuitBreaker/transitions.js"
 import * as Guard from "./guard.js"
 
 export type { Controls } from "./circuitBreaker/controls.js"
-export {
-  bounds,
-  consecutive,
-  count,
-  defaults,
-  policyOf,
-  rate,
-  time
-} from "./circuitBreaker/options.js"
+export { consecutive, count, defaults, rate, time } from "./circuitBreaker/options.js"
 export type { HalfOpen, Options, Window } from "./circuitBreaker/options.js"
 export { classify, failure, ignored, success } from "./circuitBreaker/outcome.js"
 export type { Outcome } from "./circuitBreaker/outcome.js"

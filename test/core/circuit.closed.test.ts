@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { CircuitBreaker } from "effect-resilience"
 import * as Circuit from "../../src/core/circuit.js"
-import { policyOf } from "../../src/policies/CircuitBreaker.js"
+import { policyOf } from "../../src/policies/circuitBreaker/options.js"
 import { Bench, halfOpened, none } from "./circuit.js"
 
 describe("B1: when it opens", () => {

@@ -1,7 +1,7 @@
 /** What the tests of the circuit share: a circuit on a bench, with a clock that the test moves. */
 import { CircuitBreaker } from "effect-resilience"
 import * as Circuit from "../../src/core/circuit.js"
-import { policyOf } from "../../src/policies/CircuitBreaker.js"
+import { policyOf } from "../../src/policies/circuitBreaker/options.js"
 
 export type Ending = Partial<Circuit.Result> | Circuit.Result["_tag"]
 

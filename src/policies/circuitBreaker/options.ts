@@ -131,12 +131,7 @@ export const defaults = {
   idleTimeToLive: Duration.hours(1)
 } as const
 
-/**
- * The largest sizes that options may ask for.
- *
- * @since 0.1.0
- * @category defaults
- */
+/** The largest sizes that options may ask for. */
 export const bounds = { windowSize: 1_000_000, buckets: 10_000, trials: 1000 } as const
 
 const windowOf = (window: Window): Circuit.Policy["window"] =>

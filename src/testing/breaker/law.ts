@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Validate from "../../runtime/validate.js"
 import * as CircuitBreaker from "../../policies/CircuitBreaker.js"
+import { policyOf } from "../../policies/circuitBreaker/options.js"
 import type * as Circuit from "../../core/circuit.js"
 import { commandsOf, ended, justMillis, operations } from "./commands.js"
 import { type Command, type Ending, Model, type Seen, type Subject, type Time } from "./model.js"
@@ -309,6 +310,6 @@ export const breaker = (
     // A breaker that cannot be made dies of it here.
     return Effect.zipRight(
       CircuitBreaker.make(options),
-      Effect.suspend(() => checked(CircuitBreaker.policyOf(options), ofService(options), runs))
+      Effect.suspend(() => checked(policyOf(options), ofService(options), runs))
     )
   })
