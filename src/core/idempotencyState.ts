@@ -58,7 +58,7 @@ export interface Completed extends Holder {
  *
  * @since 0.1.0
  */
-export interface Released extends Holder {
+interface Released extends Holder {
   readonly _tag: "Released"
   readonly expiresAtMillis: number
 }

@@ -21,7 +21,7 @@ import { fields, keptMillis, millis, type Script, scripts } from "./redisScripts
 import * as Secrets from "./secrets.js"
 import * as Stored from "./storedRecord.js"
 
-export type { Secret, Secrets } from "./secrets.js"
+export type { Secret } from "./secrets.js"
 
 /**
  * How the store reaches Redis and names its records. Either `url` or `options`, or both: options

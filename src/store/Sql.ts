@@ -18,7 +18,7 @@ import * as Secrets from "./secrets.js"
 import { make, type Settings } from "./sqlOperations.js"
 import { type Dialect, dialectOf, isTableName, migrate, statementsOf } from "./sqlTable.js"
 
-export type { Secret, Secrets } from "./secrets.js"
+export type { Secret } from "./secrets.js"
 export type { Dialect } from "./sqlTable.js"
 
 /**

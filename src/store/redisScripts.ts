@@ -29,7 +29,7 @@ export const fields = [
  * How much longer than its record a key lives. Whether a record is over is decided by its fields;
  * the key is only what it takes up, and a clock of another machine may be a little behind.
  */
-export const graceMillis = 60_000
+const graceMillis = 60_000
 
 const whole = (value: number): string => value.toFixed(0)
 

@@ -38,7 +38,7 @@ export type Decide<A> = (
 const nameOf = ({ keyHash, scope }: Place): string => Stored.recordName(scope, keyHash)
 
 /** A row in the order of the columns. */
-export const fieldsOf = (row: Row): Stored.Fields => ({
+const fieldsOf = (row: Row): Stored.Fields => ({
   version: row[0],
   state: row[1],
   owner: row[2],

@@ -5,7 +5,7 @@
 import { Clock, Duration, Effect } from "effect"
 import { turn } from "./turns.js"
 
-export interface Options {
+interface Options {
   /** Monotonic time. */
   readonly nanos: () => bigint
   /** The wall clock. */
@@ -14,7 +14,7 @@ export interface Options {
   readonly sleep?: Clock.Clock["sleep"]
 }
 
-export const clockFrom = (
+const clockFrom = (
   { millis, nanos, sleep = () => Effect.never }: Options
 ): Clock.Clock => ({
   [Clock.ClockTypeId]: Clock.ClockTypeId,

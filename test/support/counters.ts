@@ -3,7 +3,7 @@ import { Effect, Metric, MetricState } from "effect"
 type Counts = Readonly<Record<string, number>>
 
 /** What a counter has counted so far, by the values of one of its tags. */
-export const counters = (name: string, tag: string): Effect.Effect<Counts> =>
+const counters = (name: string, tag: string): Effect.Effect<Counts> =>
   Effect.map(Metric.snapshot, (pairs) => {
     const counts: Record<string, number> = {}
     for (const { metricKey, metricState } of pairs) {

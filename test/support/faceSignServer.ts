@@ -20,7 +20,7 @@ export interface Options {
 }
 
 /** An error in the document's format. */
-export const refusal = (status: number, type: string | undefined, message: string, code: string) =>
+const refusal = (status: number, type: string | undefined, message: string, code: string) =>
   HttpServerResponse.unsafeJson({
     error: { ...(type === undefined ? {} : { type }), message, code }
   }, {

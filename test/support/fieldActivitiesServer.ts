@@ -52,7 +52,7 @@ const names = {
 } as const
 
 /** An error in the document's format. */
-export const refusal = (statusCode: keyof typeof names, message: string) =>
+const refusal = (statusCode: keyof typeof names, message: string) =>
   HttpServerResponse.unsafeJson({ statusCode, error: names[statusCode], message }, {
     status: statusCode
   })

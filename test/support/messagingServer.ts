@@ -18,7 +18,7 @@ export const otp = "SENTINEL-481516"
 /**
  * What the server has on record: who got a code over which route, which messages and forms came in.
  */
-export interface Records {
+interface Records {
   readonly otps: Array<string>
   readonly messages: Array<string>
   readonly forms: Array<string>
@@ -35,7 +35,7 @@ export interface Options {
 }
 
 /** The document shows no body of an error; this is what many do. */
-export const refusal = (status: number, message: string) =>
+const refusal = (status: number, message: string) =>
   HttpServerResponse.unsafeJson({ message }, {
     status,
     headers: { "x-request-id": `req-${status}` }

@@ -32,7 +32,7 @@ export const closedPort: Effect.Effect<number> = Effect.scoped(
 /** An address at which no server listens. */
 export const closedUrl: Effect.Effect<string> = Effect.map(closedPort, addressOf)
 
-export interface WireRequest {
+interface WireRequest {
   readonly method: string
   readonly url: string
   readonly headers: Http.IncomingHttpHeaders

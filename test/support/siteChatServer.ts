@@ -12,7 +12,7 @@ export const apiKey = "SENTINEL-site-chat-key-5fe1"
 export const known = { tenantId: "acme", siteId: "shop" }
 
 /** What the server has on record. */
-export interface Records {
+interface Records {
   readonly documents: Array<string>
   readonly feedback: Array<string>
   readonly asked: Array<string>
@@ -45,7 +45,7 @@ let failures = 0
  * `error` is a text or a small object, and there is a request id or there is none: all of them
  * occur.
  */
-export const refusal = (status: number, message: string) => {
+const refusal = (status: number, message: string) => {
   const request_id = `req-fail-${++failures}`
   return HttpServerResponse.unsafeJson(
     status === 409 ? { error: message } : status === 404

@@ -33,7 +33,7 @@ export const metricsOf = (integration: string): Effect.Effect<Readonly<Record<st
       })
     ))
 
-export interface Line {
+interface Line {
   readonly level: string
   readonly message: unknown
   readonly fields: Readonly<Record<string, unknown>>

@@ -48,7 +48,7 @@ export const known = (
     )
   )
 
-export const tagOf = (error: unknown): string =>
+const tagOf = (error: unknown): string =>
   hasProperty(error, "_tag") && typeof error._tag === "string" ? error._tag : "Unknown"
 
 const requestIdOf = (error: unknown): string | undefined =>

@@ -25,7 +25,7 @@ export const circuitTransitions = Metric.counter("resilience.circuit.transitions
 })
 
 /** The circuits of a breaker; none of one that was made elsewhere. */
-export const circuitsOf = (breaker: object): Circuits | undefined =>
+const circuitsOf = (breaker: object): Circuits | undefined =>
   behindOf(breaker)?.inside as Circuits | undefined
 
 /**
