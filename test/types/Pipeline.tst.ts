@@ -8,7 +8,8 @@ import type {
   Bulkhead,
   CircuitBreaker,
   Cooldown,
-  RateLimiter
+  RateLimiter,
+  Rejection
 } from "effect-resilience"
 import {
   ApiError,
@@ -52,15 +53,17 @@ describe("G41: the errors are those of the stages that are there", () => {
       Built<AdaptiveThrottle.Throttled>
     >()
     expect(Pipeline.make({ operation, rateLimiter: { limit: 1, interval: 1 } })).type.toBe<
-      Built<RateLimiter.RateLimited>
+      Built<RateLimiter.RateLimited | Rejection.QueueTimeout>
     >()
     expect(Pipeline.make({ operation, bulkhead: { concurrency: 1 } })).type.toBe<
-      Built<Bulkhead.BulkheadFull>
+      Built<Bulkhead.BulkheadFull | Rejection.QueueTimeout>
     >()
     expect(Pipeline.make({ operation, concurrency: {} })).type.toBe<
       Built<AdaptiveConcurrency.ConcurrencyLimited>
     >()
-    expect(Pipeline.make({ operation, cooldown: {} })).type.toBe<Built<Cooldown.CoolingDown>>()
+    expect(Pipeline.make({ operation, cooldown: {} })).type.toBe<
+      Built<Cooldown.CoolingDown | Rejection.QueueTimeout>
+    >()
     expect(Pipeline.make({ operation, chaos: { faults: [Chaos.latency(1)] } })).type.toBe<
       Built<ApiError.ApiError>
     >()
@@ -84,7 +87,11 @@ describe("G41: the errors are those of the stages that are there", () => {
     }
     expect(Pipeline.make(stages)).type.toBe<
       Built<
-        RateLimiter.RateLimited | Bulkhead.BulkheadFull | Cooldown.CoolingDown | ApiError.Timeout
+        | RateLimiter.RateLimited
+        | Bulkhead.BulkheadFull
+        | Cooldown.CoolingDown
+        | Rejection.QueueTimeout
+        | ApiError.Timeout
       >
     >()
   })
@@ -98,6 +105,7 @@ describe("G41: the errors are those of the stages that are there", () => {
       | Bulkhead.BulkheadFull
       | AdaptiveConcurrency.ConcurrencyLimited
       | Cooldown.CoolingDown
+      | Rejection.QueueTimeout
     >()
   })
 })
