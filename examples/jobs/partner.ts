@@ -9,7 +9,8 @@ import {
   type CircuitBreaker,
   type Cooldown,
   type Idempotency,
-  IdempotencyKey
+  IdempotencyKey,
+  type Rejection
 } from "effect-resilience"
 import type * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as Report from "./report.js"
@@ -20,6 +21,7 @@ export type Failure =
   | Idempotency.UnknownOutcome
   | CircuitBreaker.CircuitOpen
   | Cooldown.CoolingDown
+  | Rejection.QueueTimeout
 
 /** A connected client, and the server behind it. */
 interface Connected<Row> {

@@ -14,6 +14,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type * as Rejection from "../errors/Rejection.js"
 import * as ApiError from "../errors/ApiError.js"
 import * as Backoff from "../retry/Backoff.js"
 import * as Check from "../errors/Check.js"
@@ -67,7 +68,10 @@ const integration = "facesign"
  * @since 0.1.0
  * @category errors
  */
-export type Rejects = CircuitBreaker.CircuitOpen | Cooldown.CoolingDown
+export type Rejects =
+  | CircuitBreaker.CircuitOpen
+  | Cooldown.CoolingDown
+  | Rejection.QueueTimeout
 
 /**
  * Everything that a call can fail with. `E` is what its pipeline can reject with.

@@ -10,7 +10,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
 import type * as Types from "effect/Types"
 
@@ -93,7 +93,12 @@ export class QueueTimeout extends Error("QueueTimeout")<{
   readonly stage: string
   readonly key: string
   readonly waited: Duration.Duration
-}> {}
+}> {
+  override get message(): string {
+    return `QueueTimeout: the call waited ${Duration.format(this.waited)} in the ${this.stage} ` +
+      `of "${this.key}" until its time was over, and did not run`
+  }
+}
 
 /**
  * Whether a value is a rejection by one of our guards, whatever its tag.

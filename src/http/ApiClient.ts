@@ -140,13 +140,14 @@ export const guardKey = (
     readonly method?: HttpMethod.HttpMethod | undefined
     readonly endpoint?: string | undefined
   } = {}
-): string =>
-  RequestMetadata.guardKey(
-    options.circuitKey ?? defaults.circuitKey,
-    options.baseUrl,
-    request.method ?? "GET",
-    request.endpoint ?? ""
-  )
+): string => {
+  const circuitKey = options.circuitKey ?? defaults.circuitKey
+  const { endpoint = "", method = "GET" } = request
+  if (circuitKey === "endpoint") {
+    Validate.text("endpoint", endpoint, "the template of an endpoint", (text) => text !== "")
+  }
+  return RequestMetadata.guardKey(circuitKey, options.baseUrl, method, endpoint)
+}
 
 const configOf = (options: Options<unknown>): RequestExecution.Config => ({
   name: options.name,

@@ -102,9 +102,21 @@ const ordered = (stages: ReadonlyArray<Stage>): ReadonlyArray<Stage> => {
   return list
 }
 
+/** A field that no stage of the list reads would guard nothing, and not say so. */
+const checkFields = (stages: ReadonlyArray<Stage>, given: Stages): void => {
+  for (const [name, value] of Object.entries(given)) {
+    const isKnown = name === "operation" || stages.some((stage) => stage.name === name)
+    if (!isKnown && value !== undefined) {
+      const names = stages.map((stage) => stage.name).join(", ")
+      throw new RangeError(`${name} should be a stage of this pipeline (${names})`)
+    }
+  }
+}
+
 /** Asks all stages what others have to know of them, builds those that are there, checks them. */
 const compile = (stages: ReadonlyArray<Stage>, given: Stages): Effect.Effect<Compiled> =>
   Effect.gen(function*() {
+    yield* Effect.sync(() => checkFields(stages, given))
     let frame: Frame = {
       operation: given.operation,
       totalMillis: Infinity,

@@ -12,6 +12,7 @@ import {
 import { Clock, Duration, Effect, Fiber, Option, Predicate, TestClock } from "effect"
 import { brittle } from "../support/brittle.js"
 import { wordsFor } from "../support/exits.js"
+import { refusal } from "../support/refusal.js"
 import { baseUrl, broken, failureOf, type Reply, reply, transport } from "./support.js"
 
 /** A client with a breaker over replies in memory; the last one is repeated. */
@@ -384,4 +385,12 @@ describe("the key under which a client files its requests", () => {
       yield* breaker.forceOpenAll
       expect([yield* word(client.get("/v1/things")), sent.length]).toEqual(["CircuitOpen", 0])
     }))
+
+  it("G46: with a circuit for each endpoint the endpoint has to be said", () => {
+    const options = { baseUrl, circuitKey: "endpoint" } as const
+    expect(refusal(() => ApiClient.guardKey(options))).toBe(
+      "endpoint should be the template of an endpoint, got \"\""
+    )
+    expect(refusal(() => ApiClient.guardKey({ baseUrl }))).toBe("accepted")
+  })
 })

@@ -189,4 +189,15 @@ describe("a stage of one's own", () => {
       const both = Effect.zip(call, Effect.flip(call)).pipe(Effect.provide(Sessions.layer))
       expect((yield* both)[1]._tag).toBe("QuotaSpent")
     }))
+
+  it.effect("a field that the list does not know is refused: it would guard nothing", () =>
+    Effect.gen(function*() {
+      const spending = Pipeline.make({ ...once, quota: { calls: 1 } })
+      expect(yield* refusalOf(spending)).toMatch(/^quota should be a stage of this pipeline \(tele/)
+      const none = Pipeline.of([]).make({ ...once, bulkhead: { concurrency: 1 } })
+      expect(yield* refusalOf(none)).toMatch(/^bulkhead should be a stage of this pipeline/)
+      expect(yield* refusalOf(Pipeline.make({ ...once, quota: undefined }))).toMatch(
+        /Success|accepted/
+      )
+    }))
 })

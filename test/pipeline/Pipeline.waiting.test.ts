@@ -1,6 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, TestClock } from "effect"
-import { ApiError, CircuitBreaker, Operation, Pipeline, Rejection } from "effect-resilience"
+import {
+  ApiError,
+  CircuitBreaker,
+  Operation,
+  Pipeline,
+  Rejection,
+  Telemetry
+} from "effect-resilience"
 import * as AdaptiveConcurrency from "effect-resilience/AdaptiveConcurrency"
 import * as Bulkhead from "effect-resilience/Bulkhead"
 import * as Cooldown from "effect-resilience/Cooldown"
@@ -204,6 +211,10 @@ describe("waiting for a turn", () => {
       const error = errorOf(yield* started.await.pipe(Effect.flatten))
       expect(Rejection.isRejection(error)).toBe(true)
       expect(ApiError.isApiError(error)).toBe(false)
+      expect(String(error)).toContain(
+        "waited 5s in the bulkhead of \"tenant\" until its time was over, and did not run"
+      )
+      expect(Telemetry.fields(error)).toMatchObject({ timedOut: true, error: "QueueTimeout" })
       expect(error).toEqual(
         new Rejection.QueueTimeout({
           stage: "bulkhead",

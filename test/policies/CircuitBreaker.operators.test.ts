@@ -361,7 +361,7 @@ describe("a command for a key that no call has used", () => {
       expect(first).toContain("no key is in use yet")
       for (let i = 0; i < 12; i++) yield* call(breaker, undefined, `k${i}`)
       const [second] = yield* told(breaker.forceClosed("other"))
-      expect(second).toContain("\"k8\" and 3 more")
+      expect(second).toContain("\"k9\" and 2 more")
     }))
 
   it.effect("G46: a key in use is not warned about, nor are commands for all", () =>

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
 import * as ApiError from "../../errors/ApiError.js"
+import * as Rejection from "../../errors/Rejection.js"
 import * as Polling from "../../jobs/Polling.js"
 
 /**
@@ -81,7 +82,8 @@ export const of = (error: unknown, context: Context): Fields => {
     attempts,
     retries: attempts === undefined ? undefined : attempts - 1,
     latencyMillis: whole(context.latencyMillis ?? latency),
-    timedOut: api?._tag === "Timeout" || Cause.isTimeoutException(error),
+    timedOut: api?._tag === "Timeout" || Cause.isTimeoutException(error) ||
+      error instanceof Rejection.QueueTimeout,
     verdict: ApiError.verdict(error)._tag,
     stopReason: context.stopReason,
     error: tagOf(error)

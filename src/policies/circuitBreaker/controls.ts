@@ -60,8 +60,10 @@ export const controlsOf = (circuits: Circuits): Controls => {
   ) =>
   (key: string = defaultKey): Effect.Effect<void> =>
     Effect.flatten(turn((clock, now) => {
-      const isUsed = circuits.find(key, clock, now) !== undefined
-      const keys = isUsed ? [] : circuits.all(clock, now).map((cell) => cell.key)
+      const isUsed = circuits.find(key, clock, now)?.isCalled === true
+      const keys = isUsed
+        ? []
+        : circuits.all(clock, now).filter((cell) => cell.isCalled).map((cell) => cell.key)
       circuits.command(key, f, clock, now)
       if (isUsed || warned.has(key) || warned.size >= remembered) return Effect.void
       warned.add(key)

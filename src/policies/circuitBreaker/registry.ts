@@ -46,6 +46,8 @@ export class Cell extends Keyed {
   rejected = 0
   /** Whether observers have been told of it. */
   isCounted = false
+  /** Whether a call has come, or only a command. */
+  isCalled = false
 
   constructor(key: string, now: number, public state: Circuit.State) {
     super(key, now)
@@ -180,6 +182,7 @@ export class Circuits {
   }
 
   #reject(cell: Cell): void {
+    cell.isCalled = true
     cell.rejected++
     this.#tell((each) => each.rejected())
   }
@@ -192,6 +195,7 @@ export class Circuits {
       this.#reject(cell)
       return admission.retryAfterMillis
     }
+    cell.isCalled = true
     cell.inFlight++
     return admission.token
   }
@@ -265,6 +269,7 @@ export class Circuits {
     now: number
   ): void {
     const cell = this.cell(from.key, clock, now)
+    cell.isCalled = true
     const fresh = { ...Circuit.make(this.policy, now), isolations: cell.state.isolations }
     const restored = CircuitState.imported(fresh, from, passedMillis, now)
     this.change(cell, { ...restored, generation: cell.state.generation + 1 }, clock, now)
