@@ -25,10 +25,17 @@ export interface State {
   readonly atMillis: number
 }
 
+/** What a withdrawal needs: what a fraction of a token lacks in binary is not held against it. */
+const enough = 1 - 1e-9
+
 /**
- * Ten deposits of a tenth make a token, although ten times 0.1 is a little less than 1 in binary.
+ * Ten deposits of a tenth are shown as one token, although ten times 0.1 is a little less than 1 in
+ * binary. Other fractions stay as they are: three rounded thirds would be too little.
  */
-const rounded = (tokens: number): number => Math.round(tokens * 1e9) / 1e9
+const whole = (tokens: number): number => {
+  const nearest = Math.round(tokens)
+  return Math.abs(tokens - nearest) < 1e-12 ? nearest : tokens
+}
 
 /**
  * A full bucket.
@@ -60,12 +67,12 @@ export const refill = (bucket: TokenBucket, state: State, nowMillis: number): St
  * @since 0.1.0
  */
 export const deposit = (bucket: TokenBucket, state: State, amount: number): State => ({
-  tokens: Math.min(bucket.capacity, rounded(state.tokens + amount)),
+  tokens: Math.min(bucket.capacity, whole(state.tokens + amount)),
   atMillis: state.atMillis
 })
 
 /**
- * Takes one whole token, or takes nothing and says so. O(1).
+ * Takes one token, or takes nothing and says so. Up to a billionth of it may be missing. O(1).
  *
  * @since 0.1.0
  */
@@ -75,6 +82,7 @@ export const withdraw = (
   nowMillis: number
 ): readonly [granted: boolean, state: State] => {
   const now = refill(bucket, state, nowMillis)
-  const left = rounded(now.tokens - 1)
-  return left >= 0 ? [true, { tokens: left, atMillis: now.atMillis }] : [false, now]
+  return now.tokens >= enough
+    ? [true, { tokens: Math.max(0, now.tokens - 1), atMillis: now.atMillis }]
+    : [false, now]
 }

@@ -136,6 +136,33 @@ describe("tokenBucket", () => {
     expect(granted).toEqual([...Array.from({ length: 10 }, () => true), false, false])
   })
 
+  it.each([[1 / 3, 3], [0.1, 10], [1 / 7, 7], [0.3, 4]])(
+    "R20: deposits of %d pay for exactly one withdrawal from the %dth on",
+    (ratio, needed) => {
+      const bucket = { capacity: 10, perSecond: 0 }
+      let state: TokenBucket.State = { tokens: 0, atMillis: 0 }
+      const granted: Array<boolean> = []
+      for (let deposits = 1; deposits <= needed; deposits++) {
+        state = TokenBucket.deposit(bucket, state, ratio)
+        granted.push(TokenBucket.withdraw(bucket, state, 0)[0])
+      }
+      const [, left] = TokenBucket.withdraw(bucket, state, 0)
+      expect([granted.indexOf(true) + 1, TokenBucket.withdraw(bucket, left, 0)[0]]).toEqual([
+        needed,
+        false
+      ])
+    }
+  )
+
+  it("R20: a withdrawal succeeds from 1 - 1e-9 on, and leaves no debt", () => {
+    const bucket = { capacity: 10, perSecond: 0 }
+    const from = (tokens: number) => TokenBucket.withdraw(bucket, { tokens, atMillis: 0 }, 0)
+    expect([from(1 - 1e-9), from(1 - 1.1e-9)]).toEqual([
+      [true, { tokens: 0, atMillis: 0 }],
+      [false, { tokens: 1 - 1.1e-9, atMillis: 0 }]
+    ])
+  })
+
   it("R20: ten deposits of a tenth are a token, and nine are not", () => {
     const bucket = { capacity: 10, perSecond: 0 }
     const after = (deposits: number) => {
