@@ -42,8 +42,13 @@ export const after = (fiber: Running, millis: number, wake: () => void): () => v
   return () => sleeper.unsafeInterruptAsFork(fiber.id())
 }
 
-/** What a timer may be early by. More than this is a clock that stands still, or a fake timer. */
-const earlyMillis = 2
+/**
+ * Whether a timer fired early. It may, by a millisecond and a little. Where less than a good part of
+ * its time has passed on the clock, the clock stands still or the timer is a fake one, and to wait
+ * again would take twice as long.
+ */
+const isEarly = (part: number, elapsed: number, missing: number): boolean =>
+  missing > 1e-3 && (missing <= 1 || (missing <= 2 && elapsed >= 0.4 * part))
 
 /**
  * Calls `wake` once when `millis` have passed, however many: after several timers where one cannot
@@ -59,8 +64,9 @@ export const whenPassed = (fiber: Running, millis: number, wake: () => void): ()
     const part = Math.min(left, maxTimerMillis)
     disarm = after(fiber, part, () => {
       if (left > part) return next(left - part)
-      const missing = startedMillis + millis - nowMillis(clock)
-      if (missing > 1e-3 && missing <= earlyMillis) {
+      const elapsed = nowMillis(clock) - startedMillis
+      const missing = millis - elapsed
+      if (isEarly(part, elapsed, missing)) {
         disarm = after(fiber, Math.ceil(missing), wake)
       } else wake()
     })
