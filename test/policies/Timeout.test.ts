@@ -566,3 +566,45 @@ describe("nonsense is refused, by field and value", () => {
     }
   })
 })
+
+describe("Timeout: nesting", () => {
+  it.live.each([["at once", Effect.succeed(1)], ["later", Effect.as(Effect.sleep(1), 1)]] as const)(
+    "two thousand inside each other do not overflow the stack when the work ends %s",
+    ([, work]) =>
+      Effect.gen(function*() {
+        let nested: Effect.Effect<number, ApiError.Timeout> = work
+        for (let depth = 0; depth < 2000; depth++) nested = Timeout.attempt(nested, "1 minute")
+        expect(yield* nested).toBe(1)
+      })
+  )
+
+  it.effect("two thousand inside each other end with the first deadline, and release what they hold", () =>
+    Effect.gen(function*() {
+      let released = 0
+      let nested: Effect.Effect<number, ApiError.Timeout> = Effect.never
+      for (let depth = 0; depth < 2000; depth++) {
+        nested = Timeout.total(
+          Effect.ensuring(nested, Effect.sync(() => released++)),
+          Duration.seconds(depth + 1)
+        )
+      }
+      const exit = yield* finish(nested)
+      expect([squashed(exit), released]).toMatchObject([{ _tag: "Timeout" }, 2000])
+    }))
+
+  it.effect("two thousand inside each other are interrupted together", () =>
+    Effect.gen(function*() {
+      let released = 0
+      let nested: Effect.Effect<number, ApiError.Timeout> = Effect.never
+      for (let depth = 0; depth < 2000; depth++) {
+        nested = Timeout.attempt(
+          Effect.ensuring(nested, Effect.sync(() => released++)),
+          "1 minute"
+        )
+      }
+      const fiber = yield* Effect.fork(nested)
+      for (let turn = 0; turn < 500; turn++) yield* Effect.yieldNow()
+      const exit = yield* Fiber.interrupt(fiber)
+      expect([Exit.isInterrupted(exit), released]).toEqual([true, 2000])
+    }))
+})

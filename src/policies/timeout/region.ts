@@ -55,6 +55,12 @@ const hasWritten = (before: FiberRefs.FiberRefs, after: FiberRefs.FiberRefs): bo
   return false
 }
 
+/** How many regions have started their effect and have not left the caller's stack yet. */
+let starting = 0
+
+/** As many may stand on the stack inside each other. What is further inside starts on its own. */
+const maxStarting = 32
+
 /** `A` and `E` are what the effect itself ends with. */
 export class Region<A, E> {
   private readonly clock: Clock.Clock
@@ -101,7 +107,8 @@ export class Region<A, E> {
   }
 
   /**
-   * Runs the effect as far as it goes at once, then waits for it. To be called where nothing can
+   * Runs the effect as far as it goes at once, then waits for it. Deep inside of others it starts
+   * on the next turn, so that no nesting overflows the stack. To be called where nothing can
    * interrupt.
    */
   start<R>(self: Effect.Effect<A, E, R>): Limited<A, E, R> {
@@ -135,7 +142,14 @@ export class Region<A, E> {
     runtimeFlags: RuntimeFlags.RuntimeFlags
   ) {
     const context = this.parent.currentContext as Context.Context<R2>
-    return Runtime.runFork(Runtime.make({ context, runtimeFlags, fiberRefs: this.refs }), effect)
+    const runtime = Runtime.make({ context, runtimeFlags, fiberRefs: this.refs })
+    if (starting >= maxStarting) return Runtime.runFork(runtime, effect, { immediate: false })
+    starting++
+    try {
+      return Runtime.runFork(runtime, effect)
+    } finally {
+      starting--
+    }
   }
 
   private arm(child: Running): void {
