@@ -22,7 +22,9 @@ export interface TimeWindow {
    * since there may be a window for each of very many keys.
    */
   readonly counts: Uint32Array
-  /** The number of the newest bucket since the beginning of time. */
+  /** When a bucket begins: this one, and every `bucketMillis` before and after it. */
+  originMillis: number
+  /** The number of the newest bucket since the origin. */
   epoch: number
   calls: number
   failures: number
@@ -48,6 +50,7 @@ export const make = (durationMillis: number, buckets: number): TimeWindow => ({
   bucketMillis: durationMillis / buckets,
   size: buckets,
   counts: new Uint32Array(3 * buckets),
+  originMillis: 0,
   epoch: 0,
   calls: 0,
   failures: 0,
@@ -69,6 +72,27 @@ const empty = (window: TimeWindow, first: number): void => {
   window.counts[first + 2] = 0
 }
 
+const epochAt = ({ bucketMillis, originMillis }: TimeWindow, nowMillis: number): number =>
+  Math.floor((nowMillis - originMillis) / bucketMillis)
+
+/**
+ * How long ago the newest bucket began, as if time had passed without a call. O(1).
+ *
+ * @since 0.1.0
+ */
+export const intoMillis = (window: TimeWindow, nowMillis: number): number =>
+  Math.max(0, nowMillis - window.originMillis - window.epoch * window.bucketMillis)
+
+/**
+ * Begins the newest bucket of an empty window at `sinceMillis`. O(1).
+ *
+ * @since 0.1.0
+ */
+export const begin = (window: TimeWindow, sinceMillis: number): void => {
+  window.originMillis = sinceMillis
+  window.epoch = 0
+}
+
 /**
  * Forgets what has become too old by `nowMillis`. A time before the newest bucket changes nothing.
  * O(buckets passed), at most all of them: O(1) for each bucket of time that passes.
@@ -76,7 +100,7 @@ const empty = (window: TimeWindow, first: number): void => {
  * @since 0.1.0
  */
 export const advance = (window: TimeWindow, nowMillis: number): void => {
-  const epoch = Math.floor(nowMillis / window.bucketMillis)
+  const epoch = epochAt(window, nowMillis)
   const passed = Math.min(epoch - window.epoch, window.size)
   for (let step = 0; step < passed; step++) empty(window, slot(window, epoch - step))
   if (passed > 0) window.epoch = epoch

@@ -321,7 +321,7 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
       ),
       importState: (json) =>
         Effect.flatMap(
-          CircuitState.decode(json),
+          CircuitState.decode(json, circuits.policy),
           ({ circuits: imported, exportedAt, order }) =>
             turn((clock, now) => {
               const passed = Math.max(0, clock.unsafeCurrentTimeMillis() - exportedAt)

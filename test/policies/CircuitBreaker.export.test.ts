@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Backoff, CircuitBreaker } from "effect-resilience"
-import { Effect, TestClock } from "effect"
+import { Effect, Exit, TestClock } from "effect"
 import { brittle } from "../support/brittle.js"
 import { steppingClock } from "../support/clocks.js"
 import {
@@ -227,5 +227,139 @@ describe("export and import", () => {
         before,
         "Open"
       ])
+    }))
+
+  it.effect.each([
+    { looks: false, idle: 9000, left: 1000 },
+    { looks: true, idle: 9000, left: 1000 },
+    { looks: false, idle: 9999, left: 1 },
+    { looks: false, idle: 10_000, left: 0 },
+    { looks: false, idle: 3_600_000, left: 0 }
+  ])(
+    "B13: outcomes in a time window keep their age, also where no call has come since: %j",
+    ({ idle, left, looks }) =>
+      Effect.gen(function*() {
+        const options = { window: CircuitBreaker.time("10 seconds", { buckets: 10 }) }
+        const first = yield* CircuitBreaker.make(options)
+        yield* calls(first, many(9, down))
+        yield* TestClock.adjust(idle)
+        if (looks) yield* first.snapshot()
+        const state = throughJson(yield* first.exportState)
+        const held = [(yield* first.snapshot()).failures]
+        const second = yield* CircuitBreaker.make(options)
+        yield* second.importState(state)
+        held.push((yield* second.snapshot()).failures)
+        yield* TestClock.adjust(Math.max(0, left - 1))
+        held.push((yield* second.snapshot()).failures)
+        yield* TestClock.adjust(1)
+        held.push((yield* second.snapshot()).failures)
+        expect(held).toEqual(left === 0 ? [0, 0, 0, 0] : [9, 9, 9, 0])
+      })
+  )
+
+  it.effect("B13: outcomes leave an imported window when they would have left, whatever the new clock says and in between", () =>
+    Effect.gen(function*() {
+      const options = { window: CircuitBreaker.time("10 seconds", { buckets: 10 }) }
+      const seen: Array<unknown> = []
+      for (const monotonic of [0, 1, 654, 987_654, 12_000_999]) {
+        for (const away of [0, 300, 5400]) {
+          const old = steppingClock({ wall: 1_000_000, monotonic: 77_250 })
+          const state = yield* old.on(Effect.gen(function*() {
+            const breaker = yield* CircuitBreaker.make(options)
+            yield* calls(breaker, many(3, down))
+            yield* old.pass(1600)
+            yield* call(breaker, down)
+            yield* old.pass(900)
+            return throughJson(yield* breaker.exportState)
+          }))
+          const fresh = steppingClock({ wall: 1_002_500 + away, monotonic })
+          yield* fresh.on(Effect.gen(function*() {
+            const breaker = yield* CircuitBreaker.make(options)
+            yield* breaker.importState(state)
+            const failures: Array<number> = []
+            const look = Effect.map(breaker.snapshot(), (now) => failures.push(now.failures))
+            // The buckets began at 250 ms before the first calls, and a second after.
+            yield* fresh.pass(7250 - away - 1)
+            yield* look
+            yield* fresh.pass(1)
+            yield* look
+            yield* fresh.pass(999)
+            yield* look
+            yield* fresh.pass(1)
+            yield* look
+            seen.push(failures)
+          }))
+        }
+      }
+      expect(new Set(seen.map((each) => JSON.stringify(each)))).toEqual(new Set(["[4,1,1,0]"]))
+    }))
+
+  it.effect.each([[1, 0], [3, 2], [10, 2], [100, 2]] as const)(
+    "B13: a window of %d other buckets takes no outcome for younger than it is",
+    ([buckets, held]) =>
+      Effect.gen(function*() {
+        const first = yield* CircuitBreaker.make({
+          window: CircuitBreaker.time("10 seconds", { buckets: 10 })
+        })
+        yield* calls(first, many(2, down))
+        yield* TestClock.adjust("3500 millis")
+        const second = yield* CircuitBreaker.make({
+          window: CircuitBreaker.time("5 seconds", { buckets })
+        })
+        yield* second.importState(throughJson(yield* first.exportState))
+        const before = (yield* second.snapshot()).failures
+        yield* TestClock.adjust("1500 millis")
+        expect([before, (yield* second.snapshot()).failures]).toEqual([held, 0])
+      })
+  )
+
+  it.effect("B13: a state that contradicts itself is a ParseError and changes nothing", () =>
+    Effect.gen(function*() {
+      const options = {
+        ...brittle,
+        window: CircuitBreaker.time("10 seconds", { buckets: 10 }),
+        minimumCalls: 10,
+        maxOpenDuration: "2 minutes"
+      } as const
+      const breaker = yield* CircuitBreaker.make(options)
+      yield* calls(breaker, bothOf(many(3, down), many(3, ok)), "closed")
+      yield* calls(breaker, many(10, down), "open")
+      const before = yield* breaker.exportState
+      const text = JSON.stringify(before)
+      const changed = (from: RegExp, to: string) => {
+        const json = text.replace(from, to)
+        expect(json).not.toBe(text)
+        return JSON.parse(json)
+      }
+      const states = [
+        changed(/"failures":3/, "\"failures\":7"),
+        changed(/"slow":0/, "\"slow\":7"),
+        changed(/"remainingMillis":30000/, "\"remainingMillis\":30001"),
+        changed(/"remainingMillis":30000/, "\"remainingMillis\":1e300"),
+        changed(/"openMillis":30000/, "\"openMillis\":120001"),
+        changed(/"openMillis":0/, "\"openMillis\":120001"),
+        changed(/"openings":1/, "\"openings\":0"),
+        changed(/"key":"open"/, "\"key\":\"closed\""),
+        changed(/(\{"age":0[^}]*\})/, "$1,$1")
+      ]
+      const other = yield* CircuitBreaker.make(options)
+      const words = yield* Effect.forEach(
+        states,
+        (state) => Effect.map(Effect.exit(other.importState(state)), wordOf)
+      )
+      expect([words, yield* other.keys, yield* Effect.exit(other.importState(before))]).toEqual([
+        states.map(() => "ParseError"),
+        [],
+        Exit.void
+      ])
+    }))
+
+  it.effect("B13: an opening that is longer than maxOpenDuration because it is so long always is not a contradiction", () =>
+    Effect.gen(function*() {
+      const options = { openDuration: "10 minutes", maxOpenDuration: "1 minute" } as const
+      const first = yield* tripped(options)
+      const second = yield* CircuitBreaker.make({ ...brittle, ...options })
+      yield* second.importState(throughJson(yield* first.exportState))
+      expect(yield* call(second)).toBe("CircuitOpen 600000")
     }))
 })

@@ -15,7 +15,25 @@ import * as TimeWindow from "../../core/timeWindow.js"
 const Millis = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
 const Whole = Schema.Int.pipe(Schema.nonNegative())
 /** What a bucket of a window can count. */
-const Counted = Whole.pipe(Schema.lessThanOrEqualTo(2 ** 32 - 1))
+const most = 2 ** 32 - 1
+const Counted = Whole.pipe(Schema.lessThanOrEqualTo(most))
+
+const isDistinct = <A>(all: ReadonlyArray<A>, by: (each: A) => unknown): boolean =>
+  new Set(all.map(by)).size === all.length
+
+const Bucket = Schema.Struct({
+  age: Whole,
+  calls: Counted,
+  failures: Counted,
+  slow: Counted
+}).pipe(
+  Schema.filter(({ calls, failures, slow }) =>
+    failures <= calls && slow <= calls || "more failures or slow calls than calls"
+  )
+)
+
+/** Times are differences, and a little inexact. */
+const isLonger = (millis: number, thanMillis: number): boolean => millis > thanMillis + 1e-3
 
 const Order = Schema.Literal("ForcedOpen", "ForcedClosed", "Disabled")
 
@@ -36,12 +54,28 @@ const ExportedCircuit = Schema.Struct({
     }),
     Schema.TaggedStruct("Time", {
       bucketMillis: Millis,
-      buckets: Schema.Array(
-        Schema.Struct({ age: Whole, calls: Counted, failures: Counted, slow: Counted })
+      /** How long ago the bucket of age 0 began. An export of before has none: just now. */
+      intoMillis: Schema.optional(Millis),
+      buckets: Schema.Array(Bucket).pipe(
+        Schema.filter((buckets) =>
+          !isDistinct(buckets, ({ age }) => age)
+            ? "two buckets of the same age"
+            : buckets.reduce((sum, { calls }) => sum + calls, 0) <= most || "too many calls"
+        )
       )
     })
   )
-})
+}).pipe(
+  Schema.filter(({ openMillis, openings, phase }) =>
+    phase._tag === "Closed"
+      ? true
+      : openings === 0
+      ? `${phase._tag} without an opening`
+      : phase._tag === "Open" && isLonger(phase.remainingMillis, openMillis)
+      ? "more time left than the opening has"
+      : true
+  )
+)
 
 const Exported = Schema.Struct({
   format: Schema.Literal("effect-resilience/circuits"),
@@ -50,7 +84,11 @@ const Exported = Schema.Struct({
   exportedAt: Schema.Number.pipe(Schema.finite()),
   /** What was ordered of all circuits, those of keys to come included. */
   order: Schema.optional(Order),
-  circuits: Schema.Array(ExportedCircuit)
+  circuits: Schema.Array(ExportedCircuit).pipe(
+    Schema.filter((circuits) =>
+      isDistinct(circuits, ({ key }) => key) || "two circuits of the same key"
+    )
+  )
 })
 
 /** What was exported, as data. */
@@ -61,6 +99,23 @@ export type ExportedCircuit = typeof ExportedCircuit.Type
 
 const letter = ({ failed, slow }: CountWindow.Outcome): string =>
   failed ? (slow ? "b" : "f") : slow ? "s" : "."
+
+const exportedWindow = (
+  window: Circuit.State["window"],
+  nowMillis: number
+): ExportedCircuit["window"] => {
+  if (window._tag === "Count") {
+    return { _tag: "Count", outcomes: CountWindow.outcomes(window).map(letter).join("") }
+  }
+  // What has been forgotten since the last call is not exported, and the rest is older than it was.
+  TimeWindow.advance(window, nowMillis)
+  return {
+    _tag: "Time",
+    bucketMillis: window.bucketMillis,
+    intoMillis: TimeWindow.intoMillis(window, nowMillis),
+    buckets: TimeWindow.contents(window)
+  }
+}
 
 /** A settled state as data. */
 export const exported = (key: string, state: Circuit.State, nowMillis: number): ExportedCircuit => {
@@ -75,15 +130,32 @@ export const exported = (key: string, state: Circuit.State, nowMillis: number): 
     order: state.order ?? null,
     openings: state.openings,
     openMillis: state.openMillis,
-    window: window._tag === "Count"
-      ? { _tag: "Count", outcomes: CountWindow.outcomes(window).map(letter).join("") }
-      : { _tag: "Time", bucketMillis: window.bucketMillis, buckets: TimeWindow.contents(window) }
+    window: exportedWindow(window, nowMillis)
   }
 }
 
-/** Reads what `encode` wrote. A foreign or newer state fails with a `ParseError`. */
-export const decode: (json: unknown) => Effect.Effect<Exported, ParseResult.ParseError> = Schema
-  .decodeUnknown(Exported)
+/** The longest that a circuit is open under a policy. */
+const longestOpenMillis = ({ maxOpenMillis, open }: Circuit.Policy): number =>
+  typeof open === "number" ? Math.max(open, maxOpenMillis) : maxOpenMillis
+
+/**
+ * Reads what `encode` wrote. A foreign or newer state fails with a `ParseError`, and so does one
+ * that contradicts itself, or the policy: no circuit of it would be open for so long.
+ */
+export const decode = (
+  json: unknown,
+  policy: Circuit.Policy
+): Effect.Effect<Exported, ParseResult.ParseError> => {
+  const longest = longestOpenMillis(policy)
+  return Schema.decodeUnknown(
+    Exported.pipe(
+      Schema.filter(({ circuits }) =>
+        !circuits.some(({ openMillis }) => isLonger(openMillis, longest)) ||
+        `a circuit is open for longer than maxOpenDuration, ${longest} ms`
+      )
+    )
+  )(json)
+}
 
 /** As plain JSON. */
 export const encode = (
@@ -102,7 +174,8 @@ export const encode = (
 const refill = (
   window: Circuit.State["window"],
   from: ExportedCircuit["window"],
-  passedMillis: number
+  passedMillis: number,
+  nowMillis: number
 ): void => {
   if (window._tag === "Count" && from._tag === "Count") {
     for (const letter of from.outcomes) {
@@ -112,10 +185,12 @@ const refill = (
       })
     }
   } else if (window._tag === "Time" && from._tag === "Time") {
+    // Its buckets begin where the exported ones do, so that what they hold leaves when it would have.
+    TimeWindow.begin(window, nowMillis - passedMillis - (from.intoMillis ?? 0))
     for (const { age, ...counts } of from.buckets) {
-      const millisAgo = age * from.bucketMillis + passedMillis
-      TimeWindow.add(window, counts, Math.floor(millisAgo / window.bucketMillis))
+      TimeWindow.add(window, counts, Math.ceil(age * from.bucketMillis / window.bucketMillis))
     }
+    TimeWindow.advance(window, nowMillis)
   }
 }
 
@@ -129,8 +204,7 @@ export const imported = (
   passedMillis: number,
   nowMillis: number
 ): Circuit.State => {
-  if (fresh.window._tag === "Time") TimeWindow.advance(fresh.window, nowMillis)
-  refill(fresh.window, from.window, passedMillis)
+  refill(fresh.window, from.window, passedMillis, nowMillis)
   const { phase } = from
   return {
     ...fresh,
