@@ -10,6 +10,7 @@ import {
   pipe,
   Redacted,
   Schema,
+  Scope,
   TestClock
 } from "effect"
 import * as Backoff from "effect-resilience/Backoff"
@@ -17,7 +18,9 @@ import * as Bulk from "effect-resilience/Bulk"
 import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as IdempotencyKey from "effect-resilience/IdempotencyKey"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import { countingClock } from "../support/clocks.js"
 import { down, invalid, rateLimit, unauthorized } from "../support/errors.js"
+import { settle } from "../support/turns.js"
 
 const wrong = invalid()
 const revoked = unauthorized()
@@ -291,6 +294,135 @@ describe("Bulk.forEach", () => {
       )
       const [{ done }] = yield* Effect.all([one, other], { concurrency: 2 })
       expect(done).toBe(5)
+    }))
+
+  const pausing = {
+    window: CircuitBreaker.count(4),
+    minimumCalls: 1,
+    failureRate: 0.25,
+    slowCall: false,
+    openDuration: "1 hour",
+    halfOpen: CircuitBreaker.consecutive(1)
+  } as const
+
+  /** A run of three items that is paused from its beginning, and what it sends and reports. */
+  const pausedRun = (breaker: CircuitBreaker.CircuitBreaker) =>
+    Effect.gen(function*() {
+      const sent: Array<number> = []
+      const paused: Array<boolean> = []
+      const run = Bulk.forEach(numbers(3), (item) => Effect.sync(() => void sent.push(item)), {
+        ...quick,
+        pauseWhen: breaker,
+        onProgress: (progress) => Effect.sync(() => void paused.push(progress.paused))
+      })
+      return { run, sent, paused }
+    })
+
+  it.effect.each<
+    readonly [string, (breaker: CircuitBreaker.CircuitBreaker) => Effect.Effect<unknown>]
+  >([
+    ["a reset", (breaker) => breaker.reset("bulk")],
+    ["a reset of all", (breaker) => breaker.resetAll],
+    ["an order to be closed", (breaker) => breaker.forceClosed("bulk")],
+    ["being disabled", (breaker) => breaker.disableAll],
+    [
+      "an import",
+      (breaker) =>
+        Effect.gen(function*() {
+          const other = yield* CircuitBreaker.make(pausing)
+          yield* other.protect(Effect.void, { key: "bulk" })
+          yield* Effect.orDie(breaker.importState(yield* other.exportState))
+        })
+    ]
+  ])("G51: a pause ends with %s, within one turn", ([, change]) =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make(pausing)
+      yield* Effect.exit(breaker.protect(down, { key: "bulk" }))
+      const { paused, run, sent } = yield* pausedRun(breaker)
+      const fiber = yield* Effect.fork(run)
+      yield* TestClock.adjust("10 minutes")
+      const before = [sent.length, paused.at(-1)]
+      yield* change(breaker)
+      yield* settle
+      const summary = yield* Fiber.join(fiber)
+      expect([before, summary.done, summary.paused, Duration.toMillis(summary.elapsed), paused])
+        .toEqual([[0, true], 3, false, 600_000, [true, false, false, false, false]])
+    }))
+
+  it.effect("G51: a pause ends with the end of isolation, also of all circuits", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make(pausing)
+      const { run, sent } = yield* pausedRun(breaker)
+      const [one, all] = [yield* Scope.make(), yield* Scope.make()]
+      yield* Scope.extend(breaker.isolate("bulk"), one)
+      yield* Scope.extend(breaker.isolateAll, all)
+      const fiber = yield* Effect.fork(run)
+      yield* TestClock.adjust("1 day")
+      yield* Scope.close(one, Exit.void)
+      yield* settle
+      const isolated = sent.length
+      yield* Scope.close(all, Exit.void)
+      yield* settle
+      expect([isolated, (yield* Fiber.join(fiber)).done]).toEqual([0, 3])
+    }))
+
+  it.effect("G51: a pause ends when another run of the same circuit has made the trial, and a place that it gives back is used", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({ ...pausing, openDuration: "1 minute" })
+      yield* Effect.exit(breaker.protect(down, { key: "bulk" }))
+      yield* TestClock.adjust("1 minute")
+      const answer = yield* Deferred.make<void>()
+      const trial = yield* Effect.fork(
+        Bulk.forEach([1], () => Deferred.await(answer), { ...quick, pauseWhen: breaker })
+      )
+      yield* settle
+      const { run, sent } = yield* pausedRun(breaker)
+      const fiber = yield* Effect.fork(run)
+      yield* settle
+      const during = sent.length
+      // A trial that is interrupted says nothing; its place is free, and the circuit looks the same.
+      yield* Fiber.interrupt(trial)
+      yield* settle
+      expect([during, (yield* Fiber.join(fiber)).done]).toEqual([0, 3])
+    }))
+
+  it.effect("G12: a pause ends where nothing can interrupt, and leaves no timer and no fiber", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make(pausing)
+      yield* Effect.exit(breaker.protect(down, { key: "bulk" }))
+      const { run } = yield* pausedRun(breaker)
+      const { clock, counts } = countingClock(yield* Effect.clock)
+      let done = 0
+      const ended = Effect.map(run, (summary) => {
+        done = summary.done
+      })
+      const fiber = yield* Effect.fork(Effect.withClock(Effect.uninterruptible(ended), clock))
+      yield* TestClock.adjust("10 minutes")
+      const sleeping = counts.sleeping
+      yield* Fiber.interruptFork(fiber)
+      yield* breaker.reset("bulk")
+      yield* settle
+      expect([sleeping, done, counts.sleeping, fiber.unsafePoll() !== null]).toEqual([
+        3,
+        3,
+        0,
+        true
+      ])
+    }))
+
+  it.effect("G51: a breaker that was made elsewhere is asked every second", () =>
+    Effect.gen(function*() {
+      const inner = yield* CircuitBreaker.make(pausing)
+      yield* Effect.exit(inner.protect(down, { key: "bulk" }))
+      const { protect, state } = inner
+      const breaker = { protect, state } as CircuitBreaker.CircuitBreaker
+      const { run, sent } = yield* pausedRun(breaker)
+      const fiber = yield* Effect.fork(run)
+      yield* TestClock.adjust("10 minutes")
+      const before = sent.length
+      yield* inner.reset("bulk")
+      yield* TestClock.adjust("1 second")
+      expect([before, (yield* Fiber.join(fiber)).done]).toEqual([0, 3])
     }))
 
   it.effect("items may come last", () =>

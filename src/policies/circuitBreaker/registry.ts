@@ -68,6 +68,8 @@ export interface Observer {
 export class Circuits {
   readonly cells: KeyedState<Cell>
   readonly listeners = new Set<(transition: Transition) => void>()
+  /** What waits for a circuit: told the key of each change, also of one that no caller sees. */
+  readonly waiting = new Set<(key: string) => void>()
   /** By the name under which each counts. */
   readonly observers = new Map<string, Observer>()
   #control: Circuit.Control = Circuit.uncontrolled
@@ -151,6 +153,7 @@ export class Circuits {
     const before = cell.state
     if (before === state) return
     cell.state = state
+    if (this.waiting.size > 0) { for (const changed of this.waiting) changed(cell.key) }
     if (before.generation === state.generation) return
     if (this.listeners.size + this.observers.size === 0) return
     const [from, to] = [Circuit.visible(before), Circuit.visible(state)]
