@@ -106,4 +106,95 @@ describe("VirtualTime.run", () => {
       )
       expect(yield* VirtualTime.run(program)).toEqual(yield* VirtualTime.run(program))
     }))
+
+  it.live.each(
+    [["of a fiber", Effect.yieldNow()], [
+      "of promises",
+      Effect.promise(async () => {
+        for (let turn = 0; turn < 10; turn++) await undefined
+      })
+    ]] as const
+  )("V1: it does not jump over 200 turns %s", ([, turn]) =>
+    Effect.gen(function*() {
+      const work = Effect.zipRight(Effect.repeatN(turn, 199), Clock.currentTimeMillis)
+      const program = Effect.raceFirst(work, Effect.as(Effect.sleep("1 hour"), -1))
+      expect(yield* VirtualTime.run(program)).toBe(0)
+    }))
+
+  it.live("V1: it does not jump while a chain of settled promises has work for a fiber", () =>
+    Effect.gen(function*() {
+      const work = Effect.promise(async () => {
+        for (let turn = 0; turn < 5000; turn++) await undefined
+      })
+      const program = Effect.raceFirst(
+        Effect.zipRight(work, Clock.currentTimeMillis),
+        Effect.as(Effect.sleep("1 hour"), -1)
+      )
+      expect(yield* VirtualTime.run(program)).toBe(0)
+    }))
+
+  it.live("V1: it does not jump while registered real work is pending, several and one after the other", () =>
+    Effect.gen(function*() {
+      const real = VirtualTime.real(
+        Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
+      )
+      const seen: Array<number> = []
+      const look = Effect.map(Clock.currentTimeMillis, (now) => void seen.push(now))
+      const requests = Effect.all([real, Effect.zipRight(real, real), real], {
+        concurrency: "unbounded"
+      })
+      yield* VirtualTime.run(Effect.zipRight(
+        Effect.fork(Effect.forever(Effect.sleep("1 hour"))),
+        Effect.repeatN(
+          Effect.zipRight(Effect.zipRight(requests, look), Effect.sleep("1 second")),
+          2
+        )
+      ))
+      expect(seen).toEqual([0, 1000, 2000])
+    }))
+
+  it.live("V1: within real work time is real, and what it fails with or is interrupted by lets the clock go on", () =>
+    Effect.gen(function*() {
+      const slow = VirtualTime.real(Effect.sleep("5 millis"))
+      const failing = Effect.exit(VirtualTime.real(Effect.fail("no")))
+      const hanging = Effect.timeoutOption(
+        Effect.forkScoped(VirtualTime.real(Effect.never)),
+        "1 minute"
+      )
+      const program = Effect.zipRight(
+        Effect.all([slow, failing, Effect.scoped(hanging)]),
+        Effect.zipRight(Effect.sleep("1 minute"), Clock.currentTimeMillis)
+      )
+      expect(yield* VirtualTime.run(program)).toBe(60_000)
+    }))
+
+  it.live("outside of a run, real work is what it is", () =>
+    Effect.gen(function*() {
+      expect(yield* VirtualTime.real(Effect.succeed(1))).toBe(1)
+    }))
+
+  it.live("a fiber that outlives the run goes on, on a clock that stands still", () =>
+    Effect.gen(function*() {
+      const fiber = yield* VirtualTime.run(
+        Effect.forkDaemon(Effect.zipRight(
+          Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5))),
+          Clock.currentTimeMillis
+        ))
+      )
+      expect(yield* Fiber.join(fiber)).toBe(0)
+    }))
+
+  it.live("finalizers that sleep end when the run is interrupted", () =>
+    Effect.gen(function*() {
+      let released = -1
+      const held = Effect.onInterrupt(Effect.forever(Effect.sleep("1 second")), () =>
+        Effect.gen(function*() {
+          yield* Effect.sleep("1 hour")
+          released = yield* Clock.currentTimeMillis
+        }))
+      const fiber = yield* Effect.fork(VirtualTime.run(held))
+      yield* Effect.sleep("20 millis")
+      yield* Fiber.interrupt(fiber)
+      expect(released).toBeGreaterThanOrEqual(3_600_000)
+    }))
 })
