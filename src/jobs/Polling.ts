@@ -16,7 +16,9 @@ import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
-import type * as ApiError from "../errors/ApiError.js"
+import * as RetryAfter from "../core/retryAfter.js"
+import * as ApiError from "../errors/ApiError.js"
+import * as Rejection from "../errors/Rejection.js"
 import * as Backoff from "../retry/Backoff.js"
 import * as Validate from "../runtime/validate.js"
 import * as Deadline from "../policies/timeout/deadline.js"
@@ -88,7 +90,7 @@ export class PollingTimeout<S = unknown> extends Data.TaggedError("PollingTimeou
   }
 }
 
-/** The tag of the error behind it: its text is somebody else's. */
+/** The tag of the error behind it: its text may hold what is not to be shown. */
 const reasonOf = (error: unknown): string =>
   typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string"
     ? ` (${error._tag})`
@@ -112,10 +114,16 @@ export type Submitted = string | { readonly requestId: string } | { readonly req
  * **Details**
  *
  * - `poll`: asks for the status of a request. What another try may mend is for its own retry or
- *   pipeline to mend; what it fails with ends the polling.
+ *   pipeline to mend; what it fails with ends the polling, unless it is an `ApiError` or a rejection
+ *   that says when to ask again: then that is waited for, if it ends within the budget.
  * - `done`: whether a status is the last one. A type guard narrows the result.
  * - `schedule`: when to ask again; its input is the last status. Default: after 2 s, then 3 s, 4.5
  *   s and so on, at most 10 s. When it ends, so does the polling.
+ * - `initialDelay`: how long after the submission, or after `resume`, the first poll is made.
+ *   Default: none.
+ * - `retryAfter`: how long a status asks to wait; the next poll is not earlier. Default: its
+ *   `Retry-After` header where it has `headers`, as a response has, or its `retryAfter` where that is
+ *   a `Duration` or an `Option` of one.
  * - `within`: the budget, finite: total time from the start, submission, polls and waits included.
  *
  * @since 0.1.0
@@ -125,6 +133,8 @@ export interface Options<S, E, R, R2 = never> {
   readonly poll: (requestId: string) => Effect.Effect<S, E, R>
   readonly done: (status: S) => boolean
   readonly schedule?: Schedule.Schedule<unknown, S, R2> | undefined
+  readonly initialDelay?: Duration.DurationInput | undefined
+  readonly retryAfter?: ((status: S) => Duration.DurationInput | undefined) | undefined
   readonly within: Duration.DurationInput
 }
 
@@ -164,8 +174,59 @@ export interface ResumeOptions<S, E, R, R2 = never> extends Options<S, E, R, R2>
 export const defaults = {
   schedule: Backoff.schedule(
     Backoff.exponential({ base: "2 seconds", factor: 1.5, cap: "10 seconds", jitter: Backoff.none })
-  )
+  ),
+  initialDelay: Duration.zero
 } as const
+
+// -----------------------------------------------------------------------------
+// how long the server asks to wait
+// -----------------------------------------------------------------------------
+
+/** A header of plain headers, or of the platform's own. */
+const headerOf = (headers: unknown, name: string): string | undefined => {
+  if (typeof headers !== "object" || headers === null) return undefined
+  if (headers instanceof Headers) return headers.get(name) ?? undefined
+  const found = Object.entries(headers).find(([each]) => each.toLowerCase() === name)?.[1]
+  return typeof found === "string" ? found : undefined
+}
+
+const durationOf = (value: unknown): number | undefined => {
+  const inner = Option.isOption(value) ? Option.getOrUndefined(value) : value
+  return Duration.isDuration(inner) ? Duration.toMillis(inner) : undefined
+}
+
+/** What an answer asks for by default. */
+const askedByStatus = (status: unknown, nowMillis: number): number | undefined => {
+  if (typeof status !== "object" || status === null) return undefined
+  if ("headers" in status) {
+    const { headers } = status
+    const asked = RetryAfter.parse(headerOf(headers, "retry-after"), {
+      nowMillis,
+      dateHeader: headerOf(headers, "date")
+    })
+    if (asked !== undefined) return asked
+  }
+  return "retryAfter" in status ? durationOf(status.retryAfter) : undefined
+}
+
+const askedMillis = <S>(
+  retryAfter: ((status: S) => Duration.DurationInput | undefined) | undefined,
+  status: S,
+  nowMillis: number
+): number => {
+  if (retryAfter === undefined) return askedByStatus(status, nowMillis) ?? 0
+  const asked = retryAfter(status)
+  return asked === undefined ? 0 : Duration.toMillis(Validate.duration("retryAfter", asked))
+}
+
+/** What a failure asks for, of those that asking again may mend. Now is no time to wait for. */
+const askedByFailure = (error: unknown): number | undefined => {
+  if (!ApiError.isApiError(error) && !Rejection.isRejection(error)) return undefined
+  const verdict = ApiError.verdict(error)
+  if (verdict._tag === "Terminal") return undefined
+  const millis = Option.match(verdict.retryAfter, { onNone: () => 0, onSome: Duration.toMillis })
+  return millis > 0 ? millis : undefined
+}
 
 // -----------------------------------------------------------------------------
 // polling
@@ -173,6 +234,25 @@ export const defaults = {
 
 const budgetOf = (within: Duration.DurationInput): number =>
   Duration.toMillis(Validate.finiteDuration("within", Validate.positiveDuration("within", within)))
+
+/** The options that are times, in milliseconds. */
+interface Times {
+  readonly budgetMillis: number
+  readonly initialMillis: number
+}
+
+const timesOf = (options: {
+  readonly within: Duration.DurationInput
+  readonly initialDelay?: Duration.DurationInput | undefined
+}): Times => ({
+  budgetMillis: budgetOf(options.within),
+  initialMillis: Duration.toMillis(
+    Validate.finiteDuration(
+      "initialDelay",
+      Validate.duration("initialDelay", options.initialDelay ?? defaults.initialDelay)
+    )
+  )
+})
 
 const requestIdOf = (submitted: Submitted): string => {
   if (typeof submitted === "string") return submitted
@@ -228,7 +308,13 @@ const ask = <S, E, R, R2>(
     onFailure: () => giveUp(asking, lastStatus),
     onSuccess: (polled) => {
       if (polled._tag === "Left") {
-        return Effect.fail(new PollFailed({ error: polled.left, requestId, lastStatus }))
+        const failed = Effect.fail(new PollFailed({ error: polled.left, requestId, lastStatus }))
+        const asked = askedByFailure(polled.left)
+        if (asked === undefined) return failed
+        return Option.match(lastStatus, {
+          onNone: () => askAfter(asking, progress, asked, failed),
+          onSome: (status) => askAgain(asking, progress, status, { millis: asked, failed })
+        })
       }
       return options.done(polled.right)
         ? Effect.succeed(polled.right)
@@ -237,37 +323,58 @@ const ask = <S, E, R, R2>(
   })
 }
 
+/** What a poll that failed asks for, and what it is when there is no time for that. */
+interface Asked<E> {
+  readonly millis: number
+  readonly failed: Effect.Effect<never, E>
+}
+
+/** The next poll when the schedule says, and not before the server does. */
 const askAgain = <S, E, R, R2>(
   asking: Asking<S, E, R, R2>,
   progress: Progress<S>,
-  status: S
+  status: S,
+  asked?: Asked<Failure<S, E>>
 ): Effect.Effect<S, Failure<S, E>, R | R2> =>
   Effect.clockWith((clock) => {
     const now = clock.unsafeCurrentTimeMillis()
+    const leastMillis = asked?.millis ?? askedMillis(asking.options.retryAfter, status, now)
+    const otherwise = asked?.failed ?? giveUp(asking, progress.lastStatus)
     return Effect.flatMap(
       asking.schedule.step(now, status, progress.schedule),
       ([schedule, , decision]): Effect.Effect<S, Failure<S, E>, R | R2> => {
-        if (ScheduleDecision.isDone(decision)) return giveUp(asking, progress.lastStatus)
-        const wait = Math.max(0, Intervals.start(decision.intervals) - now)
-        if (elapsedMillis(clock, asking.startedAt) + wait >= asking.budgetMillis) {
-          return giveUp(asking, progress.lastStatus)
-        }
-        return Effect.zipRight(sleepAtLeast(wait), ask(asking, { ...progress, schedule }))
+        if (ScheduleDecision.isDone(decision)) return otherwise
+        const wait = Math.max(leastMillis, Intervals.start(decision.intervals) - now)
+        return askAfter(asking, { ...progress, schedule }, wait, otherwise)
       }
     )
   })
 
+/** The next poll after a wait, if that ends within the budget. */
+const askAfter = <S, E, R, R2>(
+  asking: Asking<S, E, R, R2>,
+  progress: Progress<S>,
+  millis: number,
+  otherwise: Effect.Effect<never, Failure<S, E>>
+): Effect.Effect<S, Failure<S, E>, R | R2> =>
+  Effect.clockWith((clock) =>
+    elapsedMillis(clock, asking.startedAt) + millis >= asking.budgetMillis
+      ? otherwise
+      : Effect.zipRight(sleepAtLeast(millis), ask(asking, progress))
+  )
+
 const start = <S, E, R, R2>(
   options: Options<S, E, R, R2>,
   requestId: string,
-  budgetMillis: number,
+  { budgetMillis, initialMillis }: Times,
   startedAt: bigint
 ): Effect.Effect<S, Failure<S, E>, R | R2> => {
   const schedule = options.schedule ?? defaults.schedule
-  return ask({ options, schedule, requestId, budgetMillis, startedAt }, {
-    schedule: schedule.initial,
-    lastStatus: Option.none()
-  })
+  const asking = { options, schedule, requestId, budgetMillis, startedAt }
+  const progress = { schedule: schedule.initial, lastStatus: Option.none() }
+  return initialMillis === 0
+    ? ask(asking, progress)
+    : askAfter(asking, progress, initialMillis, giveUp(asking, progress.lastStatus))
 }
 
 /**
@@ -279,8 +386,9 @@ const start = <S, E, R, R2>(
  *
  * **Details**
  *
- * - The first poll follows the submission at once, the next ones after the delays of `schedule`. No
- *   delay is begun that would not end within the budget.
+ * - The first poll follows the submission at once or after `initialDelay`, the next ones after the
+ *   delays of `schedule`. A `Retry-After` of an answer, or of a failure that another poll may mend,
+ *   is a floor for the next delay. No delay is begun that would not end within the budget.
  * - Fails with `SubmitFailed` (no job), `PollFailed` (a job, asking failed) or `PollingTimeout` (a
  *   job that is not done); the caller's own errors are in their `error`, by type. A submission that
  *   is still under way when the budget ends is interrupted, and fails with `SubmitFailed` of an
@@ -347,7 +455,8 @@ export const until: {
   SubmitFailed<E1 | ApiError.Timeout> | PollFailed<E2, S> | PollingTimeout<S>,
   R1 | R2 | R3 | R4
 > => {
-  const budgetMillis = budgetOf(options.within)
+  const times = timesOf(options)
+  const { budgetMillis } = times
   const { onSubmitted } = options
   return Effect.clockWith((clock) => {
     const startedAt = clock.unsafeCurrentTimeNanos()
@@ -366,7 +475,7 @@ export const until: {
     return Effect.flatMap(
       submitted,
       (requestId) =>
-        start(options, requestId, budgetMillis, startedAt) as Effect.Effect<
+        start(options, requestId, times, startedAt) as Effect.Effect<
           never,
           Failure<S, E2>,
           R2 | R3
@@ -398,13 +507,13 @@ export const resume: {
 } = <S, E, R, R2>(
   options: ResumeOptions<S, E, R, R2>
 ): Effect.Effect<never, PollFailed<E, S> | PollingTimeout<S>, R | R2> => {
-  const budgetMillis = budgetOf(options.within)
+  const times = timesOf(options)
   return Effect.clockWith((clock) =>
     // What `done` says yes to is what its type says.
     start(
       options,
       options.requestId,
-      budgetMillis,
+      times,
       clock.unsafeCurrentTimeNanos()
     ) as Effect.Effect<
       never,

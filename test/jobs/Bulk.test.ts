@@ -330,7 +330,7 @@ describe("Bulk.forEach", () => {
       (breaker) =>
         Effect.gen(function*() {
           const other = yield* CircuitBreaker.make(pausing)
-          yield* other.protect(Effect.void, { key: "bulk" })
+          yield* Effect.orDie(other.protect(Effect.void, { key: "bulk" }))
           yield* Effect.orDie(breaker.importState(yield* other.exportState))
         })
     ]

@@ -3,7 +3,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Fiber, Option, Schedule, TestC
 import { ApiError, Backoff, IdempotencyKey, Operation, Retry } from "effect-resilience"
 import * as Polling from "effect-resilience/Polling"
 import { inspect } from "node:util"
-import { down, timeout } from "../support/errors.js"
+import { down, invalid, rateLimit, timeout } from "../support/errors.js"
 import { errorOf } from "../support/exits.js"
 
 const every = (seconds: number) => Schedule.spaced(Duration.seconds(seconds))
@@ -588,4 +588,122 @@ describe("Polling: types", () => {
       > = call
       expect((yield* IdempotencyKey.provideNew(typed)).answer).toBe("42")
     }))
+})
+
+describe("Polling: how long the server asks to wait", () => {
+  const at = <S, E>(answers: ReadonlyArray<Effect.Effect<S, E>>) => {
+    const asked: Array<number> = []
+    const poll = () =>
+      Effect.flatMap(Effect.clock, (clock) => {
+        asked.push(clock.unsafeCurrentTimeMillis())
+        return answers[Math.min(asked.length, answers.length) - 1] as Effect.Effect<S, E>
+      })
+    return { asked, poll }
+  }
+  const until = <S, E>(
+    poll: () => Effect.Effect<S, E>,
+    more: Partial<Polling.Options<S, E, never>> = {}
+  ) =>
+    Polling.until({
+      submit: Effect.succeed("r"),
+      poll,
+      done: (status) => status === "done",
+      schedule: every(2),
+      within: "1 minute",
+      ...more
+    })
+
+  it.effect("R30: a poll that is told to wait is made again then, and not before the schedule says", () =>
+    Effect.gen(function*() {
+      const running: Effect.Effect<string, ApiError.ApiError> = Effect.succeed("running")
+      const { asked, poll } = at([
+        rateLimit(Duration.seconds(7)),
+        running,
+        rateLimit(Duration.millis(300)),
+        rateLimit(Duration.seconds(9)),
+        Effect.succeed("done")
+      ])
+      const exit = yield* after(until(poll))
+      expect([exit, asked]).toEqual([
+        Exit.succeed("done"),
+        [0, 7000, 9000, 11_000, 20_000]
+      ])
+    }))
+
+  it.effect.each([
+    ["more than is left of the budget", rateLimit(Duration.minutes(2))],
+    ["nothing", down],
+    ["no time at all", rateLimit(Duration.zero)],
+    ["what no other poll mends", invalid()],
+    ["an error of another kind", Effect.fail({ _tag: "Mine", retryAfter: Duration.seconds(1) })]
+  ] as ReadonlyArray<readonly [string, Effect.Effect<string, unknown>]>)(
+    "R30: a poll that fails and asks for %s is PollFailed at once",
+    ([, failure]) =>
+      Effect.gen(function*() {
+        const { asked, poll } = at([failure])
+        const exit = yield* after(until(poll))
+        expect([errorOf(exit), asked]).toMatchObject([{ _tag: "PollFailed" }, [0]])
+      })
+  )
+
+  it.effect.each<readonly [string, unknown, number]>([
+    ["a header of a response", { headers: { "retry-after": "7" } }, 7000],
+    ["a header in other letters", { headers: { "Retry-After": "7" } }, 7000],
+    ["a header of fetch", { headers: new Headers({ "Retry-After": "7" }) }, 7000],
+    [
+      "a date",
+      {
+        headers: {
+          "retry-after": "Thu, 01 Jan 1970 00:00:09 GMT",
+          date: "Thu, 01 Jan 1970 00:00:01 GMT"
+        }
+      },
+      8000
+    ],
+    ["a duration", { retryAfter: Duration.seconds(7) }, 7000],
+    ["an option", { retryAfter: Option.some(Duration.seconds(7)) }, 7000],
+    ["less than the schedule", { retryAfter: Duration.seconds(1) }, 2000],
+    ["none", { retryAfter: Option.none(), headers: {} }, 2000],
+    ["a number, of which the unit is not known", { retryAfter: 7 }, 2000],
+    ["null", null, 2000]
+  ])("R30: an answer asks to wait: %s", ([, status, expected]) =>
+    Effect.gen(function*() {
+      const { asked, poll } = at<unknown, never>([Effect.succeed(status), Effect.succeed("done")])
+      yield* after(until(poll))
+      expect(asked).toEqual([0, expected])
+    }))
+
+  it.effect("R30: where an answer says how long can be told, and more than the budget ends the polling", () =>
+    Effect.gen(function*() {
+      const { asked, poll } = at<number | "done", never>([Effect.succeed(5), Effect.succeed(600)])
+      const exit = yield* after(
+        until(poll, {
+          retryAfter: (status) => status === "done" ? undefined : Duration.seconds(status)
+        })
+      )
+      expect([errorOf(exit), asked]).toMatchObject([{ _tag: "PollingTimeout" }, [0, 5000]])
+    }))
+
+  it.effect("R30: the first poll can be delayed, in a resumption too, but not beyond the budget", () =>
+    Effect.gen(function*() {
+      const { asked, poll } = at([Effect.succeed("running"), Effect.succeed("done")])
+      yield* after(until(poll, { initialDelay: "10 seconds" }))
+      const again = at([Effect.succeed("done")])
+      const rules = { poll: again.poll, done: isDone, requestId: "r", within: "1 minute" } as const
+      yield* after(Polling.resume({ ...rules, initialDelay: "3 seconds" }))
+      const exit = yield* after(Polling.resume({ ...rules, initialDelay: "1 minute" }))
+      expect([asked, again.asked, errorOf(exit)]).toMatchObject([
+        [10_000, 12_000],
+        [3_603_000],
+        { _tag: "PollingTimeout" }
+      ])
+    }))
+
+  it.each([-1, Number.NaN, Infinity] as ReadonlyArray<Duration.DurationInput>)(
+    "nonsense is refused: initialDelay %s",
+    (initialDelay) => {
+      const { poll } = at([Effect.succeed("done")])
+      expect(() => until(poll, { initialDelay })).toThrow(RangeError)
+    }
+  )
 })
