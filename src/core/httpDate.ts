@@ -89,14 +89,19 @@ export const format = (millis: number): string => {
   return date.toUTCString()
 }
 
+const oneDay = 86_400_000
+
 /**
  * The moment that the dates of a response are to be compared with, in milliseconds since the epoch.
  *
- * **Details** The response's own `Date` header when that is an HTTP-date, so that a wrong clock on
- * either side cancels out, else `nowMillis` (RFC 9110 section 6.6.1). O(length).
+ * **Details** The response's own `Date` header when that is an HTTP-date within a day of
+ * `nowMillis`, so that a small difference between the two clocks cancels out (RFC 9110 section
+ * 6.6.1), else `nowMillis`. A `nowMillis` of NaN leaves the header as the only clock. O(length).
  *
  * @category parsing
  * @since 0.1.0
  */
-export const reference = (dateHeader: string | undefined, nowMillis: number): number =>
-  (dateHeader === undefined ? undefined : parse(dateHeader, nowMillis)) ?? nowMillis
+export const reference = (dateHeader: string | undefined, nowMillis: number): number => {
+  const date = dateHeader === undefined ? undefined : parse(dateHeader, nowMillis)
+  return date === undefined || Math.abs(date - nowMillis) > oneDay ? nowMillis : date
+}

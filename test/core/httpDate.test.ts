@@ -324,10 +324,13 @@ describe("httpDate", () => {
     }
   )
 
-  it("E11: dates are compared with the Date header when it can be read, else with the clock", () => {
-    expect(HttpDate.reference("Sun, 06 Nov 1994 08:49:37 GMT", now)).toBe(784111777000)
-    expect(HttpDate.reference("Sunday, 06-Nov-94 08:49:37 GMT", now)).toBe(784111777000)
-    expect(HttpDate.reference("Thu, 01 Jan 1970 00:00:00 GMT", now)).toBe(0)
+  it("E11: dates are compared with a Date header within a day of the clock, else with the clock", () => {
+    const near = Date.UTC(1994, 10, 6, 20)
+    expect(HttpDate.reference("Sun, 06 Nov 1994 08:49:37 GMT", near)).toBe(784111777000)
+    expect(HttpDate.reference("Sunday, 06-Nov-94 08:49:37 GMT", near)).toBe(784111777000)
+    expect(HttpDate.reference("Sun, 06 Nov 1994 08:49:37 GMT", Number.NaN)).toBe(784111777000)
+    expect(HttpDate.reference("Sun, 06 Nov 1994 08:49:37 GMT", now)).toBe(now)
+    expect(HttpDate.reference("Thu, 01 Jan 1970 00:00:00 GMT", now)).toBe(now)
     expect(HttpDate.reference(undefined, now)).toBe(now)
     expect(HttpDate.reference("", now)).toBe(now)
     expect(HttpDate.reference("yesterday", now)).toBe(now)

@@ -105,7 +105,7 @@ describe("rateLimitFields", () => {
     expect(fieldsOf({ ratelimit })).toEqual({})
   })
 
-  it.each(notWhole.map((value) => [value]))(
+  it.each(notWhole.filter((value) => value !== "1.5").map((value) => [value]))(
     "E13: %j is no number of seconds, and the next source is tried",
     (value) => {
       const next = { "ratelimit-reset": "7" }
@@ -115,6 +115,12 @@ describe("rateLimitFields", () => {
         .toBe(9000)
     }
   )
+
+  it("E10: a decimal number of seconds is rounded up, wherever it stands", () => {
+    expect(resetOf({ ratelimit: "\"a\";r=0;t=1.5" })).toBe(2000)
+    expect(resetOf({ ratelimit: "limit=1, remaining=0, reset=0.2" })).toBe(1000)
+    expect(resetOf({ "ratelimit-reset": "7.0" })).toBe(7000)
+  })
 
   it("E13: a bad quota does not spoil a good one", () => {
     expect(fieldsOf({ ratelimit: "\"a\";r=0;t=-5, \"b\";r=0;t=2" })).toEqual({
@@ -215,7 +221,7 @@ describe("rateLimitFields", () => {
 
   it("E11: of several joined fields the larger wait counts", () => {
     expect(resetOf({ "ratelimit-reset": "5, 10" })).toBe(10_000)
-    expect(resetOf({ "ratelimit-reset": "5, -10" })).toBe(5000)
+    expect(resetOf({ "ratelimit-reset": "5, -10" })).toBe(undefined)
     expect(resetOf({ a: `5, ${nowSeconds + 60}` }, ["a"])).toBe(60_000)
   })
 
@@ -356,6 +362,7 @@ describe("rateLimitFields", () => {
     const server = fc.integer({ min: 1e8 + 1, max: 4e9 })
     fc.assert(
       fc.property(server, fc.integer({ min: 0, max: 99_999_999 }), (serverSeconds, wait) => {
+        const nowMillis = serverSeconds * 1000 + 500
         const dateHeader = HttpDate.format(serverSeconds * 1000)
         const values = [wait, serverSeconds + wait, Math.max(1e11, (serverSeconds + wait) * 1000)]
         const waits = values.map((value) =>

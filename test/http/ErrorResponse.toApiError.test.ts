@@ -168,7 +168,7 @@ describe("ErrorResponse and waiting", () => {
   it("E10: anything else is ignored", () => {
     const values = [
       "-5",
-      "1.5",
+      ".5",
       "",
       " ",
       "soon",
@@ -199,7 +199,7 @@ describe("ErrorResponse and waiting", () => {
   })
 
   it("E11: of two fields the larger counts", () => {
-    const values = ["5, 10", "10, 5", `3, ${inFive}`, `${inFive}, 7`, "junk, 4"]
+    const values = ["5, 10", "10, 5", `3, ${inFive}`, `${inFive}, 7`, "2.0, 4"]
     expect(values.map((value) => retryAfter(errorOf(429, "", { "retry-after": value })))).toEqual(
       [10_000, 10_000, 5_000, 7_000, 4_000]
     )
