@@ -66,6 +66,35 @@ export const parse = (text: string, nowMillis: number): number | undefined => {
   return new Date(dayMillis).getUTCDate() === day ? dayMillis + timeMillis : undefined
 }
 
+const timestamp = new RegExp(
+  "^(?<year>\\d{4})-(?<month>\\d{2})-(?<day>\\d{2})[Tt ]" + time +
+    "(?:\\.(?<fraction>\\d+))?(?:[Zz]|(?<sign>[+-])(?<hours>\\d{2}):(?<minutes>\\d{2}))$"
+)
+
+/**
+ * Reads a timestamp of RFC 3339, such as `2026-08-07T21:00:00Z`, as milliseconds since the epoch,
+ * or `undefined` when the text is not one.
+ *
+ * **Details** The offset is required. A fraction is rounded up to whole milliseconds. The day has
+ * to exist in its month. O(length).
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseTimestamp = (text: string): number | undefined => {
+  const groups = timestamp.exec(text.trim())?.groups
+  if (groups === undefined) return undefined
+  const number = (name: string) => Number(groups[name] ?? 0)
+  const [hour, minute, second] = [number("hour"), number("minute"), number("second")]
+  const offset = (number("hours") * 60 + number("minutes")) * (groups.sign === "-" ? -1 : 1)
+  const date = midnight(number("year"), number("month") - 1, number("day"))
+  const exists = new Date(date).getUTCDate() === number("day") &&
+    new Date(date).getUTCMonth() === number("month") - 1
+  if (!exists || hour > 23 || minute > 59 || second > 60 || number("hours") > 23) return undefined
+  const fraction = Math.ceil(Number(`0.${groups.fraction ?? 0}`) * 1000)
+  return date + ((hour * 60 + minute - offset) * 60 + second) * 1000 + fraction
+}
+
 /**
  * Writes milliseconds since the epoch as an IMF-fixdate, the one form a sender may use (RFC 9110
  * section 5.6.7).

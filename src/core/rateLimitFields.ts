@@ -4,7 +4,6 @@
  * meanings. This file reads them in one fixed order (rule E13), so that a wait never depends on
  * which of them a caller happened to look at first.
  */
-import * as HttpDate from "./httpDate.js"
 import * as RetryAfter from "./retryAfter.js"
 
 /**
@@ -71,9 +70,6 @@ const whole = (text: string | undefined): number | undefined =>
     ? Math.min(Number(text), Number.MAX_SAFE_INTEGER)
     : undefined
 
-const seconds = (text: string | undefined): number | undefined =>
-  text === undefined ? undefined : RetryAfter.delaySeconds(text)
-
 /** The leading number of `100` and of the early drafts' `100, 100;w=60`; "1,000" is neither. */
 const leading = (text: string | undefined): number | undefined =>
   whole(/^\s*(\d+)\s*(?:;.*|,[ \t].*)?$/s.exec(text ?? "")?.[1])
@@ -82,7 +78,8 @@ const leading = (text: string | undefined): number | undefined =>
  * The quotas of a `RateLimit` header: one per list item, and one for all members of the older
  * dictionary together.
  */
-const quotas = (text: string | undefined): ReadonlyArray<Quota> => {
+const quotas = (text: string | undefined, now: RetryAfter.Now): ReadonlyArray<Quota> => {
+  const seconds = (text: string | undefined) => RetryAfter.delayOrMoment(text ?? "", now)
   const items: Array<Quota> = []
   const dictionary = new Map<string, string>()
   for (const { head, parameters } of members(text)) {
@@ -106,20 +103,21 @@ const quotas = (text: string | undefined): ReadonlyArray<Quota> => {
   return items
 }
 
-/**
- * The quota that says when to come back: the last to reset among the exhausted ones, or among all
- * if none is.
- */
-const governing = (all: ReadonlyArray<Quota>): Quota | undefined => {
-  const exhausted = all.filter((quota) => quota.remaining === 0)
+const isSpent = ({ remaining }: Quota): boolean => remaining === 0
+
+const latest = (all: ReadonlyArray<Quota>): Quota | undefined => {
   let result: Quota | undefined
-  for (const quota of exhausted.length > 0 ? exhausted : all) {
+  for (const quota of all) {
     if (result === undefined || (quota.resetMillis ?? -1) > (result.resetMillis ?? -1)) {
       result = quota
     }
   }
   return result
 }
+
+/** The last to reset among the spent quotas, or among all if none is spent. */
+const governing = (all: ReadonlyArray<Quota>): Quota | undefined =>
+  latest(all.some(isSpent) ? all.filter(isSpent) : all)
 
 /**
  * The quota of the policy of that name, or of the first; `100;w=60` is how an older draft wrote
@@ -133,16 +131,70 @@ const policyLimit = (text: string | undefined, name: string | undefined): number
   return whole(policy?.parameters.get("q")) ?? whole(policy?.head)
 }
 
+/** `x-ratelimit-remaining-tokens` for `x-ratelimit-reset-tokens`. */
+const remainingName = (resetName: string): string | undefined => {
+  const name = resetName.replace(/reset(?:-(?:after|at|in|ms|time))?(?=-|$)/, "remaining")
+  return name === resetName ? undefined : name
+}
+
 /**
- * A wait in a header without a standard: seconds below 1e8, epoch seconds below 1e11, else epoch
- * milliseconds.
+ * The quotas of a header for the reset and its companion for what remains. Of as many values in
+ * both, each belongs to its counterpart; else the companion counts only if it is one number.
  */
-const byMagnitude = (text: string, referenceMillis: number): number | undefined => {
-  if (!/^\d+(?:\.\d+)?$/.test(text)) return undefined
-  const value = Number(text)
-  if (value < 1e8) return Math.round(value * 1000)
-  const millis = Math.round(value < 1e11 ? value * 1000 : value) - referenceMillis
-  return Math.min(Math.max(0, millis), Number.MAX_SAFE_INTEGER)
+const paired = (
+  reset: string | undefined,
+  remaining: string | undefined,
+  read: (text: string) => number | undefined
+): ReadonlyArray<Quota> => {
+  if (reset === undefined) return []
+  const left = (text: string | undefined) =>
+    text !== undefined && /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : undefined
+  const resets = RetryAfter.members([reset])
+  const rest = RetryAfter.members([remaining ?? ""])
+  if (resets.length === 1 || resets.length !== rest.length) {
+    return [{
+      remaining: rest.length === 1 ? left(rest[0]) : leading(remaining),
+      resetMillis: RetryAfter.longest([reset], read)
+    }]
+  }
+  // One value that cannot be read spoils the line, as everywhere.
+  if (RetryAfter.longest([reset], read) === undefined) return []
+  return resets.map((text, index) => ({ remaining: left(rest[index]), resetMillis: read(text) }))
+}
+
+/**
+ * A header that says when a quota resets, with or without the unit of its number.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ResetHeader = string | { readonly name: string; readonly unit: RetryAfter.Unit }
+
+/**
+ * When the quotas of three generations allow the next call. A spent quota says it. A quota that
+ * does not say what remains may be the spent one. A quota with something left says nothing, unless
+ * the standard headers know no other.
+ */
+const waitOf = (
+  generations: readonly [
+    list: ReadonlyArray<Quota>,
+    single: ReadonlyArray<Quota>,
+    named: ReadonlyArray<Quota>
+  ],
+  onlySpent: boolean
+): number | undefined => {
+  const spent = generations.map((all) => latest(all.filter(isSpent))?.resetMillis)
+    .find((millis) => millis !== undefined)
+  if (spent !== undefined || onlySpent) return spent
+  const [list, single, named] = generations
+  const unsaid = (all: ReadonlyArray<Quota>) =>
+    all.filter(({ remaining, resetMillis }) => remaining === undefined && resetMillis !== undefined)
+  const candidate = latest(unsaid(list)) ?? latest(unsaid(single)) ?? unsaid(named)[0]
+  if (candidate !== undefined || generations.some((all) => all.some(isSpent))) {
+    return candidate?.resetMillis
+  }
+  const [only, ...others] = list.length > 0 ? list : single
+  return others.length > 0 ? undefined : only?.resetMillis
 }
 
 /**
@@ -150,14 +202,19 @@ const byMagnitude = (text: string, referenceMillis: number): number | undefined 
  *
  * **Details** `headers` has lower-case names. The reset is the first of these that can be read:
  * `RateLimit` (the list of the current draft, `"burst";r=0;t=5`, or the dictionary of the older
- * one, `limit=100, remaining=50, reset=5`), `RateLimit-Reset` (seconds), then each of
- * `resetHeaders` in order, in any letter case: seconds, epoch seconds or epoch milliseconds, told
- * apart by magnitude, the latter two compared with the response's `Date` header when that can be
- * read, else with `nowMillis`. Of several `RateLimit` quotas the exhausted one (`r=0`) that resets
- * last counts, for `remaining` and `limit` too; if none is exhausted, the one that resets last.
- * `limit` and `remaining` fall back on `RateLimit-Policy`, `RateLimit-Limit`, `RateLimit-Remaining`
- * and the same with `X-`. Whatever is negative or is not a number is ignored. O(total length).
- * Sources: draft-ietf-httpapi-ratelimit-headers, RFC 9651 (structured fields).
+ * one, `limit=100, remaining=50, reset=5`), `RateLimit-Reset`, then each of `resetHeaders` in
+ * order, in any letter case. The first two are seconds. `resetHeaders` name the unit of their
+ * number, or are decided by form and magnitude (`RetryAfter.anyForm`). In all of them a number too
+ * large for a wait is a moment, compared with the response's `Date` header when that is within a
+ * day of `nowMillis`, else with `nowMillis`.
+ *
+ * Of several quotas the spent one that resets last counts; what remains of a reset header's quota
+ * is in the header whose name has `remaining` in place of `reset`. A quota with something left says
+ * nothing, unless it is the only one in the standard headers. `onlySpent` leaves out every quota
+ * that is not known to be spent. `limit` and `remaining` are those of the `RateLimit` quota, and
+ * fall back on `RateLimit-Policy`, `RateLimit-Limit`, `RateLimit-Remaining` and the same with `X-`.
+ * Whatever is negative or is not a number is ignored. O(total length). Sources:
+ * draft-ietf-httpapi-ratelimit-headers, RFC 9651 (structured fields).
  *
  * **Gotchas** `X-RateLimit-Reset` and its like are read only when named in `resetHeaders`: every
  * API means something else by them.
@@ -167,24 +224,29 @@ const byMagnitude = (text: string, referenceMillis: number): number | undefined 
  */
 export const parse = (
   headers: Readonly<Record<string, string | undefined>>,
-  options: {
-    readonly nowMillis: number
-    readonly dateHeader?: string | undefined
-    readonly resetHeaders?: ReadonlyArray<string> | undefined
+  options: RetryAfter.Now & {
+    readonly resetHeaders?: ReadonlyArray<ResetHeader> | undefined
+    readonly onlySpent?: boolean | undefined
   }
 ): Fields => {
-  const quota = governing(quotas(headers["ratelimit"]))
-  const referenceMillis = HttpDate.reference(options.dateHeader, options.nowMillis)
-  let resetMillis = quota?.resetMillis ??
-    RetryAfter.longest([headers["ratelimit-reset"] ?? ""], seconds)
-  for (const name of options.resetHeaders ?? []) {
-    resetMillis ??= RetryAfter.longest(
-      [headers[name.toLowerCase()] ?? ""],
-      (text) => byMagnitude(text, referenceMillis)
+  const list = quotas(headers["ratelimit"], options)
+  const single = paired(
+    headers["ratelimit-reset"],
+    headers["ratelimit-remaining"],
+    (text) => RetryAfter.delayOrMoment(text, options)
+  )
+  const named = (options.resetHeaders ?? []).flatMap((header) => {
+    const { name, unit } = typeof header === "string" ? { name: header, unit: undefined } : header
+    const lower = name.toLowerCase()
+    return paired(
+      headers[lower],
+      headers[remainingName(lower) ?? ""],
+      (text) => RetryAfter.anyForm(text, options, unit)
     )
-  }
+  })
+  const quota = governing(list)
   return {
-    resetMillis,
+    resetMillis: waitOf([list, single, named], options.onlySpent ?? false),
     limit: quota?.limit ?? policyLimit(headers["ratelimit-policy"], quota?.name) ??
       leading(headers["ratelimit-limit"]) ?? leading(headers["x-ratelimit-limit"]),
     remaining: quota?.remaining ?? leading(headers["ratelimit-remaining"]) ??

@@ -2,6 +2,7 @@ import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
 import * as HttpDate from "../../src/core/httpDate.js"
 import * as RateLimitFields from "../../src/core/rateLimitFields.js"
+import type * as RetryAfter from "../../src/core/retryAfter.js"
 import { runs } from "../support/runs.js"
 
 const thousand = { numRuns: runs(1000) }
@@ -63,7 +64,7 @@ describe("rateLimitFields", () => {
     ["\"daily\";r=100;t=3600, \"burst\";r=0;t=5", { resetMillis: 5000, remaining: 0 }],
     ["\"burst\";r=0;t=5, \"daily\";r=0;t=3600", { resetMillis: 3_600_000, remaining: 0 }],
     ["\"daily\";r=0;t=3600, \"burst\";r=0;t=5", { resetMillis: 3_600_000, remaining: 0 }],
-    ["\"burst\";r=9;t=5, \"daily\";r=100;t=3600", { resetMillis: 3_600_000, remaining: 100 }],
+    ["\"burst\";r=9;t=5, \"daily\";r=100;t=3600", { remaining: 100 }],
     ["\"burst\";t=5", { resetMillis: 5000 }],
     ["\"burst\";r=3", { remaining: 3 }],
     ["\"burst\";r=0,\"burst\";r=0;t=0", { resetMillis: 0, remaining: 0 }],
@@ -198,9 +199,24 @@ describe("rateLimitFields", () => {
     }
   )
 
-  it.each([[""], ["-5"], ["-1.5"], ["+5"], [".5"], ["5."], ["1.5.5"], ["1e3"], ["0x10"], ["6m0s"], [
-    "5s"
-  ], ["1,5"]])(
+  it.each([
+    [""],
+    ["-5"],
+    ["-1.5"],
+    ["+5"],
+    [".5"],
+    ["5."],
+    ["1.5.5"],
+    ["1e3"],
+    ["0x10"],
+    ["6 m"],
+    [
+      "5x"
+    ],
+    ["1,5"],
+    ["2026-08-07"],
+    ["2026-13-01T00:00:00Z"]
+  ])(
     "E13: %j in a named header is ignored",
     (value) => {
       expect(resetOf({ a: value }, ["a"])).toBe(undefined)
@@ -223,6 +239,135 @@ describe("rateLimitFields", () => {
     expect(resetOf({ "ratelimit-reset": "5, 10" })).toBe(10_000)
     expect(resetOf({ "ratelimit-reset": "5, -10" })).toBe(undefined)
     expect(resetOf({ a: `5, ${nowSeconds + 60}` }, ["a"])).toBe(60_000)
+  })
+
+  it("E13: a number that reads as a moment is one, in each of the headers", () => {
+    const at = (headers: Record<string, string>, unit?: RetryAfter.Unit) =>
+      RateLimitFields.parse(headers, {
+        nowMillis: 1_694_791_700_000,
+        resetHeaders: [unit === undefined ? "x-reset" : { name: "X-Reset", unit }]
+      }).resetMillis
+    expect(at({ "ratelimit-reset": "1694791726" })).toBe(26_000)
+    expect(at({ "ratelimit-reset": "1694791726000" })).toBe(26_000)
+    expect(at({ "ratelimit-reset": "1694791726000000" })).toBe(26_000)
+    expect(at({ "ratelimit-reset": "1694791690" })).toBe(0)
+    expect(at({ ratelimit: "\"a\";r=0;t=1694791726" })).toBe(26_000)
+    expect(at({ ratelimit: "limit=5, remaining=0, reset=1694791726" })).toBe(26_000)
+    const units = [undefined, "seconds", "milliseconds", "epoch", "date", "duration"] as const
+    for (const value of ["1694791726", "1694791726000", "1694791726000000"]) {
+      expect(units.map((unit) => at({ "x-reset": value }, unit))).toEqual(
+        units.map(() => 26_000)
+      )
+    }
+  })
+
+  it("E13: a named header may say its unit", () => {
+    const by = (unit: RetryAfter.Unit | undefined, value: string) =>
+      RateLimitFields.parse({ "x-reset": value }, {
+        nowMillis,
+        resetHeaders: [unit === undefined ? "X-Reset" : { name: "X-Reset", unit }]
+      }).resetMillis
+    expect([
+      by("seconds", "30"),
+      by("seconds", "0.25"),
+      by("milliseconds", "1500"),
+      by("milliseconds", "200000000"),
+      by("milliseconds", "0.2"),
+      by("epoch", String(nowSeconds + 30)),
+      by("epoch", "30"),
+      by("date", HttpDate.format(nowMillis + 30_000)),
+      by("date", new Date(nowMillis + 30_000).toISOString()),
+      by("date", "30"),
+      by("duration", "2m59.56s"),
+      by("duration", "30")
+    ]).toEqual([
+      30_000,
+      250,
+      1500,
+      200_000_000,
+      1,
+      30_000,
+      0,
+      30_000,
+      30_000,
+      undefined,
+      179_560,
+      30_000
+    ])
+  })
+
+  it.each([
+    ["6m0s", 360_000],
+    ["2m59.56s", 179_560],
+    ["1h2m3s", 3_723_000],
+    ["16.1s", 16_100],
+    ["12ms", 12],
+    ["500µs", 1],
+    ["0s", 0],
+    ["1d", 86_400_000],
+    ["2026-10-21T07:00:30Z", 30_000],
+    ["2026-10-21t09:00:30.5+02:00", 30_500],
+    ["2026-10-21T05:00:30-02:00", 30_000],
+    ["2026-10-20T07:00:30Z", 0],
+    ["Wed, 21 Oct 2026 07:00:30 GMT", 30_000],
+    ["Wed, 21 Oct 2026 07:00:30 GMT, 5", 30_000],
+    [String((nowMillis + 30_000) * 1000), 30_000],
+    ["6m0s, 30", 360_000]
+  ])("E13: without a unit, form and magnitude decide what %j is", (value, wait) => {
+    expect(resetOf({ "x-ratelimit-reset": value }, ["x-ratelimit-reset"])).toBe(wait)
+  })
+
+  it("E13: of several quotas the spent one counts, and one with something left says nothing", () => {
+    const names = ["x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"]
+    const two = {
+      "x-ratelimit-remaining-requests": "56",
+      "x-ratelimit-reset-requests": "12",
+      "x-ratelimit-remaining-tokens": "0",
+      "x-ratelimit-reset-tokens": "50"
+    }
+    expect(resetOf(two, names)).toBe(50_000)
+    expect(resetOf({ ...two, "x-ratelimit-remaining-requests": "0" }, names)).toBe(50_000)
+    expect(
+      resetOf({
+        ...two,
+        "x-ratelimit-remaining-requests": "0.0",
+        "x-ratelimit-remaining-tokens": "9"
+      }, names)
+    ).toBe(12_000)
+    expect(resetOf({ ratelimit: "\"a\";r=56;t=12, \"b\";r=0;t=50" })).toBe(50_000)
+    expect(resetOf({ ratelimit: "\"a\";r=56;t=12, \"b\";r=7;t=50" })).toBe(undefined)
+    const x = ["x-ratelimit-reset"]
+    expect(resetOf({ "x-ratelimit-remaining": "56, 0", "x-ratelimit-reset": "12, 50" }, x))
+      .toBe(50_000)
+    expect(resetOf({ "x-ratelimit-remaining": "0, 56", "x-ratelimit-reset": "12, 50" }, x))
+      .toBe(12_000)
+    expect(
+      resetOf({
+        "ratelimit-remaining": "56",
+        "ratelimit-reset": "12",
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": "50"
+      }, x)
+    ).toBe(50_000)
+    expect(
+      resetOf({
+        "x-ratelimit-limit": "15000",
+        "x-ratelimit-remaining": "14463",
+        "x-ratelimit-reset": String(nowSeconds + 2100)
+      }, x)
+    ).toBe(undefined)
+    expect(
+      resetOf({
+        "api-ratelimit-requests-remaining": "3",
+        "api-ratelimit-requests-reset": "9"
+      }, [
+        "api-ratelimit-requests-reset"
+      ])
+    ).toBe(undefined)
+    expect(resetOf({ "x-ratelimit-remaining": "3", "x-ratelimit-reset-after": "9" }, [
+      "x-ratelimit-reset-after"
+    ])).toBe(undefined)
+    expect(resetOf({ "ratelimit-remaining": "50", "ratelimit-reset": "30" })).toBe(30_000)
   })
 
   it("E13: a run of digits of any length is finite", () => {
@@ -300,14 +445,18 @@ describe("rateLimitFields", () => {
     expect(fieldsOf({})).toEqual({})
   })
 
-  it("E13: of any quotas the exhausted one that resets last counts, else the one that resets last", () => {
+  it("E13: of any quotas the spent one that resets last counts, else the one that may be spent", () => {
     fc.assert(
       fc.property(quotas, fc.constantFrom("", " "), (all, space) => {
         const exhausted = all.filter(({ r }) => r === 0)
         const candidates = exhausted.length > 0 ? exhausted : all
         const latest = Math.max(...candidates.map(({ t }) => t ?? -1))
         const fields = fieldsOf({ ratelimit: render(all, space) })
-        expect(fields.resetMillis).toBe(latest === -1 ? undefined : latest * 1000)
+        const longest = (some: ReadonlyArray<Quota>) =>
+          some.map(({ t }) => t).filter((t) => t !== undefined).sort((a, b) => b - a)[0]
+        const wait = longest(exhausted) ?? longest(all.filter(({ r }) => r === undefined)) ??
+          (exhausted.length === 0 && all.length === 1 ? all[0]?.t : undefined)
+        expect(fields.resetMillis).toBe(wait === undefined ? undefined : wait * 1000)
         expect(fields.remaining).toBe(candidates.find(({ t }) => (t ?? -1) === latest)?.r)
       }),
       thousand
@@ -331,7 +480,7 @@ describe("rateLimitFields", () => {
 
   it("E13: the older dictionary is read in any order of its members", () => {
     const member = (name: string) =>
-      fc.option(fc.nat(), { nil: undefined }).map((value) => [name, value] as const)
+      fc.option(fc.nat(99_999_999), { nil: undefined }).map((value) => [name, value] as const)
     const dictionary = fc.tuple(
       member("limit"),
       member("remaining"),

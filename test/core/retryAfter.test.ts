@@ -71,9 +71,7 @@ const fields = (referenceMillis: number) =>
   fc.array(fc.oneof(secondsField, dateField(referenceMillis), garbageField), { maxLength: 5 })
 
 const model = (all: ReadonlyArray<Field>): number | undefined => {
-  const waits = all.map(({ wait, text }) =>
-    all.length > 1 && /^0\d/.test(text) ? undefined : wait
-  )
+  const waits = all.map(({ wait, text }) => all.length > 1 && /^0\d/.test(text) ? undefined : wait)
   const valid = waits.filter((wait) => wait !== undefined)
   return valid.length < waits.length ? undefined : valid.sort((a, b) => b - a)[0]
 }
@@ -315,5 +313,36 @@ describe("retryAfter", () => {
     expect(RetryAfter.longest(["a"], read)).toBe(1)
     expect(RetryAfter.longest(["c", ""], read)).toBe(undefined)
     expect(RetryAfter.longest([], read)).toBe(undefined)
+  })
+
+  it("E13: retry-after-ms stands in for an absent or ignored Retry-After", () => {
+    const at = (headers: Record<string, string>) => RetryAfter.ofHeaders(headers, nowMillis)
+    expect([
+      at({ "retry-after-ms": "1500" }),
+      at({ "retry-after-ms": "0.2" }),
+      at({ "retry-after-ms": "100, 2500" }),
+      at({ "retry-after-ms": String(nowMillis + 1500) }),
+      at({ "retry-after-ms": String(nowMillis / 1000 + 3) }),
+      at({ "retry-after": "2", "retry-after-ms": "1500" }),
+      at({ "retry-after": "-5", "retry-after-ms": "1500" }),
+      at({ "retry-after-ms": "-5" }),
+      at({})
+    ]).toEqual([1500, 1, 2500, 1500, 3000, 2000, 1500, undefined, undefined])
+  })
+
+  it("E11: of two lines that node:http keeps in rawHeaders the larger counts", () => {
+    const at = (rawHeaders: unknown) =>
+      RetryAfter.ofHeaders(
+        RetryAfter.headersOf({ headers: { "retry-after": "1" }, source: { rawHeaders } }),
+        nowMillis
+      )
+    expect([
+      at(["Date", "x", "Retry-After", "1", "retry-after", "30"]),
+      at(["Retry-After", "1", "X", "Retry-After"]),
+      at(["Retry-After", "1", "Retry-After", "soon"]),
+      at([1, 2, 3]),
+      at("none"),
+      at(undefined)
+    ]).toEqual([30_000, 1000, undefined, 1000, 1000, 1000])
   })
 })
