@@ -45,10 +45,10 @@ const context = {
   attempts: Schema.optional(Schema.Number),
   latency: Schema.optional(Schema.Duration),
   headers: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String })),
-  repeat: Schema.optional(Schema.Literal("never", "transient"))
+  repeat: Schema.optional(Schema.Literal("never", "transient")),
+  retryAfter: Schema.optional(Schema.Duration),
+  mayHaveRun: Schema.optional(Schema.Boolean)
 }
-
-const retryAfter = Schema.optional(Schema.Duration)
 
 /**
  * The status under which an `HttpApi` endpoint answers with an error. The symbol is the one of
@@ -145,8 +145,7 @@ export class NotFound extends Schema.TaggedError<NotFound>("effect-resilience/No
 export class Conflict
   extends Schema.TaggedError<Conflict>("effect-resilience/Conflict")("Conflict", {
     ...context,
-    inFlight: Schema.optionalWith(Schema.Boolean, { default: () => false }),
-    retryAfter
+    inFlight: Schema.optionalWith(Schema.Boolean, { default: () => false })
   }, respondsWith(409))
 {
   /** @internal */
@@ -161,10 +160,11 @@ export class Conflict
  * @since 0.1.0
  * @category errors
  */
-export class Locked extends Schema.TaggedError<Locked>("effect-resilience/Locked")("Locked", {
-  ...context,
-  retryAfter
-}, respondsWith(423)) {
+export class Locked extends Schema.TaggedError<Locked>("effect-resilience/Locked")(
+  "Locked",
+  context,
+  respondsWith(423)
+) {
   /** @internal */
   get [TypeId](): TypeId {
     return TypeId
@@ -180,7 +180,6 @@ export class Locked extends Schema.TaggedError<Locked>("effect-resilience/Locked
 export class RateLimit
   extends Schema.TaggedError<RateLimit>("effect-resilience/RateLimit")("RateLimit", {
     ...context,
-    retryAfter,
     limit: Schema.optional(Schema.Number),
     remaining: Schema.optional(Schema.Number)
   }, respondsWith(429))
@@ -200,7 +199,6 @@ export class RateLimit
  */
 export class Server extends Schema.TaggedError<Server>("effect-resilience/Server")("Server", {
   ...context,
-  retryAfter,
   gateway: Schema.optional(Schema.Boolean)
 }, respondsWith(500)) {
   /** @internal */
@@ -338,7 +336,8 @@ export const verdict = (error: unknown): Verdict.Verdict => {
  * **Details**
  *
  * - True for `Timeout` unless the server gave up, `Network` unless nothing was sent, `Server`
- *   except 425, 501 and 505, and everything whose verdict is ambiguous; for the same in the form of
+ *   except 425, 501 and 505, any other tag whose status is such a server failure, and everything
+ *   whose verdict is ambiguous; whatever the error's own `mayHaveRun` says; for the same in the form of
  *   `HttpClientError` and `TimeoutException`; for an `UnknownOutcome`, `ResultUnavailable` or
  *   `CorruptRecord` of a run inside, and for work that could not keep its recovery point.
  * - False for anything else: an answer of the API, a rejection, an error of the program's own.

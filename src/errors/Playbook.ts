@@ -7,12 +7,22 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import type * as ApiError from "./ApiError.js"
 import * as HttpStatus from "../core/httpStatus.js"
+import type * as RateLimitFields from "../core/rateLimitFields.js"
 
 /**
- * One row. `repeat` says whether the same request may be tried again, `alert` where to route it
- * when it repeats.
+ * One row.
+ *
+ * **Details**
+ *
+ * - `repeat`: whether the same request may be tried again.
+ * - `alert`: where to route it when it repeats.
+ * - `wait`: how long to wait before another try, where the API documents it and sends no wait.
+ * - `when`: what the value of a response header changes about the row. The first match counts;
+ *   names and values are compared without letter case. A `then` that changes the tag and names no
+ *   `repeat` is repeated as its tag is.
  *
  * @since 0.1.0
  * @category models
@@ -24,7 +34,21 @@ export interface Entry {
   readonly action: string
   readonly userMessage: string
   readonly alert?: string | undefined
+  readonly wait?: Duration.DurationInput | undefined
+  readonly when?:
+    | ReadonlyArray<
+      { readonly header: string; readonly is: string; readonly then: Partial<Entry> }
+    >
+    | undefined
 }
+
+/**
+ * A header that says when a quota resets, with or without the unit of its number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ResetHeader = RateLimitFields.ResetHeader
 
 /**
  * A table for one API.
@@ -35,8 +59,13 @@ export interface Entry {
  * - `byCode`: what a code or type in the error body changes about the row of its status.
  * - `inFlightCodes`: codes of a 409 which say that the first call with the same idempotency key is
  *   still running.
- * - `resetHeaders`: headers such as `X-RateLimit-Reset` that this API fills in (seconds, epoch
- *   seconds or epoch milliseconds).
+ * - `resetHeaders`: headers such as `X-RateLimit-Reset` that this API fills in: a name, or a name
+ *   and the unit of its number. Without a unit, form and magnitude decide: seconds, a duration such
+ *   as `6m0s`, a date, or a moment in seconds, milliseconds or microseconds since the epoch.
+ * - `retryHeader`: a header such as `x-should-retry`. `false` stops; `true` repeats what the
+ *   operation allows.
+ * - `bodyTypesDecide`: whether the types and codes of the body also decide if the request may have
+ *   been executed. Without it a 500 stays ambiguous whatever its body calls it.
  * - `retryAfterInMessage`: finds seconds in the message; its first group is the number.
  *
  * @since 0.1.0
@@ -47,7 +76,9 @@ export interface Playbook {
   readonly byStatus: Readonly<Record<number, Entry>>
   readonly byCode?: Readonly<Record<string, Partial<Entry>>> | undefined
   readonly inFlightCodes?: ReadonlyArray<string> | undefined
-  readonly resetHeaders?: ReadonlyArray<string> | undefined
+  readonly resetHeaders?: ReadonlyArray<ResetHeader> | undefined
+  readonly retryHeader?: string | undefined
+  readonly bodyTypesDecide?: boolean | undefined
   readonly retryAfterInMessage?: RegExp | undefined
 }
 
@@ -123,9 +154,9 @@ const unsupported = { action: "Do not retry. The server will never do this; chan
  *
  * **Details**
  *
- * Worth another try: 408, 425, 429, 500, 502, 503, 504. It also knows the error types of bodies
- * such as `{ "error": { "type": "rate_limit_error" } }`, where the type is more exact than the
- * status.
+ * Worth another try: 408, 425, 429, every 5xx except 501, 505, 506, 508, 510 and 511, and a 413
+ * with `Retry-After`. It also knows the error types of bodies such as
+ * `{ "error": { "type": "rate_limit_error" } }`, where the type is more exact than the status.
  *
  * @since 0.1.0
  * @category playbooks
@@ -187,8 +218,19 @@ export const extend = (base: Playbook, overrides: Partial<Playbook>): Playbook =
   byStatus: { ...base.byStatus, ...overrides.byStatus },
   byCode: { ...base.byCode, ...overrides.byCode },
   inFlightCodes: union(base.inFlightCodes, overrides.inFlightCodes),
-  resetHeaders: union(base.resetHeaders, overrides.resetHeaders)
+  resetHeaders: unionByName(base.resetHeaders, overrides.resetHeaders)
 })
+
+const nameOf = (header: ResetHeader): string =>
+  (typeof header === "string" ? header : header.name).toLowerCase()
+
+/** Each name once, in the place where it came first, with the unit that was said last. */
+const unionByName = (
+  a: ReadonlyArray<ResetHeader> = [],
+  b: ReadonlyArray<ResetHeader> = []
+): ReadonlyArray<ResetHeader> => [
+  ...new Map([...a, ...b].map((header) => [nameOf(header), header])).values()
+]
 
 const union = (
   a: ReadonlyArray<string> = [],
@@ -197,17 +239,20 @@ const union = (
   ...new Set([...a, ...b])
 ]
 
+/** Server failures without a row above that are permanent. */
+const permanent: ReadonlySet<number> = new Set([506, 508, 510, 511])
+
 const unlisted = (status: number): Entry => {
   if (status >= 200 && status < 300) {
     return rowOf("Server", "never", "A success; only its body can be wrong")
   }
-  const tag = HttpStatus.tagOf(status)
-  if (status >= 400) {
-    return rowOf(
-      tag,
-      "never",
-      tag === "Server" ? "The server failed" : "The request is not acceptable"
-    )
+  if (status >= 400 && status < 500) {
+    return rowOf(HttpStatus.tagOf(status), "never", "The request is not acceptable")
+  }
+  if (status >= 500) {
+    return HttpStatus.isTransientServer(status) && !permanent.has(status)
+      ? rowOf("Server", "transient", "The server failed")
+      : rowOf("Server", "never", "The server failed", unsupported)
   }
   return rowOf(
     "Server",
@@ -222,9 +267,8 @@ const unlisted = (status: number): Entry => {
  *
  * **Details**
  *
- * The row of an unlisted status is conservative and says `never`. A playbook without a row has not
- * spoken, though, so the error that the client makes of such a status carries no `repeat`, and its
- * verdict goes by the status alone (a 520 is transient and ambiguous).
+ * A playbook without a row has not spoken: the error that the client makes of such a status carries
+ * no `repeat`, and its verdict goes by the status alone (a 520 is transient and ambiguous).
  *
  * @since 0.1.0
  * @category accessors
@@ -273,14 +317,11 @@ const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll(/\
  * @category rendering
  */
 export const markdown = (playbook: Playbook): string => {
-  const rows = Object.entries(playbook.byStatus).map((
-    [status, row]
-  ) => [
-    `\`${status}\``,
-    row.tag,
-    cell(row.meaning),
-    row.repeat === "transient" ? "Yes" : "No",
-    cell(row.action)
+  const rows = Object.entries(playbook.byStatus).flatMap(([status, row]) => [
+    columnsOf(`\`${status}\``, row),
+    ...(row.when ?? []).map(({ header, is, then }) =>
+      columnsOf(`\`${status}\`, \`${cell(header)}: ${cell(is)}\``, { ...row, ...then })
+    )
   ])
   return [
     ["Status", "Tag", "Meaning", "Retry?", "What to do"],
@@ -290,3 +331,11 @@ export const markdown = (playbook: Playbook): string => {
     .map((columns) => `| ${columns.join(" | ")} |`)
     .join("\n")
 }
+
+const columnsOf = (name: string, row: Entry): ReadonlyArray<string> => [
+  name,
+  row.tag,
+  cell(row.meaning),
+  row.repeat === "transient" ? "Yes" : "No",
+  cell(row.action)
+]

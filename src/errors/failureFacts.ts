@@ -12,6 +12,9 @@ import * as Verdict from "./Verdict.js"
 /** The code of a success that could not be read. */
 export const unreadable = "unreadable_response"
 
+/** The code of a success that could be read and is not what the contract says. */
+export const unexpected = "unexpected_response"
+
 export interface Facts {
   readonly _tag: HttpStatus.Tag
   readonly status?: number | undefined
@@ -21,7 +24,12 @@ export interface Facts {
   readonly deadline?: "attempt" | "total" | "server" | undefined
   readonly sent?: "no" | "unknown" | undefined
   readonly retryAfter?: Duration.Duration | undefined
+  /** Said by what made the error: an API whose words decide, or an earlier attempt. */
+  readonly mayHaveRun?: boolean | undefined
 }
+
+/** Server failures that are permanent, beside 501 and 505 (RFC 2295, 5842, 2774, 6585). */
+const permanent: ReadonlySet<number | undefined> = new Set([506, 508, 510, 511])
 
 /** Whether another try may succeed, when no playbook has spoken. */
 const isTransient = (facts: Facts): boolean => {
@@ -33,48 +41,14 @@ const isTransient = (facts: Facts): boolean => {
     case "Conflict":
       return facts.inFlight === true
     case "Server":
-      return facts.code === unreadable || HttpStatus.isTransientServer(facts.status)
+      return facts.code === unreadable ||
+        (HttpStatus.isTransientServer(facts.status) && !permanent.has(facts.status))
+    case "Validation":
+      // Too large, for now (RFC 9110 section 15.5.14).
+      return facts.status === 413 && facts.retryAfter !== undefined
     default:
       return false
   }
-}
-
-/** Whether the request may have been executed although it failed. When in doubt, yes. */
-const isAmbiguous = (facts: Facts): boolean => {
-  switch (facts._tag) {
-    case "Auth":
-    case "Policy":
-    case "RateLimit":
-      return false
-    case "Conflict":
-      return facts.inFlight !== true
-    case "Network":
-      return facts.sent !== "no"
-    case "Timeout":
-      return facts.deadline !== "server"
-    case "Server":
-      return facts.status !== 425
-    default:
-      return true
-  }
-}
-
-/**
- * Retry-After counts on 429, 503 and a conflict in flight; on a lock only where a playbook says
- * that locks pass.
- */
-const honouredWait = (facts: Facts): Duration.Duration | undefined =>
-  facts._tag === "Server" && facts.status !== undefined && facts.status !== 503
-    ? undefined
-    : facts.retryAfter
-
-/** What the facts mean for the next step. O(1). */
-export const judge = (facts: Facts): Verdict.Verdict => {
-  if (facts._tag === "Timeout" && facts.deadline === "total") return Verdict.terminal
-  const repeatable = facts.repeat === undefined ? isTransient(facts) : facts.repeat === "transient"
-  return repeatable
-    ? Verdict.transient({ ambiguous: isAmbiguous(facts), retryAfter: honouredWait(facts) })
-    : Verdict.terminal
 }
 
 /**
@@ -83,22 +57,64 @@ export const judge = (facts: Facts): Verdict.Verdict => {
  */
 const refusals: ReadonlySet<number | undefined> = new Set([425, 501, 505])
 
-/** Whether nobody can say that it was not executed, whatever a playbook thinks of another try. */
+/**
+ * Whether a status alone leaves open what the server did, whatever the body calls it: a failure of
+ * the server, or no final answer.
+ */
+export const leavesOpen = (status: number | undefined): boolean =>
+  status !== undefined && !refusals.has(status) &&
+  (status >= 500 || status < 200 || (status >= 300 && status < 400))
+
+/** Whether the request may have been executed although it failed. When in doubt, yes. */
+const isAmbiguous = (facts: Facts): boolean => {
+  if (facts.mayHaveRun !== undefined) return facts.mayHaveRun
+  switch (facts._tag) {
+    case "Auth":
+    case "Policy":
+    case "RateLimit":
+      return leavesOpen(facts.status)
+    case "Conflict":
+      return facts.inFlight !== true || leavesOpen(facts.status)
+    case "Network":
+      return facts.sent !== "no"
+    case "Timeout":
+      return facts.deadline !== "server" || leavesOpen(facts.status)
+    case "Server":
+      return facts.status !== 425
+    case "Validation":
+      return facts.status !== 413
+    default:
+      return true
+  }
+}
+
+/** What the facts mean for the next step. O(1). */
+export const judge = (facts: Facts): Verdict.Verdict => {
+  if (facts._tag === "Timeout" && facts.deadline === "total") return Verdict.terminal
+  if (facts._tag === "Server" && facts.code === unexpected) return Verdict.terminal
+  const repeatable = facts.repeat === undefined ? isTransient(facts) : facts.repeat === "transient"
+  return repeatable
+    ? Verdict.transient({ ambiguous: isAmbiguous(facts), retryAfter: facts.retryAfter })
+    : Verdict.terminal
+}
+
+/** Whether the call may have been executed, whatever a playbook thinks of another try. */
 const isLeftOpen = (facts: Facts): boolean => {
   switch (facts._tag) {
     case "Network":
       return facts.sent !== "no"
     case "Timeout":
-      return facts.deadline !== "server"
+      return facts.deadline !== "server" || leavesOpen(facts.status)
     case "Server":
-      return facts.code === unreadable || !refusals.has(facts.status)
+      return facts.code === unreadable || facts.code === unexpected || !refusals.has(facts.status)
     default:
-      return false
+      return leavesOpen(facts.status)
   }
 }
 
 /** Whether the call may have been executed. O(1). */
 export const mayHaveRun = (facts: Facts): boolean => {
+  if (facts.mayHaveRun !== undefined) return facts.mayHaveRun
   const verdict = judge(facts)
   return isLeftOpen(facts) || (verdict._tag === "Transient" && verdict.ambiguous)
 }
@@ -117,6 +133,7 @@ export interface HttpClientErrorLike {
   readonly response?: {
     readonly status: number
     readonly headers: Readonly<Record<string, string>>
+    readonly source?: unknown
   }
 }
 
@@ -134,11 +151,8 @@ export const ofHttpClientError = (error: HttpClientErrorLike): Facts | undefined
       return { _tag: "Network", sent, repeat: permanent ? "never" : undefined }
     }
     case "StatusCode": {
-      const { headers, status } = error.response!
-      const wait = RetryAfter.parse(headers["retry-after"], {
-        nowMillis: NaN,
-        dateHeader: headers.date
-      })
+      const { status } = error.response!
+      const wait = RetryAfter.ofHeaders(RetryAfter.headersOf(error.response!), Number.NaN)
       return {
         _tag: HttpStatus.tagOf(status),
         status,

@@ -11,9 +11,11 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import * as ApiError from "../errors/ApiError.js"
 import * as RateLimitFields from "../core/rateLimitFields.js"
 import * as RetryAfter from "../core/retryAfter.js"
+import * as Facts from "../errors/failureFacts.js"
 import * as Playbook from "../errors/Playbook.js"
 import { withRawBody } from "../errors/rawBody.js"
 import { decode, type Decoder, type ErrorBody, ofSeconds } from "./errorBody.js"
@@ -36,6 +38,7 @@ export const keptHeaders: ReadonlyArray<string | RegExp> = [
   "date",
   "etag",
   "retry-after",
+  "retry-after-ms",
   "server",
   "via",
   "idempotent-replayed",
@@ -74,17 +77,61 @@ const own = <A>(
 ): A | undefined =>
   record !== undefined && key !== undefined && Object.hasOwn(record, key) ? record[key] : undefined
 
+/** What the headers change about a row: the first `when` that matches. */
+const byHeader = (
+  { when }: Partial<Playbook.Entry>,
+  headers: Answer["headers"]
+): Partial<Playbook.Entry> =>
+  when?.find(({ header, is }) =>
+    headers[header.toLowerCase()]?.trim().toLowerCase() === is.trim().toLowerCase()
+  )?.then ?? {}
+
+/** A status whose standard meaning is that of the tag, for a row that only changes the tag. */
+const exemplary: Partial<Readonly<Record<ApiError.ApiError["_tag"], number>>> = {
+  Auth: 401,
+  Policy: 403,
+  Validation: 422,
+  NotFound: 404,
+  Conflict: 409,
+  Locked: 423,
+  RateLimit: 429,
+  Server: 500,
+  Timeout: 408
+}
+
+/** A change of the tag by a header brings the meaning of that tag, and its own word on `repeat`. */
+const whole = (row: Playbook.Entry, then: Partial<Playbook.Entry>): Partial<Playbook.Entry> => {
+  const status = then.tag === undefined || then.tag === row.tag ? undefined : exemplary[then.tag]
+  return status === undefined ? then : { ...Playbook.entry(status), ...then }
+}
+
 /**
- * The row of the status, corrected by what the body's type and code say; and whether anybody has
- * spoken at all.
+ * The row of the status, corrected by what the headers and then the body's type and code say;
+ * whether to repeat it, where the playbook says so; and whether words of the body changed the tag.
  */
-const rowOf = (playbook: Playbook.Playbook, { body, status }: Answer) => {
-  const byType = own(playbook.byCode, body.type)
-  const byCode = own(playbook.byCode, body.code)
-  const row: Playbook.Entry = { ...Playbook.lookup(playbook, status), ...byType, ...byCode }
-  const spoken = Object.hasOwn(playbook.byStatus, status) ||
-    (byCode?.repeat ?? byType?.repeat) !== undefined
-  return { row, repeat: spoken ? row.repeat : undefined }
+const rowOf = (playbook: Playbook.Playbook, { body, headers, status }: Answer) => {
+  const base = Playbook.lookup(playbook, status)
+  const seen = byHeader(base, headers)
+  const words = { ...own(playbook.byCode, body.type), ...own(playbook.byCode, body.code) }
+  const said = { ...words, ...byHeader(words, headers) }
+  const row: Playbook.Entry = { ...base, ...whole(base, seen), ...said }
+  const listed = Object.hasOwn(playbook.byStatus, status) ? base.repeat : undefined
+  const changed = seen.tag !== undefined && seen.tag !== base.tag
+  return {
+    row,
+    repeat: said.repeat ?? seen.repeat ?? (changed ? undefined : listed),
+    byWords: said.tag !== undefined && said.tag !== base.tag
+  }
+}
+
+/** What a header such as `x-should-retry` says. */
+const shouldRetry = (playbook: Playbook.Playbook, headers: Answer["headers"]) => {
+  const value = headers[playbook.retryHeader?.toLowerCase() ?? ""]?.trim().toLowerCase()
+  return value === "true" || value === "?1" ?
+    true
+    : value === "false" || value === "?0"
+    ? false
+    : undefined
 }
 
 const waitInMessage = (
@@ -101,21 +148,56 @@ const waitInMessage = (
   return Number.isFinite(seconds) && seconds >= 0 ? ofSeconds(seconds) : undefined
 }
 
-/**
- * Retry-After, else the rate-limit fields (they speak of limits, so only where a limit was hit),
- * else what the body says.
- */
-const waitOf = (
+/** A wait that the body gives in seconds, or as a moment where it is too long for a wait. */
+const bodyWait = (
+  duration: Duration.Duration | undefined,
+  now: RetryAfter.Now
+): number | undefined => {
+  if (duration === undefined) return undefined
+  const millis = Duration.toMillis(duration)
+  return Number.isFinite(millis)
+    ? RetryAfter.anyForm((millis / 1000).toFixed(6), now, "seconds")
+    : millis
+}
+
+/** Rate-limit fields speak of limits: where none was hit, only a quota that is spent counts. */
+const limitsOf = (
   playbook: Playbook.Playbook,
-  answer: Answer,
-  limits: RateLimitFields.Fields | undefined
-) => {
-  const context = { nowMillis: answer.nowMillis, dateHeader: answer.headers.date }
-  const millis = RetryAfter.parse(answer.headers["retry-after"], context) ?? limits?.resetMillis
-  // A date cannot be read as a wait where nobody says what time it is.
-  return millis === undefined || Number.isNaN(millis)
-    ? answer.body.retryAfter ?? waitInMessage(playbook, answer.body.message)
-    : Duration.millis(millis)
+  { headers, nowMillis }: Answer,
+  onlySpent: boolean
+) =>
+  RateLimitFields.parse(headers, {
+    nowMillis,
+    dateHeader: headers.date,
+    resetHeaders: playbook.resetHeaders,
+    onlySpent
+  })
+
+/**
+ * The wait that the server sent: Retry-After, else `retry-after-ms`, else the rate-limit fields,
+ * else what the body says; and without any of them what the row says.
+ */
+const waitOf = (playbook: Playbook.Playbook, answer: Answer, row: Playbook.Entry) => {
+  const { body, headers, nowMillis } = answer
+  const now = { nowMillis, dateHeader: headers.date }
+  const limits = (): number | undefined =>
+    ["RateLimit", "Server", "Timeout"].includes(row.tag)
+      ? limitsOf(playbook, answer, row.tag !== "RateLimit").resetMillis
+      : undefined
+  const sources = [
+    () => RetryAfter.ofHeaders(headers, nowMillis),
+    limits,
+    () => bodyWait(body.retryAfter, now),
+    () => bodyWait(waitInMessage(playbook, body.message), now)
+  ]
+  for (const source of sources) {
+    const millis = source()
+    // A date cannot be read as a wait where no clock is known.
+    if (millis !== undefined && !Number.isNaN(millis)) return Duration.millis(millis)
+  }
+  return row.wait === undefined
+    ? undefined
+    : Option.getOrUndefined(Duration.decodeUnknown(row.wait))
 }
 
 /** Without the fields that nobody knows, so that an error prints what it says and no more. */
@@ -132,6 +214,23 @@ const isKept = (name: string): boolean =>
 const isSettled = ({ body, headers }: Answer): boolean =>
   /^\s*(?:true|\?1)\s*$/i.test(headers["idempotent-replayed"] ?? "") ||
   [body.type, body.code].some((word) => word !== undefined && IdempotencyTypes.isSettled(word))
+
+/**
+ * Whether to repeat, by the strictest word first: a stored failure, the API's header, what the
+ * playbook says. A 413 with a wait in its headers is left to the verdict: it passes.
+ */
+const repeatOf = (
+  playbook: Playbook.Playbook,
+  answer: Answer,
+  repeat: Playbook.Entry["repeat"] | undefined
+): Playbook.Entry["repeat"] | undefined => {
+  if (isSettled(answer)) return "never"
+  const told = shouldRetry(playbook, answer.headers)
+  if (told !== undefined) return told ? "transient" : "never"
+  const passes = answer.status === 413 &&
+    RetryAfter.ofHeaders(answer.headers, answer.nowMillis) !== undefined
+  return passes ? undefined : repeat
+}
 
 /** The tags that carry nothing beside the common context. */
 const plain = { Auth: ApiError.Auth, Policy: ApiError.Policy, NotFound: ApiError.NotFound }
@@ -150,7 +249,8 @@ export const toApiError = (
   const { body, headers, status } = answer
   const scrub = answer.scrub ?? identity
   const scrubbed = (text: string | undefined) => text === undefined ? undefined : scrub(text)
-  const { repeat, row } = rowOf(playbook, answer)
+  const { byWords, repeat, row } = rowOf(playbook, answer)
+  const told = shouldRetry(playbook, headers)
   const requestId = body.requestId ??
     requestIdHeaders.map((name) => headers[name]).find((value) =>
       value !== undefined && value.trim() !== ""
@@ -168,7 +268,13 @@ export const toApiError = (
         value !== undefined && isKept(name) ? [[name, scrub(value)] as const] : []
       )
     ),
-    repeat: isSettled(answer) ? "never" as const : repeat
+    repeat: repeatOf(playbook, answer, repeat),
+    retryAfter: waitOf(playbook, answer, row),
+    // Where the API's own words decide, they also say that the server did nothing.
+    mayHaveRun: playbook.bodyTypesDecide === true && byWords && Facts.leavesOpen(status) &&
+        !["Server", "Timeout", "Network"].includes(row.tag)
+      ? false
+      : undefined
   })
   switch (row.tag) {
     case "Validation": {
@@ -182,42 +288,23 @@ export const toApiError = (
       const codes = playbook.inFlightCodes ?? []
       const inFlight = status === 409 &&
         [body.code, body.type].some((code) => code !== undefined && codes.includes(code))
-      const retryAfter = waitOf(playbook, answer, undefined)
       return new ApiError.Conflict(
         known({
           ...context,
-          repeat: inFlight ? "transient" as const : context.repeat,
-          inFlight,
-          retryAfter
+          repeat: inFlight && told !== false ? "transient" as const : context.repeat,
+          inFlight
         })
       )
     }
     case "Locked":
-      return new ApiError.Locked(
-        known({ ...context, retryAfter: waitOf(playbook, answer, undefined) })
-      )
+      return new ApiError.Locked(context)
     case "RateLimit": {
-      const limits = RateLimitFields.parse(headers, {
-        nowMillis: answer.nowMillis,
-        dateHeader: headers.date,
-        resetHeaders: playbook.resetHeaders
-      })
-      return new ApiError.RateLimit(
-        known({
-          ...context,
-          retryAfter: waitOf(playbook, answer, limits),
-          limit: limits.limit,
-          remaining: limits.remaining
-        })
-      )
+      const { limit, remaining } = limitsOf(playbook, answer, false)
+      return new ApiError.RateLimit(known({ ...context, limit, remaining }))
     }
     case "Server":
       return new ApiError.Server(
-        known({
-          ...context,
-          retryAfter: waitOf(playbook, answer, undefined),
-          gateway: status === 504 ? true : undefined
-        })
+        known({ ...context, gateway: status === 504 ? true : undefined })
       )
     case "Timeout":
       return new ApiError.Timeout({ ...context, deadline: "server" })
@@ -275,7 +362,13 @@ export const fromBytes = (
     (body, nowMillis) =>
       withRawBody(
         toApiError(
-          { ...options, status: response.status, headers: response.headers, body, nowMillis },
+          {
+            ...options,
+            status: response.status,
+            headers: RetryAfter.headersOf(response),
+            body,
+            nowMillis
+          },
           options.playbook
         ),
         bytes

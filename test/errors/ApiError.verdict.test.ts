@@ -101,7 +101,7 @@ describe("ApiError.verdict", () => {
     ]).toEqual(["Transient", "Transient ambiguous"])
   })
 
-  it("E14: Retry-After is honoured on 429, 503 and 409 in flight only", () => {
+  it("E14: Retry-After is honoured on every answer that is worth another try", () => {
     const retryAfter = Duration.seconds(5)
     expect([
       show(new ApiError.RateLimit({ message: "", status: 429, retryAfter })),
@@ -113,18 +113,91 @@ describe("ApiError.verdict", () => {
       show(new ApiError.Server({ message: "", status: 504, retryAfter })),
       show(new ApiError.Server({ message: "", status: 425, retryAfter })),
       show(new ApiError.Conflict({ message: "", status: 409, inFlight: true, retryAfter })),
+      show(new ApiError.Timeout({ message: "", status: 408, deadline: "server", retryAfter })),
+      show(new ApiError.Server({ message: "", status: 529, retryAfter })),
+      show(new ApiError.Server({ message: "", status: 501, retryAfter })),
+      show(new ApiError.Policy({ message: "", status: 403, repeat: "transient", retryAfter })),
       show(new ApiError.Locked({ message: "", status: 423, retryAfter }))
     ]).toEqual([
       "Transient after 5000",
       "Transient after 0",
       "Transient after for ever",
       "Transient ambiguous after 5000",
-      "Transient ambiguous",
-      "Transient ambiguous",
-      "Transient ambiguous",
-      "Transient",
+      "Transient ambiguous after 5000",
+      "Transient ambiguous after 5000",
+      "Transient ambiguous after 5000",
+      "Transient after 5000",
+      "Transient after 5000",
+      "Transient after 5000",
+      "Transient ambiguous after 5000",
+      "Terminal",
       "Transient after 5000",
       "Terminal"
+    ])
+  })
+
+  it("E14: a 413 with a wait is transient and did nothing; without one it is terminal", () => {
+    expect([
+      show(new ApiError.Validation({ message: "", status: 413, retryAfter: Duration.seconds(1) })),
+      show(new ApiError.Validation({ message: "", status: 413 })),
+      show(new ApiError.Validation({ message: "", status: 422, retryAfter: Duration.seconds(1) }))
+    ]).toEqual(["Transient after 1000", "Terminal", "Terminal"])
+  })
+
+  it("E2: every 5xx except 501, 505, 506, 508, 510 and 511 is worth another try", () => {
+    const statuses = Array.from({ length: 100 }, (_, index) => 500 + index)
+    expect(
+      statuses.filter((status) =>
+        ApiError.verdict(new ApiError.Server({ message: "", status }))._tag === "Terminal"
+      )
+    ).toEqual([501, 505, 506, 508, 510, 511])
+  })
+
+  it("E4, E32: an unexpected response is terminal whatever its status, and may have run", () => {
+    const code = "unexpected_response"
+    const errors = [undefined, 200, 425, 500, 501, 503].map((status) =>
+      new ApiError.Server({ message: "", code, ...(status === undefined ? {} : { status }) })
+    )
+    expect(errors.map(show)).toEqual(errors.map(() => "Terminal"))
+    expect(errors.map(ApiError.mayHaveRun)).toEqual(errors.map(() => true))
+    expect(show(new ApiError.Server({ message: "", code, status: 200, repeat: "transient" }))).toBe(
+      "Terminal"
+    )
+  })
+
+  it("E4: a status that leaves open what happened is ambiguous whatever the tag", () => {
+    const status = 500
+    const repeat = "transient"
+    const errors = [
+      new ApiError.RateLimit({ message: "", status }),
+      new ApiError.Auth({ message: "", status, repeat }),
+      new ApiError.Policy({ message: "", status, repeat }),
+      new ApiError.Conflict({ message: "", status, inFlight: true }),
+      new ApiError.Timeout({ message: "", status: 504, deadline: "server" }),
+      new ApiError.NotFound({ message: "", status, repeat })
+    ]
+    expect(errors.map(show)).toEqual(errors.map(() => "Transient ambiguous"))
+    const final = [
+      new ApiError.Auth({ message: "", status }),
+      new ApiError.Validation({ message: "", status: 303 }),
+      new ApiError.NotFound({ message: "", status: 599 })
+    ]
+    expect(final.map(show)).toEqual(final.map(() => "Terminal"))
+    expect([...errors, ...final].map(ApiError.mayHaveRun)).toEqual(
+      [...errors, ...final].map(() => true)
+    )
+  })
+
+  it("E4: what an error itself says of having run decides", () => {
+    expect([true, false].map((mayHaveRun) =>
+      [
+        new ApiError.RateLimit({ message: "", status: 429, mayHaveRun }),
+        new ApiError.Server({ message: "", status: 503, mayHaveRun }),
+        new ApiError.Auth({ message: "", status: 401, mayHaveRun })
+      ].map((error) => [show(error), ApiError.mayHaveRun(error)])
+    )).toEqual([
+      [["Transient ambiguous", true], ["Transient ambiguous", true], ["Terminal", true]],
+      [["Transient", false], ["Transient", false], ["Terminal", false]]
     ])
   })
 
@@ -281,6 +354,34 @@ describe("ApiError.verdict", () => {
         "Transient ambiguous",
         "Transient ambiguous",
         "Transient ambiguous"
+      ])
+    })
+
+    it("E13, E14: the wait of a refused status is read, in each of its headers", () => {
+      const refused = (status: number, headers: Record<string, string>, source?: unknown) =>
+        new HttpClientError.ResponseError({
+          request,
+          reason: "StatusCode",
+          response: Object.assign(
+            Object.create(
+              HttpClientResponse.fromWeb(request, new Response(null, { status, headers }))
+            ),
+            source === undefined ? {} : { source }
+          )
+        })
+      const rawHeaders = ["Retry-After", "1", "Retry-After", "30"]
+      expect([
+        show(refused(529, { "retry-after": "1" })),
+        show(refused(413, { "retry-after": "1" })),
+        show(refused(413, {})),
+        show(refused(429, { "retry-after-ms": "1500" })),
+        show(refused(503, { "retry-after": "1" }, { rawHeaders }))
+      ]).toEqual([
+        "Transient ambiguous after 1000",
+        "Transient after 1000",
+        "Terminal",
+        "Transient after 1500",
+        "Transient ambiguous after 30000"
       ])
     })
 

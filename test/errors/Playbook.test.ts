@@ -1,3 +1,5 @@
+// The rows of a playbook have a field `then`.
+/* oxlint-disable unicorn/no-thenable */
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { Playbook } from "effect-resilience"
@@ -37,6 +39,15 @@ describe("Playbook.standard", () => {
       Playbook.lookup(Playbook.standard, s).repeat !== "never"
     )
     expect(wrong).toEqual([])
+  })
+
+  it("E2: every 5xx but 501, 505, 506, 508, 510 and 511 is transient, listed or not", () => {
+    const books: ReadonlyArray<Playbook.Playbook> = [Playbook.standard, { name: "", byStatus: {} }]
+    for (const playbook of books) {
+      expect(
+        statuses.filter((s) => s >= 500 && Playbook.lookup(playbook, s).repeat === "never")
+      ).toEqual([501, 505, 506, 508, 510, 511])
+    }
   })
 
   it("lookup is total over 100..599 and says something for the integrator and for the user", () => {
@@ -146,6 +157,18 @@ describe("Playbook.extend", () => {
     expect(playbook.retryAfterInMessage).toBe(pattern)
   })
 
+  it("E13: a reset header that is named again keeps its place and takes the new unit", () => {
+    const base = Playbook.extend(Playbook.standard, { resetHeaders: ["X-Reset", "x-other"] })
+    const playbook = Playbook.extend(base, {
+      resetHeaders: [{ name: "x-reset", unit: "milliseconds" }, "x-more"]
+    })
+    expect(playbook.resetHeaders).toEqual([
+      { name: "x-reset", unit: "milliseconds" },
+      "x-other",
+      "x-more"
+    ])
+  })
+
   it("codes merge per code", () => {
     const base = Playbook.extend(Playbook.standard, {
       byCode: { a: { tag: "Policy" }, b: { tag: "Auth" } }
@@ -208,6 +231,23 @@ describe("Playbook.markdown", () => {
     const row = rows(text).find((line) => line.includes("418")) ?? ""
     expect(["Policy", "short and stout", "use another pot"].filter((word) => !row.includes(word)))
       .toEqual([])
+  })
+
+  it("E30: a row that looks at headers prints a line for each of them", () => {
+    const text = Playbook.markdown(
+      Playbook.extend(Playbook.standard, {
+        byStatus: {
+          403: Playbook.entry(403, {
+            when: [{
+              header: "x-left",
+              is: "0",
+              then: { tag: "RateLimit", repeat: "transient", meaning: "Nothing left" }
+            }]
+          })
+        }
+      })
+    )
+    expect(text).toContain("| `403`, `x-left: 0` | RateLimit | Nothing left | Yes |")
   })
 
   it("bars and line ends in the words do not break the table", () => {

@@ -123,11 +123,15 @@ describe("what an error knows", () => {
       expect([Exit.isInterrupted(exit), sent.length]).toEqual([true, 1])
     }))
 
-  it.effect("E14: Retry-After on a 500 is not waited for", () =>
+  it.effect("E14: Retry-After on a 500 is waited for", () =>
     Effect.gen(function*() {
       const { client, sent } = yield* over([reply(500, "", { "retry-after": "30" })])
-      yield* failureOf(client.get("/"))
-      expect(sent.length).toBe(3)
+      const fiber = yield* Effect.fork(failureOf(client.get("/")))
+      yield* TestClock.adjust("29 seconds")
+      const early = sent.length
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      expect([early, sent.length]).toEqual([1, 3])
     }))
 
   it.effect("E11: a date counts from the response's own Date, else from the Clock", () =>

@@ -42,7 +42,8 @@ describe("every status through the client", () => {
           return sent.length
         }))
       const again = (status: number) =>
-        [408, 425, 429].includes(status) || (status >= 500 && ![501, 505].includes(status))
+        [408, 425, 429].includes(status) ||
+        (status >= 500 && ![501, 505, 506, 508, 510, 511].includes(status))
       expect(counts).toEqual(statuses.map((status) => again(status) ? 3 : 1))
     }))
 

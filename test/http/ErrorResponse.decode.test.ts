@@ -286,7 +286,7 @@ describe("ErrorResponse on bodies that are nothing of the kind", () => {
       },
       { _tag: "RateLimit", code: "f", requestId: "r" }
     ])
-    expect(errors.map(retryAfter)).toEqual([undefined, 7_000])
+    expect(errors.map(retryAfter)).toEqual([7_000, 7_000])
   })
 })
 

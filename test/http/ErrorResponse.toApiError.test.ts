@@ -44,7 +44,9 @@ describe("ErrorResponse.toApiError by status", () => {
     )
     const expected = (status: number) => {
       if ([408, 425, 429].includes(status)) return "nothing done"
-      return status >= 500 && status !== 501 && status !== 505 ? "unknown" : "Terminal"
+      return status >= 500 && ![501, 505, 506, 508, 510, 511].includes(status)
+        ? "unknown"
+        : "Terminal"
     }
     expect(verdicts.filter(([status, verdict]) => verdict !== expected(status as number))).toEqual(
       []
@@ -259,17 +261,22 @@ describe("ErrorResponse and waiting", () => {
     expect([once(), once(), once()]).toEqual([9_000, 9_000, 9_000])
   })
 
-  it("E14: honoured on 429, 503 and a conflict in flight, by no other status", () => {
-    const honoured = range(300, 599).filter((status) => {
-      const verdict = ApiError.verdict(
-        errorOf(status, status === 409 ? { code: "idempotency_key_in_use" } : "", {
-          "retry-after": "5"
-        })
-      )
+  it("E14: honoured on every answer that is worth another try, and kept on all", () => {
+    const statuses = range(300, 599)
+    const errors = statuses.map((status) =>
+      errorOf(status, status === 409 ? { code: "idempotency_key_in_use" } : "", {
+        "retry-after": "5"
+      })
+    )
+    const honoured = statuses.filter((_, index) => {
+      const verdict = ApiError.verdict(errors[index])
       return verdict._tag === "Transient" && Option.isSome(verdict.retryAfter)
     })
-    expect(honoured).toEqual([409, 429, 503])
-    expect(ApiError.verdict(errorOf(413, "", { "retry-after": "5" }))._tag).toBe("Terminal")
+    const permanent = [501, 505, 506, 508, 510, 511]
+    expect(honoured).toEqual(
+      [408, 409, 413, 425, 429, ...range(500, 599)].filter((status) => !permanent.includes(status))
+    )
+    expect(errors.map(retryAfter)).toEqual(statuses.map(() => 5_000))
   })
 
   it("a rate limit says its limit and what is left", () => {
