@@ -38,7 +38,7 @@ export type ErrorBody = ErrorResponse.ErrorBody
 
 /**
  * - `name`: what the API is called, in spans and logs.
- * - `baseUrl`: put before every relative URL.
+ * - `baseUrl`: put before every relative URL. Without user info, query and fragment.
  * - `playbook`: what its statuses mean. Default `Playbook.standard`.
  * - `errorBody`: reads its error bodies. Default `ErrorResponse.anyErrorBody`.
  * - `pipeline`: how calls are protected. Default: one attempt. Its operation is replaced by what
@@ -151,7 +151,7 @@ export const guardKey = (
 
 const configOf = (options: Options<unknown>): RequestExecution.Config => ({
   name: options.name,
-  baseUrl: Validate.text("baseUrl", options.baseUrl, "an absolute http or https URL", isHttpUrl),
+  baseUrl: checkedBaseUrl(options.baseUrl),
   playbook: options.playbook ?? defaults.playbook,
   errorBody: options.errorBody,
   pipeline: options.pipeline,
@@ -180,8 +180,33 @@ const configOf = (options: Options<unknown>): RequestExecution.Config => ({
   )
 })
 
-const isHttpUrl = (url: string): boolean =>
-  URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
+/** What is wrong with a base URL, in words that repeat none of it: it may hold a password. */
+const faultOf = (text: string): string | undefined => {
+  if (!URL.canParse(text)) {
+    return /^[\w\s./-]{0,16}$/.test(text) ? JSON.stringify(text) : "a text that is no URL"
+  }
+  const { password, protocol, username } = new URL(text)
+  if (!/^https?:$/.test(protocol)) {
+    // What stands before the colon of any other text may be the name of a user.
+    return /^(file|s?ftp|wss?):$/.test(protocol)
+      ? `one that begins with "${protocol}"`
+      : "one of another scheme"
+  }
+  if (username !== "" || password !== "" || /^[^/?#]*[/\\]*[^/\\?#]*@/.test(text)) {
+    return "one with user info"
+  }
+  if (/\?/.test(text.replace(/#.*$/s, ""))) return "one with a query"
+  return text.includes("#") ? "one with a fragment" : undefined
+}
+
+const checkedBaseUrl = (text: string): string => {
+  const fault = faultOf(text)
+  if (fault === undefined) return text
+  throw new RangeError(
+    `baseUrl should be an absolute http or https URL without user info, query and fragment, ` +
+      `got ${fault}`
+  )
+}
 
 const upstreamOf = Effect.map(HttpClient.HttpClient, HttpClient.withTracerDisabledWhen(() => true))
 

@@ -14,7 +14,7 @@ interface Options {
   readonly sleep?: Clock.Clock["sleep"]
 }
 
-const clockFrom = (
+export const clockFrom = (
   { millis, nanos, sleep = () => Effect.never }: Options
 ): Clock.Clock => ({
   [Clock.ClockTypeId]: Clock.ClockTypeId,
