@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import { isCount } from "./redaction/counts.js"
 
 /**
  * Names whose values are secret: compared without regard to letter case, or matched.
@@ -16,8 +17,22 @@
  */
 export type Names = ReadonlyArray<string | RegExp>
 
+const patterns: ReadonlyArray<RegExp> = [
+  /signature/i,
+  /secret/i,
+  /token/i,
+  /passw(or)?d/i,
+  /api[-_]?key/i,
+  /private[-_]?key/i
+]
+
 /**
  * What is redacted everywhere. Each API adds its own.
+ *
+ * **Details**
+ *
+ * Of what a pattern finds, names of counts and kinds are no secrets: `max_tokens`, `token_ids`,
+ * `token_type`. In a query, `key` is secret too.
  *
  * @since 0.1.0
  * @category defaults
@@ -30,10 +45,13 @@ export const defaultNames: Names = [
   "x-api-key",
   "api-key",
   "idempotency-key",
-  /signature/i,
-  /secret/i,
-  /token/i,
-  /password/i
+  "apikey",
+  "x-apikey",
+  "api_key",
+  "private_key",
+  "passwd",
+  "sig",
+  ...patterns
 ]
 
 /**
@@ -43,6 +61,8 @@ export const defaultNames: Names = [
  * @category defaults
  */
 export const mark = "<redacted>"
+
+const isDefaultPattern: ReadonlySet<string | RegExp> = new Set(patterns)
 
 /**
  * Whether the value under this name is secret. O(names).
@@ -54,11 +74,22 @@ export const isSecretName = (name: string, names: Names): boolean =>
   names.some((secret) =>
     typeof secret === "string"
       ? secret.toLowerCase() === name.toLowerCase()
-      : name.search(secret) !== -1
+      : name.search(secret) !== -1 && !(isDefaultPattern.has(secret) && isCount(name))
   )
 
+/** The JSON that a text holds: an object or a list. */
+const jsonIn = (text: string): object | undefined => {
+  if (!/^\s*[[{]/.test(text)) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /**
- * The values that stand under secret names anywhere in a JSON-like value, at any depth. O(size).
+ * The values that stand under secret names anywhere in a JSON-like value, at any depth, and in
+ * texts of it that are JSON themselves. What stands higher comes first. O(size).
  *
  * @since 0.1.0
  * @category accessors
@@ -66,17 +97,20 @@ export const isSecretName = (name: string, names: Names): boolean =>
 export const secretsIn = (value: unknown, names: Names): ReadonlyArray<string> => {
   const found: Array<string> = []
   const open: Array<readonly [value: unknown, secret: boolean]> = [[value, false]]
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const [value, secret] = next
-    if (typeof value === "object" && value !== null) {
+  // The list grows while it is walked.
+  for (const [value, secret] of open) {
+    if (Array.isArray(value)) {
+      for (const inner of value) open.push([inner, secret])
+    } else if (typeof value === "object" && value !== null) {
       for (const [name, inner] of Object.entries(value)) {
         open.push([inner, secret || isSecretName(name, names)])
       }
-    } else if (
-      secret &&
-      (typeof value === "string" || typeof value === "number" || typeof value === "bigint")
-    ) {
-      found.push(String(value))
+    } else {
+      const isValue = typeof value === "string" || typeof value === "number" ||
+        typeof value === "bigint"
+      if (secret && isValue) found.push(String(value))
+      const inner = typeof value === "string" ? jsonIn(value) : undefined
+      if (inner !== undefined) open.push([inner, secret])
     }
   }
   return found

@@ -60,6 +60,64 @@ describe("Redaction.isSecretName", () => {
     expect(names.filter((name) => isSecret(name))).toEqual([])
   })
 
+  it("T9: the default names in the spellings of other APIs", () => {
+    const names = [
+      "apikey",
+      "apiKey",
+      "X-ApiKey",
+      "api_key",
+      "X-Goog-Api-Key",
+      "private_key",
+      "privateKey",
+      "passwd",
+      "PASSWD",
+      "sig",
+      "token",
+      "token_id",
+      "used_token",
+      "X-Amz-Security-Token",
+      "password_reset_tokens"
+    ]
+    expect(names.filter((name) => !isSecret(name))).toEqual([])
+  })
+
+  it("T9: names of counts and kinds are no secrets", () => {
+    const names = [
+      "max_tokens",
+      "maxTokens",
+      "max-tokens",
+      "maxtokens",
+      "max_completion_tokens",
+      "maxOutputTokens",
+      "prompt_tokens",
+      "total_tokens",
+      "cached_input_tokens",
+      "token_ids",
+      "tokenIds",
+      "token_count",
+      "tokenCount",
+      "token_limit",
+      "tokens_per_minute",
+      "num_tokens",
+      "token_type",
+      "x-ratelimit-remaining-tokens",
+      "tokenizer",
+      "password_length",
+      "signature_algorithm",
+      "design",
+      "key",
+      "monkey"
+    ]
+    expect(names.filter((name) => isSecret(name))).toEqual([])
+  })
+
+  it("T9: an API that adds the name of a count has it as a secret", () => {
+    expect([isSecret("max_tokens", ["max_tokens"]), isSecret("max_tokens", [/^max_/])]).toEqual([
+      true,
+      true
+    ])
+  })
+
   it("T2: each API adds its own, as a word in any letter case or as a pattern", () => {
     const names = [...Redaction.defaultNames, "X-Partner-Code", /^pin\d*$/i]
     expect(
@@ -111,6 +169,20 @@ describe("Redaction.secretsIn", () => {
       .toEqual(
         [[], [], [], [], [], [], [], [], []]
       )
+  })
+
+  it("T9: in a text that is JSON, however often", () => {
+    const inner = JSON.stringify({ token: "s-1", list: [JSON.stringify({ password: "s-2" })] })
+    expect(secretsIn({ payload: inner, note: "{ token: no JSON }" })).toEqual(["s-1", "s-2"])
+  })
+
+  it("T9: a secret that is JSON is one as a whole and in its parts", () => {
+    expect(secretsIn({ secret: "{\"user\":\"u-1\"}" })).toEqual(["u-1", "{\"user\":\"u-1\"}"])
+  })
+
+  it("T9: what stands higher comes first, so that no list takes its place", () => {
+    const body = { tokens: [1, 2, 3], password: "s-1" }
+    expect(Redaction.secretsIn(body, Redaction.defaultNames)[0]).toBe("s-1")
   })
 
   it("T1: a deep body does not overflow the stack", () => {
