@@ -8,6 +8,9 @@
  * @since 0.1.0
  */
 import { isCount } from "./redaction/counts.js"
+import { namedRangesOf } from "./redaction/named.js"
+import { indexOf, placeholder, type Range, rangesOf } from "./redaction/spellings.js"
+import { viewsOf } from "./redaction/views.js"
 
 /**
  * Names whose values are secret: compared without regard to letter case, or matched.
@@ -116,88 +119,61 @@ export const secretsIn = (value: unknown, names: Names): ReadonlyArray<string> =
   return found
 }
 
-/** JSON as it is written where only ASCII is sure to arrive. */
-const asciiJson = (json: string): string =>
-  json.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
-
-const slashJson = (json: string): string => json.replaceAll("/", "\\/")
-
-const entities: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  "\"": "&quot;",
-  "'": "&#39;"
-}
-
-const html = (text: string): string =>
-  text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? character)
-
-const asciiHtml = (html: string): string =>
-  html.replaceAll(/[^\0-\x7f]/gu, (character) => `&#${character.codePointAt(0)};`)
-
-/** A secret may come back as it was, or written for JSON, for a URL, for a form or for a page. */
-const spellings = (secret: string): ReadonlyArray<string> => {
-  const json = JSON.stringify(secret).slice(1, -1)
-  const page = html(secret)
-  return [
-    secret,
-    json,
-    asciiJson(json),
-    slashJson(json),
-    slashJson(asciiJson(json)),
-    encodeURIComponent(secret.toWellFormed()),
-    new URLSearchParams([["", secret]]).toString().slice(1),
-    page,
-    asciiHtml(page)
-  ]
-}
-
-const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")
-
-/**
- * A longer secret, such as the text of a document, would make an expression that is too large; it
- * is looked for as it is.
- */
-const longest = 1000
-
-/** So many letters in one expression. */
-const groupSize = 30_000
-
-const grouped = (texts: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
-  const groups: Array<Array<string>> = []
-  let size = Infinity
-  for (const text of texts) {
-    if (size + text.length > groupSize) {
-      groups.push([])
-      size = 0
-    }
-    groups.at(-1)?.push(text)
-    size += text.length
+/** In the place of each range, the mark; ranges that overlap are one. */
+const replaced = (text: string, ranges: ReadonlyArray<Range>): string => {
+  let clean = ""
+  let at = 0
+  let open: Range | undefined
+  const close = () => {
+    if (open === undefined) return
+    clean += text.slice(at, open[0]) + placeholder
+    at = open[1]
   }
-  return groups
+  for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0])) {
+    if (open !== undefined && from < open[1]) {
+      open = [open[0], Math.max(open[1], to)]
+    } else {
+      close()
+      open = [from, to]
+    }
+  }
+  close()
+  return clean + text.slice(at)
 }
 
 /**
- * A function that replaces every occurrence of the secrets, however spelled, by `<redacted>`;
- * longer ones first. White space around a secret may be gone: a header loses it on its way. O(text
- * * secrets).
+ * A function that replaces secrets in a text by `<redacted>`.
+ *
+ * **Details**
+ *
+ * - Every occurrence of the given secrets, in any letter case, however spelled: escaped for JSON, a
+ *   URL, a form or a page, once or several times; in base64; without the white space around it; or
+ *   cut short, from 16 characters on.
+ * - A secret of fewer than six characters only where it is a whole token, and never as a part of a
+ *   code or a request id.
+ * - What stands in the text under a secret name, as `name: value`, `name=value` or a member of
+ *   JSON: secrets that the other side has made. `names` are `defaultNames` by default.
+ *
+ * O(secrets) to make, O(text) to use. Of more than 1,000 secrets, the rest is looked for as it is.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const scrubber = (secrets: Iterable<string>): (text: string) => string => {
-  const plain = new Set(
-    [...secrets].flatMap((secret) => [secret, secret.trim()]).filter((secret) => secret !== "")
-  )
-  const all = [...new Set([...plain].flatMap(spellings))].sort((a, b) => b.length - a.length)
-  const whole = all.filter(({ length }) => length > longest)
-  const patterns = grouped(all.filter(({ length }) => length <= longest)).map((group) =>
-    new RegExp(group.map(escaped).join("|"), "gi")
-  )
-  return (text) =>
-    [...whole, ...patterns].reduce<string>(
-      (scrubbed, secret) => scrubbed.replaceAll(secret, mark),
-      text
+export const scrubber = (
+  secrets: Iterable<string>,
+  names: Names = defaultNames
+): (text: string) => string => {
+  const index = indexOf(secrets)
+  const isPlain = (name: string) => isSecretName(name, defaultNames)
+  const isSecret = (name: string) => names !== defaultNames && isSecretName(name, names)
+  const secrecy = { isPlain, isSecret: (name: string) => isPlain(name) || isSecret(name) }
+  return (text) => {
+    const marked = text.replaceAll(mark, placeholder)
+    const ranges = viewsOf(marked).flatMap((view) =>
+      [...rangesOf(index, view.text), ...namedRangesOf(view.text, secrecy)].map(
+        ([from, to]): Range => [view.starts?.[from] ?? from, view.ends?.[to - 1] ?? to]
+      )
     )
+    return replaced(marked, ranges).replaceAll(placeholder, mark)
+  }
 }
