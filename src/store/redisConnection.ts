@@ -34,6 +34,9 @@ export const defaults = {
 /** Soon at first, then once a second. */
 const retryStrategy = (times: number): number => Math.min(50 * times, 1000)
 
+/** A server that was demoted takes no writes any more: the connection finds the one that does. */
+const isDemoted = (error: Error): boolean => error.message.includes("READONLY")
+
 const optionsOf = (options: RedisOptions | undefined): RedisOptions => ({
   retryStrategy,
   ...options,
@@ -44,6 +47,8 @@ const optionsOf = (options: RedisOptions | undefined): RedisOptions => ({
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   lazyConnect: true,
+  // Nothing is sent again: 2 would do that.
+  reconnectOnError: (error) => isDemoted(error) || Boolean(options?.reconnectOnError?.(error)),
   // Names of records are complete as they are.
   keyPrefix: ""
 })

@@ -2,6 +2,11 @@
  * The operations of the store as Lua scripts, one for each. Redis runs a script from beginning to
  * end without anything between.
  *
+ * The first write of a script decides what a Redis at `maxmemory` with `noeviction` does with it: a
+ * command that may need memory is refused there, and the script with it, and any other lets the
+ * whole script pass. So `acquire` begins with HSET: no new claim. The steps of a holder begin with
+ * HDEL or PEXPIRE: what has begun can end, and is recorded.
+ *
  * A script makes its step only where the record allows it, and always gives the record back: what
  * time it is, and the fields. A step can be repeated by its owner, so asking the pure record what
  * it thinks of the answer tells what has happened.
@@ -86,9 +91,9 @@ if found and live(found) then
   end
   point = found.raw[7]
 end
-redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'version', '${Stored.version}', 'state', 'in_progress', 'owner', owner, 'generation', whole(generation),
   'fingerprint', fingerprint, 'recovered', recovered, 'lease_until', whole(now + lease), 'expires_at', whole(now + kept))
+redis.call('HDEL', KEYS[1], 'outcome', 'recovery_point')
 if point then redis.call('HSET', KEYS[1], 'recovery_point', point) end
 keep(KEYS[1], now + kept)
 if at > 1 then
@@ -112,20 +117,23 @@ return answer(key)
 `
 
 const complete = change(`  local expires = now + tonumber(ARGV[5])
-  redis.call('HSET', key, 'state', 'completed', 'outcome', ARGV[4], 'expires_at', whole(expires))
   redis.call('HDEL', key, 'recovery_point', 'lease_until')
+  redis.call('HSET', key, 'state', 'completed', 'outcome', ARGV[4], 'expires_at', whole(expires))
   keep(key, expires)`)
 
-const release = change(`  redis.call('HSET', key, 'state', 'released', 'expires_at', whole(r.lease))
-  redis.call('HDEL', key, 'fingerprint', 'recovered', 'recovery_point', 'lease_until')
-  keep(key, r.lease)`)
+const release = change(
+  `  redis.call('HDEL', key, 'fingerprint', 'recovered', 'recovery_point', 'lease_until')
+  redis.call('HSET', key, 'state', 'released', 'expires_at', whole(r.lease))
+  keep(key, r.lease)`
+)
 
 const extend = change(`  local lease = now + tonumber(ARGV[4])
   local expires = math.max(r.expires, lease + ${unfinishedMillis})
-  redis.call('HSET', key, 'lease_until', whole(lease), 'expires_at', whole(expires))
-  keep(key, expires)`)
+  keep(key, expires)
+  redis.call('HSET', key, 'lease_until', whole(lease), 'expires_at', whole(expires))`)
 
-const savepoint = change(`  redis.call('HSET', key, 'recovery_point', ARGV[4])`)
+const savepoint = change(`  redis.call('HDEL', key, 'recovery_point')
+  redis.call('HSET', key, 'recovery_point', ARGV[4])`)
 
 /**
  * Goes on from where the last one stopped, over a bounded part of the keys, so that nobody has to

@@ -1,5 +1,6 @@
 import { expect, it } from "@effect/vitest"
-import { Effect, Either, Layer } from "effect"
+import { Idempotency, IdempotencyKey } from "effect-resilience"
+import { Effect, Either, Layer, Schema } from "effect"
 import { IdempotencyStore, type Service, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Redis from "effect-resilience/store/Redis"
 import { Redis as Client } from "ioredis"
@@ -186,6 +187,120 @@ describe.skipIf(!isInstalled)("Redis, the server", () => {
         yield* Effect.promise(() => client.set("mine:{text}", "text"))
         yield* Effect.promise(() => client.hset("mine:{hash}", "field", "value"))
         expect([yield* store.sweep(10), (yield* names("mine:")).length]).toEqual([0, 2])
+      })))
+
+  describe("I34: at maxmemory with noeviction", () => {
+    /** From before to after, the server has no memory left for a write. */
+    const full = <A, E>(self: Effect.Effect<A, E>) =>
+      Effect.acquireUseRelease(
+        Effect.promise(() => client.config("SET", "maxmemory", "1")),
+        () => self,
+        () => Effect.promise(() => client.config("SET", "maxmemory", "0"))
+      )
+
+    const refused = Either.left(new StoreError({ operation: "acquire" }))
+
+    it.live("I34: a claim is refused, whatever is there of its record, and writes nothing", () =>
+      apart("full-claims:", (store) =>
+        Effect.gen(function*() {
+          yield* store.acquire({ ...claim("lapsed", "a"), leaseMillis: 1 })
+          yield* store.acquire(claim("released", "a"))
+          yield* store.release(held("released", "a"))
+          yield* store.acquire(claim("owned", "a"))
+          yield* store.acquire({ ...claim("earlier", "a"), leaseMillis: 1 })
+          yield* store.acquire(claim("over", "a"))
+          yield* store.complete(held("over", "a"), "done", 1)
+          yield* Effect.sleep("5 millis")
+          const before = yield* names("full-claims:")
+          const answers = yield* full(Effect.forEach(
+            [
+              claim("new", "b"),
+              claim("lapsed", "b"),
+              claim("released", "b"),
+              claim("owned", "a"),
+              claim("over", "b"),
+              { ...claim("renamed", "b"), previousKeyHashes: ["earlier"] }
+            ],
+            (asked) => Effect.either(store.acquire(asked))
+          ))
+          const after = yield* names("full-claims:")
+          expect([answers, after.toSorted()]).toEqual([
+            [refused, refused, refused, refused, refused, refused],
+            before.toSorted()
+          ])
+        })))
+
+    it.live("I34: what has begun can complete, be released, be extended and keep a savepoint", () =>
+      apart("full-ends:", (store) =>
+        Effect.gen(function*() {
+          for (const key of ["completed", "released", "extended"]) {
+            yield* store.acquire(claim(key, "a"))
+          }
+          const kept = yield* full(Effect.all([
+            store.savepoint(held("completed", "a"), "half way"),
+            store.complete(held("completed", "a"), "x".repeat(10_000), minute),
+            store.release(held("released", "a")),
+            store.savepoint(held("extended", "a"), "half way"),
+            store.extend(held("extended", "a"), 2 * minute)
+          ]))
+          const during = yield* full(store.acquire(claim("completed", "b")))
+          const inFlight = yield* full(store.acquire(claim("extended", "b")))
+          expect([kept, during, inFlight._tag]).toEqual([
+            ["ok", "ok", "ok", "ok", "ok"],
+            { _tag: "Completed", outcome: "x".repeat(10_000) },
+            "InFlight"
+          ])
+          expect((yield* store.acquire(claim("released", "b")))._tag).toBe("Acquired")
+        })))
+
+    it.live("I34: a run is refused and executes nothing, and one that has begun is recorded and replayed", () =>
+      Effect.gen(function*() {
+        let executions = 0
+        const run = (name: string, before: Effect.Effect<unknown>) =>
+          Effect.flatMap(
+            IdempotencyKey.fromString(name),
+            (key) =>
+              Effect.zipRight(before, Effect.sync(() => ++executions)).pipe(
+                Idempotency.run({ scope: ["full"], payload: 1, result: Schema.Number }),
+                IdempotencyKey.provide(key),
+                Effect.either,
+                Effect.map(Either.mapLeft(({ _tag }) => _tag))
+              )
+          )
+        const fills = Effect.promise(() => client.config("SET", "maxmemory", "1"))
+        const begun = yield* run("begun", fills)
+        const refusal = yield* run("new", Effect.void)
+        const replayed = yield* run("begun", Effect.void)
+        yield* Effect.promise(() => client.config("SET", "maxmemory", "0"))
+        expect([begun, refusal, replayed, executions]).toEqual([
+          Either.right(1),
+          Either.left("StoreUnavailable"),
+          Either.right(1),
+          1
+        ])
+      }).pipe(Effect.provide(layer({ prefix: "full-runs:" }))))
+  })
+
+  it.live("I34: a server that was demoted is left, and its connection made anew", () =>
+    apart("demoted:", (store) =>
+      Effect.gen(function*() {
+        const ids = Effect.promise(async () => String(await client.client("LIST")))
+        const connections = Effect.map(ids, (list) => list.match(/^id=\d+/gm) ?? [])
+        yield* store.acquire(claim("k", "a"))
+        const before = yield* connections
+        yield* Effect.promise(() => client.replicaof("127.0.0.1", 1))
+        const during = yield* Effect.either(store.acquire(claim("k2", "a")))
+        yield* Effect.promise(() => client.replicaof("NO", "ONE"))
+        const later = yield* Effect.retry(
+          Effect.delay(store.acquire(claim("k2", "a")), "50 millis"),
+          { times: 40 }
+        )
+        const after = yield* connections
+        expect([during, later._tag, after.every((id) => before.includes(id))]).toEqual([
+          Either.left(new StoreError({ operation: "acquire" })),
+          "Acquired",
+          false
+        ])
       })))
 
   it.live("I31: whatever the options say no command is queued or sent again, and its failure is soon", () =>
