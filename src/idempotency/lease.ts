@@ -210,8 +210,7 @@ export class Lease {
       return Effect.map(
         ask(() => this.store.extend(this.#held, leaseMillis), {
           timeoutMillis,
-          wait: Effect.interruptible,
-          drop: true
+          wait: Effect.interruptible
         }),
         (answer) => {
           const kept = keptOf(answer)

@@ -170,7 +170,7 @@ const claiming = <A, E, R, RD>(
       if (answer._tag === "Failed") {
         return answer.corrupt
           ? corrupt(call)
-          : withoutClaim(call, inFlightRun, restore)
+          : withoutClaim(call, inFlightRun, restore, answer.conflict)
       }
       switch (answer.value._tag) {
         case "Mismatch":
@@ -241,13 +241,17 @@ const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect
         now
   )
 
-/** Fails or runs unprotected, because the store did not answer. */
+/**
+ * Fails or runs unprotected, because the store did not answer. A conflict is no outage: a store
+ * that has conflicts is there, and another caller may run.
+ */
 const withoutClaim = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
   inFlightRun: InFlightRun,
-  restore: Restore
+  restore: Restore,
+  conflict: boolean
 ): Result<A, E, R, RD> => {
-  if (call.request.settings.onStoreFailure === "fail") {
+  if (conflict || call.request.settings.onStoreFailure === "fail") {
     inFlightRun.result = { _tag: "StoreUnavailable" }
     return unavailable(call)
   }

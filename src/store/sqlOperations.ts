@@ -7,10 +7,12 @@ import { SqlError } from "@effect/sql/SqlError"
 import type * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Names from "../core/idempotencyNames.js"
 import * as IdempotencyRecord from "../core/idempotencyRecord.js"
+import { retrying } from "../idempotency/conflicts.js"
 import {
   type Acquired,
   type Claim,
@@ -44,15 +46,47 @@ const LibsqlTransaction = Context.GenericTag<{ readonly _: unique symbol }, unkn
   "@effect/sql-libsql/LibsqlClient/LibsqlTransaction"
 )
 
-/** How often a statement that lost against another is tried again. */
-const conflictRetries = 8
+/**
+ * PostgreSQL: serialization failure, deadlock, a lock that is not free. MySQL: deadlock, a lock that
+ * is not free, a row that was changed since it was read.
+ */
+const conflicts: ReadonlySet<unknown> = new Set([
+  "40001",
+  "40P01",
+  "55P03",
+  1205,
+  1213,
+  1020
+])
 
-/** PostgreSQL: serialization failure, deadlock. MySQL: deadlock. */
-const conflicts: ReadonlySet<unknown> = new Set(["40001", "40P01", "ER_LOCK_DEADLOCK"])
+/** The codes of SQLite, extended ones too, as texts and as numbers: busy, locked. */
+const isBusy = (code: unknown): boolean =>
+  typeof code === "string" && /^SQLITE_(?:BUSY|LOCKED)(?:_|$)/.test(code)
 
-const isConflict = (failure: Failure): boolean =>
-  failure._tag === "SqlError" && hasProperty(failure.cause, "code") &&
-  conflicts.has(failure.cause.code)
+const isBusyNumber = (code: unknown): boolean =>
+  typeof code === "number" && ((code & 0xff) === 5 || (code & 0xff) === 6)
+
+/** How deep a driver hides the error of the database. */
+const deepestCause = 5
+
+const isConflictCause = (cause: unknown, dialect: Dialect, depth = 0): boolean => {
+  if (typeof cause !== "object" || cause === null || depth > deepestCause) return false
+  const code = "code" in cause ? cause.code : undefined
+  const number = "errno" in cause
+    ? cause.errno
+    : "errcode" in cause
+    ? cause.errcode
+    : "rawCode" in cause
+    ? cause.rawCode
+    : undefined
+  const here = dialect === "sqlite"
+    ? isBusy(code) || isBusyNumber(number)
+    : conflicts.has(dialect === "mysql" ? number : code)
+  return here || ("cause" in cause && isConflictCause(cause.cause, dialect, depth + 1))
+}
+
+const isConflict = (failure: Failure, dialect: Dialect): boolean =>
+  failure._tag === "SqlError" && isConflictCause(failure.cause, dialect)
 
 /**
  * The client makes a defect of a commit that fails, which is a failure of the database like any
@@ -63,6 +97,16 @@ const failingCommits = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | S
     self,
     (defect): Option.Option<Effect.Effect<never, SqlError>> =>
       defect instanceof SqlError ? Option.some(Effect.fail(defect)) : Option.none()
+  )
+
+/**
+ * A statement ends by itself: an interruption leaves it behind. PostgreSQL cancels by connection,
+ * and the cancel can hit the query that comes next on it.
+ */
+const underWay = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(
+    Effect.forkDaemon(Effect.uninterruptible(self)),
+    (fiber) => Effect.flatten(Fiber.await(fiber))
   )
 
 const noWayOut =
@@ -96,17 +140,18 @@ class Store {
     operation: Operation,
     self: (parts: Statements.Parts) => Effect.Effect<A, Failure>
   ) {
-    const { transactional } = this.settings
+    const { dialect, transactional } = this.settings
     const once = failingCommits(Effect.flatMap(this.parts, self))
+    // In the transaction of the caller only the whole transaction can be repeated.
     const work = transactional
       ? once
-      : Effect.retry(once, { times: conflictRetries, while: isConflict })
+      : retrying(once, (failure) => isConflict(failure, dialect))
     const failing = Effect.mapError(
       Effect.withTracerEnabled(work, false),
       (failure) =>
         new StoreError(failure._tag === "Unreadable" ? { operation, corrupt: true } : { operation })
     )
-    return transactional ? failing : this.outside(operation, failing)
+    return underWay(transactional ? failing : this.outside(operation, failing))
   }
 
   private outside<A>(

@@ -285,7 +285,10 @@ describe.skipIf(!isInstalled)("Redis, the server", () => {
     apart("demoted:", (store) =>
       Effect.gen(function*() {
         const ids = Effect.promise(async () => String(await client.client("LIST")))
-        const connections = Effect.map(ids, (list) => list.match(/^id=\d+/gm) ?? [])
+        const connections = Effect.map(
+          ids,
+          (list): ReadonlyArray<string> => list.match(/^id=\d+/gm) ?? []
+        )
         yield* store.acquire(claim("k", "a"))
         const before = yield* connections
         yield* Effect.promise(() => client.replicaof("127.0.0.1", 1))

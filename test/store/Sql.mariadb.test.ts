@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import { expect, it } from "@effect/vitest"
-import { Effect, Either, Layer } from "effect"
+import { Effect, Either, Fiber, Layer } from "effect"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Sql from "effect-resilience/store/Sql"
 import { afterAll, beforeAll, describe } from "vitest"
@@ -96,6 +96,47 @@ describe.skipIf(!isInstalled)("MariaDB", () => {
         yield* store.complete({ ...claim("case", "A"), generation: 1 }, "done", 1000)
       ]).toEqual(["InFlight", "Mismatch", "stale"])
     }).pipe(Effect.provide(over())))
+
+  it.live(
+    "I23: a lock that is not free and a deadlock are no outage: the claim is made when it can be, and never unprotected",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const store = yield* IdempotencyStore
+        yield* store.acquire(claim("locked", "a"))
+        const locked = yield* Effect.makeLatch(false)
+        const lock = yield* Effect.fork(sql.withTransaction(
+          Effect.zipRight(
+            sql`SELECT 1 FROM ${sql(Sql.defaults.table)} WHERE key_hash = 'locked' FOR UPDATE`,
+            Effect.zipRight(locked.open, Effect.sleep("1500 millis"))
+          )
+        ))
+        yield* locked.await
+        yield* sql`SET GLOBAL innodb_lock_wait_timeout = 1`
+        const waited = yield* Effect.provide(
+          Effect.flatMap(IdempotencyStore, (store) => store.acquire(claim("locked", "b"))),
+          Layer.fresh(over())
+        )
+        yield* sql`SET GLOBAL innodb_lock_wait_timeout = 50`
+        yield* Fiber.join(lock)
+        const answers = yield* Effect.forEach(
+          Array.from({ length: 40 }, (_, index) => index),
+          (index) =>
+            store.acquire({
+              ...claim(`deadlock-${index % 2}`, `${index}`),
+              previousKeyHashes: [`deadlock-${2 + index % 3}`, `deadlock-${(index + 1) % 2}`]
+            }),
+          { concurrency: "unbounded" }
+        )
+        expect([waited._tag, answers.filter(({ _tag }) => _tag === "Acquired").length > 0]).toEqual(
+          [
+            "InFlight",
+            true
+          ]
+        )
+      }).pipe(Effect.provide(over())),
+    20_000
+  )
 
   it.live("I27: a row of another version is corrupt for everybody who asks, and stays as it is", () =>
     Effect.gen(function*() {

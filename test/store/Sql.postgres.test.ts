@@ -1,9 +1,11 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import { expect, it } from "@effect/vitest"
 import { Idempotency, IdempotencyKey } from "effect-resilience"
-import { Effect, Either, Layer, Schema } from "effect"
+import { Duration, Effect, Either, Fiber, Layer, Schema } from "effect"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Sql from "effect-resilience/store/Sql"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
 import { afterAll, beforeAll, describe } from "vitest"
 import { client, isInstalled, startPostgres } from "../support/postgres.js"
 import { pause, type Server, without } from "../support/processes.js"
@@ -189,6 +191,161 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
         "InFlight"
       ])
     }).pipe(Effect.provide(database)))
+
+  /** Another kind of transaction for all connections that are made meanwhile. */
+  const isolated = <A, E, R>(level: string, self: Effect.Effect<A, E, R>) => {
+    const set = (to: string) =>
+      Effect.flatMap(SqlClient, (sql) => sql.unsafe(`ALTER ROLE tester ${to}`)).pipe(
+        Effect.provide(database),
+        Effect.orDie
+      )
+    return Effect.acquireUseRelease(
+      set(`SET default_transaction_isolation = '${level}'`),
+      () => self,
+      () => set("RESET default_transaction_isolation")
+    )
+  }
+
+  const wide = client(() => server.port, { maxConnections: 32 })
+
+  for (const level of ["serializable", "repeatable read"]) {
+    for (const previousSecrets of [[], ["earlier"]]) {
+      it.live(
+        `I23: at ${level} with ${previousSecrets.length} earlier secrets, of 32 callers of one hot key one executes, and none takes the fail-open path`,
+        () =>
+          isolated(
+            level,
+            Effect.gen(function*() {
+              let executions = 0
+              const key = yield* IdempotencyKey.fromString(`hot ${level} ${previousSecrets.length}`)
+              const run = Effect.delay(Effect.sync(() => ++executions), "300 millis").pipe(
+                Idempotency.run({
+                  scope: ["s"],
+                  payload: 1,
+                  result: Schema.Number,
+                  onStoreFailure: "run",
+                  storeTimeout: "10 seconds"
+                }),
+                IdempotencyKey.provide(key),
+                Effect.either,
+                Effect.map(Either.match({
+                  onLeft: ({ _tag }) => _tag,
+                  onRight: (value) => `${value}`
+                }))
+              )
+              const told = yield* Effect.all(Array.from({ length: 32 }, () => run), {
+                concurrency: "unbounded"
+              })
+              const counted = (word: string) => told.filter((each) => each === word).length
+              expect([executions, counted("1") + counted("InFlight"), counted("1") > 0]).toEqual([
+                1,
+                32,
+                true
+              ])
+            }).pipe(Effect.provide(
+              Layer.provideMerge(Sql.layer({ secret, previousSecrets }), wide)
+            ))
+          ),
+        20_000
+      )
+    }
+  }
+
+  it.live("I23: a conflict that lasts longer than the timeout does not take the fail-open path", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      yield* sql.unsafe(`CREATE OR REPLACE FUNCTION conflicting() RETURNS trigger AS $$
+        BEGIN RAISE EXCEPTION 'conflict' USING ERRCODE = '40001'; END $$ LANGUAGE plpgsql`)
+      yield* sql.unsafe(
+        "CREATE TRIGGER conflicting BEFORE INSERT ON conflicts EXECUTE FUNCTION conflicting()"
+      )
+      const key = yield* IdempotencyKey.fromString("conflict")
+      const run = (storeTimeout: string) =>
+        Effect.succeed("ran").pipe(
+          Idempotency.run({
+            scope: ["s"],
+            payload: 1,
+            result: Schema.String,
+            onStoreFailure: "run",
+            storeTimeout: storeTimeout as "1 second"
+          }),
+          IdempotencyKey.provide(key),
+          Effect.flip,
+          Effect.map(({ _tag }) => _tag)
+        )
+      const first = yield* Effect.timed(run("300 millis"))
+      const second = yield* Effect.fork(run("5 seconds").pipe(Effect.either))
+      yield* Effect.sleep("200 millis")
+      yield* sql.unsafe("DROP TRIGGER conflicting ON conflicts")
+      const later = yield* Fiber.join(second)
+      expect([first[1], Duration.toMillis(first[0]) < 1000, later._tag]).toEqual([
+        "StoreUnavailable",
+        true,
+        "Left"
+      ])
+    }).pipe(Effect.provide(over({ table: "conflicts" }))))
+
+  it.live("I23: a call that is given up is left behind, and never cancelled", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      yield* store.acquire(claim("left", "a"))
+      const locked = yield* Effect.makeLatch(false)
+      const lock = yield* Effect.fork(sql.withTransaction(
+        Effect.zipRight(
+          sql`SELECT 1 FROM ${sql(Sql.defaults.table)} WHERE key_hash = 'left' FOR UPDATE`,
+          Effect.zipRight(locked.open, Effect.sleep("400 millis"))
+        )
+      ))
+      yield* locked.await
+      const began = Date.now()
+      const left = yield* Effect.fork(store.savepoint(
+        { ...claim("left", "a"), generation: 1 },
+        "kept"
+      ))
+      yield* Effect.sleep("150 millis")
+      yield* Fiber.interrupt(left)
+      const took = Date.now() - began
+      yield* Fiber.join(lock)
+      yield* Effect.sleep("100 millis")
+      const rows = yield* sql`
+        SELECT recovery_point FROM ${sql(Sql.defaults.table)} WHERE key_hash = 'left'`
+      expect([took < 350, rows]).toEqual([true, [{ recovery_point: "kept" }]])
+    }).pipe(Effect.provide(over())))
+
+  it.live("I23: a heartbeat that is given up cancels no query of the work", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const key = yield* IdempotencyKey.fromString("beats")
+      const work = Effect.gen(function*() {
+        yield* sql.withTransaction(
+          Effect.zipRight(
+            sql`SELECT 1 FROM ${sql(Sql.defaults.table)} FOR UPDATE`,
+            Effect.sleep("700 millis")
+          )
+        )
+        return "done"
+      })
+      const cancels = yield* Effect.promise(() =>
+        fs.readFile(path.join(server.folder, "log"), "utf8")
+      )
+      const told = yield* work.pipe(
+        Idempotency.run({
+          scope: ["s"],
+          payload: 1,
+          result: Schema.String,
+          heartbeat: true,
+          lease: "300 millis",
+          storeTimeout: "50 millis"
+        }),
+        IdempotencyKey.provide(key)
+      )
+      const log = yield* Effect.promise(() => fs.readFile(path.join(server.folder, "log"), "utf8"))
+      expect([told, log.slice(cancels.length).includes("canceling statement")]).toEqual([
+        "done",
+        false
+      ])
+    }).pipe(Effect.provide(over())))
 
   it.live("I27: a row of another version is corrupt for everybody who asks, and stays as it is", () =>
     Effect.gen(function*() {

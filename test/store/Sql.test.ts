@@ -2,7 +2,7 @@ import { LibsqlClient } from "@effect/sql-libsql"
 import { SqlClient } from "@effect/sql/SqlClient"
 import { expect, it } from "@effect/vitest"
 import { Idempotency, IdempotencyKey } from "effect-resilience"
-import { Effect, Either, Layer, Logger, Redacted, Schema, TestClock } from "effect"
+import { Context, Effect, Either, Fiber, Layer, Logger, Redacted, Schema, TestClock } from "effect"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Sql from "effect-resilience/store/Sql"
 import * as fs from "node:fs"
@@ -168,6 +168,37 @@ describe("Sql", () => {
         { n: 1 }
       ])
     }).pipe(Effect.provide(over({ transactional: true }))))
+
+  it.live("I23: a database that another writer keeps busy is no outage: the claim is made when it is free, and never unprotected", () => {
+    const shared = LibsqlClient.layer({ url: `file:${path.join(folder, "busy.db")}` })
+    return Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const other = yield* Layer.build(Layer.fresh(shared))
+      const held = yield* Effect.makeLatch(false)
+      const busy = yield* Effect.fork(
+        Context.get(other, SqlClient).withTransaction(
+          Effect.zipRight(held.open, Effect.sleep("500 millis"))
+        )
+      )
+      yield* held.await
+      const key = yield* IdempotencyKey.fromString("too long")
+      const tooLong = yield* Effect.succeed("ran").pipe(
+        Idempotency.run({
+          scope: ["busy"],
+          payload: 1,
+          result: Schema.String,
+          onStoreFailure: "run",
+          storeTimeout: "100 millis"
+        }),
+        IdempotencyKey.provide(key),
+        Effect.merge,
+        Effect.map((told) => typeof told === "string" ? told : told._tag)
+      )
+      const waited = (yield* store.acquire(claim("busy", "a")))._tag
+      yield* Fiber.join(busy)
+      expect([tooLong, waited]).toEqual(["StoreUnavailable", "Acquired"])
+    }).pipe(Effect.scoped, Effect.provide(over({}, shared)))
+  })
 
   const damages: ReadonlyArray<readonly [what: string, assignment: string]> = [
     ["a newer version", "version = 2"],
