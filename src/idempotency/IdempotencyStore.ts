@@ -120,6 +120,10 @@ export class StoreError extends Data.TaggedError("StoreError")<{
  * are not the holder's. They do not ask whether the lease still lasts: as long as nobody has taken
  * over, what its owner has done can be recorded. Times are over when they are reached.
  *
+ * `transactional` belongs to a store that writes in the transaction of its caller, and tells whether
+ * there is one. In a transaction a failed store call fails the run, so that the transaction rolls
+ * back. Omit it in any other store.
+ *
  * **Gotchas**
  *
  * A lapsed claim that nobody took over is an unknown outcome, and no expired record: it is kept for
@@ -139,6 +143,7 @@ export interface Service {
   readonly extend: (held: Held, leaseMillis: number) => Effect.Effect<Kept, StoreError>
   readonly savepoint: (held: Held, data: string) => Effect.Effect<Kept, StoreError>
   readonly sweep: (limit: number) => Effect.Effect<number, StoreError>
+  readonly transactional?: Effect.Effect<boolean> | undefined
 }
 
 /**

@@ -25,7 +25,7 @@ import { type Answer, ask } from "./storeCalls.js"
  * - `recovered`: an earlier run started and did not end, and its outcome is unknown.
  *   `recoveryPoint` is the last savepoint of that run.
  * - `savepoint`: stores a value as JSON for a run that takes over. Interrupts the work when the
- *   claim is lost.
+ *   claim is lost, and in a transaction of the caller when the store fails.
  * - `protected`: false when the work runs without a claim, because the store did not answer and
  *   `onStoreFailure` is `"run"`. Such a run keeps no savepoints.
  *
@@ -67,6 +67,8 @@ export class Lease {
   readonly recovered: boolean
   /** Whether another run holds the claim by now. */
   lost = false
+  /** Whether a store call has failed in the transaction of the caller, which has to roll back. */
+  failed = false
   readonly #held: IdempotencyStore.Held
   /**
    * Ends when the store has finished the savepoint before, so that a slow earlier savepoint does
@@ -79,7 +81,9 @@ export class Lease {
     readonly claim: IdempotencyStore.Claim,
     readonly granted: Granted,
     readonly settings: Settings,
-    readonly inFlightRun: InFlightRun
+    readonly inFlightRun: InFlightRun,
+    /** Whether the claim is part of a transaction of the caller. */
+    readonly inTransaction: boolean
   ) {
     const { keyHash, owner, scope } = claim
     this.recovered = granted.recovered
@@ -144,7 +148,15 @@ export class Lease {
   #tell(
     call: () => Effect.Effect<IdempotencyStore.Kept, IdempotencyStore.StoreError>
   ): Effect.Effect<IdempotencyStore.Kept | "failed"> {
-    return Effect.map(ask(call, { timeoutMillis: this.settings.storeTimeoutMillis }), keptOf)
+    return Effect.map(
+      ask(call, { timeoutMillis: this.settings.storeTimeoutMillis }),
+      (answer) => this.#noted(keptOf(answer))
+    )
+  }
+
+  #noted(kept: IdempotencyStore.Kept | "failed"): IdempotencyStore.Kept | "failed" {
+    if (kept === "failed" && this.inTransaction) this.failed = true
+    return kept
   }
 
   #savepoint(data: unknown): Effect.Effect<void, StoreUnavailable> {
@@ -160,10 +172,12 @@ export class Lease {
       return Effect.flatMap(
         ask(call, { timeoutMillis: this.settings.storeTimeoutMillis, wait }),
         (answer): Effect.Effect<void, StoreUnavailable> => {
-          switch (keptOf(answer)) {
+          switch (this.#noted(keptOf(answer))) {
             case "ok":
               return Effect.void
             case "failed":
+              // The transaction may be over already, and the next statement outside of it.
+              if (this.inTransaction) return Effect.interrupt
               return Effect.fail(
                 new StoreUnavailable({ retryAfter: retrySavepointAfter, during: "savepoint" })
               )
@@ -236,7 +250,7 @@ export class Lease {
     inFlightRun: InFlightRun
   ): Effect.Effect<void> {
     return answer._tag === "Acquired"
-      ? new Lease(store, claim, answer, settings, inFlightRun).undo
+      ? new Lease(store, claim, answer, settings, inFlightRun, false).undo
       : Effect.void
   }
 }

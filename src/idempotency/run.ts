@@ -58,6 +58,8 @@ interface Call<A, E, R, RD> {
   readonly store: IdempotencyStore.Service
   readonly claim: IdempotencyStore.Claim
   readonly inFlightRuns: InFlightRuns
+  /** Whether the store writes in the transaction of the caller, and there is one. */
+  readonly inTransaction: boolean
   /** When waiting for a duplicate ends; monotonic. */
   readonly deadlineMillis: number
 }
@@ -163,8 +165,11 @@ const claiming = <A, E, R, RD>(
     const asking = ask(() => call.store.acquire(call.claim), {
       timeoutMillis: call.request.settings.storeTimeoutMillis,
       wait: restore,
+      // The end of a transaction undoes the claim; its connection may serve another caller by then.
       late: (answer) =>
-        Lease.undo(call.store, call.claim, answer, call.request.settings, inFlightRun)
+        call.inTransaction
+          ? Effect.void
+          : Lease.undo(call.store, call.claim, answer, call.request.settings, inFlightRun)
     })
     return Effect.flatMap(asking, (answer): Result<A, E, R, RD> => {
       if (answer._tag === "Failed") {
@@ -199,7 +204,8 @@ const claiming = <A, E, R, RD>(
             call.claim,
             answer.value,
             call.request.settings,
-            inFlightRun
+            inFlightRun,
+            call.inTransaction
           )
           return claimed(call, lease, restore)
         }
@@ -243,7 +249,8 @@ const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect
 
 /**
  * Fails or runs unprotected, because the store did not answer. A conflict is no outage: a store
- * that has conflicts is there, and another caller may run.
+ * that has conflicts is there, and another caller may run. In a transaction of the caller nothing
+ * can run any more.
  */
 const withoutClaim = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
@@ -251,7 +258,8 @@ const withoutClaim = <A, E, R, RD>(
   restore: Restore,
   conflict: boolean
 ): Result<A, E, R, RD> => {
-  if (conflict || call.request.settings.onStoreFailure === "fail") {
+  const failsClosed = conflict || call.inTransaction
+  if (failsClosed || call.request.settings.onStoreFailure === "fail") {
     inFlightRun.result = { _tag: "StoreUnavailable" }
     return unavailable(call)
   }
@@ -306,7 +314,8 @@ const settle = <A, E, R, RD>(
     ),
     Effect.tap((settlement) =>
       Effect.sync(() => {
-        if (Exit.isFailure(exit)) return
+        // What a transaction has done counts when it is committed: followers ask the store.
+        if (Exit.isFailure(exit) || call.inTransaction) return
         if (settlement._tag === "Store") {
           inFlightRun.result = {
             _tag: "Outcome",
@@ -327,12 +336,30 @@ const ended = <A, E, R, RD>(
   exit: Exit.Exit<A, E>
 ): Result<A, E, R, RD> =>
   Effect.flatMap(settle(call, lease.inFlightRun, exit), (settlement): Result<A, E, R, RD> => {
-    if (lease.lost && Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)) return unknown(call)
+    if (lease.lost && !lease.failed && Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)) {
+      return unknown(call)
+    }
+    const recorded = lease.failed
+      ? Effect.succeed<Ending>("store_unavailable")
+      : recordOutcome(call, lease, settlement)
     return Effect.zipRight(
-      Effect.flatMap(recordOutcome(call, lease, settlement), (name) => ending(call, name)),
-      exit
+      Effect.flatMap(recorded, (name) => ending(call, name)),
+      Effect.suspend(() => lease.failed ? rollingBack(exit) : exit)
     )
   })
+
+/**
+ * A store call has failed in the transaction of the caller. The run fails, so that the transaction
+ * rolls back. A failure of the work stays in the cause, behind that of the store.
+ */
+const rollingBack = <A, E>(exit: Exit.Exit<A, E>): Effect.Effect<never, E | StoreUnavailable> => {
+  const failure = Cause.fail(new StoreUnavailable({ retryAfter: retryStoreAfter }))
+  return Effect.failCause(
+    Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)
+      ? failure
+      : Cause.sequential(failure, exit.cause)
+  )
+}
 
 const recordOutcome = <A, E, R, RD>(
   { request: { settings } }: Call<A, E, R, RD>,
@@ -367,6 +394,19 @@ const recordOutcome = <A, E, R, RD>(
   }
 }
 
+/** Whether the claim is part of a transaction of the caller. A heartbeat cannot be part of one. */
+const inTransactionOf = (
+  { transactional }: IdempotencyStore.Service,
+  { heartbeat }: Settings
+): Effect.Effect<boolean> => {
+  if (transactional === undefined) return Effect.succeed(false)
+  return heartbeat
+    ? Effect.die(
+      new RangeError("heartbeat should be false over a store with transactional: true, got true")
+    )
+    : transactional
+}
+
 /**
  * Runs the work, unless it was run already. O(1) store calls: one before and one after the work,
  * and one for each heartbeat, savepoint and poll.
@@ -379,8 +419,8 @@ export const idempotentRun = <A, E, R, RD>(
     IdempotencyStore.IdempotencyStore,
     (store) =>
       Effect.flatMap(
-        Claims.claimOf(request),
-        (claim: IdempotencyStore.Claim) =>
+        Effect.all([Claims.claimOf(request), inTransactionOf(store, request.settings)]),
+        ([claim, inTransaction]) =>
           Effect.clockWith((clock) => {
             const { onDuplicate } = request.settings
             const waitMillis = onDuplicate === "reject" ? 0 : onDuplicate.waitMillis
@@ -391,6 +431,7 @@ export const idempotentRun = <A, E, R, RD>(
               store,
               claim,
               inFlightRuns,
+              inTransaction,
               deadlineMillis: nowMillis(clock) + waitMillis
             })
           })

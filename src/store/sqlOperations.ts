@@ -154,16 +154,25 @@ class Store {
     return underWay(transactional ? failing : this.outside(operation, failing))
   }
 
+  /** Whether there is a transaction of the caller. */
+  private isInside(context: Context.Context<never>): boolean {
+    return hasProperty(this.sql, libsql)
+      ? Context.getOption(context, LibsqlTransaction)._tag === "Some"
+      : Context.getOption(context, SqlClient.TransactionConnection)._tag === "Some"
+  }
+
+  get transactional(): Effect.Effect<boolean> | undefined {
+    return this.settings.transactional
+      ? Effect.contextWith((context: Context.Context<never>) => this.isInside(context))
+      : undefined
+  }
+
   private outside<A>(
     operation: Operation,
     self: Effect.Effect<A, StoreError>
   ): Effect.Effect<A, StoreError> {
-    const isLibsql = hasProperty(this.sql, libsql)
     return Effect.contextWithEffect((context: Context.Context<never>) => {
-      const inside = isLibsql
-        ? Context.getOption(context, LibsqlTransaction)._tag === "Some"
-        : Context.getOption(context, SqlClient.TransactionConnection)._tag === "Some"
-      if (!inside) return self
+      if (!this.isInside(context)) return self
       if (this.settings.dialect !== "sqlite") {
         return Effect.mapInputContext(self, Context.omit(SqlClient.TransactionConnection)<never>)
       }
@@ -295,6 +304,7 @@ export const make = (settings: Settings): Service => {
         (parts) => Statements.savepoint(parts, held, data),
         (record, now) => IdempotencyRecord.savepoint(record, held, data, now)
       ),
-    sweep: (limit) => store.sweep(limit)
+    sweep: (limit) => store.sweep(limit),
+    transactional: store.transactional
   }
 }

@@ -1,7 +1,7 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import { expect, it } from "@effect/vitest"
 import { Idempotency, IdempotencyKey } from "effect-resilience"
-import { Duration, Effect, Either, Fiber, Layer, Schema } from "effect"
+import { Cause, Duration, Effect, Either, Fiber, Layer, Schema } from "effect"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Sql from "effect-resilience/store/Sql"
 import * as fs from "node:fs/promises"
@@ -115,6 +115,137 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
         [{ n: 1 }]
       ])
     }).pipe(Effect.provide(over({ transactional: true }))))
+
+  describe("I26: transactional, a failed store call", () => {
+    /** Whether a run in a transaction succeeded, and whether what it wrote is there afterwards. */
+    const outcome = (
+      name: string,
+      fails: string,
+      work: (
+        run: Idempotency.Run,
+        write: Effect.Effect<void, unknown>
+      ) => Effect.Effect<string, unknown>,
+      options: { readonly onStoreFailure?: "run" } = {}
+    ) =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient
+        yield* sql.unsafe("CREATE TABLE IF NOT EXISTS written (name TEXT)")
+        yield* sql.unsafe(`CREATE OR REPLACE FUNCTION refusing() RETURNS trigger AS $$
+          BEGIN IF NEW.state = current_setting('test.fails', true)
+            OR (current_setting('test.fails', true) = 'savepoint' AND NEW.recovery_point <> '')
+          THEN RAISE EXCEPTION 'refused' USING ERRCODE = '57014'; END IF; RETURN NEW; END
+          $$ LANGUAGE plpgsql`)
+        yield* sql.unsafe(`CREATE OR REPLACE TRIGGER refusing BEFORE INSERT OR UPDATE
+          ON in_transactions FOR EACH ROW EXECUTE FUNCTION refusing()`)
+        const key = yield* IdempotencyKey.fromString(name)
+        const write = Effect.asVoid(sql`INSERT INTO written VALUES (${name})`)
+        const told = yield* Idempotency.run(
+          (run: Idempotency.Run) => work(run, write),
+          { scope: ["s"], payload: 1, result: Schema.String, ...options }
+        ).pipe(
+          IdempotencyKey.provide(key),
+          (run) => Effect.zipRight(sql.unsafe(`SET LOCAL test.fails = '${fails}'`), run),
+          sql.withTransaction,
+          Effect.either,
+          Effect.map(Either.match({
+            onLeft: (error) =>
+              typeof error === "object" && error !== null && "_tag" in error ? error._tag : error,
+            onRight: (value) => value
+          }))
+        )
+        return [told, (yield* sql`SELECT 1 FROM written WHERE name = ${name}`).length]
+      }).pipe(Effect.provide(over({ transactional: true, table: "in_transactions" })))
+
+    it.live("I26: when it succeeds, the run and its transaction do", () =>
+      Effect.gen(function*() {
+        expect(yield* outcome("fine", "", (_, write) => Effect.as(write, "done"))).toEqual([
+          "done",
+          1
+        ])
+      }))
+
+    it.live("I26: of complete fails the run, and the transaction rolls back", () =>
+      Effect.gen(function*() {
+        expect(yield* outcome("complete", "completed", (_, write) => Effect.as(write, "done")))
+          .toEqual(["StoreUnavailable", 0])
+      }))
+
+    it.live("I26: of release fails the run with the failure of the store", () =>
+      Effect.gen(function*() {
+        expect(
+          yield* outcome(
+            "release",
+            "released",
+            (_, write) => Effect.zipRight(write, Effect.fail("declined"))
+          )
+        ).toEqual(["StoreUnavailable", 0])
+      }))
+
+    it.live("I26: of savepoint fails the run, even if the work goes on without it", () =>
+      Effect.gen(function*() {
+        expect(
+          yield* outcome(
+            "savepoint",
+            "savepoint",
+            (run, write) =>
+              Effect.zipRight(write, Effect.as(Effect.ignore(run.savepoint("x")), "done"))
+          )
+        ).toEqual(["StoreUnavailable", 0])
+      }))
+
+    it.live("I26: of acquire runs nothing unprotected", () =>
+      Effect.gen(function*() {
+        expect(
+          yield* outcome("acquire", "in_progress", () => Effect.succeed("ran"), {
+            onStoreFailure: "run"
+          })
+        ).toEqual(["StoreUnavailable", 0])
+      }))
+
+    it.live("I26: a heartbeat is refused, inside and outside of a transaction", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const key = yield* IdempotencyKey.fromString("beating")
+        const run = Effect.succeed("ran").pipe(
+          Idempotency.run({ scope: ["s"], payload: 1, result: Schema.String, heartbeat: true }),
+          IdempotencyKey.provide(key)
+        )
+        const refusal = Effect.map(Effect.flip(Effect.sandbox(run)), Cause.squash)
+        const told = [
+          yield* refusal,
+          yield* Effect.map(
+            Effect.flip(Effect.sandbox(sql.withTransaction(run))),
+            Cause.squash
+          )
+        ]
+        expect(told.map((error) => error instanceof RangeError && error.message)).toEqual([
+          "heartbeat should be false over a store with transactional: true, got true",
+          "heartbeat should be false over a store with transactional: true, got true"
+        ])
+      }).pipe(Effect.provide(over({ transactional: true }))))
+
+    it.live("I26: a duplicate in this process does not share what is not committed", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const key = yield* IdempotencyKey.fromString("uncommitted")
+        let executions = 0
+        const run = Effect.delay(Effect.sync(() => ++executions), "100 millis").pipe(
+          Idempotency.run({
+            scope: ["s"],
+            payload: 1,
+            result: Schema.Number,
+            onDuplicate: { wait: "5 seconds" }
+          }),
+          IdempotencyKey.provide(key)
+        )
+        const rolledBack = sql.withTransaction(Effect.zipRight(run, Effect.fail("rolled back")))
+        const [, second] = yield* Effect.all(
+          [Effect.either(rolledBack), Effect.delay(sql.withTransaction(run), "30 millis")],
+          { concurrency: 2 }
+        )
+        expect([second, executions]).toEqual([2, 2])
+      }).pipe(Effect.provide(over({ transactional: true }))))
+  })
 
   it.live("I26: transactional, a duplicate waits for the transaction and then replays its outcome", () =>
     Effect.gen(function*() {
