@@ -3,7 +3,9 @@
  *
  * Two ways to learn. AIMD asks only whether calls are dropped: a little more after each success, a
  * good part less after a drop. The gradient also asks how long they take: as soon as they take
- * longer than they used to, calls are waiting somewhere, and fewer of them serve as many.
+ * longer than they used to, calls are waiting somewhere, and fewer of them serve as many. What they
+ * used to take is learned only where these calls cannot make a queue: an overload that lasts would
+ * come to be usual otherwise.
  *
  * Drops come in bursts, since all that run meet the same overload. Of the calls that were let in
  * before a decrease, none decreases again: one decrease for one overload. And a limit that is not
@@ -55,11 +57,16 @@ export interface Gradient extends Bounds {
  */
 export type Policy = Aimd | Gradient
 
-/** Latencies in milliseconds, averaged over `samples` calls. */
+/**
+ * Latencies in milliseconds, averaged over `samples` calls. `usualMillis` is what the present ones
+ * are measured by; `resting` calls in a row have ended while the limit was at its rest.
+ */
 interface Averages {
   readonly samples: number
   readonly longMillis: number
   readonly shortMillis: number
+  readonly usualMillis: number
+  readonly resting: number
 }
 
 /**
@@ -101,7 +108,9 @@ export const make = ({ initial }: Policy): State => ({
   round: 0,
   samples: 0,
   longMillis: 0,
-  shortMillis: 0
+  shortMillis: 0,
+  usualMillis: 0,
+  resting: 0
 })
 
 /**
@@ -128,7 +137,9 @@ const stateOf = (averages: Averages, limit: number, round: number, running: numb
   round,
   samples: averages.samples,
   longMillis: averages.longMillis,
-  shortMillis: averages.shortMillis
+  shortMillis: averages.shortMillis,
+  usualMillis: averages.usualMillis,
+  resting: averages.resting
 })
 
 const within = ({ max, min }: Bounds, limit: number): number => Math.min(max, Math.max(min, limit))
@@ -155,16 +166,36 @@ const averaged = (mean: number, value: number, samples: number, window: number):
  * After a long overload, what has come to be usual is no measure: it comes down faster than it went
  * up.
  */
-const measured = (policy: Gradient, state: Averages, latencyMillis: number): Averages => {
+const measured = (policy: Gradient, state: State, latencyMillis: number): Averages => {
   const samples = state.samples + 1
-  const longMillis = averaged(state.longMillis, latencyMillis, samples, policy.longWindow)
+  const average = averaged(state.longMillis, latencyMillis, samples, policy.longWindow)
   const shortMillis = averaged(state.shortMillis, latencyMillis, samples, policy.shortWindow)
+  const longMillis = average > 2 * shortMillis ? average * 0.95 : average
+  const resting = isAtRest(policy, state) ? state.resting + 1 : 0
   return {
     samples,
     shortMillis,
-    longMillis: longMillis > 2 * shortMillis ? longMillis * 0.95 : longMillis
+    longMillis,
+    resting,
+    usualMillis: samples <= policy.shortWindow
+      ? longMillis
+      : resting >= restingWindows * policy.shortWindow
+      ? shortMillis
+      : state.running * 2 < state.limit
+      ? averaged(state.usualMillis, latencyMillis, samples, policy.longWindow)
+      : Math.min(state.usualMillis, longMillis)
   }
 }
+
+/** After so many short windows nothing of the time before is left in their average. */
+const restingWindows = 3
+
+/**
+ * Whether the limit has come down to a few times its headroom and calls are still slow. Then it is
+ * not for a queue that these calls make: the upstream has become slower.
+ */
+const isAtRest = ({ headroom, min }: Gradient, { limit, running }: State): boolean =>
+  running <= limit && limit <= Math.max(min, 3 * headroom)
 
 /**
  * Where the limit should be at these latencies; at worst half of what it is, so that one bad moment
@@ -172,11 +203,11 @@ const measured = (policy: Gradient, state: Averages, latencyMillis: number): Ave
  */
 const target = (
   { headroom, tolerance }: Gradient,
-  { longMillis, shortMillis }: Averages,
+  { shortMillis, usualMillis }: Averages,
   limit: number
 ): number => {
   const gradient = shortMillis > 0
-    ? Math.min(1, Math.max(0.5, tolerance * longMillis / shortMillis))
+    ? Math.min(1, Math.max(0.5, tolerance * usualMillis / shortMillis))
     : 1
   return limit * gradient + headroom
 }

@@ -108,6 +108,8 @@ const model = (policy: Concurrency.Policy) => {
   const latencies: Array<number> = []
   let longMillis = 0
   let shortMillis = 0
+  let usualMillis = 0
+  let resting = 0
   let limit = policy.initial
   let running: ReadonlyArray<{ readonly id: number; readonly limitsBefore: number }> = []
   let decreases = 0
@@ -143,7 +145,16 @@ const model = (policy: Concurrency.Policy) => {
           shortMillis += (ending.latencyMillis - shortMillis) *
             Math.max(1 / n, 2 / (policy.shortWindow + 1))
           if (longMillis > 2 * shortMillis) longMillis *= 0.95
-          const ratio = shortMillis === 0 ? 1 : (policy.tolerance * longMillis) / shortMillis
+          const rests = running.length <= limit &&
+            limit <= Math.max(policy.min, 3 * policy.headroom)
+          resting = rests ? resting + 1 : 0
+          if (n <= policy.shortWindow) usualMillis = longMillis
+          else if (resting >= 3 * policy.shortWindow) usualMillis = shortMillis
+          else if (used < 0.5) {
+            usualMillis += (ending.latencyMillis - usualMillis) *
+              Math.max(1 / n, 2 / (policy.longWindow + 1))
+          } else usualMillis = Math.min(usualMillis, longMillis)
+          const ratio = shortMillis === 0 ? 1 : (policy.tolerance * usualMillis) / shortMillis
           const wanted = limit * Math.min(1, Math.max(0.5, ratio)) + policy.headroom
           if (used >= 0.5) set(limit + policy.smoothing * (wanted - limit))
         }
@@ -153,6 +164,111 @@ const model = (policy: Concurrency.Policy) => {
     look: () => ({ limit, running: running.length })
   }
 }
+
+/** How long an upstream takes for a call, at a moment. */
+type Service = (nowMillis: number) => number
+
+/** The same draws in each run. */
+const exponential = (mean: number): Service => {
+  let seed = 1
+  return () => {
+    seed = (seed * 48_271) % 2_147_483_647
+    return -Math.log(seed / 2_147_483_647) * mean
+  }
+}
+
+/**
+ * An upstream of so many servers with one line before them, under more callers than it can serve:
+ * as many as the limit admits are always there. Time is moved by hand. The answer is the median
+ * latency, the calls in a second, and the limit, of the last third of the time.
+ */
+const overloaded = (
+  policy: Concurrency.Policy,
+  { forMillis, servers, service }: {
+    readonly servers: number
+    readonly service: Service
+    readonly forMillis: number
+  }
+) => {
+  const free = Array.from({ length: servers }, () => 0)
+  const calls: Array<{
+    readonly token: Concurrency.Token
+    readonly from: number
+    readonly to: number
+  }> = []
+  const latencies: Array<number> = []
+  let state = Concurrency.make(policy)
+  let now = 0
+  while (now < forMillis) {
+    for (let full = false; !full;) {
+      const [token, next] = Concurrency.admit(state)
+      state = next
+      full = token === undefined
+      if (token === undefined) break
+      const server = free.indexOf(Math.min(...free))
+      const to = Math.max(now, free[server] ?? 0) + service(now)
+      free[server] = to
+      calls.push({ token, from: now, to })
+    }
+    calls.sort((a, b) => a.to - b.to)
+    const ended = calls.shift()
+    if (ended === undefined) throw new Error("nothing runs")
+    now = ended.to
+    const latencyMillis = now - ended.from
+    if (now > forMillis * 2 / 3) latencies.push(latencyMillis)
+    state = Concurrency.end(policy, state, ended.token, { _tag: "Success", latencyMillis })
+  }
+  latencies.sort((a, b) => a - b)
+  return {
+    p50: latencies[latencies.length >> 1] ?? 0,
+    perSecond: latencies.length / (forMillis / 3000),
+    limit: state.limit
+  }
+}
+
+describe("concurrency under an overload that lasts", () => {
+  const wide = { ...gradient, initial: 20, max: 200, backoffRatio: 0.9 }
+  const tenMinutes = 600_000
+
+  it("G21: the gradient does not learn its baseline from the overload: 20 servers of 100 ms", () => {
+    const { p50, perSecond } = overloaded(wide, {
+      servers: 20,
+      service: () => 100,
+      forMillis: tenMinutes
+    })
+    expect(p50).toBeLessThanOrEqual(200)
+    expect(perSecond).toBeGreaterThan(170)
+  })
+
+  it("G21: nor where the calls differ", () => {
+    const { p50, perSecond } = overloaded(wide, {
+      servers: 20,
+      service: exponential(100),
+      forMillis: tenMinutes
+    })
+    expect(p50).toBeLessThan(200)
+    expect(perSecond).toBeGreaterThan(120)
+  })
+
+  it("G21: nor where there are fewer servers than the limit begins with", () => {
+    const { limit, p50 } = overloaded(wide, {
+      servers: 5,
+      service: () => 100,
+      forMillis: tenMinutes
+    })
+    expect(p50).toBeLessThan(600)
+    expect(limit).toBeLessThan(30)
+  })
+
+  it("G21: an upstream that has become slower is given as many calls as before, in time", () => {
+    const { perSecond } = overloaded(wide, {
+      servers: 20,
+      service: (now) => now < 60_000 ? 100 : 400,
+      forMillis: tenMinutes
+    })
+    expect(perSecond).toBeGreaterThan(35)
+  })
+})
 
 describe("concurrency", () => {
   it("G21: it agrees with the formulas, whatever starts and ends in whatever order", () => {
