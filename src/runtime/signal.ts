@@ -38,19 +38,28 @@ export class Signal {
    */
   wait(millis: number): Effect.Effect<void> {
     if (millis <= 0) return Effect.yieldNow()
-    return Effect.withFiberRuntime((fiber) =>
-      Effect.async<void>((resume) => {
+    // Armed and disarmed where nothing can interrupt: an interruption that comes right after the
+    // timer is armed would leave it behind.
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.withFiberRuntime((fiber) => {
         if (this.#isNotified) {
           this.#isNotified = false
-          resume(Effect.void)
-          return
+          return Effect.void
         }
-        this.#wake = () => resume(Effect.void)
+        let isOver = false
+        let over: () => void = () => {
+          isOver = true
+        }
+        this.#wake = () => over()
         this.#disarm = whenPassed(fiber, millis, () => {
           this.#wake = undefined
-          resume(Effect.void)
+          over()
         })
-        return Effect.sync(() => this.#leave())
+        const wait = Effect.async<void>((resume) => {
+          if (isOver) resume(Effect.void)
+          else over = () => resume(Effect.void)
+        })
+        return Effect.ensuring(restore(wait), Effect.sync(() => this.#leave()))
       })
     )
   }

@@ -6,13 +6,8 @@
  * neither prolongs a wait nor cuts it short.
  */
 import * as Effect from "effect/Effect"
-import { whenPassed } from "./timer.js"
+import { Signal } from "./signal.js"
 
 /** Sleeps for `millis`, or a moment longer. */
 export const sleepAtLeast = (millis: number): Effect.Effect<void> =>
-  Effect.withFiberRuntime((fiber) =>
-    Effect.async<void>((resume) => {
-      const disarm = whenPassed(fiber, millis, () => resume(Effect.void))
-      return Effect.sync(disarm)
-    })
-  )
+  Effect.suspend(() => millis <= 0 ? Effect.void : new Signal().wait(millis))

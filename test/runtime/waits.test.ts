@@ -95,12 +95,14 @@ describe.each(waits)("R26: %s", (_, wait) => {
         toFake: ["setTimeout", "clearTimeout", "Date", ...more] as Array<"setTimeout">
       })
       try {
-        let isOver = false
-        const running = Effect.runPromise(wait(millis)).then(() => {
-          isOver = true
-        })
+        const state = { isOver: false }
+        const running = Effect.runPromise(
+          Effect.map(wait(millis), () => {
+            state.isOver = true
+          })
+        )
         let advanced = 0
-        while (!isOver && advanced < millis * 3 + 10) {
+        while (!state.isOver && advanced < millis * 3 + 10) {
           await vi.advanceTimersByTimeAsync(1)
           advanced++
         }
