@@ -90,7 +90,8 @@ class Driver implements Scheduler.Scheduler {
 
   constructor(startMillis: number) {
     this.clock = new JumpingClock(startMillis, () => this.#whenIdle())
-    this.#channel.port1.onmessage = () => this.#turn(0)
+    this.#channel.port1.addEventListener("message", () => this.#turn(0))
+    this.#channel.port1.start()
   }
 
   shouldYield(fiber: Fiber.RuntimeFiber<unknown, unknown>): number | false {

@@ -307,7 +307,7 @@ describe("Bulk.forEach", () => {
 
   /** A run of three items that is paused from its beginning, and what it sends and reports. */
   const pausedRun = (breaker: CircuitBreaker.CircuitBreaker) =>
-    Effect.gen(function*() {
+    Effect.sync(() => {
       const sent: Array<number> = []
       const paused: Array<boolean> = []
       const run = Bulk.forEach(numbers(3), (item) => Effect.sync(() => void sent.push(item)), {
