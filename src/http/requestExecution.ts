@@ -21,6 +21,7 @@ import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as Playbook from "../errors/Playbook.js"
 import * as CallContext from "../runtime/callContext.js"
 import * as Redaction from "../errors/Redaction.js"
+import { singleLine } from "../errors/redaction/controls.js"
 import { fromClientError, isSuccess } from "./responseError.js"
 import * as ErrorResponse from "./ErrorResponse.js"
 import * as BodyPreview from "./bodyPreview.js"
@@ -151,11 +152,13 @@ const pathOf = (config: Config, request: HttpClientRequest.HttpClientRequest): s
 const scrubberOf = (
   config: Config,
   ...requests: ReadonlyArray<HttpClientRequest.HttpClientRequest>
-) =>
-  Redaction.scrubber([
+) => {
+  const scrub = Redaction.scrubber([
     ...config.secrets,
     ...requests.flatMap((request) => RequestMetadata.secretsOf(request, config.secretNames))
-  ])
+  ], config.secretNames)
+  return (text: string): string => singleLine(scrub(text))
+}
 
 /** Redirects are never followed below us, where nobody would look at what they carry along. */
 const withManualRedirects = Effect.mapInputContext((context: Context.Context<never>) =>
@@ -267,7 +270,9 @@ const send = (
         const outcome = yield* Effect.either(withManualRedirects(upstream.execute(request)))
         if (outcome._tag === "Right") {
           describe(span, { "http.response.status_code": outcome.right.status })
-          if (isSuccess(outcome.right.status)) return outcome.right
+          if (isSuccess(outcome.right.status)) {
+            return RequestMetadata.discreet(outcome.right, config.secretNames, config.secrets)
+          }
         }
         const error = outcome._tag === "Left"
           ? fromClientError(outcome.left)

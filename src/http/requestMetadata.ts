@@ -4,6 +4,7 @@
  */
 import type * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as UrlParams from "@effect/platform/UrlParams"
 import * as Stream from "effect/Stream"
 import * as Operation from "../idempotency/Operation.js"
@@ -169,7 +170,9 @@ const partsOfMultipart = (text: string): ReadonlyArray<readonly [string, string]
 const parsed = (text: string): unknown => {
   const whole = json(text)
   if (whole !== undefined) return whole
-  const lines = text.split(/[\r\n\x1e]+/).filter((line) => /^\s*[[{]/.test(line)).map(json)
+  const lines = text.split(/[\r\n]+/)
+    .filter((line) => /^[\s\p{Cc}]*[[{]/u.test(line))
+    .map((line) => json(line.replace(/^\p{Cc}+/u, "")))
   return [
     lines,
     fieldsOf(partsOfMultipart(text)),
@@ -317,6 +320,56 @@ export const bare = (
   HttpClientRequest.make(request.method)(
     request.url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
   )
+
+const hide = (object: object, name: string, value: unknown): void => {
+  Reflect.defineProperty(object, name, { value, configurable: true, enumerable: false })
+}
+
+const isResponse = (value: unknown): value is HttpClientResponse.HttpClientResponse =>
+  typeof value === "object" && value !== null && HttpClientResponse.TypeId in value
+
+/**
+ * The response, which shows no credential, no key and no query when it is printed, inside of a
+ * fiber and outside, and neither does its request. Both still have everything.
+ */
+export const discreet = (
+  response: HttpClientResponse.HttpClientResponse,
+  names: Redaction.Names,
+  secrets: ReadonlyArray<string>
+): HttpClientResponse.HttpClientResponse => {
+  const { request } = response
+  const shown = () => {
+    const scrub = Redaction.scrubber([...secrets, ...headSecretsOf(request, names)], names)
+    const ofHeaders = (headers: Readonly<Record<string, string>>) =>
+      Object.fromEntries(
+        Object.entries(headers).map(([name, value]) => [
+          name,
+          Redaction.isSecretName(name, names) ? Redaction.mark : scrub(value)
+        ])
+      )
+    return {
+      request: {
+        _id: "@effect/platform/HttpClientRequest",
+        method: request.method,
+        url: scrub(bare(request).url),
+        headers: ofHeaders(request.headers)
+      },
+      headers: ofHeaders(response.headers)
+    }
+  }
+  // The platform hands out a response around the one that makes the errors of reading it.
+  const inner: unknown = "original" in response ? response.original : undefined
+  if (isResponse(inner)) discreet(inner, names, secrets)
+  const copy = Object.assign(Object.create(Object.getPrototypeOf(request)), request)
+  hide(copy, "toJSON", () => shown().request)
+  hide(response, "request", copy)
+  hide(response, "toJSON", () => ({
+    _id: "@effect/platform/HttpClientResponse",
+    status: response.status,
+    ...shown()
+  }))
+  return response
+}
 
 const isStreamLike = (body: unknown): boolean =>
   typeof body === "object" && body !== null &&

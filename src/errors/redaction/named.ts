@@ -15,12 +15,12 @@ const element = /(?:\s[^<>]{0,200})?>/y
 
 /** Words that say what is wrong with a secret, where the secret itself would stand. */
 const prose = new Set(
-  ("a absent after already an and any are as at bad be before but by can cannot can't check could " +
-    "denied did do does doesn't empty error exceeded expected expired failed field for format " +
-    "found from has have if in incorrect insufficient invalid is isn't it its length limit " +
-    "malformed may mismatch missing must need needs no none not of on only or please provide " +
-    "provided rejected required revoked should string that the there this to too unauthorized " +
-    "unexpected unknown unsupported use value was were with wrong you your").split(" ")
+  ("a absent after already an and any are as at bad be before but by can cannot can't check " +
+    "could denied did do does doesn't empty error exceeded expected expired failed field for " +
+    "format found from has have if in incorrect insufficient invalid is isn't it its length " +
+    "limit malformed may mismatch missing must need needs no none not of on only or please " +
+    "provide provided rejected required revoked should string that the there this to too " +
+    "unauthorized unexpected unknown unsupported use value was were with wrong you your").split(" ")
 )
 
 /** What JSON and programs write for a value that is none. */

@@ -2,7 +2,6 @@
  * Looking for many secrets in one text at once, in time that grows with the text and not with the
  * secrets.
  */
-import * as Encoding from "effect/Encoding"
 import { viewsOf } from "./views.js"
 
 /** A part of a text: from the first unit to the one after the last. */
@@ -17,37 +16,48 @@ const minPrefix = 16
 /** Stands for a secret that has been replaced. It is part of the token that it stands in. */
 export const placeholder = "\ue000"
 
+const isAscii = (text: string): boolean => /^[\0-\x7f]*$/.test(text)
+
 /** Without regard to letter case, unit by unit, so that every place stays where it is. */
 const folded = (text: string): string =>
-  text.replaceAll(/[A-Z]+|[^\0-\x7f]/g, (part) => {
+  isAscii(text) ? text.toLowerCase() : text.replaceAll(/[A-Z]+|[^\0-\x7f]/g, (part) => {
     const lower = part.toLowerCase()
     return lower.length === part.length ? lower : part
   })
 
+/** The bytes of a text in UTF-8, each as one unit. */
+const binary = (text: string): string =>
+  isAscii(text)
+    ? text
+    : Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("")
+
 /** Base64 of a secret, and what it looks like in the midst of more that was encoded with it. */
 const base64 = (secret: string): ReadonlyArray<string> => {
-  const bytes = new TextEncoder().encode(secret)
-  const whole = Encoding.encodeBase64(bytes)
-  const inMidst = secret.length < minLength ? [] : [1, 2].map((shift) => {
-    const shifted = new Uint8Array(shift + bytes.length)
-    shifted.set(bytes, shift)
-    const end = Math.floor(shifted.length * 8 / 6)
-    return Encoding.encodeBase64(shifted).slice(shift + 1, end)
-  })
-  const plain = [whole, whole.replace(/=+$/, ""), ...inMidst]
-  return [...plain, ...plain.map((text) => text.replaceAll("+", "-").replaceAll("/", "_"))]
+  const bytes = binary(secret)
+  const whole = btoa(bytes)
+  const found = [whole]
+  if (whole.endsWith("=")) found.push(whole.replace(/=+$/, ""))
+  if (secret.length >= minLength) {
+    for (const shift of [1, 2]) {
+      const end = Math.floor((shift + bytes.length) * 8 / 6)
+      found.push(btoa("\0".repeat(shift) + bytes).slice(shift + 1, end))
+    }
+  }
+  // The alphabet of URLs has two other characters.
+  const odd = found.filter((text) => /[+/]/.test(text))
+  return found.concat(odd.map((text) => text.replaceAll("+", "-").replaceAll("/", "_")))
 }
 
 /** What a secret may have become, beside the escapes that are undone in the text. */
-const spellingsOf = (secret: string): ReadonlyArray<string> => [
-  ...viewsOf(secret).flatMap(({ text }) => [
-    text,
-    text.replaceAll(" ", "+"),
-    text.replaceAll("+", " ")
-  ]),
-  secret.toWellFormed(),
-  ...base64(secret)
-]
+const spellingsOf = (secret: string): ReadonlyArray<string> => {
+  const found = base64(secret).concat(secret)
+  if (/^[\w.:-]*$/.test(secret)) return found
+  for (const { text } of viewsOf(secret)) {
+    found.push(text, text.replaceAll(" ", "+"), text.replaceAll("+", " "))
+  }
+  found.push(secret.toWellFormed())
+  return found
+}
 
 /** So many secrets are looked for in every spelling; any more of them as they are. */
 const maxSpelled = 1000

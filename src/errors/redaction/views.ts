@@ -100,6 +100,7 @@ const meaningOf = (escape: string): ReadonlyArray<readonly [string, number]> => 
 
 /** The text with its escapes undone once, or nothing where it has none. */
 const undone = (view: View): View | undefined => {
+  if (!/[%&\\]/.test(view.text)) return undefined
   const matches = [...view.text.matchAll(escapes)]
   if (matches.length === 0) return undefined
   const parts: Array<string> = []
