@@ -561,27 +561,27 @@ describe("Redaction.scrubber", () => {
   })
 
   it("T9: secrets and texts that repeat themselves take no longer", () => {
-    const alike = "a".repeat(60_000)
+    const alike = "a".repeat(12_000)
     const secrets = [
-      ...Array.from({ length: 1000 }, (_, n) => `secret-with-one-front-${"b".repeat(n)}`),
+      ...Array.from({ length: 300 }, (_, n) => `secret-with-one-front-${"b".repeat(n)}`),
       `${alike}x`,
-      "%25".repeat(20_000)
+      "%25".repeat(4000)
     ]
     const texts = [
       alike,
       `${"a".repeat(15)}b`.repeat(4000),
-      "secret-with-one-front-bbbb".repeat(2500),
-      "\\".repeat(60_000),
-      "%25".repeat(20_000),
-      "token:".repeat(10_000),
-      "{\"token\":[".repeat(6000),
-      "\"".repeat(60_000)
+      "secret-with-one-front-bbbb".repeat(500),
+      "\\".repeat(12_000),
+      "%25".repeat(4000),
+      "token:".repeat(2000),
+      "{\"token\":[".repeat(1200),
+      "\"".repeat(12_000)
     ]
     const began = performance.now()
     const scrub = Redaction.scrubber(secrets)
     const scrubbed = texts.map(scrub)
     expect([scrubbed[0], scrubbed[2]?.includes("front-b")]).toEqual(["<redacted>", false])
-    expect(performance.now() - began).toBeLessThan(6000)
+    expect(performance.now() - began).toBeLessThan(1200)
   })
 
   it("T1: a secret as long as a document, and thousands of them, are taken out too", () => {
