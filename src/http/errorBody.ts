@@ -7,6 +7,7 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import * as RetryAfter from "../core/retryAfter.js"
 
 /**
  * What an error body can say. `type` is a coarser word beside `code`, where an API has both; it
@@ -66,14 +67,59 @@ const Code = Schema.Union(
   Text,
   Schema.transform(Schema.Number, Schema.String, { strict: true, decode: String, encode: Number })
 )
-const Seconds = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
+
+const isNumber = (text: string): boolean => /^\d+(?:\.\d+)?$/.test(text)
+
+/** A number of seconds, as a number or as text, or a duration such as `30s`. */
+const Seconds = Schema.Union(
+  Schema.Number,
+  Schema.transform(Schema.String, Schema.Number, {
+    strict: true,
+    decode: (text) => {
+      const trimmed = text.trim()
+      return isNumber(trimmed)
+        ? Number(trimmed)
+        : (RetryAfter.durationOf(trimmed) ?? Number.NaN) / 1000
+    },
+    encode: String
+  })
+).pipe(Schema.finite(), Schema.nonNegative())
+
+/** A duration of a protocol buffer in JSON, as text or as an object. */
+const ProtoDuration = Schema.Union(
+  Seconds,
+  Schema.transform(
+    Schema.Struct({ seconds: lenient(Seconds), nanos: lenient(Seconds) }),
+    Schema.Number,
+    {
+      strict: true,
+      decode: ({ nanos = 0, seconds = 0 }) => seconds + nanos / 1e9,
+      encode: (seconds) => ({ seconds, nanos: 0 })
+    }
+  )
+)
+
+const RetryInfo = Schema.Struct({
+  "@type": Schema.String.pipe(Schema.pattern(/(?:^|[./])RetryInfo$/)),
+  retryDelay: ProtoDuration
+})
+
+const Path = Schema.Union(Text, Schema.Array(Schema.Union(Schema.String, Schema.Number)))
 
 const RawIssue = Schema.Struct({
-  path: lenient(Schema.Union(Text, Schema.Array(Schema.Union(Schema.String, Schema.Number)))),
+  path: lenient(Path),
+  loc: lenient(Path),
   pointer: lenient(Text),
+  source: lenient(Schema.Struct({
+    pointer: lenient(Text),
+    parameter: lenient(Text),
+    header: lenient(Text)
+  })),
   field: lenient(Text),
   message: lenient(Text),
-  detail: lenient(Text)
+  msg: lenient(Text),
+  detail: lenient(Text),
+  title: lenient(Text)
 })
 
 /**
@@ -87,7 +133,7 @@ const RawIssues = Schema.Union(
 
 const common = {
   message: lenient(Schema.Union(Text, Schema.Array(Text))),
-  detail: lenient(Text),
+  detail: lenient(Schema.Union(Text, Schema.Array(Schema.Union(Text, RawIssue)))),
   title: lenient(Text),
   code: lenient(Code),
   type: lenient(Text),
@@ -96,7 +142,9 @@ const common = {
   issues: lenient(RawIssues),
   errors: lenient(RawIssues),
   retry_after: lenient(Seconds),
-  retryAfter: lenient(Seconds)
+  retryAfter: lenient(Seconds),
+  status: lenient(Code),
+  details: lenient(Schema.Array(Schema.Union(RetryInfo, Schema.Unknown)))
 }
 
 const RawBody = Schema.Struct({
@@ -105,12 +153,75 @@ const RawBody = Schema.Struct({
   error: lenient(Schema.Union(Text, Schema.Struct(common)))
 })
 
+const isRetryInfo = Schema.is(Schema.typeSchema(RetryInfo))
+
+/** The texts that HTTP puts beside a status number: they repeat the number and name no error. */
+const statusTexts: ReadonlySet<string> = new Set(
+  [
+    "Bad Request",
+    "Unauthorized",
+    "Payment Required",
+    "Forbidden",
+    "Not Found",
+    "Method Not Allowed",
+    "Not Acceptable",
+    "Proxy Authentication Required",
+    "Request Timeout",
+    "Conflict",
+    "Gone",
+    "Length Required",
+    "Precondition Failed",
+    "Payload Too Large",
+    "Content Too Large",
+    "Request Entity Too Large",
+    "URI Too Long",
+    "Unsupported Media Type",
+    "Range Not Satisfiable",
+    "Expectation Failed",
+    "I'm a teapot",
+    "Misdirected Request",
+    "Unprocessable Entity",
+    "Unprocessable Content",
+    "Locked",
+    "Failed Dependency",
+    "Too Early",
+    "Upgrade Required",
+    "Precondition Required",
+    "Too Many Requests",
+    "Request Header Fields Too Large",
+    "Unavailable For Legal Reasons",
+    "Internal Server Error",
+    "Not Implemented",
+    "Bad Gateway",
+    "Service Unavailable",
+    "Gateway Timeout",
+    "HTTP Version Not Supported",
+    "Variant Also Negotiates",
+    "Insufficient Storage",
+    "Loop Detected",
+    "Not Extended",
+    "Network Authentication Required"
+  ].map((text) => text.toLowerCase())
+)
+
+/** A word for the error, unless it only repeats the status in words. */
+const codeIn = (text: string | undefined): string | undefined =>
+  text === undefined || statusTexts.has(text.trim().toLowerCase()) ? undefined : text
+
+/** The name of a status beside its number: `{ code: 429, status: "RESOURCE_EXHAUSTED" }`. */
+const codeOf = (said: typeof RawBody.Type): string | undefined =>
+  /^[1-5]\d\d$/.test(said.code ?? "") && /^[A-Z]+(?:_[A-Z]+)*$/.test(said.status ?? "")
+    ? said.status
+    : codeIn(said.code)
+
 const issueOf = (raw: string | typeof RawIssue.Type): Issue => {
   if (typeof raw === "string") return { path: "", message: raw }
-  const path = raw.path ?? raw.pointer ?? raw.field ?? ""
+  const { source } = raw
+  const path = raw.path ?? raw.loc ?? raw.pointer ?? source?.pointer ?? source?.parameter ??
+    source?.header ?? raw.field ?? ""
   return {
     path: typeof path === "string" ? path : path.join("."),
-    message: raw.message ?? raw.detail ?? "is not valid"
+    message: raw.message ?? raw.msg ?? raw.detail ?? raw.title ?? "is not valid"
   }
 }
 
@@ -126,37 +237,88 @@ const isList = <A>(value: A): value is Extract<A, ReadonlyArray<unknown>> => Arr
 
 /**
  * Seconds as a duration that can be written down: an API may name more of them than a whole number
- * of milliseconds can count.
+ * of milliseconds can count. Microseconds since the epoch become seconds, which fit.
  */
 export const ofSeconds = (seconds: number): Duration.Duration =>
-  Duration.millis(Math.min(seconds * 1000, Number.MAX_SAFE_INTEGER))
+  Duration.millis(
+    Math.min((seconds < 1e14 ? seconds : seconds / 1e6) * 1000, Number.MAX_SAFE_INTEGER)
+  )
+
+const waitIn = (...all: ReadonlyArray<Partial<typeof RawBody.Type>>): number | undefined => {
+  for (const said of all) {
+    const seconds = said.retry_after ?? said.retryAfter
+    if (seconds !== undefined) return seconds
+  }
+  return all.flatMap(({ details }) => details ?? []).find(isRetryInfo)?.retryDelay
+}
 
 const toBody = (raw: typeof RawBody.Type): ErrorBody => {
   const nested = typeof raw.error === "object" ? raw.error : undefined
-  const said = nested ?? raw
+  const said: typeof RawBody.Type = nested === undefined
+    ? raw
+    : { ...nested, statusCode: undefined, error: undefined }
   const sentences = said.message ?? (nested === undefined ? undefined : raw.message)
   const sentence = typeof sentences === "string" ? sentences : sentences?.join("; ") || undefined
-  const problem = said.detail ?? said.title
+  const listed = typeof said.detail === "object" ? said.detail : undefined
+  const problem = typeof said.detail === "string" ? said.detail : said.title
   // `error` is the name of the error where a message stands beside it, and the message itself where
   // none does.
   const name = typeof raw.error === "string" ? raw.error : undefined
   // Beside `statusCode` there should be a message, and where there is none the name is both.
   const isName = name !== undefined && raw.statusCode !== undefined
   const message = sentence ?? problem ?? name
-  const type = said.type === "about:blank" ? undefined : said.type
-  const seconds = said.retry_after ?? said.retryAfter ?? raw.retry_after ?? raw.retryAfter
+  const type = said.type === "about:blank" ? undefined : codeIn(said.type)
+  const code = codeOf(said)
+  const seconds = waitIn(said, raw)
   return {
     message,
-    code: said.code ?? (message === name && !isName ? undefined : name) ?? type,
+    code: code ?? (isName ? name : message === name ? undefined : codeIn(name)) ?? type,
     // Where there is nothing else, the type is the code.
-    type: nested === undefined && said.code === undefined ? undefined : type,
+    type: nested === undefined && code === undefined ? undefined : type,
     requestId: said.request_id ?? said.requestId ?? raw.request_id ?? raw.requestId,
-    issues: issuesOf(said.issues ?? said.errors ?? raw.issues ?? raw.errors) ??
+    issues: issuesOf(said.issues ?? said.errors ?? raw.issues ?? raw.errors ?? listed) ??
       (sentences !== undefined && typeof sentences !== "string"
         ? sentences.map(issueOf)
         : undefined),
     retryAfter: seconds === undefined ? undefined : ofSeconds(seconds)
   }
+}
+
+const isTexts = Schema.is(Schema.NonEmptyArray(Text))
+
+const isObject = (u: unknown): u is Readonly<Record<string, unknown>> =>
+  typeof u === "object" && u !== null && !Array.isArray(u)
+
+/** How deep a map of fields is read. */
+const maxDepth = 8
+
+/**
+ * The issues of a map from fields to lists of sentences, which may be nested:
+ * `{ email: ["Enter a valid email address."], items: [{}, { name: ["..."] }] }`. Nothing when
+ * any value is of another kind.
+ */
+const fieldIssues = (
+  value: unknown,
+  path: string,
+  depth: number
+): ReadonlyArray<Issue> | undefined => {
+  if (isTexts(value)) return value.map((message) => ({ path, message }))
+  if (depth > maxDepth || !(isObject(value) || (depth > 0 && Array.isArray(value)))) {
+    return undefined
+  }
+  const below = Object.entries(value).map(([key, inner]) =>
+    fieldIssues(inner, path === "" ? key : `${path}.${key}`, depth + 1)
+  )
+  return below.every((issues) => issues !== undefined) ? below.flat() : undefined
+}
+
+/** A body that is nothing but a map of fields says its issues, and nothing else. */
+const orFields = (input: unknown, body: ErrorBody): ErrorBody => {
+  if (body.message !== undefined || body.code !== undefined || body.issues !== undefined) {
+    return body
+  }
+  const issues = isObject(input) ? fieldIssues(input, "", 0) : undefined
+  return issues === undefined || issues.length === 0 ? body : { ...body, issues }
 }
 
 /**
@@ -166,7 +328,13 @@ const toBody = (raw: typeof RawBody.Type): ErrorBody => {
  *
  * Reads `{ error: { type, message, code } }`, `{ statusCode, error, message }`, `{ error: "..." }`,
  * RFC 9457 problem details (`type` is the code, `detail` or `title` the message) and their
- * mixtures. A field of an unexpected type counts as absent. Decodes only: encoding fails.
+ * mixtures. A field of an unexpected type counts as absent. The text of a status, such as
+ * `Not Found`, is no code, except as the `error` beside `statusCode`. Decodes only: encoding fails.
+ *
+ * Issues are lists of `{ path, message }` in their spellings (`loc` and `msg`, `source.pointer` and
+ * `detail`, and others) in `issues`, `errors` or `detail`, and a body that is nothing but a map
+ * from fields to lists of sentences. A wait is `retry_after` or `retryAfter` in seconds, as a
+ * number or as text, or the `retryDelay` of a `RetryInfo` in `details`.
  *
  * @since 0.1.0
  * @category schemas
@@ -176,7 +344,11 @@ export const anyErrorBody: Schema.Schema<ErrorBody, unknown> = Schema.transformO
   Schema.Unknown as Schema.Schema<ErrorBody, unknown>,
   {
     strict: true,
-    decode: (input) => ParseResult.map(ParseResult.decodeUnknown(RawBody)(input), toBody),
+    decode: (input) =>
+      ParseResult.map(
+        ParseResult.decodeUnknown(RawBody)(input),
+        (raw) => orFields(input, toBody(raw))
+      ),
     encode: (body, _, ast) =>
       ParseResult.fail(new ParseResult.Forbidden(ast, body, "error bodies are only read"))
   }

@@ -147,6 +147,96 @@ describe("ErrorResponse.decode on the documented bodies", () => {
   })
 })
 
+describe("ErrorResponse.decode: issues and codes", () => {
+  const issues = (body: unknown) => decode(body).issues
+
+  it("E5: a list of { loc, msg } in detail becomes issues", () => {
+    const body = {
+      detail: [
+        { loc: ["body", "items", 0, "name"], msg: "field required", type: "value_error.missing" },
+        { type: "missing", loc: ["query", "q"], msg: "Field required", input: null }
+      ]
+    }
+    expect(issues(body)).toEqual([
+      { path: "body.items.0.name", message: "field required" },
+      { path: "query.q", message: "Field required" }
+    ])
+    expect(errorOf(422, body)).toMatchObject({ _tag: "Validation", issues: issues(body) })
+    expect(decode({ detail: "Not found." })).toMatchObject({ message: "Not found." })
+    expect(decode({ error: { detail: [{ loc: "q", msg: "m" }], message: "bad" } })).toMatchObject({
+      message: "bad",
+      issues: [{ path: "q", message: "m" }]
+    })
+  })
+
+  it("E5: a map from fields to lists of sentences becomes issues, nested or not", () => {
+    expect([
+      issues({ email: ["Enter a valid email address."], non_field_errors: ["a", "b"] }),
+      issues({ title: ["This field is required."] }),
+      issues({ profile: { age: ["too young"] }, items: [{}, { name: ["is missing"] }] })
+    ]).toEqual([
+      [
+        { path: "email", message: "Enter a valid email address." },
+        { path: "non_field_errors", message: "a" },
+        { path: "non_field_errors", message: "b" }
+      ],
+      [{ path: "title", message: "This field is required." }],
+      [
+        { path: "profile.age", message: "too young" },
+        { path: "items.1.name", message: "is missing" }
+      ]
+    ])
+    expect([
+      issues({ email: ["a"], count: 5 }),
+      issues({ email: "a" }),
+      issues({}),
+      issues({ email: [] }),
+      issues([["a"]])
+    ]).toEqual([undefined, undefined, undefined, undefined, undefined])
+  })
+
+  it("E5: pointers of JSON:API become paths", () => {
+    expect(issues({
+      errors: [
+        { status: "422", source: { pointer: "/data/attributes/email" }, title: "Invalid" },
+        { source: { parameter: "include" }, title: "Invalid", detail: "is not known" },
+        { source: { header: "accept" } },
+        { source: "odd", detail: "d" }
+      ]
+    })).toEqual([
+      { path: "/data/attributes/email", message: "Invalid" },
+      { path: "include", message: "is not known" },
+      { path: "accept", message: "is not valid" },
+      { path: "", message: "d" }
+    ])
+  })
+
+  it("E5: the text of a status is no code", () => {
+    expect([
+      said(errorOf(404, { status: 404, error: "Not Found", message: "no such order" })),
+      said(errorOf(500, { code: "Internal Server Error", message: "m" })),
+      said(errorOf(503, { error: { type: "service unavailable", message: "m" } })),
+      said(errorOf(404, { status: 404, error: "order_missing", message: "no such order" })),
+      said(errorOf(404, { error: "Not Found" })),
+      said(errorOf(409, { statusCode: 409, error: "Conflict", message: "m" }))
+    ]).toEqual([
+      ["NotFound", undefined, "no such order"],
+      ["Server", undefined, "m"],
+      ["Server", undefined, "m"],
+      ["NotFound", "order_missing", "no such order"],
+      ["NotFound", undefined, "Not Found"],
+      ["Conflict", "Conflict", "m"]
+    ])
+  })
+
+  it("E5: the name of a status beside its number is the code", () => {
+    expect(decode({ error: { code: 429, message: "m", status: "RESOURCE_EXHAUSTED" } }).code).toBe(
+      "RESOURCE_EXHAUSTED"
+    )
+    expect(decode({ error: { code: 1042, message: "m", status: "FAILED" } }).code).toBe("1042")
+  })
+})
+
 describe("ErrorResponse on bodies that are nothing of the kind", () => {
   const latin1 = Buffer.from("{\"error\":{\"code\":\"café\",\"message\":\"très\"}}", "latin1")
   const bodies: Record<string, string | Uint8Array> = {

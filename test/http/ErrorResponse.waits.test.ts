@@ -93,6 +93,51 @@ describe("ErrorResponse: forms of a wait", () => {
     ]).toEqual([50_000, undefined, undefined, undefined])
   })
 
+  it("E13: a wait in the body: seconds as text, RetryInfo, a moment", () => {
+    const info = (retryDelay: unknown) => ({
+      error: {
+        code: 429,
+        message: "Quota exceeded",
+        status: "RESOURCE_EXHAUSTED",
+        details: [
+          { "@type": "type.googleapis.com/google.rpc.QuotaFailure", violations: [] },
+          { "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay }
+        ]
+      }
+    })
+    const of = (body: unknown) => retryAfter(errorOf(429, body))
+    expect([
+      of({ retry_after: "1" }),
+      of({ error: { retry_after: "1.5" } }),
+      of({ retryAfter: "30s" }),
+      of({ retry_after: nowSeconds + 30 }),
+      of({ retry_after: nowMillis + 30_000 }),
+      of({ retry_after: (nowMillis + 30_000) * 1000 }),
+      of(info("34.074824224s")),
+      of(info({ seconds: "3", nanos: 500_000_000 })),
+      of({ details: [{ "@type": "x/google.rpc.RetryInfo", retryDelay: "7s" }] }),
+      of({ retry_after: "-1" }),
+      of({ retry_after: "soon" }),
+      of({ retry_after: "" }),
+      of(info("soon"))
+    ]).toEqual([
+      1_000,
+      1_500,
+      30_000,
+      30_000,
+      30_000,
+      30_000,
+      34_075,
+      3_500,
+      7_000,
+      undefined,
+      undefined,
+      undefined,
+      undefined
+    ])
+    expect(retryAfter(errorOf(429, info("34s"), { "retry-after": "2" }))).toBe(2_000)
+  })
+
   it("E13: the row's own wait is the last resort", () => {
     const playbook = extended({
       byStatus: { 429: Playbook.entry(429, { wait: "30 seconds" }) },
