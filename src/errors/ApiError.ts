@@ -337,7 +337,7 @@ export const verdict = (error: unknown): Verdict.Verdict => {
  *
  * - True for `Timeout` unless the server gave up, `Network` unless nothing was sent, `Server`
  *   except 425, 501 and 505, any other tag whose status is such a server failure, and everything
- *   whose verdict is ambiguous; whatever the error's own `mayHaveRun` says; for the same in the form of
+ *   whose verdict is ambiguous. The error's own `mayHaveRun` comes first. The same in the form of
  *   `HttpClientError` and `TimeoutException`; for an `UnknownOutcome`, `ResultUnavailable` or
  *   `CorruptRecord` of a run inside, and for work that could not keep its recovery point.
  * - False for anything else: an answer of the API, a rejection, an error of the program's own.
