@@ -24,7 +24,7 @@ import {
 import * as Records from "./sqlRecords.js"
 import * as Statements from "./sqlStatements.js"
 import type { Dialect } from "./sqlTable.js"
-import { wholeMillis } from "./storedRecord.js"
+import { states, wholeMillis } from "./storedRecord.js"
 
 export interface Settings {
   readonly sql: SqlClient.SqlClient
@@ -38,6 +38,23 @@ export interface Settings {
 type Operation = StoreError["operation"]
 
 type Failure = SqlError | Records.Unreadable
+
+/** One step of a sweep: how many rows it saw, removed as records, and left to a transaction. */
+interface Batch {
+  readonly found: number
+  readonly removed: number
+  readonly passed: number
+}
+
+/** How many rows one step of a sweep looks at. */
+const sweepBatch = 200
+
+/** How many released rows a sweep removes at most besides its limit. */
+const sweepSlack = 5000
+
+/** MySQL: the statement cannot be parsed. */
+const isUnknownSyntax = ({ cause }: SqlError): boolean =>
+  hasProperty(cause, "errno") && cause.errno === 1064
 
 /** The client for libsql keeps its transactions to itself. */
 const libsql = Symbol.for("@effect/sql-libsql/LibsqlClient")
@@ -124,6 +141,8 @@ const acquired = (answer: IdempotencyRecord.Answer): Acquired =>
 
 class Store {
   private readonly sql: SqlClient.SqlClient
+  /** Whether MySQL can pass over locked rows, as far as is known: since 8.0, MariaDB since 10.6. */
+  private skipsLocked = true
 
   constructor(private readonly settings: Settings) {
     // Columns of ours are named as they are.
@@ -251,23 +270,84 @@ class Store {
           step(record, now)[0], step(IdempotencyRecord.absent, 0)[0]))
   }
 
-  /** What was released is no record any more: it goes along and does not count. */
+  /**
+   * What was released is no record any more: it goes along and does not count. In small batches,
+   * each one by the names of its rows, so that no claim has to wait and the cost is that of the
+   * limit. The oldest come first; those that a transaction holds are passed over.
+   */
   sweep(limit: number): Effect.Effect<number, StoreError> {
     const most = Number.isNaN(limit) ? 0 : Math.min(1_000_000, Math.max(0, Math.floor(limit)))
-    const removed = (
-      query: Statement.Statement<unknown>,
-      dialect: Dialect
-    ): Effect.Effect<number, SqlError> =>
-      dialect === "mysql"
-        ? Effect.map(query.raw, (result) =>
-          hasProperty(result, "affectedRows") ? Number(result.affectedRows) : 0)
-        : Effect.map(query.values, (rows) =>
-          rows.length)
-    return most === 0 ? Effect.succeed(0) : this.run("sweep", (parts) =>
-      Effect.zipRight(
-        removed(Statements.sweep(parts, most, true), parts.dialect),
-        removed(Statements.sweep(parts, most, false), parts.dialect)
-      ))
+    const from = (
+      removed: number,
+      passed: number,
+      looked: number
+    ): Effect.Effect<number, StoreError> =>
+      removed >= most || looked >= 2 * most + sweepSlack
+        ? Effect.succeed(removed)
+        : Effect.flatMap(
+          this.run("sweep", (parts) => this.batch(parts, most - removed, passed)),
+          (batch) => {
+            const all = removed + batch.removed
+            return batch.found < sweepBatch
+              ? Effect.succeed(all)
+              : from(all, passed + batch.passed, looked + batch.found)
+          }
+        )
+    return most === 0 ? Effect.succeed(0) : from(0, 0, 0)
+  }
+
+  private batch(
+    parts: Statements.Parts,
+    most: number,
+    after: number
+  ): Effect.Effect<Batch, SqlError> {
+    return Effect.flatMap(Statements.expired(parts, sweepBatch, after).values, (rows) => {
+      const chosen = new Map<string, boolean>()
+      let counted = 0
+      for (const [id, state] of rows) {
+        const counts = state !== states.Released
+        if (counts && counted === most) break
+        if (counts) counted++
+        chosen.set(String(id), counts)
+      }
+      if (chosen.size === 0) return Effect.succeed({ found: 0, removed: 0, passed: 0 })
+      return Effect.map(this.remove(parts, [...chosen.keys()]), (removed) => ({
+        found: rows.length,
+        removed: removed.filter((id) => chosen.get(id) === true).length,
+        passed: chosen.size - removed.length
+      }))
+    })
+  }
+
+  /** Removes those of the rows that are still over, and answers with their names. */
+  private remove(
+    parts: Statements.Parts,
+    ids: ReadonlyArray<string>
+  ): Effect.Effect<ReadonlyArray<string>, SqlError> {
+    if (parts.dialect !== "mysql") {
+      return Effect.map(
+        Statements.removeExpired(parts, ids).values,
+        (rows) => rows.map(([id]) => String(id))
+      )
+    }
+    const removing = (skips: boolean) =>
+      this.sql.withTransaction(
+        Effect.flatMap(Statements.lockExpired(parts, ids, skips).values, (rows) => {
+          const over = rows.filter(([, isOver]) => Number(isOver) === 1).map(([id]) => String(id))
+          return over.length === 0
+            ? Effect.succeed(over)
+            : Effect.as(Statements.removeLocked(parts, over), over)
+        })
+      )
+    return Effect.catchIf(
+      Effect.suspend(() => removing(this.skipsLocked)),
+      (error) => this.skipsLocked && isUnknownSyntax(error),
+      () =>
+        Effect.suspend(() => {
+          this.skipsLocked = false
+          return removing(false)
+        })
+    )
   }
 }
 

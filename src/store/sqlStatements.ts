@@ -182,18 +182,36 @@ export const savepoint = (parts: Parts, held: Held, data: string): Query => {
     recovery_point = CASE WHEN ${mine} THEN ${Stored.toText(data)} ELSE r.recovery_point END`)
 }
 
-/** Removes records that are over, either those that were released or the others. */
-export const sweep = (parts: Parts, limit: number, released: boolean): Query => {
+const isOver = (parts: Parts): Fragment =>
+  parts.sql`version = ${parts.sql.literal(String(Stored.version))} AND expires_at <= ${
+    nowOf(parts)
+  }`
+
+/** Some records that are over, the oldest first: names and states. By index, and without locks. */
+export const expired = (parts: Parts, limit: number, after: number): Query =>
+  parts.sql`SELECT id, state FROM ${tableOf(parts)} WHERE ${isOver(parts)}
+    ORDER BY expires_at LIMIT ${parts.sql.literal(`${limit} OFFSET ${after}`)}`
+
+const among = ({ sql }: Parts, ids: ReadonlyArray<string>): Fragment =>
+  sql`id IN (${sql.join(", ", false)(ids.map((id) => sql`${id}`))})`
+
+/** MySQL: those of the names that are still over and that no transaction holds, locked. */
+export const lockExpired = (parts: Parts, ids: ReadonlyArray<string>, skips: boolean): Query =>
+  parts.sql`SELECT id, ${isOver(parts)} FROM ${tableOf(parts)} WHERE ${among(parts, ids)}
+    ORDER BY id FOR UPDATE ${parts.sql.literal(skips ? "SKIP LOCKED" : "")}`
+
+/** MySQL: removes what is locked. */
+export const removeLocked = (parts: Parts, ids: ReadonlyArray<string>): Query =>
+  parts.sql`DELETE FROM ${tableOf(parts)} WHERE ${among(parts, ids)}`
+
+/** Removes those of the names that are still over, and answers with their names. */
+export const removeExpired = (parts: Parts, ids: ReadonlyArray<string>): Query => {
   const { dialect, sql } = parts
   const table = tableOf(parts)
-  const expired = sql`version = ${sql.literal(String(Stored.version))} AND expires_at <= ${
-    nowOf(parts)
-  }
-    AND state ${sql.literal(released ? "=" : "<>")} 'released' ORDER BY expires_at LIMIT ${
-    sql.literal(String(limit))
-  }`
-  if (dialect === "mysql") return sql`DELETE FROM ${table} WHERE ${expired}`
-  // Whoever claims a record at this moment has it.
-  const locked = sql.literal(dialect === "pg" ? "FOR UPDATE SKIP LOCKED" : "")
-  return sql`DELETE FROM ${table} WHERE id IN (SELECT id FROM ${table} WHERE ${expired} ${locked}) RETURNING 1`
+  const still = sql`${among(parts, ids)} AND ${isOver(parts)}`
+  // A transaction that claims a record at this moment keeps it.
+  return dialect === "pg"
+    ? sql`DELETE FROM ${table} WHERE id IN (
+        SELECT id FROM ${table} WHERE ${still} FOR UPDATE SKIP LOCKED) RETURNING id`
+    : sql`DELETE FROM ${table} WHERE ${still} RETURNING id`
 }

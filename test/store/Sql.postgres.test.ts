@@ -478,6 +478,52 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
       ])
     }).pipe(Effect.provide(over())))
 
+  it.live(
+    "I33: a sweep costs what its limit costs, whatever the backlog, passes over what a transaction holds, and holds up no claim",
+    () =>
+      Effect.gen(function*() {
+        const store = yield* IdempotencyStore
+        const sql = yield* SqlClient
+        yield* sql.unsafe(`INSERT INTO big (id, version, scope, key_hash, state, owner, generation,
+        fingerprint, recovered, outcome, expires_at) SELECT 'k' || seq, 1, 's', 'k',
+        'completed', 'o', 1, 'f', 0, 'done', seq FROM generate_series(1, 100000) AS seq`)
+        const held = yield* Effect.makeLatch(false)
+        const lock = yield* Effect.fork(sql.withTransaction(
+          Effect.zipRight(
+            sql`SELECT 1 FROM big WHERE id IN ('k1', 'k2', 'k3') FOR UPDATE`,
+            Effect.zipRight(held.open, Effect.sleep("2 seconds"))
+          )
+        ))
+        yield* held.await
+        const [took, removed] = yield* Effect.timed(store.sweep(300))
+        const sweeping = yield* Effect.fork(store.sweep(5000))
+        const [waited, claimed] = yield* Effect.timed(Effect.forEach(
+          Array.from({ length: 20 }, (_, index) => `new-${index}`),
+          (key) => store.acquire(claim(key, "a")),
+          { concurrency: 2 }
+        ))
+        const swept = yield* Fiber.join(sweeping)
+        const left = yield* sql`SELECT id FROM big WHERE expires_at < 10 ORDER BY expires_at`
+        yield* Fiber.join(lock)
+        expect([
+          removed,
+          Duration.toMillis(took) < 1000,
+          new Set(claimed.map(({ _tag }) => _tag)),
+          Duration.toMillis(waited) < 1500,
+          swept,
+          left
+        ]).toEqual([
+          300,
+          true,
+          new Set(["Acquired"]),
+          true,
+          5000,
+          [{ id: "k1" }, { id: "k2" }, { id: "k3" }]
+        ])
+      }).pipe(Effect.provide(over({ table: "big" }))),
+    30_000
+  )
+
   it.live("I27: a row of another version is corrupt for everybody who asks, and stays as it is", () =>
     Effect.gen(function*() {
       const store = yield* IdempotencyStore
