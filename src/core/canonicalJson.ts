@@ -47,21 +47,27 @@ const pathInWords = (path: Path): string =>
  *
  * Refused are NaN and the infinities, bigints, functions, symbols, cycles, lone surrogates (in
  * texts and in keys), nesting of more than a thousand levels, a value that throws when it is read,
- * and objects of the platform that show nothing of what they hold (`Map`, `Set`, `FormData`): JSON
- * would write all of those alike.
+ * and objects that show nothing of what they hold (`Map`, `Set`, `FormData`, instances of classes
+ * with private fields only): JSON would write all of those alike. `reveal` opens objects that hide
+ * their value on purpose; it is asked before `toJSON`.
  *
  * @since 0.1.0
  */
-export const stringify = (value: unknown): Canonical => {
+export const stringify = (
+  value: unknown,
+  reveal: (value: object) => unknown = identity
+): Canonical => {
   const path: Array<string | number> = []
   try {
-    return { _tag: "Text", text: written(value, "", path, new Set()) ?? "" }
+    return { _tag: "Text", text: written(value, "", path, new Set(), reveal) ?? "" }
   } catch (error) {
     return error instanceof Refusal
       ? { _tag: "Refused", path: pathInWords(error.path), reason: error.reason }
       : { _tag: "Refused", path: pathInWords(path), reason: "a value that throws when it is read" }
   }
 }
+
+const identity = (value: object): unknown => value
 
 const hasToJson = (value: object): value is { readonly toJSON: (key: string) => unknown } =>
   "toJSON" in value && typeof value.toJSON === "function"
@@ -71,7 +77,12 @@ const tagOf = (object: object): string => Object.prototype.toString.call(object)
 const boxes: ReadonlySet<string> = new Set(["BigInt", "Boolean", "Number", "String"])
 
 /** What stands for the value in JSON, by its `toJSON` and out of its box. */
-const unboxed = (value: unknown, key: string): unknown => {
+const unboxed = (
+  given: unknown,
+  key: string,
+  reveal: (value: object) => unknown
+): unknown => {
+  const value = typeof given === "object" && given !== null ? reveal(given) : given
   const own = typeof value === "object" && value !== null && hasToJson(value)
     ? value.toJSON(key)
     : value
@@ -86,9 +97,10 @@ const written = (
   given: unknown,
   key: string,
   path: Array<string | number>,
-  above: Set<object>
+  above: Set<object>,
+  reveal: (value: object) => unknown
 ): string | undefined => {
-  const value = unboxed(given, key)
+  const value = unboxed(given, key, reveal)
   switch (typeof value) {
     case "undefined":
       return undefined
@@ -110,7 +122,9 @@ const written = (
         throw new Refusal(path.slice(0, 3), `a value of more than ${maxDepth} levels`)
       }
       above.add(value)
-      const text = Array.isArray(value) ? ofArray(value, path, above) : ofObject(value, path, above)
+      const text = Array.isArray(value)
+        ? ofArray(value, path, above, reveal)
+        : ofObject(value, path, above, reveal)
       above.delete(value)
       return text
     }
@@ -125,22 +139,38 @@ const quoted = (text: string, path: Path): string => {
 const ofArray = (
   array: ReadonlyArray<unknown>,
   path: Array<string | number>,
-  above: Set<object>
+  above: Set<object>,
+  reveal: (value: object) => unknown
 ): string => {
   const elements = Array.from({ length: array.length }, (_, index) => {
     path.push(index)
-    const text = written(array[index], String(index), path, above) ?? "null"
+    const text = written(array[index], String(index), path, above, reveal) ?? "null"
     path.pop()
     return text
   })
   return `[${elements.join(",")}]`
 }
 
-/** Whether this is something of the platform that keeps what it holds to itself. Bytes do not. */
-const isOpaque = (object: object): boolean =>
-  tagOf(object) !== "Object" && !(ArrayBuffer.isView(object) && object.byteLength === 0)
+/** Whether an object is a literal or a record, of this realm or another, and no class's. */
+const isPlain = (object: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(object)
+  return prototype === null || Object.hasOwn(Object(prototype), "isPrototypeOf")
+}
 
-const ofObject = (object: object, path: Array<string | number>, above: Set<object>): string => {
+/**
+ * Whether an object without keys keeps what it holds to itself: an object of the platform, or of a
+ * class with private fields. Bytes do not.
+ */
+const isOpaque = (object: object): boolean =>
+  (tagOf(object) !== "Object" || !isPlain(object)) &&
+  !(ArrayBuffer.isView(object) && object.byteLength === 0)
+
+const ofObject = (
+  object: object,
+  path: Array<string | number>,
+  above: Set<object>,
+  reveal: (value: object) => unknown
+): string => {
   const entries: Array<string> = []
   // Without an order of its own a comparison is by UTF-16 code units, also of keys that look like
   // integers.
@@ -150,7 +180,7 @@ const ofObject = (object: object, path: Array<string | number>, above: Set<objec
   }
   for (const key of keys) {
     path.push(key)
-    const text = written(Reflect.get(object, key), key, path, above)
+    const text = written(Reflect.get(object, key), key, path, above, reveal)
     if (text !== undefined) entries.push(`${quoted(key, path)}:${text}`)
     path.pop()
   }

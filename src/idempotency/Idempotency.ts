@@ -17,6 +17,7 @@ import * as Exit from "effect/Exit"
 import { constFalse, dual } from "effect/Function"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
 import * as Validate from "../runtime/validate.js"
@@ -194,13 +195,17 @@ const check = (options: Options<never, never, unknown, unknown, unknown, unknown
   Settings.settingsOf(options)
 }
 
+/** The value of a `Redacted`: two secrets are two payloads. */
+const revealed = (value: object): unknown =>
+  Redacted.isRedacted(value) ? Redacted.value(value) : value
+
 const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
   self: Work<A, E, R>,
   options: Options<A, I, RA, EP, IP, RE>
 ): Effect.Effect<A, E | EP | IdempotencyError, Env<R, RA, RE>> => {
   const settings = Settings.settingsOf(options)
   const scope = scopeOf(options.scope)
-  const payload = CanonicalJson.stringify(options.payload)
+  const payload = CanonicalJson.stringify(options.payload, revealed)
   const { persistFailure, result } = options
   return Effect.flatMap(IdempotencyKey.IdempotencyKey, (key) => {
     if (payload._tag === "Refused") {

@@ -15,6 +15,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import * as Names from "../core/idempotencyNames.js"
 import * as IdempotencyRecord from "../core/idempotencyRecord.js"
 
@@ -98,6 +99,18 @@ export class StoreError extends Data.TaggedError("StoreError")<{
 }
 
 /**
+ * The secrets under which the keys of a store are named. A record that was made under one of
+ * `previousSecrets` is still found.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoreSecrets {
+  readonly secret: Redacted.Redacted<string>
+  readonly previousSecrets: ReadonlyArray<Redacted.Redacted<string>>
+}
+
+/**
  * A store. Write one of your own where none of those here fits, and try it with
  * `Laws.idempotencyStore`.
  *
@@ -124,6 +137,11 @@ export class StoreError extends Data.TaggedError("StoreError")<{
  * there is one. In a transaction a failed store call fails the run, so that the transaction rolls
  * back. Omit it in any other store.
  *
+ * `secrets` are those that keys are named under. Set them for a store that processes share:
+ * every program with the service then names keys alike. `"program"` stands for a shared store under
+ * the `Secret` of the program; the log warns once where none was set, because each process then has
+ * names of its own. Omit it in a store of one process.
+ *
  * **Gotchas**
  *
  * A lapsed claim that nobody took over is an unknown outcome, and no expired record: it is kept for
@@ -144,6 +162,7 @@ export interface Service {
   readonly savepoint: (held: Held, data: string) => Effect.Effect<Kept, StoreError>
   readonly sweep: (limit: number) => Effect.Effect<number, StoreError>
   readonly transactional?: Effect.Effect<boolean> | undefined
+  readonly secrets?: StoreSecrets | "program" | undefined
 }
 
 /**

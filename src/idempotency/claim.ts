@@ -3,7 +3,9 @@
  * call of the store.
  */
 import { bytesToHex, randomBytes } from "@noble/hashes/utils"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { globalValue } from "effect/GlobalValue"
 import { FingerprintError } from "../errors/idempotencyErrors.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
 import { hashUnder, joined } from "./keyHash.js"
@@ -48,7 +50,40 @@ export const hashes = (
     }
   )
 
+/** The stores that the log has warned of. */
+const warned = globalValue(
+  "effect-resilience/storesWithoutSecret",
+  () => new WeakSet<IdempotencyStore.Service>()
+)
+
+const withoutSecret =
+  "The idempotency store has no secret and the program has set none: each process names keys under a secret of its own, and another process does not find them"
+
+/** Names keys under the secrets of the store. */
+const underSecretsOf = <A>(
+  store: IdempotencyStore.Service,
+  self: Effect.Effect<A>
+): Effect.Effect<A> => {
+  const { secrets } = store
+  if (secrets === undefined) return self
+  if (secrets !== "program") {
+    return Effect.mapInputContext(
+      self,
+      (context: Context.Context<never>) =>
+        Context.add(context, IdempotencyKey.Secret, secrets.secret).pipe(
+          Context.add(IdempotencyKey.PreviousSecrets, secrets.previousSecrets)
+        )
+    )
+  }
+  return Effect.contextWithEffect((context: Context.Context<never>) => {
+    if (context.unsafeMap.has(IdempotencyKey.Secret.key) || warned.has(store)) return self
+    warned.add(store)
+    return Effect.zipRight(Effect.logWarning(withoutSecret), self)
+  })
+}
+
 export const claimOf = (
+  store: IdempotencyStore.Service,
   { fingerprint, key, scope, settings }: Subject
 ): Effect.Effect<IdempotencyStore.Claim, FingerprintError> =>
   Effect.suspend(() => {
@@ -60,7 +95,8 @@ export const claimOf = (
         reason: "a text with half of a surrogate pair"
       })
     }
-    return Effect.zipWith(hashes(key, scope), newOwner, (names, owner) => ({
+    const hashed = underSecretsOf(store, hashes(key, scope))
+    return Effect.zipWith(hashed, newOwner, (names, owner) => ({
       scope: joined(scope),
       ...names,
       fingerprint,

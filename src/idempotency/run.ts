@@ -419,7 +419,7 @@ export const idempotentRun = <A, E, R, RD>(
     IdempotencyStore.IdempotencyStore,
     (store) =>
       Effect.flatMap(
-        Effect.all([Claims.claimOf(request), inTransactionOf(store, request.settings)]),
+        Effect.all([Claims.claimOf(store, request), inTransactionOf(store, request.settings)]),
         ([claim, inTransaction]) =>
           Effect.clockWith((clock) => {
             const { onDuplicate } = request.settings

@@ -344,10 +344,11 @@ const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
  */
 export const layer = (options: Options): Layer.Layer<IdempotencyStore.IdempotencyStore> => {
   const settings = settingsOf(options)
+  const secrets = Secrets.secretsOf(options)
   const target = { url: options.url, options: options.options }
   const store = Layer.scoped(
     IdempotencyStore.IdempotencyStore,
-    Effect.map(Connection.make(target), (redis) => make(redis, settings))
+    Effect.map(Connection.make(target), (redis) => ({ ...make(redis, settings), secrets }))
   )
-  return Layer.merge(store, Secrets.layer(options))
+  return Layer.merge(store, Secrets.layer(secrets))
 }

@@ -124,8 +124,9 @@ export const migration = (
  * - A completed record is replayed until its time to live ends. An unfinished one is kept for at
  *   least a day after its lease, so that whoever comes then learns of it. Nothing removes old rows
  *   by itself: call `sweep` now and then.
- * - Deadlocks and serialization failures of the database are tried again up to eight times.
- *   Whatever else goes wrong is a `StoreError` without the driver's text, and the statements are
+ * - Conflicts (serialization failures, deadlocks, locks that are not free) are tried again, with
+ *   jitter, for as long as the caller waits. A call that its caller gave up is left behind, and
+ *   never cancelled. Whatever else goes wrong is a `StoreError` without the driver's text, and the statements are
  *   not traced, because a driver repeats values in its messages. A row of another version, or one
  *   that cannot be read, is a `StoreError` that says `corrupt`, and is left as it is.
  * - Nonsense is refused with a `RangeError` here; a database that cannot be reached, or refuses the
@@ -140,7 +141,8 @@ export const migration = (
  *   the idempotent call.
  * - `transactional: true` makes claim, work and outcome one transaction, for work that writes to
  *   this database and does nothing else. A duplicate that comes meanwhile waits for the
- *   transaction, for as long as the caller's `storeTimeout` allows.
+ *   transaction, for as long as the caller's `storeTimeout` allows. A failed store call fails the
+ *   run, so that the transaction rolls back, and a `heartbeat` is refused.
  * - A table on a replica that lags, or one that loses commits at failover, can forget a claim. Use
  *   the primary, with synchronous commits.
  *
@@ -181,6 +183,7 @@ export const layer = (
   const table = tableOf(options.table)
   const timeSource = timeSourceOf(options.timeSource)
   const transactional = options.transactional ?? defaults.transactional
+  const secrets = Secrets.secretsOf(options)
   const migrates = options.migrate ?? defaults.migrate
   const store = Layer.effect(
     IdempotencyStore.IdempotencyStore,
@@ -192,8 +195,8 @@ export const layer = (
       const nowMillis: Settings["nowMillis"] = source === "clock"
         ? Clock.currentTimeMillis
         : Effect.succeed(undefined)
-      return make({ sql, dialect, table, nowMillis, transactional })
+      return { ...make({ sql, dialect, table, nowMillis, transactional }), secrets }
     })
   )
-  return Layer.merge(store, Secrets.layer(options))
+  return Layer.merge(store, Secrets.layer(secrets))
 }

@@ -4,6 +4,7 @@
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import type { StoreSecrets } from "../idempotency/IdempotencyStore.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 
 /**
@@ -35,15 +36,18 @@ const checked = (field: string, secret: Secret): Redacted.Redacted<string> => {
   return Redacted.make(value)
 }
 
-/** Whoever runs over the store names keys under its secrets. */
-export const layer = (options: Secrets): Layer.Layer<never> =>
+/** The secrets of a store, checked and redacted. */
+export const secretsOf = (options: Secrets): StoreSecrets => ({
+  secret: checked("secret", options.secret),
+  previousSecrets: (options.previousSecrets ?? []).map((secret, index) =>
+    checked(`previousSecrets[${index}]`, secret)
+  )
+})
+
+/** The same secrets for the fingerprints of keys in the logs of the program. */
+export const layer = ({ previousSecrets, secret }: StoreSecrets): Layer.Layer<never> =>
   Layer.succeedContext(
-    Context.make(IdempotencyKey.Secret, checked("secret", options.secret)).pipe(
-      Context.add(
-        IdempotencyKey.PreviousSecrets,
-        (options.previousSecrets ?? []).map((secret, index) =>
-          checked(`previousSecrets[${index}]`, secret)
-        )
-      )
+    Context.make(IdempotencyKey.Secret, secret).pipe(
+      Context.add(IdempotencyKey.PreviousSecrets, previousSecrets)
     )
   )

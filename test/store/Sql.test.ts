@@ -111,6 +111,22 @@ describe("Sql", () => {
       Effect.provide(over({ secret: "now", previousSecrets: [Redacted.make("then"), "once"] }))
     ))
 
+  it.effect("I32: the service that is passed on names keys under the secrets of its layer", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const key = yield* IdempotencyKey.fromString("passed on")
+      let executions = 0
+      const run = Effect.sync(() => ++executions).pipe(
+        Idempotency.run({ scope: ["s"], payload: 1, result: Schema.Number }),
+        IdempotencyKey.provide(key),
+        Effect.provideService(IdempotencyStore, store)
+      )
+      for (const secret of ["of one process", "of another"]) {
+        yield* Effect.provideService(run, IdempotencyKey.Secret, Redacted.make(secret))
+      }
+      expect(executions).toBe(1)
+    }).pipe(Effect.provide(over())))
+
   it.effect("I28: leases end by the program's clock, as far as it goes", () =>
     Effect.gen(function*() {
       const store = yield* IdempotencyStore
