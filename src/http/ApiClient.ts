@@ -14,18 +14,21 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as ApiError from "../errors/ApiError.js"
+import type * as ApiError from "../errors/ApiError.js"
 import * as Validate from "../runtime/validate.js"
 import type * as Operation from "../idempotency/Operation.js"
 import type * as Pipeline from "../pipeline/Pipeline.js"
 import * as Playbook from "../errors/Playbook.js"
 import * as CallContext from "../runtime/callContext.js"
 import * as Redaction from "../errors/Redaction.js"
+import * as Answers from "./answers.js"
 import * as RequestExecution from "./requestExecution.js"
 import * as ErrorResponse from "./ErrorResponse.js"
 import * as RequestMetadata from "./requestMetadata.js"
 
-export { fromClientError, fromResponse, json } from "./responseError.js"
+export { execute } from "./execute.js"
+export { replayable } from "./requestBody.js"
+export { bytes, fromClientError, fromResponse, json, text } from "./responseError.js"
 export { discard, readAll } from "./successBody.js"
 
 /**
@@ -267,19 +270,11 @@ export const make = <E = never>(
 > =>
   Effect.map(upstreamOf, (upstream) => {
     const config = configOf(options)
-    return HttpClient.makeWith<
-      RequestExecution.Failure<E>,
-      never,
-      RequestExecution.Failure<E>,
-      never
-    >(
-      Effect.flatMap((request) =>
-        Effect.flatMap(
-          RequestExecution.prepare(config, request),
-          (call) => RequestExecution.run<E>(config, call, upstream, false)
-        )
-      ),
-      Effect.succeed
+    return RequestExecution.client<E, RequestExecution.Failure<E>>(
+      config,
+      upstream,
+      false,
+      (run) => run
     )
   })
 
@@ -303,28 +298,40 @@ export const layer = <E = never>(
   Layer.effect(
     HttpClient.HttpClient,
     Effect.map(upstreamOf, (upstream) => {
-      const config = configOf(options)
-      return HttpClient.makeWith<
-        HttpClientError.HttpClientError,
-        never,
-        HttpClientError.HttpClientError,
-        never
-      >(
-        Effect.flatMap((request) =>
-          Effect.flatMap(RequestExecution.prepare(config, request), (call) =>
-            Effect.catchAll(RequestExecution.run<E>(config, call, upstream, true), (error) =>
-              call.answer === undefined || !ApiError.isApiError(error)
-                ? Effect.zipRight(
-                  RequestExecution.release(call),
-                  new HttpClientError.RequestError({
-                    request: RequestMetadata.bare(call.request),
-                    reason: "Transport",
-                    cause: error
-                  })
-                )
-                : Effect.succeed(call.answer.response)))
-        ),
-        Effect.succeed
+      const config = configOf({
+        ...options,
+        pipeline: options.pipeline === undefined ? undefined : Answers.inRounds(options.pipeline)
+      })
+      return RequestExecution.client<E, HttpClientError.HttpClientError>(
+        config,
+        upstream,
+        true,
+        (run, call) =>
+          Effect.matchEffect(run, {
+            onSuccess: (response) => Effect.as(call.answers.releaseExcept(undefined), response),
+            onFailure: (error) => {
+              const answer = call.answers.of(error)
+              return Effect.zipRight(
+                call.answers.releaseExcept(answer),
+                answer === undefined
+                  ? withoutAnswer(call, error)
+                  : Effect.succeed(RequestExecution.withLimits(config, call, answer.response))
+              )
+            }
+          })
       )
     })
   )
+
+/** What a caller's `read` fails with has a type that the caller knows. */
+const withoutAnswer = (
+  call: RequestExecution.Call,
+  error: unknown
+): Effect.Effect<never, HttpClientError.HttpClientError> =>
+  RequestExecution.isOfRead(call, error)
+    ? Effect.fail(error as HttpClientError.HttpClientError)
+    : new HttpClientError.RequestError({
+      request: RequestMetadata.bare(call.request),
+      reason: "Transport",
+      cause: error
+    })

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as RequestMetadata from "./requestMetadata.js"
+import { withMembers } from "./responseBody.js"
 
 /**
  * @since 0.1.0
@@ -83,8 +84,8 @@ export interface Peeked {
   readonly release: Effect.Effect<void>
 }
 
-/** Statuses whose responses have no body at all (the Fetch standard, section 2.2.3). */
-const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
+/** Statuses whose responses have no body at all (RFC 9110 section 6.4.1). */
+const isBodiless = (status: number): boolean => status < 200 || status === 204 || status === 304
 
 /**
  * Looks at the front of a body without taking it away: the response that comes back gives the front
@@ -94,42 +95,54 @@ export const peek = (
   response: HttpClientResponse.HttpClientResponse,
   maxBytes: number
 ): Effect.Effect<Peeked> =>
-  Effect.flatMap(unlogged(Stream.toReadableStreamEffect(response.stream)), (stream) => {
-    const rest = new Rest(stream.getReader())
-    const chunks: Array<Uint8Array> = []
-    let size = 0
-    const front = Effect.promise(() => rest.next()).pipe(
-      Effect.repeat({
-        until: (chunk) => {
-          rest.taken()
-          if (chunk === undefined) return true
-          chunks.push(chunk)
-          size += chunk.length
-          return size >= maxBytes
-        }
-      })
-    )
-    const release = Effect.promise(() => rest.cancel())
-    return asFarAsItGoes(front).pipe(
-      Effect.onInterrupt(() => release),
-      Effect.map(() => {
-        const unread = [...chunks]
-        const body = new ReadableStream<Uint8Array>({
-          pull: async (controller) => {
-            const chunk = unread.shift() ?? (await rest.take())
-            if (chunk !== undefined) return controller.enqueue(chunk)
-            return rest.failure === undefined ? controller.close() : controller.error(rest.failure)
-          },
-          cancel: () => rest.cancel()
+  isBodiless(response.status) ?
+    withoutBody(response) :
+    Effect.flatMap(unlogged(Stream.toReadableStreamEffect(response.stream)), (stream) => {
+      const rest = new Rest(stream.getReader())
+      const chunks: Array<Uint8Array> = []
+      let size = 0
+      const front = Effect.promise(() => rest.next()).pipe(
+        Effect.repeat({
+          until: (chunk) => {
+            rest.taken()
+            if (chunk === undefined) return true
+            chunks.push(chunk)
+            size += chunk.length
+            return size >= maxBytes
+          }
         })
-        const empty = size === 0 && rest.ended
-        return {
-          bytes: concat(chunks, maxBytes),
-          response: replaced(response, empty ? null : body),
-          release
-        }
-      })
-    )
+      )
+      const release = Effect.promise(() => rest.cancel())
+      return asFarAsItGoes(front).pipe(
+        Effect.onInterrupt(() => release),
+        Effect.map(() => {
+          const unread = [...chunks]
+          const body = new ReadableStream<Uint8Array>({
+            pull: async (controller) => {
+              const chunk = unread.shift() ?? (await rest.take())
+              if (chunk !== undefined) return controller.enqueue(chunk)
+              return rest.failure === undefined
+                ? controller.close()
+                : controller.error(rest.failure)
+            },
+            cancel: () => rest.cancel()
+          })
+          const empty = size === 0 && rest.ended
+          return {
+            bytes: concat(chunks, maxBytes),
+            response: replaced(response, empty ? null : body),
+            release
+          }
+        })
+      )
+    })
+
+/** What arrives on its connection is no body, such as another protocol after a 101. */
+const withoutBody = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<Peeked> =>
+  Effect.as(asFarAsItGoes(Stream.runDrain(Stream.take(response.stream, 0))), {
+    bytes: new Uint8Array(),
+    response: replaced(response, null),
+    release: Effect.void
   })
 
 /**
@@ -180,11 +193,20 @@ class Rest {
 const replaced = (
   response: HttpClientResponse.HttpClientResponse,
   body: ReadableStream<Uint8Array> | null
-): HttpClientResponse.HttpClientResponse =>
-  response.status < 200 || response.status > 599 ? response : HttpClientResponse.fromWeb(
+): HttpClientResponse.HttpClientResponse => {
+  const contentType = response.headers["content-type"]
+  const readable = HttpClientResponse.fromWeb(
     RequestMetadata.bare(response.request),
-    new Response(bodiless.has(response.status) ? null : body, {
-      status: response.status,
-      headers: { ...response.headers }
-    })
+    // The constructor takes neither all statuses nor a body with all that it takes.
+    new Response(
+      body,
+      contentType === undefined ? {} : { headers: { "content-type": contentType } }
+    )
   )
+  return withMembers(readable, {
+    status: response.status,
+    headers: response.headers,
+    cookies: response.cookies,
+    remoteAddress: response.remoteAddress
+  })
+}

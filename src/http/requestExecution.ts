@@ -4,10 +4,12 @@
  */
 import { RequestInit } from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
@@ -22,10 +24,14 @@ import type * as Playbook from "../errors/Playbook.js"
 import * as CallContext from "../runtime/callContext.js"
 import * as Redaction from "../errors/Redaction.js"
 import { singleLine } from "../errors/redaction/controls.js"
+import * as Answers from "./answers.js"
 import { fromClientError, isSuccess } from "./responseError.js"
+import { discard } from "./successBody.js"
 import * as ErrorResponse from "./ErrorResponse.js"
 import * as BodyPreview from "./bodyPreview.js"
+import * as RequestBody from "./requestBody.js"
 import * as RequestMetadata from "./requestMetadata.js"
+import * as ResponseBody from "./responseBody.js"
 
 /** What the caller says that requests are, with `ApiClient.withOperation`. */
 const declaredOperation = Effect.map(
@@ -55,7 +61,7 @@ export interface Config {
  */
 export interface Call {
   readonly request: HttpClientRequest.HttpClientRequest
-  readonly consumed: () => boolean
+  readonly body: RequestBody.RequestBody
   readonly operation: Operation.Operation<unknown>
   readonly endpoint: string
   /**
@@ -67,13 +73,15 @@ export interface Call {
   readonly keyExpiresAt: number
   readonly kid: string | undefined
   sent: number
+  /** Whether the last request was broken off by a limit of time. */
+  cut: boolean
   refreshed: boolean
   lastEndNanos: bigint | undefined
-  /**
-   * What a caller who wants responses gets: the last one that was not a success, its body still
-   * readable.
-   */
-  answer: BodyPreview.Peeked | undefined
+  readonly startedNanos: bigint
+  /** What a caller who wants responses may get: those that were no success, still readable. */
+  readonly answers: Answers.Answers
+  /** What the caller's `read` failed with. */
+  readonly readFailures: Array<unknown>
 }
 
 const keyInContext = Effect.map(
@@ -100,16 +108,17 @@ export const prepare = (
 ): Effect.Effect<Call> =>
   Effect.gen(function*() {
     const { request: resolved, sameOrigin } = RequestMetadata.resolve(original, config.baseUrl)
-    const { consumed, request: tracked } = RequestMetadata.trackBody(resolved)
-    const safe = RequestMetadata.isSafe(tracked.method)
-    const onRequest = safe ? undefined : RequestMetadata.headerOf(tracked, config.idempotencyHeader)
+    const safe = RequestMetadata.isSafe(resolved.method)
+    const onRequest = safe
+      ? undefined
+      : RequestMetadata.headerOf(resolved, config.idempotencyHeader)
     // A key is a word between us and this API: a request to another origin does not carry it.
     const inContext = safe || !sameOrigin ? undefined : Option.getOrUndefined(yield* keyInContext)
     const stamped = onRequest === undefined ? inContext : undefined
     const request = stamped === undefined
-      ? safe ? RequestMetadata.withoutHeader(tracked, config.idempotencyHeader) : tracked
+      ? safe ? RequestMetadata.withoutHeader(resolved, config.idempotencyHeader) : resolved
       : HttpClientRequest.setHeader(
-        tracked,
+        resolved,
         config.idempotencyHeader,
         IdempotencyKey.toHeader(stamped, config.idempotencyKeyFormat)
       )
@@ -124,16 +133,19 @@ export const prepare = (
         ))
     return {
       request,
-      consumed,
+      body: RequestBody.of(request),
       operation: operationOf(yield* declaredOperation, request.method, hasKey),
       endpoint,
       isDeclared: declared !== undefined,
       keyExpiresAt: stamped === undefined ? Infinity : stamped.madeAt + config.keyTimeToLiveMillis,
       kid: key === undefined ? undefined : yield* IdempotencyKey.kid(key),
       sent: 0,
+      cut: false,
       refreshed: false,
       lastEndNanos: undefined,
-      answer: undefined
+      startedNanos: (yield* Effect.clock).unsafeCurrentTimeNanos(),
+      answers: new Answers.Answers(),
+      readFailures: []
     }
   })
 
@@ -192,7 +204,7 @@ const classify = (
       })
     }
     const peeked = yield* BodyPreview.peek(response, config.maxErrorBodyBytes)
-    call.answer = peeked
+    yield* call.answers.add(peeked)
     return yield* ErrorResponse.fromBytes(response, peeked.bytes, options)
   })
 
@@ -201,9 +213,41 @@ const classify = (
  */
 const unrepeatable = (error: ApiError.ApiError): ApiError.ApiError =>
   ApiError.annotate(error, {
-    message: `${error.message} (not repeated: the request body is a stream that has been read)`,
+    message: `${error.message} (not repeated: ${RequestBody.consumedReason})`,
     repeat: "never"
   })
+
+/**
+ * Why nothing was sent. Where an earlier request of the call took the body, that one may have been
+ * executed, and the error says so.
+ */
+const unsent = (call: Call, error: ApiError.Validation): ApiError.ApiError => {
+  const context = { method: call.request.method, endpoint: call.endpoint, attempts: call.sent }
+  if (call.sent === 0 || !RequestBody.isConsumed(error)) return ApiError.annotate(error, context)
+  const { code, repeat } = error
+  return call.cut
+    ? new ApiError.Timeout({
+      ...context,
+      message: `The attempt did not end in time (not repeated: ${RequestBody.consumedReason})`,
+      deadline: "attempt",
+      code,
+      repeat
+    })
+    : new ApiError.Network({ ...context, message: error.message, sent: "unknown", code, repeat })
+}
+
+/** The request under way, unless its body goes wrong first: then it is broken off. */
+const watched = (
+  execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>,
+  { close, fault }: RequestBody.Sending
+): Effect.Effect<
+  HttpClientResponse.HttpClientResponse,
+  HttpClientError.HttpClientError | ApiError.ApiError
+> =>
+  Effect.ensuring(
+    fault === undefined ? execute : Effect.raceFirst(execute, Deferred.await(fault)),
+    Effect.sync(close)
+  )
 
 /**
  * A header that no client can send. It would be met as a failure of the network, or as a defect,
@@ -224,20 +268,56 @@ const describe = (span: Tracer.Span, attributes: Readonly<Record<string, unknown
   }
 }
 
-/** Lets go of an answer that another attempt will replace. */
-export const release = (call: Call): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const { answer } = call
-    call.answer = undefined
-    return answer === undefined ? Effect.void : answer.release
+/**
+ * What the caller's `read` makes of a success. An error of its own kind stays as it is; its type is
+ * known where the call was made.
+ */
+const readWithin = (
+  call: Call,
+  response: HttpClientResponse.HttpClientResponse,
+  read: Reading
+): Effect.Effect<HttpClientResponse.HttpClientResponse, ApiError.ApiError> =>
+  Effect.catchAll(Effect.as(read(response), response), (error) => {
+    call.readFailures.push(error)
+    return Effect.zipRight(discard(response), Effect.fail(error as ApiError.ApiError))
   })
+
+/** Whether a call ended with what `read` failed with. An `ApiError` has been copied on its way. */
+export const isOfRead = ({ readFailures }: Call, error: unknown): boolean =>
+  readFailures.some((failure) =>
+    failure === error ||
+    (ApiError.isApiError(failure) && ApiError.isApiError(error) &&
+      failure._tag === error._tag && error.message.startsWith(failure.message))
+  )
+
+/** The response of a success, read where the caller said how, else with limits on its body. */
+const succeeded = (
+  config: Config,
+  call: Call,
+  response: HttpClientResponse.HttpClientResponse,
+  read: Reading | undefined
+) =>
+  read === undefined
+    ? Effect.succeed(discreet(config, withLimits(config, call, response)))
+    : readWithin(call, discreet(config, response), read)
+
+/** A response that shows no credential when it is printed. */
+const discreet = (
+  { secretNames, secrets }: Config,
+  response: HttpClientResponse.HttpClientResponse
+): HttpClientResponse.HttpClientResponse => RequestMetadata.discreet(response, secretNames, secrets)
+
+/** A response with what is left of the call's limits. */
+export const withLimits = (
+  config: Config,
+  { startedNanos }: Call,
+  response: HttpClientResponse.HttpClientResponse
+): HttpClientResponse.HttpClientResponse =>
+  ResponseBody.limited(response, { ...Answers.limitsOf(config.pipeline), startedNanos })
 
 /** One request, and what its answer means. */
 const send = (
-  config: Config,
-  call: Call,
-  upstream: HttpClient.HttpClient,
-  keepsResponse: boolean
+  { call, config, keepsResponse, read, upstream }: Plan
 ): Effect.Effect<
   HttpClientResponse.HttpClientResponse,
   ApiError.ApiError | Idempotency.UnknownOutcome
@@ -245,72 +325,106 @@ const send = (
   Effect.useSpan(
     `${config.name} attempt`,
     { kind: "client", captureStackTrace: false },
-    (span) =>
-      Effect.gen(function*() {
-        const clock = yield* Effect.clock
-        if (clock.unsafeCurrentTimeMillis() >= call.keyExpiresAt) {
-          return yield* new Idempotency.UnknownOutcome()
-        }
-        const startNanos = clock.unsafeCurrentTimeNanos()
-        call.sent += 1
-        yield* release(call)
-        describe(span, {
-          "resilience.attempt": call.sent,
-          "resilience.delay_ms": call.lastEndNanos === undefined
-            ? 0
-            : millisSince(call.lastEndNanos, startNanos),
-          "resilience.endpoint": call.endpoint,
-          "resilience.kid": call.kid,
-          "http.request.method": call.request.method
-        })
-        const propagates = yield* FiberRef.get(HttpClient.currentTracerPropagation)
-        const request = propagates
-          ? HttpClientRequest.setHeaders(call.request, HttpTraceContext.toHeaders(span))
-          : call.request
-        const outcome = yield* Effect.either(withManualRedirects(upstream.execute(request)))
-        if (outcome._tag === "Right") {
-          describe(span, { "http.response.status_code": outcome.right.status })
-          if (isSuccess(outcome.right.status)) {
-            return RequestMetadata.discreet(outcome.right, config.secretNames, config.secrets)
+    (span) => {
+      const sent = (sending: RequestBody.Sending) =>
+        Effect.gen(function*() {
+          const clock = yield* Effect.clock
+          if (clock.unsafeCurrentTimeMillis() >= call.keyExpiresAt) {
+            return yield* new Idempotency.UnknownOutcome()
           }
-        }
-        const error = outcome._tag === "Left"
-          ? fromClientError(outcome.left)
-          : yield* classify(config, call, outcome.right, keepsResponse)
-        const endNanos = clock.unsafeCurrentTimeNanos()
-        call.lastEndNanos = endNanos
-        const judged = ApiError.annotate(error, {
-          endpoint: call.endpoint,
-          latency: Duration.millis(millisSince(startNanos, endNanos)),
-          attempts: call.sent
+          const startNanos = clock.unsafeCurrentTimeNanos()
+          call.sent += 1
+          call.cut = false
+          yield* call.answers.replaced
+          describe(span, {
+            "resilience.attempt": call.sent,
+            "resilience.delay_ms": call.lastEndNanos === undefined
+              ? 0
+              : millisSince(call.lastEndNanos, startNanos),
+            "resilience.endpoint": call.endpoint,
+            "resilience.kid": call.kid,
+            "http.request.method": call.request.method
+          })
+          const propagates = yield* FiberRef.get(HttpClient.currentTracerPropagation)
+          const request = propagates
+            ? HttpClientRequest.setHeaders(sending.request, HttpTraceContext.toHeaders(span))
+            : sending.request
+          const answered = yield* Effect.either(
+            watched(withManualRedirects(upstream.execute(request)), sending)
+          )
+          if (answered._tag === "Right") {
+            describe(span, { "http.response.status_code": answered.right.status })
+          }
+          const outcome = answered._tag === "Right" && isSuccess(answered.right.status)
+            ? yield* Effect.either(succeeded(config, call, answered.right, read))
+            : answered
+          if (outcome._tag === "Right" && isSuccess(outcome.right.status)) return outcome.right
+          const error = outcome._tag === "Right"
+            ? yield* classify(config, call, outcome.right, keepsResponse)
+            : HttpClientError.isHttpClientError(outcome.left) && answered._tag === "Left"
+            ? fromClientError(outcome.left)
+            : outcome.left
+          const endNanos = clock.unsafeCurrentTimeNanos()
+          call.lastEndNanos = endNanos
+          if (!ApiError.isApiError(error)) return yield* Effect.fail(error as never)
+          const judged = ApiError.annotate(error, {
+            endpoint: call.endpoint,
+            latency: Duration.millis(millisSince(startNanos, endNanos)),
+            attempts: call.sent
+          })
+          return yield* Effect.fail(call.body.spent() ? unrepeatable(judged) : judged)
         })
-        const final = call.consumed() ? unrepeatable(judged) : judged
-        const verdict = ApiError.verdict(final)
-        describe(span, {
-          "resilience.error": final._tag,
-          "resilience.verdict": verdict._tag,
-          "resilience.ambiguous": verdict._tag === "Transient" ? verdict.ambiguous : undefined
-        })
-        return yield* Effect.fail(final)
-      })
+      return Effect.acquireUseRelease(
+        Effect.mapError(call.body.open(call.request), (error) => unsent(call, error)),
+        sent,
+        ({ close }) => Effect.sync(close)
+      ).pipe(
+        Effect.onInterrupt(() =>
+          Effect.sync(() => {
+            call.cut = true
+          })
+        ),
+        Effect.tapError((error) => Effect.sync(() => describeFailure(span, error)))
+      )
+    }
   )
+
+const describeFailure = (
+  span: Tracer.Span,
+  error: ApiError.ApiError | Idempotency.UnknownOutcome
+): void => {
+  if (!ApiError.isApiError(error)) return
+  const verdict = ApiError.verdict(error)
+  describe(span, {
+    "resilience.error": error._tag,
+    "resilience.verdict": verdict._tag,
+    "resilience.ambiguous": verdict._tag === "Transient" ? verdict.ambiguous : undefined
+  })
+}
+
+type Reading = (response: object) => Effect.Effect<void, unknown>
+
+/** All that the requests of one call go by. */
+interface Plan {
+  readonly config: Config
+  readonly call: Call
+  readonly upstream: HttpClient.HttpClient
+  readonly keepsResponse: boolean
+  readonly read: Reading | undefined
+}
 
 /**
  * One attempt as the pipeline sees it. A credential that has expired is refreshed once per call,
  * and the request sent once more.
  */
-const attempt = (
-  config: Config,
-  call: Call,
-  upstream: HttpClient.HttpClient,
-  keepsResponse: boolean
-) => {
-  const once = send(config, call, upstream, keepsResponse)
-  const refresh = config.refresh
+const attempt = (plan: Plan) => {
+  const { call, config: { refresh } } = plan
+  const once = send(plan)
   if (refresh === undefined) return once
   return Effect.catchIf(
     once,
-    (error) => error._tag === "Auth" && error.status === 401 && !call.refreshed && !call.consumed(),
+    (error) =>
+      error._tag === "Auth" && error.status === 401 && !call.refreshed && !call.body.spent(),
     () => {
       call.refreshed = true
       // The refresh has its own policy; its failure ends the call.
@@ -342,13 +456,11 @@ export type Failure<E> = ApiError.ApiError | Idempotency.UnknownOutcome | E
  * A call through its pipeline, in a span of its own. What cannot be sent is met by no guard: it
  * says nothing about the API.
  */
-export const run = <E>(
-  config: Config,
-  call: Call,
-  upstream: HttpClient.HttpClient,
-  keepsResponse: boolean
+const run = <E>(
+  plan: Plan
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> => {
-  const once = attempt(config, call, upstream, keepsResponse)
+  const { call, config } = plan
+  const once = attempt(plan)
   const unsendable = RequestMetadata.malformedHeader(call.request)
   const protectedCall: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> =
     unsendable !== undefined
@@ -382,8 +494,36 @@ export const run = <E>(
             "resilience.operation": call.operation._tag
           })
         )),
-        Effect.onInterrupt(() => release(call)),
+        Effect.onInterrupt(() => call.answers.releaseExcept(undefined)),
         Effect.withParentSpan(span)
       )
   )
 }
+
+/** How a client ends a call: with what its run ended with, or with a response after all. */
+export type Ending<E, E2> = (
+  run: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>>,
+  call: Call
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, E2>
+
+/**
+ * A client of the platform that makes calls. What prepares a request, and what refreshes a
+ * credential, may send requests of its own: only the request itself is read by the caller's `read`.
+ */
+export const client = <E, E2>(
+  config: Config,
+  upstream: HttpClient.HttpClient,
+  keepsResponse: boolean,
+  ending: Ending<E, E2>
+): HttpClient.HttpClient.With<E2> =>
+  HttpClient.makeWith<E2, never, E2, never>(
+    (prepared) =>
+      Effect.flatMap(CallContext.reading.get, (read) =>
+        CallContext.reading.during(
+          Effect.flatMap(prepared, (request) =>
+            Effect.flatMap(prepare(config, request), (call) =>
+              ending(run<E>({ config, call, upstream, keepsResponse, read }), call))),
+          undefined
+        )),
+    Effect.succeed
+  )

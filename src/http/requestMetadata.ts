@@ -1,12 +1,11 @@
 /**
  * What the client has to know about a request before it leaves: what kind of operation it is, under
- * which template to file it, which secrets it carries, and whether it could be sent a second time.
+ * which template to file it, and which secrets it carries.
  */
 import type * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as UrlParams from "@effect/platform/UrlParams"
-import * as Stream from "effect/Stream"
 import * as Operation from "../idempotency/Operation.js"
 import * as Redaction from "../errors/Redaction.js"
 
@@ -369,38 +368,6 @@ export const discreet = (
     ...shown()
   }))
   return response
-}
-
-const isStreamLike = (body: unknown): boolean =>
-  typeof body === "object" && body !== null &&
-  (body instanceof ReadableStream || "pipe" in body || Symbol.asyncIterator in body)
-
-/**
- * A body that is a stream can be read once. `consumed` says whether reading it has begun, and with
- * it whether the request may be sent again.
- */
-export const trackBody = (
-  request: HttpClientRequest.HttpClientRequest
-): { readonly request: HttpClientRequest.HttpClientRequest; readonly consumed: () => boolean } => {
-  const body = request.body
-  if (body._tag === "Raw" && isStreamLike(body.body)) {
-    const readable = body.body as { readonly locked?: boolean; readonly readableDidRead?: boolean }
-    // What does not say whether it has been read has to be taken for read.
-    return { request, consumed: () => readable.locked ?? readable.readableDidRead ?? true }
-  }
-  if (body._tag !== "Stream") return { request, consumed: () => false }
-  let begun = false
-  const tracked = Stream.suspend(() => {
-    begun = true
-    return body.stream
-  })
-  return {
-    request: HttpClientRequest.bodyStream(request, tracked, {
-      contentType: body.contentType,
-      contentLength: body.contentLength
-    }),
-    consumed: () => begun
-  }
 }
 
 /** The key under which the guards of a pipeline file a request. */

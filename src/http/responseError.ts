@@ -5,7 +5,7 @@
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
-import * as ParseResult from "effect/ParseResult"
+import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
 import * as CallContext from "../runtime/callContext.js"
@@ -13,6 +13,7 @@ import * as TransportError from "../core/transportError.js"
 import type * as Playbook from "../errors/Playbook.js"
 import * as Redaction from "../errors/Redaction.js"
 import * as ErrorResponse from "./ErrorResponse.js"
+import { misfits } from "./misfits.js"
 import * as RequestMetadata from "./requestMetadata.js"
 
 /** 2xx (RFC 9110 section 15.3). */
@@ -55,23 +56,85 @@ const unreadable = (
     endpoint
   })
 
-/** Where a value did not fit, without the value. */
-const paths = (error: ParseResult.ParseError): string => {
-  const found = ParseResult.ArrayFormatter.formatErrorSync(error).map(({ path }) => path.join("."))
-  return `it does not fit at ${
-    [...new Set(found)].map((path) => path === "" ? "the top" : path).join(", ")
-  }`
-}
+/** What an error of reading a body means: out of time, or broken off. */
+const ofReading = (
+  error: HttpClientError.ResponseError,
+  endpoint: string | undefined
+): ApiError.ApiError =>
+  ApiError.isApiError(error.cause)
+    ? ApiError.annotate(error.cause, {
+      endpoint: endpoint ?? RequestMetadata.endpointOf(error.request)
+    })
+    : unreadable(error.response, "it broke off", endpoint)
+
+/** Reads a body in one way; an empty one is `empty`, whatever the client takes it for. */
+const whole = <A>(
+  body: Effect.Effect<A, HttpClientError.ResponseError>,
+  empty: () => A
+): Effect.Effect<A, ApiError.ApiError> =>
+  Effect.catchAll(body, (error) =>
+    error.reason === "EmptyBody"
+      ? Effect.sync(empty)
+      : Effect.flatMap(
+        CallContext.endpoint.get,
+        (endpoint) => Effect.fail(ofReading(error, endpoint))
+      ))
 
 /**
- * Reads a JSON body. The way to decode a success: what cannot be read fails with a `Server` error
- * whose code is `unreadable_response`, which a retry repeats for `read` and `idempotent` and never
- * for `keyed` and `once`.
+ * Reads the body as text. A body that breaks off fails with a `Server` error whose code is
+ * `unreadable_response`, one that does not arrive in time with a `Timeout`.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const text = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<string, ApiError.ApiError> => whole(response.text, () => "")
+
+/**
+ * Reads the body as bytes. A body that breaks off fails with a `Server` error whose code is
+ * `unreadable_response`, one that does not arrive in time with a `Timeout`.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const bytes = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<Uint8Array, ApiError.ApiError> =>
+  Effect.map(
+    whole(response.arrayBuffer, () => new ArrayBuffer(0)),
+    (buffer) => new Uint8Array(buffer)
+  )
+
+const unexpected = (
+  response: HttpClientResponse.HttpClientResponse,
+  error: ParseResult.ParseError,
+  endpoint = RequestMetadata.endpointOf(response.request)
+): ApiError.Server =>
+  new ApiError.Server({
+    message: `The API answered ${response.status}, but its body is not of the expected form: ${
+      misfits(error.issue)
+    }`,
+    status: response.status,
+    code: "unexpected_response",
+    method: response.request.method,
+    endpoint,
+    repeat: "never"
+  })
+
+/**
+ * Reads a JSON body. The way to decode a success.
  *
  * **Details**
  *
- * An empty body (204, 205 or simply nothing) is decoded as `undefined`. The error says where the
- * body did not fit and repeats none of it.
+ * - A body that broke off or is no JSON fails with a `Server` error whose code is
+ *   `unreadable_response`, which a retry repeats for `read` and `idempotent` and never for `keyed`
+ *   and `once`.
+ * - A body that is JSON and does not fit the schema fails with a `Server` error whose code is
+ *   `unexpected_response`: the API has changed, and another try does not help. The message has the
+ *   path, the expected and the actual type, never the value.
+ * - A body that does not arrive in time fails with a `Timeout`.
+ * - An empty body (204, 205 or simply nothing) is decoded as `undefined`.
  *
  * @since 0.1.0
  * @category decoding
@@ -81,20 +144,16 @@ export const json = <A, I, R>(schema: Schema.Schema<A, I, R>) => {
   return (
     response: HttpClientResponse.HttpClientResponse
   ): Effect.Effect<A, ApiError.ApiError, R> =>
-    response.text.pipe(
-      Effect.mapError((error) => error.reason === "EmptyBody" ? "it is empty" : "it broke off"),
-      Effect.flatMap((text) =>
-        text.trim() === ""
-          ? Effect.succeed(undefined)
-          : Effect.try({ try: (): unknown => JSON.parse(text), catch: () => "it is not JSON" })
-      ),
-      Effect.flatMap((body) => Effect.mapError(decode(body), paths)),
-      Effect.catchAll((where) =>
+    Effect.flatMap(
+      Effect.zip(text(response), CallContext.endpoint.get),
+      ([text, endpoint]) =>
         Effect.flatMap(
-          CallContext.endpoint.get,
-          (endpoint) => unreadable(response, where, endpoint)
+          text.trim() === "" ? Effect.succeed(undefined) : Effect.try({
+            try: (): unknown => JSON.parse(text),
+            catch: () => unreadable(response, "it is not JSON", endpoint)
+          }),
+          (body) => Effect.mapError(decode(body), (error) => unexpected(response, error, endpoint))
         )
-      )
     )
 }
 
@@ -136,6 +195,7 @@ export const fromClientError = (error: HttpClientError.HttpClientError): ApiErro
   }
   if (error._tag === "RequestError") return networkError(error, context)
   if (error.reason !== "StatusCode") {
+    if (ApiError.isApiError(error.cause)) return ApiError.annotate(error.cause, context)
     return unreadable(error.response, "it broke off or does not fit")
   }
   const { headers, status } = error.response

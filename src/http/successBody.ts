@@ -12,6 +12,7 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as BodyPreview from "./bodyPreview.js"
+import { keepsText } from "./responseBody.js"
 import { isSuccess } from "./responseError.js"
 
 const isJson = (text: string): boolean => {
@@ -30,7 +31,7 @@ const whole = (
   isSuccess(response.status)
     ? Effect.flatMap(response.text, (text) =>
       text.trim() === "" || isJson(text)
-        ? Effect.succeed(response)
+        ? Effect.succeed(keepsText(response))
         : new HttpClientError.ResponseError({
           request: response.request,
           response,

@@ -131,6 +131,17 @@ export const operation = new CallRef<{ readonly _tag: "Read" | "Idempotent" | "K
   "operation"
 )
 
+/** One attempt together with its hedges, where answers are kept apart. */
+export const round = new CallRef<object>("round")
+
+/**
+ * What reads the response of a request within the attempt. `undefined` where a call has taken it:
+ * further requests on behalf of that call are not read by it.
+ */
+export const reading = new CallRef<
+  ((response: object) => Effect.Effect<void, unknown>) | undefined
+>("reading")
+
 /**
  * Milliseconds that a fiber has spent in our own lines so far; see `queueTime`. A child begins with
  * the total of its parent. When it is joined the larger of the two counts, so that children that

@@ -11,7 +11,7 @@ import type * as IdempotencyRecord from "../core/idempotencyRecord.js"
 export const version = 1
 
 /** The names of a record's state where it is stored. */
-const states = {
+export const states = {
   InProgress: "in_progress",
   Completed: "completed",
   Released: "released"

@@ -35,7 +35,7 @@ describe("successes and their bodies", () => {
       expect(bodies).toEqual([undefined, undefined, undefined, undefined])
     }))
 
-  it.effect("E7: a success whose body does not decode is a Server error with its own code", () =>
+  it.effect("E7, E32: a success that cannot be read, or does not fit, is a Server error with its own code", () =>
     Effect.gen(function*() {
       const answers = [
         reply(200, { id: "not a number, and a secret" }),
@@ -50,7 +50,10 @@ describe("successes and their bodies", () => {
           return yield* failureOf(Effect.flatMap(client.get("/"), ApiClient.json(Thing)))
         }))
       expect(errors.map((error) => [error._tag, "code" in error && error.code])).toEqual(
-        answers.map(() => ["Server", "unreadable_response"])
+        ["unexpected", "unreadable", "unreadable", "unexpected", "unexpected"].map((why) => [
+          "Server",
+          `${why}_response`
+        ])
       )
       expect(JSON.stringify(errors)).not.toMatch(/a secret|login page/)
       expect(errors.map((error) => "status" in error && error.status)).toEqual([

@@ -95,7 +95,7 @@ describe("readAll", () => {
       const error = yield* failureOf(
         Effect.flatMap(client.get("/v1/total"), ApiClient.json(Total))
       )
-      expect(["code" in error && error.code, sent.length]).toEqual(["unreadable_response", 1])
+      expect(["code" in error && error.code, sent.length]).toEqual(["unexpected_response", 1])
     }))
 
   it.effect("a response that is no success is judged by its status, whatever its body is", () =>
