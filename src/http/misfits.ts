@@ -10,8 +10,8 @@ interface Misfit {
   readonly actual: string
 }
 
-/** How much of a type is shown. */
-const maxTypeLength = 80
+/** How much of a path or a type is shown. */
+const maxLength = 80
 
 /** How many places are shown. */
 const maxPlaces = 5
@@ -19,8 +19,12 @@ const maxPlaces = 5
 const typeOf = (value: unknown): string =>
   value === null ? "null" : Array.isArray(value) ? "array" : typeof value
 
-const shortened = (type: string): string =>
-  type.length > maxTypeLength ? `${type.slice(0, maxTypeLength)}...` : type
+const shortened = (text: string): string =>
+  text.length > maxLength ? `${text.slice(0, maxLength)}...` : text
+
+/** The names in a path may be the server's own. */
+const oneLine = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1))
 
 const isList = <A>(issues: A | ReadonlyArray<A>): issues is ReadonlyArray<A> =>
   Array.isArray(issues)
@@ -34,7 +38,7 @@ const leaves = (
   path: ReadonlyArray<PropertyKey>
 ): ReadonlyArray<Misfit> => {
   const at = (expected: string, actual: string): ReadonlyArray<Misfit> => [
-    { path: path.map(String).join("."), expected: shortened(expected), actual }
+    { path: shortened(oneLine(path.map(String).join("."))), expected: shortened(expected), actual }
   ]
   switch (issue._tag) {
     case "Pointer":

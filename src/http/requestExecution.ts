@@ -279,7 +279,11 @@ const readWithin = (
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, ApiError.ApiError> =>
   Effect.catchAll(Effect.as(read(response), response), (error) => {
     call.readFailures.push(error)
-    return Effect.zipRight(discard(response), Effect.fail(error as ApiError.ApiError))
+    // Of a body that has been read there is nothing to let go of, which may take its time to show.
+    return Effect.zipRight(
+      Effect.forkDaemon(discard(response)),
+      Effect.fail(error as ApiError.ApiError)
+    )
   })
 
 /** Whether a call ended with what `read` failed with. An `ApiError` has been copied on its way. */
