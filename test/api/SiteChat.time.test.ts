@@ -159,14 +159,14 @@ describe("SiteChat: limits of time", () => {
   )
 
   it.effect.each(["", " "])(
-    "E7: an answer that comes later, and whose request id is %j, is unreadable",
+    "E32: an answer that comes later, and whose request id is %j, is unexpected",
     (request_id) =>
       Effect.gen(function*() {
         const { exit } = yield* against(
           () => FlakyApi.status(202, { body: JSON.stringify({ request_id }) }),
           (chat) => IdempotencyKey.provideNew(chat.submitChat(question))
         )
-        expect(ApiError.isUnreadable(errorOf(exit))).toBe(true)
+        expect(errorOf(exit)).toMatchObject({ _tag: "Server", code: "unexpected_response" })
       })
   )
 
