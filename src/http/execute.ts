@@ -67,8 +67,8 @@ const run = <E, R, A, E2, R2>(
  * - `read` runs once for each attempt that gets a success. It may check what a status does not say,
  *   such as a 200 whose body says `ok: false`: fail with an `ApiError` to have the call repeated.
  *   Errors of your own kind end the call as they are.
- * - Clients derived from ours, with `HttpClient.mapRequest` and its kin, work the same way. With any
- *   other client the request is sent once and read once.
+ * - Clients derived from ours, with `HttpClient.mapRequest` and its kin, work the same way. With
+ *   any other client the request is sent once and read once.
  *
  * **Example** (A body that broke off is asked for again)
  *

@@ -2,8 +2,8 @@
  * The body of a request, and whether it can be sent again.
  *
  * A body in memory can be sent any number of times. A stream can be sent once, unless its length is
- * declared or the caller says that it can be read from the start again. The question is asked before
- * each request is sent, whatever asks for it: a retry, a hedge, a refresh, or another call.
+ * declared or the caller says that it can be read from the start again. The question is asked
+ * before each request is sent, whatever asks for it: a retry, a hedge, a refresh, another call.
  */
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -168,9 +168,9 @@ const failed = () =>
   wrong("body_failed", "The request was broken off: its body is a stream that failed")
 
 /**
- * A stream as the body of one request. A stream that goes wrong does not end and does not fail, it
- * waits until the request is broken off: a client may take its end for the end of the body, or leave
- * the request open.
+ * A stream as the body of one request. A stream that goes wrong does not end and does not fail,
+ * it waits until the request is broken off: a client may take its end for the end of the body, or
+ * leave the request open.
  */
 const sendingOf = (
   request: HttpClientRequest.HttpClientRequest,
@@ -211,8 +211,8 @@ const many = (body: HttpBody.Stream, stream: Bytes): RequestBody => ({
 })
 
 /**
- * `key` is what two bodies have in common that read the same source. `said`: whether the source says
- * that it has been read. One that never says so is taken for read once it was handed to a client.
+ * `key` is what two bodies have in common that read the same source. `said`: whether the source
+ * says that it has been read. One that never says so is taken for read once a client had it.
  */
 const once = (
   body: Pick<HttpBody.Stream, "contentType" | "contentLength">,

@@ -67,8 +67,8 @@ type Reading<A> = Effect.Effect<A, HttpClientError.ResponseError>
 
 /**
  * The response with limits on its body. Read as a whole it has what is left of the total, at least
- * the attempt's limit; where there is no total, and for a stream, the attempt's limit is the longest
- * silence.
+ * the attempt's limit; where there is no total, and for a stream, the attempt's limit is the
+ * longest silence.
  */
 export const limited = (response: Response, limits: Limits): Response => {
   const { attemptMillis, startedNanos, totalMillis } = limits
