@@ -19,6 +19,7 @@ import {
   StoreUnavailable,
   UnknownOutcome
 } from "./idempotencyErrors.js"
+import { isMarked } from "./mayHaveRunMark.js"
 import { copyRawBody, rawBodyOf } from "./rawBody.js"
 import * as Rejection from "./Rejection.js"
 import * as Verdict from "./Verdict.js"
@@ -340,6 +341,8 @@ export const verdict = (error: unknown): Verdict.Verdict => {
  *   whose verdict is ambiguous. The error's own `mayHaveRun` comes first. The same in the form of
  *   `HttpClientError` and `TimeoutException`; for an `UnknownOutcome`, `ResultUnavailable` or
  *   `CorruptRecord` of a run inside, and for work that could not keep its recovery point.
+ * - True for each of our errors, rejections included, that carries `mayHaveRun: true`: an earlier
+ *   attempt of the same call, or a hedge beside it, may have been executed.
  * - False for anything else: an answer of the API, a rejection, an error of the program's own.
  *
  * O(1).
@@ -357,6 +360,7 @@ export const verdict = (error: unknown): Verdict.Verdict => {
  * @category verdicts
  */
 export const mayHaveRun = (error: unknown): boolean => {
+  if (isMarked(error)) return true
   if (error instanceof StoreUnavailable) return error.during === "savepoint"
   if (
     Cause.isTimeoutException(error) || error instanceof UnknownOutcome ||
@@ -397,7 +401,7 @@ export const annotate = <E extends ApiError>(
   fields: Partial<
     Pick<
       ApiError,
-      "message" | "endpoint" | "method" | "attempts" | "latency" | "repeat"
+      "message" | "endpoint" | "method" | "attempts" | "latency" | "repeat" | "mayHaveRun"
     >
   >
 ): E => {

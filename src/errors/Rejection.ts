@@ -2,7 +2,8 @@
  * Being turned away by one of our own guards: the circuit was open, the bulkhead full, the limiter
  * spent.
  *
- * A rejection is not a failure of the API. It says that the call never ran, and often when it may.
+ * A rejection is not a failure of the API. It says that this attempt never ran, and often when it
+ * may. When an earlier attempt of the same call may have been executed, it carries `mayHaveRun`.
  * Rejections are recognised by a brand, so that a retry does not hammer a guard, and are built
  * without a stack trace: they are made most often when a program has least time to spare.
  *
@@ -22,7 +23,8 @@ export const TypeId: unique symbol = Symbol.for("effect-resilience/Rejection")
 
 /**
  * What every rejection has. `retryAfter` is how long to wait until the guard lets calls through
- * again, where it knows; infinite when only an operator can end it.
+ * again, where it knows; infinite when only an operator can end it. `attempts` is how many calls a
+ * retry made in all, and `mayHaveRun` is true when an earlier one of them may have been executed.
  *
  * @since 0.1.0
  * @category models
@@ -30,6 +32,8 @@ export const TypeId: unique symbol = Symbol.for("effect-resilience/Rejection")
 export interface Rejection extends Cause.YieldableError {
   readonly [TypeId]: typeof TypeId
   readonly retryAfter?: Duration.Duration | undefined
+  readonly attempts?: number | undefined
+  readonly mayHaveRun?: boolean | undefined
 }
 
 type Arguments<A> = Types.Equals<A, {}> extends true ? void

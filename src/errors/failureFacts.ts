@@ -100,6 +100,7 @@ export const judge = (facts: Facts): Verdict.Verdict => {
 
 /** Whether the call may have been executed, whatever a playbook thinks of another try. */
 const isLeftOpen = (facts: Facts): boolean => {
+  if (facts.mayHaveRun === true) return true
   switch (facts._tag) {
     case "Network":
       return facts.sent !== "no"

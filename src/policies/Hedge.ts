@@ -228,25 +228,29 @@ const answerOf = <A, E, R>(race: Race<A, E, R>): Effect.Effect<A, E> =>
  * at all get their turn before the caller goes on.
  */
 const raced = <A, E, R>(attempt: Effect.Effect<A, E, R>, plan: Plan): Effect.Effect<A, E, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(
-      Effect.runtime<R>(),
-      (runtime) =>
-        Effect.clockWith((clock) =>
-          Effect.fiberIdWith((self) => {
-            const race = new Race(runtime, clock, self, attempt, plan)
-            if (race.result !== undefined) {
-              return race.hasLosers
-                ? Effect.zipRight(Effect.yieldNow(), answerOf(race))
-                : answerOf(race)
-            }
-            return whenEnded(restore(race.wait), (exit): Effect.Effect<A, E> =>
-              Exit.isFailure(exit)
-                ? Effect.zipRight(race.abandon, Effect.failCause(exit.cause))
-                : answerOf(race))
-          })
+  CallContext.attempting(
+    plan.isUnsafe,
+    (record) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(
+          Effect.runtime<R>(),
+          (runtime) =>
+            Effect.clockWith((clock) =>
+              Effect.fiberIdWith((self) => {
+                const race = new Race(runtime, clock, self, attempt, plan, record)
+                if (race.result !== undefined) {
+                  return race.hasLosers
+                    ? Effect.zipRight(Effect.yieldNow(), answerOf(race))
+                    : answerOf(race)
+                }
+                return whenEnded(restore(race.wait), (exit): Effect.Effect<A, E> =>
+                  Exit.isFailure(exit)
+                    ? Effect.zipRight(race.abandon, Effect.failCause(exit.cause))
+                    : answerOf(race))
+              })
+            )
         )
-    )
+      )
   )
 
 /** The latencies of one key. */
@@ -291,9 +295,10 @@ class Built<R2> implements Hedge<R2> {
   #run<A, E, R>(self: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E, R> {
     const { budget, hedges, wait } = this
     if (hedges === 0 || this.operation._tag === "Once") return self
-    const attempt = this.operation._tag === "Keyed" ? CallContext.insideAttempt(self) : self
+    const isUnsafe = this.operation._tag === "Keyed"
+    const attempt = isUnsafe ? CallContext.insideAttempt(self) : self
     if (typeof wait === "number") {
-      return raced(attempt, { hedges, delayMillis: wait, budget, observe: undefined })
+      return raced(attempt, { hedges, delayMillis: wait, budget, isUnsafe, observe: undefined })
     }
     return Effect.clockWith((clock) => {
       const { latencies } = this.#measured.use(key, clock, nowMillis(clock))
@@ -302,6 +307,7 @@ class Built<R2> implements Hedge<R2> {
         hedges,
         delayMillis: this.#delayMillis(wait, latencies),
         budget,
+        isUnsafe,
         observe
       })
     })
@@ -383,8 +389,8 @@ const fixed = <R2>(options: Options<R2>): Built<R2> => {
  *   more, the next one starts at once.
  * - The first success counts. The others are interrupted then; the answer does not wait for their
  *   finalizers.
- * - When all fail, it is the failure of the primary. A hedge that fails while others run changes
- *   nothing.
+ * - When all fail, it is the failure of the primary, marked with `mayHaveRun` when any of them may
+ *   have been executed. A hedge that fails while others run changes nothing.
  * - A failure that forbids another try now starts no hedges: one that the API has judged (`Auth`,
  *   `Validation` and their like), one that asks to wait (`retryAfter`), a rejection by one of our
  *   guards. Neither does a defect of the primary, which ends the call at once.

@@ -2,24 +2,30 @@
  * The loop behind `Retry.retry`: it runs an attempt, asks the policy about a failure, and waits.
  */
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Core from "../core/retryDecision.js"
 import * as ApiError from "../errors/ApiError.js"
+import * as CallFacts from "../errors/callFacts.js"
+import type { Attempts } from "../runtime/attempts.js"
 import * as CallContext from "../runtime/callContext.js"
 import { elapsedMillis } from "../runtime/clock.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
+import type * as RetryBudget from "./RetryBudget.js"
 import { judge, type Options, policyFor, type StopReason } from "./policy.js"
 
 /** What the driver has done so far; made on the first failure. */
 interface Progress {
   readonly attempt: number
   readonly previousMillis: number
+  /** Whether an attempt so far may have been executed. */
+  readonly mayHaveRun: boolean
 }
 
-const start: Progress = { attempt: 0, previousMillis: 0 }
+const start: Progress = { attempt: 0, previousMillis: 0, mayHaveRun: false }
 
 const decisions = Metric.counter("resilience.retry.attempts", {
   description: "What was decided after a failed attempt",
@@ -41,11 +47,6 @@ const report = (reason: StopReason, attempts: number): Effect.Effect<void> =>
       })
     )
   )
-
-const counted = <E>(error: E, attempts: number): E =>
-  ApiError.isApiError(error) && error.attempts !== attempts
-    ? ApiError.annotate(error, { attempts })
-    : error
 
 /**
  * Of work that ran side by side, the parts that were interrupted because another part failed are no
@@ -78,6 +79,8 @@ interface Driver<A, E, R> {
   readonly options: Options<E, unknown>
   readonly policy: Core.Policy
   readonly startedAt: bigint | undefined
+  /** Where what is around the call asks about its attempts. */
+  readonly record: Attempts | undefined
 }
 
 const run = <A, E, R>(driver: Driver<A, E, R>, progress: Progress): Effect.Effect<A, E, R> =>
@@ -90,9 +93,17 @@ const onFailure = <A, E, R>(
 ): Effect.Effect<A, E, R> => {
   const failure = failureOf(cause)
   if (Option.isNone(failure)) return Effect.failCause(cause)
-  const { options, policy, startedAt } = driver
+  const { options, policy, record, startedAt } = driver
   const verdict = judge(options.operation, options.verdict ?? ApiError.verdict, failure.value)
-  const attempts = progress.attempt + 1
+  const attempt = progress.attempt + 1
+  const isOpen = CallFacts.isAmbiguous(verdict) || isLeftOpen(cause)
+  // Before anything else: whatever happens from here on, the attempt is not forgotten.
+  if (isOpen) record?.add(isUnsafe(options))
+  const made: Made = {
+    attempts: attempt,
+    mayHaveRun: progress.mayHaveRun || isOpen || record?.mayHaveRun === true,
+    budget: options.budget
+  }
   return Effect.clockWith((clock) =>
     Effect.flatMap(Random.next, (unit) => {
       const decision = Core.decide(policy, {
@@ -102,39 +113,67 @@ const onFailure = <A, E, R>(
         elapsedMillis: startedAt === undefined ? 0 : elapsedMillis(clock, startedAt),
         budgetLeft: true
       })
-      if (decision._tag === "Stop") return stop(cause, decision.reason, attempts)
+      if (decision._tag === "Stop") return stop(cause, decision.reason, made)
       const again = Effect.zipRight(
-        wait(decision.delayMillis),
+        wait(decision.delayMillis, record),
         Effect.suspend(() =>
           // A timer may come late, and then the deadline has passed.
           startedAt !== undefined && elapsedMillis(clock, startedAt) >= policy.withinMillis
-            ? stop(cause, "deadline", attempts)
-            : run(driver, { attempt: attempts, previousMillis: decision.delayMillis })
+            ? stop(cause, "deadline", made)
+            : run(driver, {
+              attempt,
+              previousMillis: decision.delayMillis,
+              mayHaveRun: made.mayHaveRun
+            })
         )
       )
       return options.budget === undefined || verdict._tag === "Rejected"
         ? again
         : Effect.flatMap(options.budget.withdraw, (granted) =>
-          granted ? again : stop(cause, "budget", attempts))
+          granted ? again : stop(cause, "budget", made))
     })
   )
+}
+
+/** Whether one of the failures of an attempt says that it may have been executed. */
+const isLeftOpen = (cause: Cause.Cause<unknown>): boolean =>
+  cause._tag === "Fail"
+    ? CallFacts.mayHaveRunWithin(cause.error)
+    : Chunk.some(Cause.failures(cause), CallFacts.mayHaveRunWithin)
+
+const isUnsafe = ({ operation }: Options<never, unknown>): boolean =>
+  operation._tag === "Keyed" || operation._tag === "Once"
+
+/** What a call has done by its end. */
+interface Made extends CallFacts.Call {
+  readonly attempts: number
+  readonly budget: RetryBudget.RetryBudget | undefined
 }
 
 const stop = <E>(
   cause: Cause.Cause<E>,
   reason: StopReason,
-  attempts: number
-): Effect.Effect<never, E> =>
-  Effect.zipRight(
-    report(reason, attempts),
-    Effect.failCause(Cause.map(cause, (error) => counted(error, attempts)))
+  made: Made
+): Effect.Effect<never, E> => {
+  const ended = Effect.zipRight(
+    report(reason, made.attempts),
+    Effect.failCause(Cause.map(cause, (error) => CallFacts.ofCall(error, made)))
   )
+  // An upstream that judges the request works, as one that answers with a success does.
+  return made.budget !== undefined && Option.exists(failureOf(cause), CallFacts.isAnswer)
+    ? Effect.zipRight(made.budget.deposit, ended)
+    : ended
+}
 
-const wait = (delayMillis: number): Effect.Effect<void> =>
-  Effect.zipRight(
+const wait = (delayMillis: number, record: Attempts | undefined): Effect.Effect<void> => {
+  const delay = Effect.zipRight(
     CallContext.count(Metric.tagged(decisions, "decision", "retry")),
     delayMillis > 0 ? sleepAtLeast(delayMillis) : Effect.void
   )
+  if (record === undefined) return delay
+  record.isResting = true
+  return Effect.zipRight(delay, Effect.sync(() => void (record.isResting = false)))
+}
 
 /** Retries a call whose beginning is known, in monotonic nanoseconds: `within` counts from then. */
 export const retryFrom = <A, E, R>(
@@ -143,10 +182,15 @@ export const retryFrom = <A, E, R>(
   from: bigint | undefined
 ): Effect.Effect<A, E, R> => {
   const policy = policyFor(options)
-  const retried = from !== undefined || policy.withinMillis === Infinity
-    ? run({ attempt, options, policy, startedAt: from }, start)
-    : Effect.clockWith((clock) =>
-      run({ attempt, options, policy, startedAt: clock.unsafeCurrentTimeNanos() }, start)
-    )
+  const driven = (record: Attempts | undefined): Effect.Effect<A, E, R> =>
+    from !== undefined || policy.withinMillis === Infinity
+      ? run({ attempt, options, policy, startedAt: from, record }, start)
+      : Effect.clockWith((clock) =>
+        run(
+          { attempt, options, policy, startedAt: clock.unsafeCurrentTimeNanos(), record },
+          start
+        )
+      )
+  const retried = CallContext.attempting(isUnsafe(options), driven)
   return options.budget === undefined ? retried : Effect.zipLeft(retried, options.budget.deposit)
 }

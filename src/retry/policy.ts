@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Core from "../core/retryDecision.js"
 import * as ApiError from "../errors/ApiError.js"
+import * as Rejection from "../errors/Rejection.js"
 import type * as Verdict from "../errors/Verdict.js"
 import type * as Operation from "../idempotency/Operation.js"
 import * as Validate from "../runtime/validate.js"
@@ -135,18 +136,28 @@ export const toCore = (verdict: Verdict.Verdict): Core.Verdict =>
     retryAfterMillis: Option.getOrUndefined(Option.map(verdict.retryAfter, Duration.toMillis))
   }
 
+/** Whether a call that made attempts inside of this one says that one may have been executed. */
+const isMarked = (error: unknown): boolean =>
+  (ApiError.isApiError(error) || Rejection.isRejection(error)) && error.mayHaveRun === true
+
 /**
  * What an error means for this kind of operation. A success that could not be read was executed:
- * for an unsafe operation it is final, whatever the verdict says.
+ * for an unsafe operation it is final, whatever the verdict says. A rejection or a refusal after an
+ * attempt that may have been executed is as ambiguous as that attempt.
  */
 export const judge = <E>(
   operation: Operation.Operation<unknown>,
   verdict: (error: E) => Verdict.Verdict,
   error: E
-): Core.Verdict =>
-  (operation._tag === "Keyed" || operation._tag === "Once") && ApiError.isUnreadable(error)
-    ? { _tag: "Terminal" }
-    : toCore(verdict(error))
+): Core.Verdict => {
+  if ((operation._tag === "Keyed" || operation._tag === "Once") && ApiError.isUnreadable(error)) {
+    return { _tag: "Terminal" }
+  }
+  const judged = toCore(verdict(error))
+  return operation._tag === "Once" && judged._tag !== "Terminal" && isMarked(error)
+    ? { ...judged, _tag: "Transient", ambiguous: true }
+    : judged
+}
 
 /**
  * The decision itself, pure: what the driver does about one failure.

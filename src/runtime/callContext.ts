@@ -5,13 +5,16 @@
  * daemon, a cached worker) inherits the values, but finds them ended: it may make keys of its own,
  * and what it does is filed under nothing of the call that happened to start it.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import * as Metric from "effect/Metric"
 import type * as MetricLabel from "effect/MetricLabel"
+import * as Option from "effect/Option"
+import { Attempts } from "./attempts.js"
 import { whenEnded } from "./ending.js"
 
 /** A value for the time of one effect, and what there was around it. */
@@ -111,6 +114,48 @@ export const keyedAttempt = new CallRef<true>("keyedAttempt")
 /** Marks an attempt whose key was fixed outside, so that `provideNew` inside of it can refuse. */
 export const insideAttempt = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   keyedAttempt.during(self, true)
+
+/**
+ * The record of the attempts of a call. Only where something around the call asks for it: what
+ * makes attempts writes there.
+ */
+export const attempts = new CallRef<Attempts>("attempts")
+
+/** Runs an effect with a record of its own, and passes the record on. */
+export const recording = <A, E, R>(
+  self: (record: Attempts) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    const record = new Attempts(attempts.of(fiber))
+    return attempts.during(self(record), record)
+  })
+
+/** Whether the end of a call says nothing about its last attempt. */
+const isCut = (cause: Cause.Cause<unknown>): boolean =>
+  Cause.isInterrupted(cause) || Option.isSome(Cause.dieOption(cause))
+
+/**
+ * Runs what makes the attempts of a call. Where something around asks, it gets a record to write
+ * to: an attempt that an interruption or a defect cuts is written there too, and a success makes up
+ * for the failures before it. Where nothing asks, there is no record.
+ */
+export const attempting = <A, E, R>(
+  isUnsafe: boolean,
+  drive: (record: Attempts | undefined) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    const around = attempts.of(fiber)
+    if (around === undefined) return drive(undefined)
+    const record = new Attempts(around)
+    const ended = (exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
+      if (Exit.isSuccess(exit)) record.forget()
+      else if (isCut(exit.cause) && !record.isResting) record.add(isUnsafe)
+      return exit
+    }
+    return Effect.uninterruptibleMask((restore) =>
+      whenEnded(attempts.during(restore(drive(record)), record), ended)
+    )
+  })
 
 /** A fallback that was taken, for which error; of a last good value also how old it is. */
 export interface FallbackTaken {

@@ -6,6 +6,7 @@
  * when it has been started leaves nothing to wait for, and then no timer is made.
  */
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,19 +16,22 @@ import type * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as ApiError from "../../errors/ApiError.js"
+import * as CallFacts from "../../errors/callFacts.js"
 import { tagOfResponseError } from "../../errors/failureFacts.js"
 import { maxTimerMillis } from "../../core/backoff.js"
 import { nowMillis } from "../../runtime/clock.js"
+import type { Attempts } from "../../runtime/attempts.js"
 import type * as RetryBudget from "../../retry/RetryBudget.js"
 
 /**
- * How a call is hedged. `observe` is told how long the primary took, or has taken when it was known
+ * How a call is hedged. `isUnsafe`: being executed does harm elsewhere too. `observe` is told how long the primary took, or has taken when it was known
  * that it takes too long.
  */
 export interface Plan {
   readonly hedges: number
   readonly delayMillis: number
   readonly budget: RetryBudget.RetryBudget | undefined
+  readonly isUnsafe: boolean
   readonly observe: ((millis: number) => void) | undefined
 }
 
@@ -65,12 +69,14 @@ export class Race<A, E, R> {
   readonly #self: FiberId.FiberId
   readonly #attempt: Effect.Effect<A, E, R>
   readonly #plan: Plan
+  readonly #record: Attempts | undefined
   readonly #startedMillis: number
   readonly #running = new Map<number, Attempt<A, E>>()
   #timer: Fiber.RuntimeFiber<unknown> | undefined
   #hedges = 0
   #isClosed = false
   #isRefused = false
+  #mayHaveRun = false
   #primary: Effect.Effect<A, E> | undefined
   #result: Effect.Effect<A, E> | undefined
   #winner: number | undefined
@@ -81,13 +87,15 @@ export class Race<A, E, R> {
     clock: Clock.Clock,
     self: FiberId.FiberId,
     attempt: Effect.Effect<A, E, R>,
-    plan: Plan
+    plan: Plan,
+    record: Attempts | undefined
   ) {
     this.#runtime = runtime
     this.#clock = clock
     this.#self = self
     this.#attempt = attempt
     this.#plan = plan
+    this.#record = record
     this.#startedMillis = nowMillis(clock)
     this.#start(0, attempt)
     this.#arm()
@@ -151,9 +159,10 @@ export class Race<A, E, R> {
       return this.#settle(Effect.as(fiber.inheritAll, exit.value))
     }
     const { cause } = exit
+    this.#note(cause)
     const failure = Cause.failureOption(cause)
     if (number === 0) {
-      this.#primary = Effect.zipRight(fiber.inheritAll, Effect.failCause(cause))
+      this.#primary = Effect.zipRight(fiber.inheritAll, this.#failed(cause))
       // A defect is none of the upstream's, and an interruption is somebody's wish.
       if (Option.isNone(failure) || Option.isSome(Cause.dieOption(cause))) {
         return this.#settle(this.#primary)
@@ -163,6 +172,25 @@ export class Race<A, E, R> {
     // As long as the primary runs, a hedge that failed changes nothing: the next one comes in its
     // time.
     if (number === 0 || this.#running.size === 0) this.#next()
+  }
+
+  /** Remembers an attempt that may have been executed, be it the primary or a hedge. */
+  #note(cause: Cause.Cause<E>): void {
+    const isOpen = Cause.isInterrupted(cause) || Option.isSome(Cause.dieOption(cause)) ||
+      Chunk.some(Cause.failures(cause), CallFacts.mayHaveRunWithin)
+    if (!isOpen) return
+    this.#mayHaveRun = true
+    this.#record?.add(this.#plan.isUnsafe)
+  }
+
+  /** The failure of the primary as that of the call, once all have ended. */
+  #failed(cause: Cause.Cause<E>): Effect.Effect<never, E> {
+    return Effect.suspend(() => {
+      const mayHaveRun = this.#mayHaveRun || this.#record?.mayHaveRun === true
+      return Effect.failCause(
+        Cause.map(cause, (error) => CallFacts.ofCall(error, { mayHaveRun }))
+      )
+    })
   }
 
   #refuse(): void {

@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { isAnswer } from "../../errors/callFacts.js"
 import * as Operation from "../../idempotency/Operation.js"
 import type * as RetryBudget from "../../retry/RetryBudget.js"
 import {
@@ -63,14 +64,24 @@ const isQuantile = (delay: Hedge.MakeOptions["delay"]): delay is Hedge.Quantile 
 const longestDelay = ({ delay }: Given<"hedge">): Duration.Duration =>
   isQuantile(delay) ? Duration.max(delay.atMost, delay.initial) : Duration.decode(delay)
 
-/** Where no retry pays in, successes do it here. */
+/** Pays in for a success, and for a failure that shows that the upstream works. */
+const paidBy = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  { deposit }: RetryBudget.RetryBudget
+): Effect.Effect<A, E, R> =>
+  Effect.tapBoth(self, {
+    onFailure: (error) => isAnswer(error) ? deposit : Effect.void,
+    onSuccess: () => deposit
+  })
+
+/** Where no retry pays in, it is done here. */
 const partOf = (
   hedge: Hedge.Hedge<unknown>,
   deposits: RetryBudget.RetryBudget | undefined
 ): Part => ({
   around: (self, call) => {
     const hedged = hedge.protect(self, call) as typeof self
-    return deposits === undefined ? hedged : Effect.zipLeft(hedged, deposits.deposit)
+    return deposits === undefined ? hedged : paidBy(hedged, deposits)
   },
   forOperation: (operation) => partOf(Hedge.forOperation(hedge, operation), deposits)
 })

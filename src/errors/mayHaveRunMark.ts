@@ -1,0 +1,45 @@
+/**
+ * The mark on an error of ours whose call may have been executed by an earlier attempt.
+ */
+import { hasProperty } from "effect/Predicate"
+import { FingerprintError, Mismatch } from "./idempotencyErrors.js"
+import * as Rejection from "./Rejection.js"
+
+/** The errors of ours that are copied field by field: rejections and what a run refuses. */
+type Plain = Rejection.Rejection | Mismatch | FingerprintError
+
+const isPlain = (error: unknown): error is Plain =>
+  Rejection.isRejection(error) || error instanceof Mismatch || error instanceof FingerprintError
+
+/** Whether an error that is not of an API says that an attempt of its call may have been executed. */
+export const isMarked = (error: unknown): boolean =>
+  isPlain(error) && hasProperty(error, "mayHaveRun") && error.mayHaveRun === true
+
+/**
+ * The same error for a call of several attempts, as a new value: one that a guard keeps and gives
+ * out again says nothing about other calls. Foreign errors stay as they are.
+ *
+ * `attempts` does not show in an inspection, so that a rejection prints what its guard said.
+ */
+export const copyFor = <E>(error: E, attempts: number | undefined, mayHaveRun: boolean): E => {
+  if (!isPlain(error)) return error
+  const copy = Object.create(
+    Object.getPrototypeOf(error) as object,
+    Object.getOwnPropertyDescriptors(error)
+  ) as E & object
+  if (attempts !== undefined) {
+    Object.defineProperty(copy, "attempts", {
+      value: attempts,
+      configurable: true,
+      enumerable: false
+    })
+  }
+  if (mayHaveRun) {
+    Object.defineProperty(copy, "mayHaveRun", {
+      value: true,
+      configurable: true,
+      enumerable: true
+    })
+  }
+  return copy
+}
