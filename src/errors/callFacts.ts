@@ -59,7 +59,7 @@ const within = (value: object): ReadonlyArray<unknown> => {
   if (Array.isArray(value)) return value
   if (Option.isOption(value)) return Option.toArray(value)
   if (Cause.isCause(value)) return [...Cause.failures(value)]
-  if (Runtime.isFiberFailure(value)) return within(value[Runtime.FiberFailureCauseId])
+  if (Runtime.isFiberFailure(value)) return [value[Runtime.FiberFailureCauseId]]
   if (Chunk.isChunk(value)) return Chunk.toReadonlyArray(value)
   if (value instanceof Set) return [...value]
   const prototype: unknown = Object.getPrototypeOf(value)

@@ -20,6 +20,10 @@ import { hasProperty } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
+import * as CallFacts from "../errors/callFacts.js"
+import type * as Verdict from "../errors/Verdict.js"
+import type { Attempts } from "../runtime/attempts.js"
+import * as CallContext from "../runtime/callContext.js"
 import * as Validate from "../runtime/validate.js"
 import * as CanonicalJson from "../core/canonicalJson.js"
 import {
@@ -73,6 +77,9 @@ export type { Run } from "./lease.js"
  *   work when the claim is lost. Default false.
  * - `maxOutcomeBytes`: a larger outcome is recorded as done, and a replay fails with
  *   `ResultUnavailable`. Default 256 KiB.
+ * - `verdict`: what a failure of the work means. One that it calls transient and ambiguous holds the
+ *   claim. Default: `ApiError.mayHaveRun`, asked about the failure and about the errors it was made
+ *   of. What an attempt inside the work has shown counts either way.
  *
  * @since 0.1.0
  * @category models
@@ -82,6 +89,7 @@ export interface Options<A, I, RA, EP = never, IP = never, RE = never> extends S
   readonly payload: unknown
   readonly result: Schema.Schema<A, I, RA>
   readonly persistFailure?: Schema.Schema<EP, IP, RE> | undefined
+  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
 }
 
 /**
@@ -130,25 +138,39 @@ const stored = <R>(_tag: "Success" | "Failure", encoded: Effect.Effect<unknown, 
   })
 
 /**
+ * Whether a failure says that the work may have been executed. What our own errors say stands,
+ * whatever the verdict thinks of another try: a deadline of the whole call is final and unknown.
+ */
+const isLeftOpen =
+  (verdict: ((error: unknown) => Verdict.Verdict) | undefined) => (error: unknown): boolean =>
+    verdict === undefined
+      ? CallFacts.mayHaveRunWithin(error)
+      : CallFacts.isAmbiguous(verdict(error)) || ApiError.mayHaveRun(error)
+
+/**
  * Decides what becomes of the record after a failure: stores a failure that `schema` accepts, holds
  * the claim when the work may have been executed, and releases it otherwise. Of several failures
- * each counts; the first is the one that the caller sees.
+ * each counts; the first is the one that the caller sees. An outcome of the work decides by itself;
+ * of any other failure the attempts before it count too.
  */
 const settleFailure = <E, EP, IP, RE>(
   cause: Cause.Cause<E>,
-  schema: Schema.Schema<EP, IP, RE> | undefined
+  schema: Schema.Schema<EP, IP, RE> | undefined,
+  isOpen: (error: unknown) => boolean,
+  record: Attempts
 ): Effect.Effect<Settlement.Settlement, never, RE> => {
   const errors: ReadonlyArray<unknown> = Chunk.toReadonlyArray(Cause.failures(cause))
   if (errors.length === 0 || Cause.isInterrupted(cause) || Option.isSome(Cause.dieOption(cause))) {
     return Effect.succeed(Settlement.hold)
   }
   const isOutcome = schema === undefined ? constFalse : Schema.is(schema)
-  if (errors.some((error) => !isOutcome(error) && ApiError.mayHaveRun(error))) {
+  if (errors.some((error) => !isOutcome(error) && isOpen(error))) {
     return Effect.succeed(Settlement.hold)
   }
-  return schema !== undefined && isOutcome(errors[0])
-    ? stored("Failure", Schema.encodeUnknown(schema)(errors[0]))
-    : Effect.succeed(Settlement.release)
+  if (schema !== undefined && isOutcome(errors[0])) {
+    return stored("Failure", Schema.encodeUnknown(schema)(errors[0]))
+  }
+  return Effect.succeed(record.mayHaveRun ? Settlement.hold : Settlement.release)
 }
 
 /** Decodes a record. Any failure or defect of the decoder is a `CorruptRecord`. */
@@ -207,6 +229,7 @@ const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
   const scope = scopeOf(options.scope)
   const payload = CanonicalJson.stringify(options.payload, revealed)
   const { persistFailure, result } = options
+  const isOpen = isLeftOpen(options.verdict)
   return Effect.flatMap(IdempotencyKey.IdempotencyKey, (key) => {
     if (payload._tag === "Refused") {
       const error = new FingerprintError({
@@ -218,20 +241,23 @@ const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
         (kid) => Effect.zipRight(report("fingerprint_error", kid), Effect.fail(error))
       )
     }
-    const request: Request<A, E | EP, RA | RE> = {
-      key,
-      scope,
-      fingerprint: bytesToHex(sha256(payload.text)),
-      settings,
-      reruns: !Effect.isEffect(self),
-      settle: Exit.match({
-        onFailure: (cause): Effect.Effect<Settlement.Settlement, never, RA | RE> =>
-          settleFailure(cause, persistFailure),
-        onSuccess: (value) => stored("Success", Schema.encode(result)(value))
-      }),
-      replay: (outcome) => replay(outcome, options)
-    }
-    return idempotentRun(request, (run) => Effect.isEffect(self) ? self : self(run))
+    // Around all of it: between the first step of the work and the work nothing may come.
+    return CallContext.recording((record) => {
+      const request: Request<A, E | EP, RA | RE> = {
+        key,
+        scope,
+        fingerprint: bytesToHex(sha256(payload.text)),
+        settings,
+        reruns: !Effect.isEffect(self),
+        settle: Exit.match({
+          onFailure: (cause): Effect.Effect<Settlement.Settlement, never, RA | RE> =>
+            settleFailure(cause, persistFailure, isOpen, record),
+          onSuccess: (value) => stored("Success", Schema.encode(result)(value))
+        }),
+        replay: (outcome) => replay(outcome, options)
+      }
+      return idempotentRun(request, (run) => Effect.isEffect(self) ? self : self(run))
+    })
   })
 }
 
@@ -260,8 +286,9 @@ const isDataFirst = (args: IArguments): boolean => {
  *   success, or a failure that `persistFailure` accepts. The first caller gets the value of the
  *   work; later callers get the value that `result` reads back.
  * - Any other failure releases the key, unless the work may have been executed. After a failure for
- *   which `ApiError.mayHaveRun` holds (a timeout, a lost connection, a 5xx), a defect or an
- *   interruption, the claim stays until it lapses. The next caller takes over: a function sees
+ *   which `ApiError.mayHaveRun` holds (a timeout, a lost connection, a 5xx, a refusal after an
+ *   attempt with one of them), a defect or an interruption, the claim stays until it lapses. An
+ *   error made of such a failure counts as the failure does. The next caller takes over: a function sees
  *   `recovered` and the last recovery point; a plain effect does not run and fails with
  *   `UnknownOutcome`.
  * - A success stays a success. When the store cannot record it, the caller still gets it, and later
