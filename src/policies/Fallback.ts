@@ -15,6 +15,9 @@ import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as ApiError from "../errors/ApiError.js"
+import * as CallFacts from "../errors/callFacts.js"
+import type { Attempts } from "../runtime/attempts.js"
+import * as CallContext from "../runtime/callContext.js"
 import * as Validate from "../runtime/validate.js"
 import { listening, mark, type Taken } from "./fallback/mark.js"
 import { nowMillis } from "../runtime/clock.js"
@@ -40,6 +43,13 @@ const isChosen = ({ tags, when }: Choice, error: unknown): boolean => {
   return when === undefined || when(error as never)
 }
 
+/** Another result in place of an error, and a mark that it is one. */
+const taken = <A, E, R>(
+  other: (error: never) => Effect.Effect<A, E, R>,
+  error: unknown
+): Effect.Effect<A, E, R> =>
+  Effect.zipLeft(Effect.suspend(() => other(error as never)), mark({ error }))
+
 /** Takes what is chosen, and leaves the cause of everything else as it is. */
 const instead = <A, E, R, A2, E2, R2>(
   self: Effect.Effect<A, E, R>,
@@ -48,8 +58,37 @@ const instead = <A, E, R, A2, E2, R2>(
 ): Effect.Effect<A | A2, E | E2, R | R2> =>
   Effect.catchSome(self, (error) =>
     isChosen(choice, error)
-      ? Option.some(Effect.zipLeft(Effect.suspend(() => other(error as never)), mark({ error })))
+      ? Option.some(taken(other, error))
       : Option.none())
+
+/**
+ * Whether a failure hides that an earlier attempt of its call may have been executed: the error
+ * that was chosen says that nothing was, and doing the same elsewhere could be doing it twice.
+ */
+const isHidden = (error: unknown, record: Attempts): boolean =>
+  CallFacts.tellsByItself(error)
+    ? false
+    : record.mayHaveRun
+    ? record.isUnsafe
+    : ApiError.mayHaveRun(error)
+
+/** Like `instead`, for work that may do again what the first effect has done already. */
+const elsewhere = <A, E, R, A2, E2, R2>(
+  self: Effect.Effect<A, E, R>,
+  choice: Choice,
+  other: (error: never) => Effect.Effect<A2, E2, R2>
+): Effect.Effect<A | A2, E | E2, R | R2> =>
+  Effect.suspend(() => {
+    let attempts: Attempts | undefined
+    const recorded = CallContext.recording((record) => {
+      attempts = record
+      return self
+    })
+    return Effect.catchSome(recorded, (error) =>
+      isChosen(choice, error) && (attempts === undefined || !isHidden(error, attempts))
+        ? Option.some(taken(other, error))
+        : Option.none())
+  })
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
 
@@ -69,6 +108,15 @@ const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
  * Only failures are replaced; defects and interruption are not, and neither is the cause of other
  * errors touched. A fallback that succeeded is on the span (`resilience.fallback.taken`, the tag of
  * the error) and in the metric `resilience.fallback.taken`; `marked` puts it into the result. O(1).
+ *
+ * **Gotchas**
+ *
+ * A retry or hedge of a `keyed` or `once` operation may end with an error that says that nothing
+ * was executed (`CircuitOpen`, `RateLimit`, `Auth`) after an attempt that may have been. The other
+ * effect is not run then, because it could do the same a second time: the error comes through, with
+ * `mayHaveRun: true`, even though its tag is gone from the type. An error that says itself that it
+ * may have been executed, such as `Timeout`, is replaced when it is chosen. `orElseSucceed` and
+ * `lastGood` execute nothing, so they always give their value.
  *
  * **Example** (By tag)
  *
@@ -123,7 +171,7 @@ export const orElse: {
   <A, E, R, A2, E2, R2>(
     self: Effect.Effect<A, E, R>,
     options: Choice & { readonly orElse: (error: never) => Effect.Effect<A2, E2, R2> }
-  ) => instead(self, options, options.orElse)
+  ) => elsewhere(self, options, options.orElse)
 )
 
 /**
