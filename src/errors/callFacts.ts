@@ -47,7 +47,7 @@ export const tellsByItself = (error: unknown): boolean =>
     ? Facts.mayHaveRun({ ...error, mayHaveRun: undefined })
     : !isMarked(error) && ApiError.mayHaveRun(error)
 
-/** Whether the errors of the library and of the platform can tell: nothing is looked for in them. */
+/** Errors of the library and of the platform tell by themselves: nothing is looked for in them. */
 const isKnown = (error: unknown): boolean =>
   ApiError.isApiError(error) || Rejection.isRejection(error) || Facts.isHttpClientError(error)
 

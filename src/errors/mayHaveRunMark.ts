@@ -11,7 +11,7 @@ type Plain = Rejection.Rejection | Mismatch | FingerprintError
 const isPlain = (error: unknown): error is Plain =>
   Rejection.isRejection(error) || error instanceof Mismatch || error instanceof FingerprintError
 
-/** Whether an error that is not of an API says that an attempt of its call may have been executed. */
+/** Whether a rejection or a refusal says that an attempt of its call may have been executed. */
 export const isMarked = (error: unknown): boolean =>
   isPlain(error) && hasProperty(error, "mayHaveRun") && error.mayHaveRun === true
 

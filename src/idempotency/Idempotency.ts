@@ -77,7 +77,7 @@ export type { Run } from "./lease.js"
  *   work when the claim is lost. Default false.
  * - `maxOutcomeBytes`: a larger outcome is recorded as done, and a replay fails with
  *   `ResultUnavailable`. Default 256 KiB.
- * - `verdict`: what a failure of the work means. One that it calls transient and ambiguous holds the
+ * - `verdict`: what a failure of the work means. One that is transient and ambiguous holds the
  *   claim. Default: `ApiError.mayHaveRun`, asked about the failure and about the errors it was made
  *   of. What an attempt inside the work has shown counts either way.
  *
@@ -288,7 +288,8 @@ const isDataFirst = (args: IArguments): boolean => {
  * - Any other failure releases the key, unless the work may have been executed. After a failure for
  *   which `ApiError.mayHaveRun` holds (a timeout, a lost connection, a 5xx, a refusal after an
  *   attempt with one of them), a defect or an interruption, the claim stays until it lapses. An
- *   error made of such a failure counts as the failure does. The next caller takes over: a function sees
+ *   error made of such a failure counts as the failure does. The next caller takes over: a function
+ *   sees
  *   `recovered` and the last recovery point; a plain effect does not run and fails with
  *   `UnknownOutcome`.
  * - A success stays a success. When the store cannot record it, the caller still gets it, and later

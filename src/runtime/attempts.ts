@@ -36,7 +36,7 @@ export class Attempts {
     this.#change(1, isUnsafe ? 1 : 0)
   }
 
-  /** The call has succeeded: how its earlier attempts ended no longer matters to calls around it. */
+  /** The call has succeeded: how its earlier attempts ended no longer matters around it. */
   forget(): void {
     if (this.#around !== undefined) this.#around.#change(-this.#open, -this.#unsafe)
     this.#around = undefined

@@ -6,7 +6,7 @@ import {
   Backoff,
   Hedge,
   Idempotency,
-  IdempotencyKey,
+  type IdempotencyKey,
   Operation,
   Retry,
   Timeout,

@@ -35,7 +35,7 @@ const call = (
 const second = <E>(self: Effect.Effect<string, E>) =>
   Effect.map(
     Effect.exit(
-      Fallback.orElse(self, { when: (_: E) => true, orElse: () => Effect.succeed("second") })
+      Fallback.orElse(self, { when: () => true, orElse: () => Effect.succeed("second") })
     ),
     wordOf
   )

@@ -24,7 +24,8 @@ import type { Attempts } from "../../runtime/attempts.js"
 import type * as RetryBudget from "../../retry/RetryBudget.js"
 
 /**
- * How a call is hedged. `isUnsafe`: being executed does harm elsewhere too. `observe` is told how long the primary took, or has taken when it was known
+ * How a call is hedged. `isUnsafe`: being executed elsewhere too does harm. `observe` is told how
+ * long the primary took, or has taken when it was known
  * that it takes too long.
  */
 export interface Plan {
