@@ -176,8 +176,8 @@ const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
  * **Example** (The clock waits for a promise)
  *
  * ```ts
- * import { VirtualTime } from "effect-resilience"
  * import { Clock, Effect } from "effect"
+ * import * as VirtualTime from "effect-resilience/testing/VirtualTime"
  *
  * const answer = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
  * const program = Effect.raceFirst(

@@ -284,7 +284,7 @@ describe("ApiError and Verdict", () => {
       ReadonlyArray<{ readonly path: string; readonly message: string }>
     >()
     expect<ApiError.Auth["repeat"]>().type.toBe<"never" | "transient" | undefined>()
-    expect<ApiError.Auth>().type.not.toHaveProperty("retryAfter")
+    expect<ApiError.Auth["retryAfter"]>().type.toBe<Duration.Duration | undefined>()
   })
 
   test("what a value must say cannot be left out", () => {

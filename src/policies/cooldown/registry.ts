@@ -10,7 +10,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ApiError from "../../errors/ApiError.js"
-import { tagOfResponseError } from "../../errors/failureFacts.js"
+import { isHttpClientError, tagOfResponseError } from "../../errors/failureFacts.js"
 import * as Core from "../../core/cooldown.js"
 import * as Fifo from "../../core/fifo.js"
 import * as Rejection from "../../errors/Rejection.js"
@@ -151,7 +151,8 @@ const askedMillis = (error: unknown): number | undefined => {
     return asks && error.retryAfter !== undefined ? Duration.toMillis(error.retryAfter) : undefined
   }
   const tag = tagOfResponseError(error)
-  if (tag !== "RateLimit" && tag !== "Server") return undefined
+  const status = isHttpClientError(error) ? error.response?.status : undefined
+  if (tag !== "RateLimit" && !(tag === "Server" && status === 503)) return undefined
   const verdict = ApiError.verdict(error)
   return verdict._tag === "Transient"
     ? Option.getOrUndefined(Option.map(verdict.retryAfter, Duration.toMillis))
