@@ -10,9 +10,9 @@ import { Data, Duration, Effect } from "effect"
 import { CircuitBreaker } from "effect-resilience"
 import { Effect as Effect4, Scope as Scope4 } from "effect4"
 import { CircuitBreaker as Breaker4 } from "effect4/persistence"
-import Opossum from "opossum"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import Opossum from "opossum"
 import { effect, effect4, gated, measure } from "./measure.js"
 
 let calls = 0

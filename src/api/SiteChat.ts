@@ -23,16 +23,17 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
 import * as Check from "../errors/Check.js"
-import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as ApiClient from "../http/ApiClient.js"
 import * as Endpoint from "../http/Endpoint.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
-import * as Incident from "../observability/Incident.js"
 import * as Operation from "../idempotency/Operation.js"
 import * as Polling from "../jobs/Polling.js"
-import type * as RetryBudget from "../retry/RetryBudget.js"
+import * as Incident from "../observability/Incident.js"
 import * as Telemetry from "../observability/Telemetry.js"
 import * as UserMessage from "../observability/UserMessage.js"
+import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
+import type * as RetryBudget from "../retry/RetryBudget.js"
+import * as Documents from "./siteChat/documents.js"
 import {
   concluded,
   type Failure,
@@ -42,7 +43,6 @@ import {
   type WaitFailure,
   type WaitOptions
 } from "./siteChat/jobs.js"
-import * as Documents from "./siteChat/documents.js"
 import * as Models from "./siteChat/models.js"
 import { type OperationName, operations, type Policy, type Rule } from "./siteChat/operations.js"
 import { integration, messages, playbook, redactedNames } from "./siteChat/playbook.js"

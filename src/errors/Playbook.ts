@@ -8,9 +8,9 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import type * as ApiError from "./ApiError.js"
 import * as HttpStatus from "../core/httpStatus.js"
 import type * as RateLimitFields from "../core/rateLimitFields.js"
+import type * as ApiError from "./ApiError.js"
 
 /**
  * One row.

@@ -19,8 +19,8 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
 import * as Redaction from "../errors/Redaction.js"
-import * as ErrorBody from "./errorBody.js"
 import { readFront } from "./bodyPreview.js"
+import * as ErrorBody from "./errorBody.js"
 import { typeOf } from "./idempotencyTypes.js"
 
 /**

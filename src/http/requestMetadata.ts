@@ -6,8 +6,8 @@ import type * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as UrlParams from "@effect/platform/UrlParams"
-import * as Operation from "../idempotency/Operation.js"
 import * as Redaction from "../errors/Redaction.js"
+import * as Operation from "../idempotency/Operation.js"
 
 const isAbsolute = (url: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(url)
 

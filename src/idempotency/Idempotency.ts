@@ -19,26 +19,26 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as CanonicalJson from "../core/canonicalJson.js"
 import * as ApiError from "../errors/ApiError.js"
 import * as CallFacts from "../errors/callFacts.js"
-import type * as Verdict from "../errors/Verdict.js"
-import type { Attempts } from "../runtime/attempts.js"
-import * as CallContext from "../runtime/callContext.js"
-import * as Validate from "../runtime/validate.js"
-import * as CanonicalJson from "../core/canonicalJson.js"
 import {
   CorruptRecord,
   FingerprintError,
   type IdempotencyError
 } from "../errors/idempotencyErrors.js"
+import type * as Verdict from "../errors/Verdict.js"
+import type { Attempts } from "../runtime/attempts.js"
+import * as CallContext from "../runtime/callContext.js"
+import * as Validate from "../runtime/validate.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
+import type * as IdempotencyStore from "./IdempotencyStore.js"
 import * as Json from "./json.js"
+import type { Run } from "./lease.js"
 import { report } from "./report.js"
+import { idempotentRun, type Request } from "./run.js"
 import * as Settings from "./settings.js"
 import * as Settlement from "./settlement.js"
-import type * as IdempotencyStore from "./IdempotencyStore.js"
-import { idempotentRun, type Request } from "./run.js"
-import type { Run } from "./lease.js"
 
 export {
   CorruptRecord,

@@ -8,9 +8,9 @@ import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
 import { FingerprintError } from "../errors/idempotencyErrors.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
+import type * as IdempotencyStore from "./IdempotencyStore.js"
 import { hashUnder, joined } from "./keyHash.js"
 import type { Settings } from "./settings.js"
-import type * as IdempotencyStore from "./IdempotencyStore.js"
 
 /** How old a key of a first run may be. A longer `timeToLive` allows older keys. */
 export const keyLifetimeMillis = 86_400_000

@@ -10,11 +10,11 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { maxTimerMillis } from "../core/backoff.js"
+import { StoreUnavailable } from "../errors/idempotencyErrors.js"
+import type * as IdempotencyStore from "./IdempotencyStore.js"
 import type { InFlightRun } from "./inFlightRuns.js"
 import * as Json from "./json.js"
-import { StoreUnavailable } from "../errors/idempotencyErrors.js"
 import type { Settings } from "./settings.js"
-import type * as IdempotencyStore from "./IdempotencyStore.js"
 import { type Answer, ask } from "./storeCalls.js"
 
 /**

@@ -12,9 +12,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { nowMillis } from "../runtime/clock.js"
-import { type InFlightRun, InFlightRuns } from "./inFlightRuns.js"
-import * as Claims from "./claim.js"
 import {
   CorruptRecord,
   type IdempotencyError,
@@ -24,14 +21,17 @@ import {
   StoreUnavailable,
   UnknownOutcome
 } from "../errors/idempotencyErrors.js"
+import { nowMillis } from "../runtime/clock.js"
+import * as Claims from "./claim.js"
 import type * as IdempotencyKey from "./IdempotencyKey.js"
+import * as IdempotencyStore from "./IdempotencyStore.js"
+import { type InFlightRun, InFlightRuns } from "./inFlightRuns.js"
+import { Lease, type Restore, type Run } from "./lease.js"
 import { type Ending, report } from "./report.js"
 import type { Settings } from "./settings.js"
 import * as Settlement from "./settlement.js"
-import * as IdempotencyStore from "./IdempotencyStore.js"
-import * as StoredOutcome from "./storedOutcome.js"
 import { ask, within } from "./storeCalls.js"
-import { Lease, type Restore, type Run } from "./lease.js"
+import * as StoredOutcome from "./storedOutcome.js"
 
 export interface Request<A, E, RD> {
   readonly key: IdempotencyKey.IdempotencyKey

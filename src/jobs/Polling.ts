@@ -19,11 +19,11 @@ import * as Intervals from "effect/ScheduleIntervals"
 import * as RetryAfter from "../core/retryAfter.js"
 import * as ApiError from "../errors/ApiError.js"
 import * as Rejection from "../errors/Rejection.js"
-import * as Backoff from "../retry/Backoff.js"
-import * as Validate from "../runtime/validate.js"
 import * as Deadline from "../policies/timeout/deadline.js"
+import * as Backoff from "../retry/Backoff.js"
 import { elapsedMillis } from "../runtime/clock.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
+import * as Validate from "../runtime/validate.js"
 
 // -----------------------------------------------------------------------------
 // errors

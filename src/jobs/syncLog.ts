@@ -9,10 +9,10 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
-import * as Validate from "../runtime/validate.js"
 import * as Idempotency from "../idempotency/Idempotency.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
+import * as Validate from "../runtime/validate.js"
 
 /**
  * What a job is called and what names its items.

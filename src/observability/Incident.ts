@@ -18,9 +18,9 @@ import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import * as Core from "../core/incident.js"
 import { nowMillis } from "../runtime/clock.js"
 import * as Validate from "../runtime/validate.js"
-import * as Core from "../core/incident.js"
 
 /**
  * When failures are an incident, and where to look then.

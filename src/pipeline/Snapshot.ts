@@ -28,18 +28,18 @@
  * @since 0.1.0
  */
 import type * as Schema from "effect/Schema"
-import * as OfConcurrency from "../policies/adaptiveConcurrency/snapshot.js"
-import * as OfThrottle from "../policies/adaptiveThrottle/snapshot.js"
 import type * as AdaptiveConcurrency from "../policies/AdaptiveConcurrency.js"
+import * as OfConcurrency from "../policies/adaptiveConcurrency/snapshot.js"
 import type * as AdaptiveThrottle from "../policies/AdaptiveThrottle.js"
-import * as OfBulkhead from "../policies/bulkhead/snapshot.js"
+import * as OfThrottle from "../policies/adaptiveThrottle/snapshot.js"
 import type * as Bulkhead from "../policies/Bulkhead.js"
-import * as OfCircuit from "../policies/circuitBreaker/snapshot.js"
+import * as OfBulkhead from "../policies/bulkhead/snapshot.js"
 import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
-import * as OfCooldown from "../policies/cooldown/snapshot.js"
+import * as OfCircuit from "../policies/circuitBreaker/snapshot.js"
 import type * as Cooldown from "../policies/Cooldown.js"
-import * as OfLimiter from "../policies/rateLimiter/snapshot.js"
+import * as OfCooldown from "../policies/cooldown/snapshot.js"
 import type * as RateLimiter from "../policies/RateLimiter.js"
+import * as OfLimiter from "../policies/rateLimiter/snapshot.js"
 
 /**
  * Encodes what a `CircuitBreaker` shows of one key.

@@ -13,9 +13,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Core from "../core/chaos.js"
 import * as CallContext from "../runtime/callContext.js"
 import * as Validate from "../runtime/validate.js"
-import * as Core from "../core/chaos.js"
 
 /**
  * Whether faults are injected. Off, unless this is provided as `true`.

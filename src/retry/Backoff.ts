@@ -16,8 +16,8 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Interval from "effect/ScheduleInterval"
 import * as Schema from "effect/Schema"
 import * as Core from "../core/backoff.js"
-import * as Validate from "../runtime/validate.js"
 import * as OptionSchema from "../runtime/optionSchema.js"
+import * as Validate from "../runtime/validate.js"
 
 /**
  * How a delay is spread. See `none`, `full`, `equal` and `additive`.

@@ -14,9 +14,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TokenBucket from "../core/tokenBucket.js"
-import * as Validate from "../runtime/validate.js"
 import { nowMillis } from "../runtime/clock.js"
 import { withBehind } from "../runtime/instances.js"
+import * as Validate from "../runtime/validate.js"
 
 /**
  * The two moves of a budget, and a look inside. Make one per upstream and process, shared by its

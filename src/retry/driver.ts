@@ -14,8 +14,8 @@ import type { Attempts } from "../runtime/attempts.js"
 import * as CallContext from "../runtime/callContext.js"
 import { elapsedMillis } from "../runtime/clock.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
-import type * as RetryBudget from "./RetryBudget.js"
 import { judge, type Options, policyFor, type StopReason } from "./policy.js"
+import type * as RetryBudget from "./RetryBudget.js"
 
 /** What the driver has done so far; made on the first failure. */
 interface Progress {

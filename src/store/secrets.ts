@@ -4,8 +4,8 @@
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type { StoreSecrets } from "../idempotency/IdempotencyStore.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
+import type { StoreSecrets } from "../idempotency/IdempotencyStore.js"
 
 /**
  * A secret. Best redacted from where it comes; a plain text is redacted at once.

@@ -10,8 +10,8 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Statement from "@effect/sql/Statement"
 import { unfinishedMillis } from "../core/idempotencyRecord.js"
 import type { Claim, Held } from "../idempotency/IdempotencyStore.js"
-import * as Stored from "./storedRecord.js"
 import { columns, type Dialect, quoted } from "./sqlTable.js"
+import * as Stored from "./storedRecord.js"
 
 type Fragment = Statement.Fragment
 

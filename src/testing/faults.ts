@@ -16,8 +16,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Validate from "../runtime/validate.js"
 import * as HttpDate from "../core/httpDate.js"
+import * as Validate from "../runtime/validate.js"
 
 /**
  * What one request meets instead of, or on top of, its answer. Plain data with structural equality;

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc, Redacted } from "effect"
 import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import { inspect } from "node:util"
+import { runs } from "../support/runs.js"
 import {
   anyUser,
   canonicalOf,
@@ -12,7 +13,6 @@ import {
   secretKey,
   type User
 } from "./widgetSession.js"
-import { runs } from "../support/runs.js"
 
 // -----------------------------------------------------------------------------
 // diagnose401

@@ -2,8 +2,8 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc, Redacted } from "effect"
 import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import { inspect } from "node:util"
-import { anyText, anyUser, canonicalOf, hmac, john, secret, secretKey } from "./widgetSession.js"
 import { runs } from "../support/runs.js"
+import { anyText, anyUser, canonicalOf, hmac, john, secret, secretKey } from "./widgetSession.js"
 
 describe("canonicalString", () => {
   it("is the example of the document", () => {

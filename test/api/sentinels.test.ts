@@ -2,10 +2,10 @@
  * For every API: a server that says back whatever it was sent, and a client of which everything
  * that can be looked at is looked at.
  */
-import { SqlClient } from "@effect/sql"
-import { LibsqlClient } from "@effect/sql-libsql"
 import { type HttpClient, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
+import { SqlClient } from "@effect/sql"
+import { LibsqlClient } from "@effect/sql-libsql"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, type Effect as Effects, Layer, Metric, Redacted, Schema } from "effect"
 import {

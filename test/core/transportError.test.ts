@@ -5,8 +5,8 @@ import { Effect } from "effect"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import * as Http from "node:http"
 import type * as Net from "node:net"
-import { closedPort } from "../support/servers.js"
 import * as TransportError from "../../src/core/transportError.js"
+import { closedPort } from "../support/servers.js"
 
 /** An error as Node makes them. */
 const nodeError = (code: string, extra: object = {}): Error =>

@@ -20,8 +20,8 @@ import {
   Schema
 } from "effect"
 import { ApiError } from "effect-resilience"
-import { samples, show, tags } from "./apiErrors.js"
 import { runs } from "../support/runs.js"
+import { samples, show, tags } from "./apiErrors.js"
 
 const fields = [
   "_tag",

@@ -7,8 +7,8 @@ import {
 import { describe, expect, it } from "@effect/vitest"
 import { Arbitrary, Cause, Duration, FastCheck as fc, Option, Schema } from "effect"
 import { ApiError, Idempotency, Playbook } from "effect-resilience"
-import { samples, show, tags } from "./apiErrors.js"
 import { runs } from "../support/runs.js"
+import { samples, show, tags } from "./apiErrors.js"
 
 describe("ApiError.verdict", () => {
   it("E2, E4: the ten tags", () => {

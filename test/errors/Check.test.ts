@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Check } from "effect-resilience"
 import { Duration } from "effect"
+import { Check } from "effect-resilience"
 
 const isWord = (text: string) => text.trim() !== ""
 

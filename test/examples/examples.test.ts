@@ -1,11 +1,11 @@
+import { Playbook } from "effect-resilience"
+import * as Messaging from "effect-resilience/api/Messaging"
+import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
-import { Playbook } from "effect-resilience"
-import * as Messaging from "effect-resilience/api/Messaging"
-import * as WidgetSession from "effect-resilience/api/WidgetSession"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 

@@ -6,6 +6,7 @@ import {
   HttpClientResponse
 } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
+import { Effect, Schema, Stream } from "effect"
 import {
   ApiClient,
   Backoff,
@@ -15,9 +16,8 @@ import {
   Playbook,
   Retry
 } from "effect-resilience"
-import { Effect, Schema, Stream } from "effect"
-import { baseUrl, failureOf, over, type Reply, reply, retrying, transport } from "./support.js"
 import { someKey } from "./apiClient.js"
+import { baseUrl, failureOf, over, type Reply, reply, retrying, transport } from "./support.js"
 
 describe("successes and their bodies", () => {
   const Thing = Schema.Struct({ id: Schema.Number })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ApiError, IdempotencyKey } from "effect-resilience"
 import { Effect } from "effect"
-import { failureOf, over, type Reply, reply } from "./support.js"
+import { ApiError, IdempotencyKey } from "effect-resilience"
 import { keysSent, method, someKey } from "./apiClient.js"
+import { failureOf, over, type Reply, reply } from "./support.js"
 
 describe("refreshing a credential", () => {
   const refreshing = (

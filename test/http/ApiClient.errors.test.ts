@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ApiError, Playbook } from "effect-resilience"
 import { Duration, Effect, Exit, FastCheck as fc, Fiber, Option, Schema, TestClock } from "effect"
-import { baseUrl, failureOf, over, type Reply, reply, transport } from "./support.js"
+import { ApiClient, ApiError, Playbook } from "effect-resilience"
 import { runs } from "../support/runs.js"
+import { baseUrl, failureOf, over, type Reply, reply, transport } from "./support.js"
 
 describe("what an error knows", () => {
   it.effect("E8, R14: headers, request id, method, attempts, latency and the raw body on request", () =>

@@ -6,12 +6,13 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Option, Redacted, Schema, Stream } from "effect"
 import { ApiClient, ApiError, IdempotencyKey } from "effect-resilience"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
-import { Duration, Effect, Exit, Fiber, Option, Redacted, Schema, Stream } from "effect"
 import { tagOf } from "../support/errors.js"
 import { closedUrl, serve } from "../support/servers.js"
 import { until } from "../support/turns.js"
+import { conflictInFlight, keyHeader, keyOf } from "./apiClient.js"
 import {
   broken,
   failureOf,
@@ -22,7 +23,6 @@ import {
   retrying,
   transports
 } from "./support.js"
-import { conflictInFlight, keyHeader, keyOf } from "./apiClient.js"
 
 describe("what may have been executed", () => {
   it.effect("E4: without a key, only what certainly was not executed is repeated", () =>

@@ -1,9 +1,9 @@
 import { Headers, HttpClient, HttpClientRequest } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, IdempotencyKey } from "effect-resilience"
 import { Effect, Fiber, TestClock } from "effect"
-import { baseUrl, broken, failureOf, over, range, reply, retrying, transport } from "./support.js"
+import { ApiClient, IdempotencyKey } from "effect-resilience"
 import { keyHeader, keyOf, keysSent, method, someKey } from "./apiClient.js"
+import { baseUrl, broken, failureOf, over, range, reply, retrying, transport } from "./support.js"
 
 describe("idempotency keys", () => {
   it.effect("E22, I1: stamped once: every attempt carries the same, the next call another", () =>

@@ -1,10 +1,10 @@
 import type { HttpClient } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, IdempotencyKey, Operation } from "effect-resilience"
 import { Effect, Exit, FastCheck as fc } from "effect"
-import { broken, failureOf, over, range, type Reply, reply, retrying } from "./support.js"
-import { keysSent, method, someKey } from "./apiClient.js"
+import { ApiClient, IdempotencyKey, Operation } from "effect-resilience"
 import { runs } from "../support/runs.js"
+import { keysSent, method, someKey } from "./apiClient.js"
+import { broken, failureOf, over, range, type Reply, reply, retrying } from "./support.js"
 
 describe("one loop", () => {
   it("E20: two retries over any mix of 503 and transport errors make exactly three requests", async () => {

@@ -1,7 +1,7 @@
 import { HttpClient } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ErrorResponse } from "effect-resilience"
 import { Cause, Effect, Exit, Layer } from "effect"
+import { ApiClient, ErrorResponse } from "effect-resilience"
 import { failed, squashed } from "../support/exits.js"
 import { baseUrl, over, range, type Reply, reply, retrying, transport } from "./support.js"
 

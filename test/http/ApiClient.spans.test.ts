@@ -1,11 +1,11 @@
 import { HttpClientRequest } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, IdempotencyKey } from "effect-resilience"
 import { Cause, Effect, Exit, Fiber, TestClock } from "effect"
+import { ApiClient, IdempotencyKey } from "effect-resilience"
 import { serve } from "../support/servers.js"
 import { recorder } from "../support/spans.js"
-import { failureOf, over, range, type Reply, reply, retrying, transports } from "./support.js"
 import { someKey } from "./apiClient.js"
+import { failureOf, over, range, type Reply, reply, retrying, transports } from "./support.js"
 
 describe("spans", () => {
   const traced = (replies: ReadonlyArray<Reply>, request: HttpClientRequest.HttpClientRequest) =>

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, IdempotencyKey, Playbook } from "effect-resilience"
 import { Effect, Fiber, TestClock } from "effect"
+import { ApiClient, IdempotencyKey, Playbook } from "effect-resilience"
 import { tagOf } from "../support/errors.js"
-import { baseUrl, broken, failureOf, over, range, type Reply, reply, transport } from "./support.js"
 import { conflictInFlight, keysSent, someKey } from "./apiClient.js"
+import { baseUrl, broken, failureOf, over, range, type Reply, reply, transport } from "./support.js"
 
 describe("every status through the client", () => {
   it.effect("E1: a status that is not 2xx is an error with its tag", () =>

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import { Cause, Effect, Exit, FastCheck as fc, Redacted, TestClock } from "effect"
 import {
   ApiClient,
   ApiError,
@@ -9,7 +10,6 @@ import {
   RetryBudget,
   Telemetry
 } from "effect-resilience"
-import { Cause, Effect, Exit, FastCheck as fc, Redacted, TestClock } from "effect"
 import { failureOf } from "./support.js"
 
 const policy: Endpoint.Policy = {

@@ -1,7 +1,7 @@
 import { Headers, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiError, ErrorResponse } from "effect-resilience"
 import { Duration, Effect, Option, Schema } from "effect"
+import { ApiError, ErrorResponse } from "effect-resilience"
 import { tagOf } from "../support/errors.js"
 import { decode, encode, errorOf, nowMillis, retryAfter, said } from "./errorResponse.js"
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ApiError, Playbook } from "effect-resilience"
 import { Option } from "effect"
+import { ApiError, Playbook } from "effect-resilience"
 import { tagOf } from "../support/errors.js"
-import { range } from "./support.js"
 import { errorOf, nowMillis, retryAfter } from "./errorResponse.js"
+import { range } from "./support.js"
 
 describe("ErrorResponse.toApiError by status", () => {
   it("E1: every status from 100 to 599 has its tag, whatever is not in the body", () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ApiError, ErrorResponse } from "effect-resilience"
 import { FastCheck as fc, Schema } from "effect"
+import { ApiError, ErrorResponse } from "effect-resilience"
 import { tagOf } from "../support/errors.js"
-import { decode, errorOf, nowMillis, retryAfter, said } from "./errorResponse.js"
 import { runs } from "../support/runs.js"
+import { decode, errorOf, nowMillis, retryAfter, said } from "./errorResponse.js"
 
 describe("ErrorResponse is total", () => {
   const special = [

@@ -3,8 +3,8 @@ import { NodeContext } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import { Chunk, Effect, Schema, Stream } from "effect"
 import { serveApp } from "../support/servers.js"
-import { answerOf, counting, send } from "./idempotentApp.js"
 import { half, memory, protect, watched } from "./idempotencyMiddleware.js"
+import { answerOf, counting, send } from "./idempotentApp.js"
 
 describe("the request body", () => {
   const sent = "{\"amount\":[1,2]}"

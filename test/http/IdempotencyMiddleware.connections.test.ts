@@ -5,8 +5,8 @@ import { Effect, Exit, Fiber, Logger, TestClock } from "effect"
 import * as Net from "node:net"
 import { serveApp } from "../support/servers.js"
 import { until } from "../support/turns.js"
-import { answerOf, counting, created, problemOf, send, withCookie } from "./idempotentApp.js"
 import { gated, half, memory, protect, watched } from "./idempotencyMiddleware.js"
+import { answerOf, counting, created, problemOf, send, withCookie } from "./idempotentApp.js"
 
 describe("interruption", () => {
   it.effect("I44: an interrupted handler leaves its claim held, and the next is not a second run", () =>

@@ -1,10 +1,10 @@
 import { HttpRouter } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
+import { Data, Effect, Exit, Fiber, Option, Redacted } from "effect"
 import { IdempotencyKey } from "effect-resilience"
 import * as IdempotencyMiddleware from "effect-resilience/http/IdempotencyMiddleware"
-import { Data, Effect, Exit, Fiber, Option, Redacted } from "effect"
-import { counting, created, problemOf, send } from "./idempotentApp.js"
 import { gated, json, memory, protect, scope, watched } from "./idempotencyMiddleware.js"
+import { counting, created, problemOf, send } from "./idempotentApp.js"
 
 describe("the key", () => {
   it.effect("I40: a request without a key is refused where it is required, and nothing is claimed", () => {

@@ -1,13 +1,13 @@
 import { Headers as PlatformHeaders, HttpApp, HttpServerRequest } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
+import { Effect, Logger, Redacted } from "effect"
 import { IdempotencyKey } from "effect-resilience"
 import type * as IdempotencyMiddleware from "effect-resilience/http/IdempotencyMiddleware"
 import type * as IdempotencyStore from "effect-resilience/IdempotencyStore"
-import { Effect, Logger, Redacted } from "effect"
 import * as Util from "node:util"
 import { recorder } from "../support/spans.js"
-import { answerOf, counting, problemOf, requestOf, send } from "./idempotentApp.js"
 import { json, memory, protect, scope, watched } from "./idempotencyMiddleware.js"
+import { answerOf, counting, problemOf, requestOf, send } from "./idempotentApp.js"
 
 describe("the store", () => {
   it.effect("I23: a store that does not answer is 503 with a wait, and nothing runs", () =>

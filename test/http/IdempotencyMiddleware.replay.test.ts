@@ -1,7 +1,5 @@
 import { HttpApp, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import * as IdempotencyMiddleware from "effect-resilience/http/IdempotencyMiddleware"
-import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import {
   Cause,
   Effect,
@@ -13,6 +11,10 @@ import {
   Stream,
   TestClock
 } from "effect"
+import * as IdempotencyMiddleware from "effect-resilience/http/IdempotencyMiddleware"
+import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import { runs } from "../support/runs.js"
+import { gated, json, memory, protect } from "./idempotencyMiddleware.js"
 import {
   answerOf,
   counting,
@@ -23,8 +25,6 @@ import {
   withCookie
 } from "./idempotentApp.js"
 import { range } from "./support.js"
-import { gated, json, memory, protect } from "./idempotencyMiddleware.js"
-import { runs } from "../support/runs.js"
 
 describe("replay", () => {
   it.effect("I41: same status, same bytes, the listed headers, marked, and never a cookie", () =>

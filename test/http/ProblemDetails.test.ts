@@ -1,8 +1,8 @@
 import { HttpClientRequest, HttpClientResponse, HttpServerResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, FastCheck as fc, Redacted, Schema } from "effect"
 import { ApiError, ErrorResponse } from "effect-resilience"
 import * as ProblemDetails from "effect-resilience/http/ProblemDetails"
-import { Duration, Effect, FastCheck as fc, Redacted, Schema } from "effect"
 import { withRawBody } from "../../src/errors/rawBody.js"
 import { runs } from "../support/runs.js"
 

@@ -1,11 +1,11 @@
 import { FetchHttpClient, HttpClient } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, Backoff, Operation, Pipeline } from "effect-resilience"
 import { Effect, Layer } from "effect"
+import { ApiClient, Backoff, Operation, Pipeline } from "effect-resilience"
 import { serve } from "../support/servers.js"
-import { baseUrl, range, reply, transport } from "./support.js"
 import { until } from "../support/turns.js"
+import { baseUrl, range, reply, transport } from "./support.js"
 
 const wires = {
   undici: NodeHttpClient.layerUndici,

@@ -1,7 +1,7 @@
 /** What the tests of the client share: keys and requests. */
 import { HttpClientRequest } from "@effect/platform"
-import { IdempotencyKey } from "effect-resilience"
 import { Effect } from "effect"
+import { IdempotencyKey } from "effect-resilience"
 import { reply } from "./support.js"
 
 export const someKey = Effect.runSync(IdempotencyKey.fromString("row-1", { madeAt: 0 }))

@@ -1,5 +1,6 @@
 import { HttpClient, HttpClientError, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
+import { Clock, Duration, Effect, Fiber, Option, Predicate, TestClock } from "effect"
 import {
   ApiClient,
   ApiError,
@@ -9,7 +10,6 @@ import {
   Operation,
   Pipeline
 } from "effect-resilience"
-import { Clock, Duration, Effect, Fiber, Option, Predicate, TestClock } from "effect"
 import { brittle } from "../support/brittle.js"
 import { wordsFor } from "../support/exits.js"
 import { refusal } from "../support/refusal.js"

@@ -1,6 +1,6 @@
 /** What the tests of error responses share. */
-import { type ApiError, ErrorResponse, type Playbook } from "effect-resilience"
 import { Duration, Effect } from "effect"
+import { type ApiError, ErrorResponse, type Playbook } from "effect-resilience"
 
 export const encode = (text: string) => new TextEncoder().encode(text)
 

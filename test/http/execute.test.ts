@@ -6,8 +6,8 @@ import {
 } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
 import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { ApiClient, ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
 import { serve } from "../support/servers.js"
 import { baseUrl, failureOf, over, reply, retrying, transport } from "./support.js"
 

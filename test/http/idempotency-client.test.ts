@@ -5,6 +5,7 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Logger } from "effect"
 import {
   ApiClient,
   ApiError,
@@ -18,10 +19,9 @@ import {
 import * as IdempotencyMiddleware from "effect-resilience/http/IdempotencyMiddleware"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
-import { Duration, Effect, Fiber, Layer, Logger } from "effect"
 import { serveApp } from "../support/servers.js"
-import { failureOf, over, type Reply, reply } from "./support.js"
 import { until } from "../support/turns.js"
+import { failureOf, over, type Reply, reply } from "./support.js"
 
 const urn = "urn:effect-resilience:idempotency:"
 

@@ -1,7 +1,7 @@
 /** What the tests of the middleware share: routes with a store behind them. */
+import { Deferred, Effect, Layer } from "effect"
 import * as IdempotencyMiddleware from "effect-resilience/http/IdempotencyMiddleware"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
-import { Deferred, Effect, Layer } from "effect"
 import { counting } from "./idempotentApp.js"
 
 export const scope = () => ["acme", "charge"]

@@ -10,10 +10,11 @@ import {
   HttpClientResponse
 } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ApiError, Idempotency, IdempotencyKey, Operation } from "effect-resilience"
 import { Effect, Exit, Fiber, Layer, Schema, Stream, TestClock } from "effect"
+import { ApiClient, ApiError, Idempotency, IdempotencyKey, Operation } from "effect-resilience"
 import * as Util from "node:util"
 import { closedUrl, serve } from "../support/servers.js"
+import { until } from "../support/turns.js"
 import {
   baseUrl,
   broken,
@@ -25,7 +26,6 @@ import {
   transport,
   transports
 } from "./support.js"
-import { until } from "../support/turns.js"
 
 /** Code written against `HttpClient` that knows nothing of us, run over the layer. */
 const under = <A, E>(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient } from "effect-resilience"
 import { Cause, Effect, Exit, Layer } from "effect"
+import { ApiClient } from "effect-resilience"
 import * as Util from "node:util"
 import { over, reply, transport } from "./support.js"
 

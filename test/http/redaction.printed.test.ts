@@ -1,7 +1,7 @@
 import { HttpBody, HttpClient } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ApiError, IdempotencyKey } from "effect-resilience"
 import { Cause, Effect } from "effect"
+import { ApiClient, ApiError, IdempotencyKey } from "effect-resilience"
 import * as Util from "node:util"
 import { serve } from "../support/servers.js"
 import { failureOf, over, reply, transports } from "./support.js"

@@ -1,7 +1,7 @@
 import { HttpBody, HttpClientRequest } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { type ApiClient, ApiError } from "effect-resilience"
 import { Effect } from "effect"
+import { type ApiClient, ApiError } from "effect-resilience"
 import { failureOf, over, reply } from "./support.js"
 
 const value = "SENTINEL-9f8e7d6c"

@@ -1,6 +1,5 @@
 import { Headers, HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ApiError, ErrorResponse, IdempotencyKey } from "effect-resilience"
 import {
   Cause,
   Duration,
@@ -14,6 +13,7 @@ import {
   Schema,
   TestClock
 } from "effect"
+import { ApiClient, ApiError, ErrorResponse, IdempotencyKey } from "effect-resilience"
 import * as Util from "node:util"
 import { closedUrl, serve } from "../support/servers.js"
 import { recorder } from "../support/spans.js"

@@ -7,13 +7,13 @@ import {
 } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
 import { Effect, Layer, Stream } from "effect"
+import { ApiClient, ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { Readable } from "node:stream"
-import { failureOf } from "./support.js"
 import { until } from "../support/turns.js"
+import { failureOf } from "./support.js"
 
 const wires = {
   undici: NodeHttpClient.layerUndici,

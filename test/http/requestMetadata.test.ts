@@ -13,8 +13,8 @@ import {
 import { leaks, renderings } from "../support/renderings.js"
 import { serve } from "../support/servers.js"
 import { recorder } from "../support/spans.js"
-import { baseUrl, failureOf, transports } from "./support.js"
 import { turn } from "../support/turns.js"
+import { baseUrl, failureOf, transports } from "./support.js"
 
 const answering = (respond: (sent: number) => Response) => {
   const requests: Array<HttpClientRequest.HttpClientRequest> = []

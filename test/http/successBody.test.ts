@@ -1,7 +1,7 @@
 import { HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiClient, Backoff, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
 import { Effect, Fiber, Schema, TestClock } from "effect"
+import { ApiClient, Backoff, IdempotencyKey, Operation, Pipeline } from "effect-resilience"
 import { baseUrl, failureOf, type Reply, reply, transport } from "./support.js"
 
 const Total = Schema.Struct({ total: Schema.Number })

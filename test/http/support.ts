@@ -6,8 +6,8 @@ import {
   HttpClientResponse
 } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
-import { ApiClient, Backoff, Operation, Pipeline } from "effect-resilience"
 import { Effect, Layer } from "effect"
+import { ApiClient, Backoff, Operation, Pipeline } from "effect-resilience"
 
 /**
  * What a transport in memory says to one request: a response, or the cause of a transport failure.

@@ -12,10 +12,10 @@ import {
 } from "effect"
 import { type ApiError, Idempotency, IdempotencyKey } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import { settled, virtualClock } from "../support/clocks.js"
 import { timeout } from "../support/errors.js"
 import { type Fault, faultyStore, type Operation } from "../support/faultyStore.js"
 import { Busy, defaults, type Receipt } from "../support/idempotent.js"
-import { settled, virtualClock } from "../support/clocks.js"
 import { runs } from "../support/runs.js"
 
 const leaseMillis = 9_000

@@ -2,8 +2,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, FastCheck as fc, TestContext } from "effect"
 import { ApiError, Backoff, CircuitBreaker, Operation, Pipeline } from "effect-resilience"
-import { conflict, network, notFound, rateLimit, server, timeout } from "../support/errors.js"
 import { finish } from "../retry/retry.js"
+import { conflict, network, notFound, rateLimit, server, timeout } from "../support/errors.js"
 import { failed } from "../support/exits.js"
 import { runs } from "../support/runs.js"
 

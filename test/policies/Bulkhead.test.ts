@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
+import { Deferred, Effect, FastCheck as fc, Fiber, TestClock, TestContext } from "effect"
 import { Rejection } from "effect-resilience"
 import * as Bulkhead from "effect-resilience/Bulkhead"
-import { Deferred, Effect, FastCheck as fc, Fiber, TestClock, TestContext } from "effect"
 import { wordsFor } from "../support/exits.js"
 import { badDurations, refusalOf } from "../support/refusal.js"
 import { runs } from "../support/runs.js"

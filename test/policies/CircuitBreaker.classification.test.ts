@@ -1,7 +1,7 @@
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { ApiError, CircuitBreaker } from "effect-resilience"
 import { Cause, Duration, Effect, Exit, Fiber, FiberId, Option, TestClock } from "effect"
+import { ApiError, CircuitBreaker } from "effect-resilience"
 import { rateLimit, rejection, server } from "../support/errors.js"
 import { bothOf, call, calls, down, hold, many, numbers, ok, wordOf } from "./circuitBreaker.js"
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, TestClock } from "effect"
 import {
   Backoff,
   CircuitBreaker,
@@ -7,7 +8,6 @@ import {
   Pipeline,
   Retry
 } from "effect-resilience"
-import { Clock, Effect, Fiber, TestClock } from "effect"
 import { brittle } from "../support/brittle.js"
 import { refusalOf } from "../support/refusal.js"
 import { down, many, numbers, ok, tripped, wordOf } from "./circuitBreaker.js"

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { CircuitBreaker } from "effect-resilience"
 import { Effect, Option, TestClock } from "effect"
+import { CircuitBreaker } from "effect-resilience"
 import {
   bothOf,
   call,

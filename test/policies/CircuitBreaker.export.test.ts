@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Backoff, CircuitBreaker } from "effect-resilience"
 import { Effect, Exit, TestClock } from "effect"
+import { Backoff, CircuitBreaker } from "effect-resilience"
 import { brittle } from "../support/brittle.js"
 import { steppingClock } from "../support/clocks.js"
 import {

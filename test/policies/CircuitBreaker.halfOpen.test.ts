@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { CircuitBreaker } from "effect-resilience"
 import { Clock, Deferred, Duration, Effect, Fiber, TestClock } from "effect"
+import { CircuitBreaker } from "effect-resilience"
 import { brittle } from "../support/brittle.js"
 import { rateLimit, rejection } from "../support/errors.js"
 import { settle } from "../support/turns.js"

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "@effect/vitest"
-import { type ApiError, CircuitBreaker } from "effect-resilience"
 import {
   Clock,
   Deferred,
@@ -13,6 +12,7 @@ import {
   Stream
 } from "effect"
 import { TestClock, TestContext } from "effect"
+import { type ApiError, CircuitBreaker } from "effect-resilience"
 import { rateLimit, server } from "../support/errors.js"
 import { runs } from "../support/runs.js"
 import { yields } from "../support/turns.js"

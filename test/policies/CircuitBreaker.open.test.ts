@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, Option, Stream, TestClock } from "effect"
 import {
   ApiError,
   Backoff,
@@ -8,7 +9,6 @@ import {
   Retry,
   Verdict
 } from "effect-resilience"
-import { Duration, Effect, Option, Stream, TestClock } from "effect"
 import { brittle } from "../support/brittle.js"
 import { earlyClock, steppingClock } from "../support/clocks.js"
 import { server } from "../support/errors.js"

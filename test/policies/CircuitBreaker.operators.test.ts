@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { CircuitBreaker } from "effect-resilience"
 import { Effect, Exit, Fiber, Scope, TestClock } from "effect"
+import { CircuitBreaker } from "effect-resilience"
 import { brittle } from "../support/brittle.js"
 import { observed } from "../support/telemetry.js"
 import { settle } from "../support/turns.js"

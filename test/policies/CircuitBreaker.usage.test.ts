@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { CircuitBreaker } from "effect-resilience"
 import { Duration, Effect, Layer, TestClock } from "effect"
+import { CircuitBreaker } from "effect-resilience"
 import { brittle } from "../support/brittle.js"
 import { server } from "../support/errors.js"
 import { refusal, refusalOf } from "../support/refusal.js"

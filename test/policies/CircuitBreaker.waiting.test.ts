@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Schedule, TestClock } from "effect"
 import { CircuitBreaker } from "effect-resilience"
 import * as Bulkhead from "effect-resilience/Bulkhead"
 import * as Cooldown from "effect-resilience/Cooldown"
 import * as RateLimiter from "effect-resilience/RateLimiter"
-import { Duration, Effect, Fiber, Schedule, TestClock } from "effect"
 import { server } from "../support/errors.js"
 import { settle } from "../support/turns.js"
 

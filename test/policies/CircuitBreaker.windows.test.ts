@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { CircuitBreaker } from "effect-resilience"
 import { Effect, TestClock } from "effect"
+import { CircuitBreaker } from "effect-resilience"
 import { call, calls, down, many, numbers, ok, taking } from "./circuitBreaker.js"
 
 describe("windows", () => {

@@ -3,11 +3,11 @@ import { Cause, Deferred, Duration, Effect, Exit, Fiber, TestClock } from "effec
 import type { Tracer } from "effect"
 import { ApiError, CircuitBreaker, Operation, Pipeline } from "effect-resilience"
 import * as Fallback from "effect-resilience/Fallback"
+import { offBy } from "../support/clocks.js"
 import { countedIn } from "../support/counters.js"
 import { down, network, notFound, rejection, server, timeout } from "../support/errors.js"
 import { wordOf } from "../support/exits.js"
 import { badDurations } from "../support/refusal.js"
-import { offBy } from "../support/clocks.js"
 
 const missing = notFound()
 

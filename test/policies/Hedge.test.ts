@@ -22,11 +22,11 @@ import {
   Verdict
 } from "effect-resilience"
 import * as Hedge from "effect-resilience/Hedge"
+import { countingClock } from "../support/clocks.js"
 import { countedIn } from "../support/counters.js"
 import { down, invalid, rateLimit, rejection } from "../support/errors.js"
 import { firstLine, wordsFor } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
-import { countingClock } from "../support/clocks.js"
 
 const read = { operation: Operation.read, delay: "100 millis" } as const
 

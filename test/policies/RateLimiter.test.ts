@@ -1,6 +1,4 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Rejection } from "effect-resilience"
-import * as RateLimiter from "effect-resilience/RateLimiter"
 import {
   Clock,
   Duration,
@@ -11,6 +9,8 @@ import {
   TestClock,
   TestContext
 } from "effect"
+import { Rejection } from "effect-resilience"
+import * as RateLimiter from "effect-resilience/RateLimiter"
 import { Limiter } from "../../src/policies/rateLimiter/limiter.js"
 import { earlyClock } from "../support/clocks.js"
 import { wordsFor } from "../support/exits.js"

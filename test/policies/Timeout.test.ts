@@ -19,9 +19,9 @@ import {
 import * as ApiError from "effect-resilience/ApiError"
 import * as Timeout from "effect-resilience/Timeout"
 import { vi } from "vitest"
+import { standingClock } from "../support/clocks.js"
 import { squashed } from "../support/exits.js"
 import { badDurations, refusal } from "../support/refusal.js"
-import { standingClock } from "../support/clocks.js"
 
 const limits = [["attempt", Timeout.attempt], ["total", Timeout.total]] as const
 

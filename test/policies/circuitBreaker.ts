@@ -1,6 +1,6 @@
 /** What the tests of the circuit breaker share: calls as words, and breakers in a state. */
-import { CircuitBreaker } from "effect-resilience"
 import { Deferred, Duration, Effect, Fiber, Stream, TestClock } from "effect"
+import { CircuitBreaker } from "effect-resilience"
 import { brittle } from "../support/brittle.js"
 import { server } from "../support/errors.js"
 import { wordsFor } from "../support/exits.js"

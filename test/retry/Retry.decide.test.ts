@@ -2,8 +2,8 @@ import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, FastCheck as fc, Option } from "effect"
 import { Backoff, type IdempotencyKey, Operation, Retry, Verdict } from "effect-resilience"
 import { badDurations, refusal } from "../support/refusal.js"
-import { many, maxTimer, secondly } from "./retry.js"
 import { runs } from "../support/runs.js"
+import { many, maxTimer, secondly } from "./retry.js"
 
 describe("Retry refusals", () => {
   it("DESIGN 6: retries that are NaN or negative are refused, naming field and value", () => {

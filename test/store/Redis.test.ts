@@ -1,15 +1,15 @@
 import { expect, it } from "@effect/vitest"
-import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { Effect, Either, Layer, Schema } from "effect"
+import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { IdempotencyStore, type Service, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Redis from "effect-resilience/store/Redis"
 import { Redis as Client } from "ioredis"
 import { afterAll, beforeAll, describe } from "vitest"
+import { suite } from "../suites/idempotencyStore.js"
+import { type Server, without } from "../support/processes.js"
 import { isInstalled, startRedis, url } from "../support/redis.js"
 import { refusal } from "../support/refusal.js"
-import { type Server, without } from "../support/processes.js"
 import { sharedLayer } from "../support/sharedLayer.js"
-import { suite } from "../suites/idempotencyStore.js"
 
 const secret = "secret"
 

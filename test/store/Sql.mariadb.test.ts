@@ -4,10 +4,10 @@ import { Duration, Effect, Either, Fiber, Layer } from "effect"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Sql from "effect-resilience/store/Sql"
 import { afterAll, beforeAll, describe } from "vitest"
+import { suite } from "../suites/idempotencyStore.js"
 import { client, isInstalled, startMariadb } from "../support/mariadb.js"
 import { type Server, without } from "../support/processes.js"
 import { sharedLayer } from "../support/sharedLayer.js"
-import { suite } from "../suites/idempotencyStore.js"
 
 if (!isInstalled) without("MariaDB")
 

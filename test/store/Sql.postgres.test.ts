@@ -1,16 +1,16 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import { expect, it } from "@effect/vitest"
-import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { Cause, Duration, Effect, Either, Fiber, Layer, Schema } from "effect"
+import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Sql from "effect-resilience/store/Sql"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { afterAll, beforeAll, describe } from "vitest"
+import { suite } from "../suites/idempotencyStore.js"
 import { client, isInstalled, startPostgres } from "../support/postgres.js"
 import { pause, type Server, without } from "../support/processes.js"
 import { sharedLayer } from "../support/sharedLayer.js"
-import { suite } from "../suites/idempotencyStore.js"
 
 if (!isInstalled) without("PostgreSQL")
 

@@ -1,17 +1,17 @@
 import { LibsqlClient } from "@effect/sql-libsql"
 import { SqlClient } from "@effect/sql/SqlClient"
 import { expect, it } from "@effect/vitest"
-import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { Context, Effect, Either, Fiber, Layer, Logger, Redacted, Schema, TestClock } from "effect"
+import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Sql from "effect-resilience/store/Sql"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { afterAll, describe } from "vitest"
+import { suite } from "../suites/idempotencyStore.js"
 import { refusal } from "../support/refusal.js"
 import { sharedLayer } from "../support/sharedLayer.js"
-import { suite } from "../suites/idempotencyStore.js"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "resilience-libsql-"))
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))

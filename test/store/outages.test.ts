@@ -1,6 +1,6 @@
 import { expect, it } from "@effect/vitest"
-import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { Duration, Effect, Either, type Layer, Schema } from "effect"
+import { Idempotency, IdempotencyKey } from "effect-resilience"
 import type { IdempotencyStore } from "effect-resilience/IdempotencyStore"
 import { afterAll, beforeAll, describe } from "vitest"
 import { type Server, without } from "../support/processes.js"

@@ -1,6 +1,6 @@
 import { expect, it } from "@effect/vitest"
-import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { Effect, Either, Option, Schema } from "effect"
+import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { spawn } from "node:child_process"
 import * as readline from "node:readline"
 import { fileURLToPath } from "node:url"

@@ -1,11 +1,11 @@
 import { expect, it } from "@effect/vitest"
-import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { Clock, Effect, Either, type Layer, Schema } from "effect"
+import { Idempotency, IdempotencyKey } from "effect-resilience"
 import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
 import { afterAll, beforeAll, describe } from "vitest"
+import { offBy } from "../support/clocks.js"
 import { type Server, without } from "../support/processes.js"
 import { all, type Options } from "../support/stores.js"
-import { offBy } from "../support/clocks.js"
 
 const hour = 3_600_000
 

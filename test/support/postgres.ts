@@ -2,8 +2,8 @@ import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as path from "node:path"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { binary, execute, isRoot, passes, type Server, start } from "./processes.js"
 
 const newest = (folder: string): ReadonlyArray<string> =>

@@ -1,7 +1,7 @@
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type * as Context from "effect/Context"
 import * as Scope from "effect/Scope"
 
 /**

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Mariadb from "./mariadb.js"
 import * as Postgres from "./postgres.js"
-import * as RedisServer from "./redis.js"
 import { execute, type Server } from "./processes.js"
+import * as RedisServer from "./redis.js"
 
 export type Name = "PostgreSQL" | "Redis" | "MariaDB"
 

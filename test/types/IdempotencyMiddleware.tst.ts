@@ -2,10 +2,10 @@
 // The diagnostics of the language service are not what is tested here.
 import type { HttpApp, HttpServerRequest } from "@effect/platform"
 import { HttpRouter } from "@effect/platform"
+import { Context, Effect } from "effect"
 import { IdempotencyKey } from "effect-resilience"
 import * as IdempotencyMiddleware from "effect-resilience/http/IdempotencyMiddleware"
 import type * as IdempotencyStore from "effect-resilience/IdempotencyStore"
-import { Context, Effect } from "effect"
 import { describe, expect, test } from "tstyche"
 
 class Ledger extends Context.Tag("Ledger")<Ledger, { readonly charge: Effect.Effect<number> }>() {}

@@ -6,9 +6,9 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../../errors/ApiError.js"
+import * as Playbook from "../../errors/Playbook.js"
 import * as ErrorResponse from "../../http/ErrorResponse.js"
 import * as Incident from "../../observability/Incident.js"
-import * as Playbook from "../../errors/Playbook.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
 
 /**

@@ -6,8 +6,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../../errors/ApiError.js"
-import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
+import * as Incident from "../../observability/Incident.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
 
 /**

@@ -6,8 +6,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as ApiError from "../../errors/ApiError.js"
-import * as IdempotencyKey from "../../idempotency/IdempotencyKey.js"
 import * as Endpoint from "../../http/Endpoint.js"
+import * as IdempotencyKey from "../../idempotency/IdempotencyKey.js"
 
 /**
  * A name for an API key that may be printed: equal for equal keys, and useless for calling the API.

@@ -2,8 +2,8 @@
  * What there is to call of Messaging, as data: how often each operation is repeated, and how long
  * it may take.
  */
-import * as Backoff from "../../retry/Backoff.js"
 import type { Policy } from "../../http/Endpoint.js"
+import * as Backoff from "../../retry/Backoff.js"
 
 export type { Policy } from "../../http/Endpoint.js"
 

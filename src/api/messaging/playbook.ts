@@ -4,8 +4,8 @@
  */
 import * as Record from "effect/Record"
 import * as ApiError from "../../errors/ApiError.js"
-import type * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
+import type * as Incident from "../../observability/Incident.js"
 import * as UserMessage from "../../observability/UserMessage.js"
 
 const routes = {

@@ -9,9 +9,9 @@ import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as ApiError from "../../errors/ApiError.js"
-import type * as CircuitBreaker from "../../policies/CircuitBreaker.js"
 import type * as Idempotency from "../../idempotency/Idempotency.js"
 import type * as Polling from "../../jobs/Polling.js"
+import type * as CircuitBreaker from "../../policies/CircuitBreaker.js"
 import type { Answer } from "./models.js"
 
 /**

@@ -3,9 +3,9 @@
  * how long it may take.
  */
 import type * as Duration from "effect/Duration"
-import * as Backoff from "../../retry/Backoff.js"
-import * as Operation from "../../idempotency/Operation.js"
 import type { Policy } from "../../http/Endpoint.js"
+import * as Operation from "../../idempotency/Operation.js"
+import * as Backoff from "../../retry/Backoff.js"
 
 export type { Policy } from "../../http/Endpoint.js"
 

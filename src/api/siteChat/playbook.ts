@@ -1,8 +1,8 @@
 /**
  * What the failures of Site Chat mean: for the program, for operators, and for the visitor.
  */
-import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
+import * as Incident from "../../observability/Incident.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
 
 const routeOf = (name: string): string | undefined =>

@@ -2,8 +2,8 @@
  * What the failures of Widget Session mean: for the program, for operators, and for the user of the
  * widget.
  */
-import * as Incident from "../../observability/Incident.js"
 import * as Playbook from "../../errors/Playbook.js"
+import * as Incident from "../../observability/Incident.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
 
 /**

@@ -5,8 +5,8 @@
  * since by the wall clock. Trials do not survive: a half-open circuit comes back with all of its
  * slots free. Isolation does not survive either, since its handles do not.
  */
-import type * as ParseResult from "effect/ParseResult"
 import type * as Effect from "effect/Effect"
+import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Circuit from "../../core/circuit.js"
 import * as CountWindow from "../../core/countWindow.js"

@@ -3,10 +3,10 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
+import type * as Circuit from "../../core/circuit.js"
 import * as Backoff from "../../retry/Backoff.js"
 import * as Validate from "../../runtime/validate.js"
 import type { Outcome } from "./outcome.js"
-import type * as Circuit from "../../core/circuit.js"
 
 /**
  * Which outcomes count: the last `size` of them, or those of the last `duration`.

@@ -5,12 +5,12 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type * as Circuit from "../../core/circuit.js"
 import * as ApiError from "../../errors/ApiError.js"
 import { tagOfResponseError } from "../../errors/failureFacts.js"
-import * as Validate from "../../runtime/validate.js"
-import type * as Circuit from "../../core/circuit.js"
 import { UnknownOutcome } from "../../errors/idempotencyErrors.js"
 import * as Rejection from "../../errors/Rejection.js"
+import * as Validate from "../../runtime/validate.js"
 
 /**
  * What an ended call says about the upstream. `Ignored` says nothing. `retryAfter` is what the

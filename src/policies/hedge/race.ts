@@ -15,13 +15,13 @@ import * as Fiber from "effect/Fiber"
 import type * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import { maxTimerMillis } from "../../core/backoff.js"
 import * as ApiError from "../../errors/ApiError.js"
 import * as CallFacts from "../../errors/callFacts.js"
 import { tagOfResponseError } from "../../errors/failureFacts.js"
-import { maxTimerMillis } from "../../core/backoff.js"
-import { nowMillis } from "../../runtime/clock.js"
-import type { Attempts } from "../../runtime/attempts.js"
 import type * as RetryBudget from "../../retry/RetryBudget.js"
+import type { Attempts } from "../../runtime/attempts.js"
+import { nowMillis } from "../../runtime/clock.js"
 
 /**
  * How a call is hedged. `isUnsafe`: being executed elsewhere too does harm. `observe` is told how

@@ -4,14 +4,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as Validate from "../../runtime/validate.js"
+import type * as Circuit from "../../core/circuit.js"
 import * as CircuitBreaker from "../../policies/CircuitBreaker.js"
 import { policyOf } from "../../policies/circuitBreaker/options.js"
-import type * as Circuit from "../../core/circuit.js"
+import * as Validate from "../../runtime/validate.js"
+import { LawBroken } from "../lawBroken.js"
 import { commandsOf, ended, justMillis, operations } from "./commands.js"
 import { type Command, type Ending, Model, type Seen, type Subject, type Time } from "./model.js"
 import { ofService } from "./subjects.js"
-import { LawBroken } from "../lawBroken.js"
 
 /** What may become of a state without an operator. */
 const edges = {

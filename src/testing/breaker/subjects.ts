@@ -12,8 +12,8 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
-import * as CircuitBreaker from "../../policies/CircuitBreaker.js"
 import type * as Circuit from "../../core/circuit.js"
+import * as CircuitBreaker from "../../policies/CircuitBreaker.js"
 import { type Ending, millisOf, type Subject, type Time } from "./model.js"
 
 /** The functions of a pure machine. */
