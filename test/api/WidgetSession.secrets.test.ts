@@ -1,12 +1,12 @@
 import { HttpServerResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Inspectable, Logger, Schema, Tracer } from "effect"
-import { ApiError, IdempotencyKey } from "effect-resilience"
+import { Effect } from "effect"
+import { IdempotencyKey } from "effect-resilience"
 import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
-import { inspect } from "node:util"
 import { squashed } from "../support/exits.js"
 import * as Stray from "../support/keysAndIds.js"
+import { leaks, renderings } from "../support/renderings.js"
 import { canonicalOf, connect, hmac, john, live, secret, virtual } from "./widgetSession.js"
 
 // -----------------------------------------------------------------------------
@@ -17,75 +17,17 @@ describe("what is never shown (T1, T2)", () => {
   const signature = hmac(secret, canonicalOf("partner-1", john))
   const key = "key-77f1-of-row-17"
 
-  /**
-   * Every way in which the outcome of a call can be printed: inside a fiber, outside, as a log
-   * line, in a span.
-   */
-  const renderings = (answer: FlakyApi.Fault) =>
+  /** Every text in which the outcome of a call under `key` could be shown. */
+  const shown = (answer: FlakyApi.Fault) =>
     Effect.gen(function*() {
-      const texts: Array<string> = []
-      const logger = Logger.make(({ cause, message }) =>
-        texts.push(inspect(message, { depth: null }), Cause.pretty(cause))
-      )
-      const tracer = Tracer.make({
-        span: (name, parent, context, links, startTime, kind) => {
-          const span: Tracer.Span = {
-            _tag: "Span",
-            name,
-            spanId: "1".repeat(16),
-            traceId: "2".repeat(32),
-            parent,
-            context,
-            links,
-            kind,
-            sampled: true,
-            status: { _tag: "Started", startTime },
-            attributes: new Map(),
-            attribute: (name, value) => texts.push(`${name}=${inspect(value, { depth: null })}`),
-            event: (name, _, attributes) =>
-              texts.push(`${name} ${inspect(attributes, { depth: null })}`),
-            addLinks: () => {},
-            end: (_, exit) => texts.push(name, Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
-          }
-          return span
-        },
-        context: (f) => f()
-      })
       const api = yield* FlakyApi.make({ app: HttpServerResponse.empty(), script: () => answer })
       const client = yield* connect(api, { partnerId: "partner-1" })
-      const call = IdempotencyKey.provide(
-        client.createSession(john),
-        yield* IdempotencyKey.fromString(key)
-      )
-      const cause = yield* call.pipe(
-        Effect.tapErrorCause((cause) => Effect.logError("failed", cause)),
-        Effect.sandbox,
-        Effect.flip,
-        Effect.withTracer(tracer),
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
-      )
-      const error = Cause.squash(cause)
-      const outside = yield* Effect.promise(() =>
-        Effect.runPromise(Effect.failCause(cause)).catch((error: unknown) => error)
-      )
-      for (const value of [error, outside, cause]) {
-        texts.push(
-          String(value),
-          JSON.stringify(value),
-          inspect(value, { depth: null, showHidden: true }),
-          Inspectable.toStringUnknown(value),
-          Inspectable.format(value)
+      return yield* renderings(
+        IdempotencyKey.provide(
+          client.createSession(john),
+          yield* IdempotencyKey.fromString(key)
         )
-      }
-      texts.push(
-        Cause.pretty(cause, { renderErrorCause: true }),
-        (error as Error).stack ?? "",
-        (error as Error).message,
-        ApiError.isApiError(error)
-          ? JSON.stringify(Schema.encodeSync(ApiError.ApiError)(error))
-          : ""
       )
-      return texts
     }).pipe(Effect.scoped, live)
 
   /** Answers that say back what was sent, in every place from which an error takes a text. */
@@ -123,14 +65,11 @@ describe("what is never shown (T1, T2)", () => {
     ]
   }
 
-  const leaks = (texts: ReadonlyArray<string | undefined>, value: string) =>
-    texts.filter((text) => text?.toLowerCase().includes(value.toLowerCase()))
-
   it.live.each(echoes(signature))(
     "T1: the signature, when the server says it back in %s",
     ([, fault]) =>
       Effect.gen(function*() {
-        expect(leaks(yield* renderings(fault), signature)).toEqual([])
+        expect(leaks(yield* shown(fault), signature)).toEqual([])
       })
   )
 
@@ -138,7 +77,7 @@ describe("what is never shown (T1, T2)", () => {
     "T1: the signature in capitals, in %s",
     ([, fault]) =>
       Effect.gen(function*() {
-        expect(leaks(yield* renderings(fault), signature)).toEqual([])
+        expect(leaks(yield* shown(fault), signature)).toEqual([])
       })
   )
 
@@ -146,7 +85,7 @@ describe("what is never shown (T1, T2)", () => {
     "I5: the idempotency key, when the server says it back in %s",
     ([, fault]) =>
       Effect.gen(function*() {
-        expect(leaks(yield* renderings(fault), key)).toEqual([])
+        expect(leaks(yield* shown(fault), key)).toEqual([])
       })
   )
 
@@ -154,13 +93,13 @@ describe("what is never shown (T1, T2)", () => {
     "T1, T2: the secretKey, when the server says it in %s",
     ([, fault]) =>
       Effect.gen(function*() {
-        expect(leaks(yield* renderings(fault), secret)).toEqual([])
+        expect(leaks(yield* shown(fault), secret)).toEqual([])
       })
   )
 
   it.live("T1: the rest of the API's message is kept", () =>
     Effect.gen(function*() {
-      const texts = yield* renderings(FlakyApi.status(401, {
+      const texts = yield* shown(FlakyApi.status(401, {
         body: JSON.stringify({ message: `signature ${signature} does not match` })
       }))
       expect(leaks(texts, "does not match").length).toBeGreaterThan(5)
@@ -168,7 +107,7 @@ describe("what is never shown (T1, T2)", () => {
 
   it.live("T1: no secret when nobody answers", () =>
     Effect.gen(function*() {
-      const texts = yield* renderings(FlakyApi.reset())
+      const texts = yield* shown(FlakyApi.reset())
       expect([...leaks(texts, secret), ...leaks(texts, signature), ...leaks(texts, key)]).toEqual(
         []
       )

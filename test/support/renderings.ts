@@ -7,8 +7,10 @@ import {
   Layer,
   Logger,
   LogLevel,
+  Schema,
   Tracer
 } from "effect"
+import { ApiError } from "effect-resilience"
 import { inspect } from "node:util"
 
 /**
@@ -72,7 +74,10 @@ export const renderings = <A, E, R>(
       values.push(cause, error, outside)
       texts.push(
         Causes.pretty(cause, { renderErrorCause: true }),
-        error instanceof Error ? error.stack ?? "" : ""
+        ...(error instanceof Error ? [error.message, error.stack ?? ""] : []),
+        ...(ApiError.isApiError(error)
+          ? [JSON.stringify(Schema.encodeSync(ApiError.ApiError)(error))]
+          : [])
       )
     }
     for (const value of values) {
@@ -87,8 +92,11 @@ export const renderings = <A, E, R>(
     return texts
   })
 
-/** Those of the texts that give a secret away. */
+/** Those of the texts that give a secret away, in capitals or not. */
 export const leaks = (
   texts: ReadonlyArray<string>,
   ...secrets: ReadonlyArray<string>
-): ReadonlyArray<string> => texts.filter((text) => secrets.some((secret) => text.includes(secret)))
+): ReadonlyArray<string> =>
+  texts.filter((text) =>
+    secrets.some((secret) => text.toLowerCase().includes(secret.toLowerCase()))
+  )
