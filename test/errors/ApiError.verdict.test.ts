@@ -10,6 +10,28 @@ import { ApiError, Idempotency, Playbook } from "effect-resilience"
 import { runs } from "../support/runs.js"
 import { samples, show, tags } from "./apiErrors.js"
 
+/** Every status that E2 names. */
+const statuses = [
+  400,
+  401,
+  403,
+  404,
+  408,
+  409,
+  410,
+  412,
+  422,
+  423,
+  425,
+  429,
+  500,
+  501,
+  502,
+  503,
+  504,
+  505
+]
+
 describe("ApiError.verdict", () => {
   it("E2, E4: the ten tags", () => {
     expect(Object.fromEntries(tags.map((tag) => [tag, show(samples[tag])]))).toEqual({
@@ -209,26 +231,6 @@ describe("ApiError.verdict", () => {
   })
 
   it("E1, E2: the standard playbook and the verdict agree on every status E2 names", () => {
-    const statuses = [
-      400,
-      401,
-      403,
-      404,
-      408,
-      409,
-      410,
-      412,
-      422,
-      423,
-      425,
-      429,
-      500,
-      501,
-      502,
-      503,
-      504,
-      505
-    ]
     const make = {
       Auth: (status: number) => new ApiError.Auth({ message: "", status }),
       Policy: (status: number) => new ApiError.Policy({ message: "", status }),
@@ -393,26 +395,6 @@ describe("ApiError.verdict", () => {
     })
 
     it("E2, E4: a refused status goes by that status", () => {
-      const statuses = [
-        400,
-        401,
-        403,
-        404,
-        408,
-        409,
-        410,
-        412,
-        422,
-        423,
-        425,
-        429,
-        500,
-        501,
-        502,
-        503,
-        504,
-        505
-      ]
       expect(statuses.map((status) => `${status}: ${show(response(status))}`)).toEqual([
         "400: Terminal",
         "401: Terminal",
