@@ -2,27 +2,31 @@ import { randomInt } from "node:crypto"
 import * as fs from "node:fs"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
 import { publicModules } from "./scripts/exports.js"
 
 const src = fileURLToPath(new URL("./src", import.meta.url))
 
+/** Test files of a long run alone, which build the whole site for instance. */
+const onlyLong = ".long.test.ts"
+
 /**
  * The test files of a long run: those with properties, which ask `test/support/runs.ts` how many
- * cases to try, and those that start real servers.
+ * cases to try, those that start real servers, and those of long runs alone.
  */
 const longFiles = (): Array<string> =>
   fs.readdirSync(new URL("./test", import.meta.url), { recursive: true, encoding: "utf8" })
     .map((name) => `test/${name.replaceAll("\\", "/")}`)
     .filter((name) =>
+      name.endsWith(onlyLong) ||
       name.endsWith(".test.ts") &&
-      /\/support\/(runs|processes)\.js"/.test(
-        fs.readFileSync(new URL(name, import.meta.url), "utf8")
-      )
+        /\/support\/(runs|processes)\.js"/.test(
+          fs.readFileSync(new URL(name, import.meta.url), "utf8")
+        )
     )
 
 /**
- * By default every test runs, and properties try a share of their cases, the same in every run.
+ * By default all others run, and properties try a share of their cases, the same in every run.
  * With `--mode long` only those files run, and properties try all cases under a fresh seed.
  */
 export default defineConfig(({ mode }) => {
@@ -38,6 +42,7 @@ export default defineConfig(({ mode }) => {
     },
     test: {
       include: isLong ? longFiles() : ["test/**/*.test.ts"],
+      exclude: [...configDefaults.exclude, ...(isLong ? [] : [`test/**/*${onlyLong}`])],
       env: { TEST_SEED: seed, ...(isLong ? { TEST_LONG: "1" } : {}) },
       setupFiles: ["test/support/seed.ts"],
       // Vitest leaves one core free, which on a machine of two is half of it.
@@ -45,8 +50,8 @@ export default defineConfig(({ mode }) => {
       // Every file would load effect again, which takes longer than the tests of most.
       isolate: false,
       // A property of a thousand runs takes its time on a busy machine.
-      testTimeout: 30_000,
-      hookTimeout: 60_000,
+      testTimeout: isLong ? 180_000 : 30_000,
+      hookTimeout: isLong ? 180_000 : 60_000,
       reporters: ["default", "json"],
       outputFile: { json: isLong ? "reports/vitest-long.json" : "reports/vitest.json" },
       silent: "passed-only"

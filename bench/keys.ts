@@ -62,7 +62,8 @@ const guards: Readonly<Record<string, (answer: Effect.Effect<void>) => Guarded>>
     (guard, answer, options) => guard.protect(answer, options)
   ),
   RateLimiter: of(
-    RateLimiter.make({ limit: 1_000_000, interval: "1 second", mode: "reject" }),
+    // Over an hour, or a key would be forgotten between two of its calls.
+    RateLimiter.make({ limit: 1_000_000, interval: "1 hour", mode: "reject" }),
     (guard, answer, options) => guard.protect(answer, options)
   ),
   Bulkhead: of(

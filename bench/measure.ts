@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import { Effect as Effect4 } from "effect4"
+import type { Figure } from "./history.js"
 
 /** How often a piece of work is done in one round, and how many rounds there are. */
 export interface Settings {
@@ -48,9 +49,24 @@ export const measure = async <K extends string>(
   return best
 }
 
+let recorded: Array<Omit<Figure, "bench">> = []
+
+/** Keeps a ratio for the history; returns whether it is within its gate. */
+export const record = (label: string, ratio: number, gate: number): boolean => {
+  recorded.push({ label, ratio, gate })
+  return ratio <= gate
+}
+
+/** What was recorded since the last time this was asked. */
+export const takeRecorded = (): ReadonlyArray<Omit<Figure, "bench">> => {
+  const taken = recorded
+  recorded = []
+  return taken
+}
+
 /** One line of a report: what was compared, the ratio, and whether it is within its gate. */
 export const gated = (label: string, ratio: number, gate: number): boolean => {
-  const kept = ratio <= gate
+  const kept = record(label, ratio, gate)
   console.log(
     `${label.padEnd(64)}${ratio.toFixed(3).padStart(8)}   gate ${gate.toFixed(3)}   ${
       kept ? "kept" : "MISSED"

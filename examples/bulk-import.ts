@@ -39,12 +39,11 @@ const onProgress = (progress: Bulk.Progress) => {
 const program = Effect.gen(function*() {
   const client = yield* ApiClient.make({ name: "documents", baseUrl: given ?? (yield* server).url })
   const upload = (document: Document) =>
-    HttpClientRequest.post("/v1/documents").pipe(
-      HttpClientRequest.bodyUnsafeJson(document),
-      client.execute,
-      Effect.flatMap(ApiClient.json(Stored)),
-      ApiClient.withOperation(Operation.keyed)
-    )
+    ApiClient.execute(
+      client,
+      HttpClientRequest.post("/v1/documents").pipe(HttpClientRequest.bodyUnsafeJson(document)),
+      ApiClient.json(Stored)
+    ).pipe(ApiClient.withOperation(Operation.keyed))
   const { done, failed, pauses, skipped } = yield* Bulk.forEach(documents, upload, {
     concurrency: 8,
     pauseWhen: { failureRate: 0.25, openDuration: "300 millis" },

@@ -50,10 +50,11 @@ const program = Effect.gen(function*() {
   })
 
   const order = (item: string) =>
-    HttpClientRequest.post("/v1/orders").pipe(
-      HttpClientRequest.bodyUnsafeJson({ item }),
-      client.execute,
-      Effect.flatMap(ApiClient.json(Schema.Struct({ orderId: Schema.String }))),
+    ApiClient.execute(
+      client,
+      HttpClientRequest.post("/v1/orders").pipe(HttpClientRequest.bodyUnsafeJson({ item })),
+      ApiClient.json(Schema.Struct({ orderId: Schema.String }))
+    ).pipe(
       Effect.map(({ orderId }) => `created ${orderId}`),
       // Says that every attempt carries a key; from here on the key is demanded by the type.
       ApiClient.withOperation(Operation.keyed),

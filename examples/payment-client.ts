@@ -26,15 +26,17 @@ const program = Effect.gen(function*() {
   const key = yield* keyOf(folder, order)
   yield* Console.log(`${order}: sending`)
 
-  return yield* HttpClientRequest.post("/charges").pipe(
-    HttpClientRequest.bodyUnsafeJson({ order, cents: Number(cents) }),
-    client.execute,
-    Effect.flatMap((response) =>
+  return yield* ApiClient.execute(
+    client,
+    HttpClientRequest.post("/charges").pipe(
+      HttpClientRequest.bodyUnsafeJson({ order, cents: Number(cents) })
+    ),
+    (response) =>
       Effect.map(ApiClient.json(Receipt)(response), ({ receipt }) => ({
         receipt,
         replayed: response.headers["idempotent-replayed"] === "true"
       }))
-    ),
+  ).pipe(
     Effect.map(({ receipt, replayed }) =>
       `${order}: receipt ${receipt}${replayed ? ", charged by an earlier attempt" : ""}`
     ),

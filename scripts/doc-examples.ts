@@ -2,11 +2,12 @@
  * Turns the examples of README.md, docs/ and the doc comments in src/ into tests.
  *
  * - A `ts` fence is a complete module. It is type-checked with the project's settings and run;
- *   `ts no-run` is only type-checked.
+ *   `ts no-run` is only type-checked. `ts file=shop.ts` names the module, so that other fences of
+ *   the page can import it as `./shop.js`.
  * - `expression // => text` asserts: the text is the value's `util.inspect` or JSON form, in any
  *   spacing (a string may go without quotes). It also works inside `console.log(...)`, after
- *   `await` and `yield*`, and after `const x = ...`. An assertion that the example never reaches
- *   fails.
+ *   `await` and `yield*`, after `const x = ...`, and after a last `.then(console.log)`, which is
+ *   then awaited. An assertion that the example never reaches fails.
  * - A `json` fence must parse. Fences of other languages are left alone.
  *
  * Line n of a fence is line n + 1 of the generated module, so every failure can name the line of
@@ -126,6 +127,18 @@ const subjectOf = (statement: ts.Node): ts.Expression | undefined => {
   return isLog && argument !== undefined && more.length === 0 ? argument : statement.expression
 }
 
+/** The `console.log` of a statement `promise.then(console.log)` that no function contains. */
+const lastLogOf = (statement: ts.Node): ts.Expression | undefined => {
+  if (!ts.isExpressionStatement(statement) || !ts.isSourceFile(statement.parent)) return undefined
+  const { expression } = statement
+  if (!ts.isCallExpression(expression)) return undefined
+  const [argument, ...more] = expression.arguments
+  const isThen = ts.isPropertyAccessExpression(expression.expression) &&
+    expression.expression.name.text === "then"
+  const isLog = argument !== undefined && logs.has(argument.getText())
+  return isThen && isLog && more.length === 0 ? argument : undefined
+}
+
 interface Rewritten {
   readonly code: string
   readonly assertions: ReadonlyArray<string>
@@ -150,11 +163,16 @@ const rewrite = ({ file, line, code }: Fence): Rewritten => {
       seen.add(pos)
       const where = placeOf(pos)
       assertions.push(where)
-      edits.push({ at: subject.getStart(source), text: "__check((" })
-      edits.push({
-        at: subject.end,
-        text: `), ${JSON.stringify(expected)}, ${JSON.stringify(where)})`
-      })
+      const says = `, ${JSON.stringify(expected)}, ${JSON.stringify(where)})`
+      const log = lastLogOf(node)
+      if (log === undefined) {
+        edits.push({ at: subject.getStart(source), text: "__check((" })
+        edits.push({ at: subject.end, text: `)${says}` })
+      } else {
+        edits.push({ at: node.getStart(source), text: "await " })
+        edits.push({ at: log.getStart(source), text: "(__value) => " })
+        edits.push({ at: log.end, text: `(__check(__value${says})` })
+      }
     }
   }
   visit(source)
@@ -176,6 +194,13 @@ const write = (file: string, text: string): void => {
   if (!fs.existsSync(file) || fs.readFileSync(file, "utf8") !== text) fs.writeFileSync(file, text)
 }
 
+/** A named module stands in a folder of its page. */
+const moduleOf = ({ file, flags, line }: Fence): string => {
+  const page = file.replace(/[^A-Za-z0-9]+/g, "-")
+  const named = flags.flatMap((flag) => /^file=([\w.]+\.ts)$/.exec(flag)?.[1] ?? [])[0]
+  return named === undefined ? `${page}-L${line}.ts` : path.join(page, named)
+}
+
 /**
  * Writes one module per `ts` fence of `root` into `out`, and removes the modules of fences that are
  * gone.
@@ -183,8 +208,6 @@ const write = (file: string, text: string): void => {
 export const generate = (root: string, out: string): Array<Example> => {
   fs.mkdirSync(out, { recursive: true })
   write(path.join(out, ".gitignore"), "*\n")
-  const assert = path.relative(out, path.join(repository, "scripts/doc-assert.js")).split(path.sep)
-    .join("/")
   const examples = extract(root).flatMap((fence): Array<Example> => {
     const name = `${fence.file}:${fence.line}`
     if (fence.language === "json") {
@@ -202,7 +225,11 @@ export const generate = (root: string, out: string): Array<Example> => {
     }
     if (fence.language !== "ts" && fence.language !== "typescript") return []
     const { code, assertions, problems } = rewrite(fence)
-    const module = path.join(out, `${fence.file.replace(/[^A-Za-z0-9]+/g, "-")}-L${fence.line}.ts`)
+    const module = path.join(out, moduleOf(fence))
+    const folder = path.dirname(module)
+    fs.mkdirSync(folder, { recursive: true })
+    const assert = path.relative(folder, path.join(repository, "scripts/doc-assert.js"))
+      .split(path.sep).join("/")
     const header = assertions.length > 0
       ? `import { check as __check } from "${assert}"`
       : "export {}"
@@ -210,7 +237,7 @@ export const generate = (root: string, out: string): Array<Example> => {
     return [{ fence, name, module, assertions, problems }]
   })
   const current = new Set(examples.map(({ module }) => module))
-  for (const name of fs.readdirSync(out)) {
+  for (const name of fs.readdirSync(out, { recursive: true, encoding: "utf8" })) {
     const file = path.join(out, name)
     if (name.endsWith(".ts") && !current.has(file)) fs.rmSync(file, { force: true })
   }

@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url"
 /** What one subpath names, in the order in which conditions are tried. */
 export interface Target {
   readonly types: string
-  readonly import: string
+  readonly default: string
 }
 
 /** Rooms that stay in the subpath of what stands in them. */
@@ -46,7 +46,7 @@ export const exportsOf = (src: string): Record<string, Target> =>
   Object.fromEntries(
     [...publicModules(src)].map(([subpath, file]) => {
       const built = `./dist/${file.slice(0, -".ts".length)}`
-      return [subpath, { types: `${built}.d.ts`, import: `${built}.js` }]
+      return [subpath, { types: `${built}.d.ts`, default: `${built}.js` }]
     })
   )
 

@@ -66,17 +66,43 @@ export const platformOf = (name: string): Pick<LockEntry, "os" | "cpu" | "libc">
 const byPath = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
   a.localeCompare(b, "en")
 
+/** The folders in which Node looks for what a package imports, the nearest first. */
+const foldersFor = (path: string): Array<string> => {
+  const parts = path.split("/node_modules/")
+  return [
+    ...parts.map((_, index) =>
+      `${parts.slice(0, parts.length - index).join("/node_modules/")}/node_modules`
+    ),
+    "node_modules"
+  ]
+}
+
+/**
+ * Where an optional package of `path` has to stand, when the lock has none of that version: at the
+ * root, or beside the package that declares it when the root has another version.
+ */
+const missingPlace = (
+  lock: Lock,
+  path: string,
+  name: string,
+  version: string
+): string | undefined => {
+  const found = foldersFor(path).map((folder) => lock.packages[`${folder}/${name}`])
+    .find((entry) => entry !== undefined)
+  if (found?.version === version) return undefined
+  if (found === undefined) return `node_modules/${name}`
+  return `${path.slice(0, path.lastIndexOf("node_modules/"))}node_modules/${name}`
+}
+
 /** Adds the missing entries and returns their names. */
 export const complete = (lock: Lock): Array<string> => {
   const added: Array<string> = []
-  for (const entry of Object.values(lock.packages)) {
+  for (const [declarer, entry] of Object.entries(lock.packages)) {
     for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
-      const path = `node_modules/${name}`
       const platform = platformOf(name)
-      if (
-        lock.packages[path] !== undefined || platform === undefined ||
-        !/^\d+\.\d+\.\d+/.test(version)
-      ) continue
+      if (platform === undefined || !/^\d+\.\d+\.\d+/.test(version)) continue
+      const path = missingPlace(lock, declarer, name, version)
+      if (path === undefined) continue
       const { os, cpu, libc } = platform
       lock.packages[path] = {
         version,

@@ -24,6 +24,7 @@ export const floors: ReadonlyArray<ReadonlyArray<string>> = [
   ["jobs"],
   ["observability"],
   ["pipeline"],
+  ["simulation"],
   ["http", "testing"],
   ["api"]
 ]
@@ -52,7 +53,7 @@ const always: ReadonlyArray<Pattern> = [
 
 const platformNode: Pattern = {
   regex: "^@effect/platform-node",
-  message: "Only src/testing/FlakyApi.ts may import the optional peer."
+  message: "Only src/testing/FlakyApi.ts and its parts may import the optional peer."
 }
 
 const noSchema: Pattern = {
@@ -138,7 +139,10 @@ export const overrides = (): ReadonlyArray<Override> => [
   ),
   restrict(["src/policies/*.ts"], [...always, platformNode, noSchema, ...above("policies")]),
   restrict(["src/errors/Rejection.ts"], [...always, platformNode, noSchema, ...above("errors")]),
-  restrict(["src/testing/FlakyApi.ts"], [...always, ...above("testing")]),
+  restrict(["src/testing/FlakyApi.ts", "src/testing/flakyApi/*.ts"], [
+    ...always,
+    ...above("testing")
+  ]),
   restrict(["src/api/*.ts"], [...always, platformNode, publicOnly(1)]),
   restrict(["src/api/*/*.ts"], [...always, platformNode, publicOnly(2)]),
   { files: [timerOwner], rules: { "eslint/no-restricted-globals": "off" } }

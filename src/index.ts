@@ -3,8 +3,9 @@
  * be repeated, what guards it, what watches it, and HTTP.
  *
  * Every module also has a subpath (`effect-resilience/Retry`). Some have only that: clients of
- * single vendors (`effect-resilience/api/*`), test tools (`effect-resilience/testing/*`) and stores
- * (`effect-resilience/store/*`).
+ * single vendors (`effect-resilience/api/*`), test tools (`effect-resilience/testing/*`), stores
+ * (`effect-resilience/store/*`) and adapters (`effect-resilience/http/Rpc`,
+ * `effect-resilience/http/IdempotencyApi`, `effect-resilience/PolicyFile`).
  *
  * @since 0.1.0
  */

@@ -3,11 +3,12 @@
  * requests it works on, the longer each of them takes, until it gets less done than it would with
  * fewer. It does not notice that a client has given up before the request is finished.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Clock, Duration, Effect, Stream } from "effect"
 import type * as ApiError from "effect-resilience/ApiError"
+import type * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as VirtualTime from "effect-resilience/testing/VirtualTime"
 
-export const seconds = 120
+export const seconds = 60
 /** From when to when twice as many calls come. */
 export const spike = { from: 20, to: 25 } as const
 const callsPerSecond = { usually: 40, inTheSpike: 80 } as const
@@ -20,18 +21,26 @@ const latency = (working: number) => Duration.millis(100 + 0.7 * working * worki
 
 type Call = Effect.Effect<void, ApiError.Timeout | ApiError.Server>
 
-/** What was done in each second, as the callers saw it. */
+/** What happened in each second, and when a circuit changed its state. */
 export interface Curve {
   readonly succeeded: ReadonlyArray<number>
   readonly requests: ReadonlyArray<number>
+  readonly transitions: ReadonlyArray<CircuitBreaker.Transition>
 }
 
 /**
  * Sends calls at their rate, each protected in the same way, and counts in which second it
  * succeeded.
  */
-export const curveOf = <E>(protect: (call: Call) => Effect.Effect<void, E>): Effect.Effect<Curve> =>
+export const curveOf = <E>(
+  protect: (call: Call) => Effect.Effect<void, E>,
+  changes: Stream.Stream<CircuitBreaker.Transition> = Stream.empty
+): Effect.Effect<Curve> =>
   VirtualTime.run(Effect.gen(function*() {
+    const transitions: Array<CircuitBreaker.Transition> = []
+    yield* Effect.fork(
+      Stream.runForEach(changes, (change) => Effect.sync(() => transitions.push(change)))
+    )
     const succeeded = Array.from({ length: seconds }, () => 0)
     const requests = Array.from({ length: seconds }, () => 0)
     const count = (counts: Array<number>) =>
@@ -60,5 +69,5 @@ export const curveOf = <E>(protect: (call: Call) => Effect.Effect<void, E>): Eff
     yield* until(spike.from, callsPerSecond.usually)
     yield* until(spike.to, callsPerSecond.inTheSpike)
     yield* until(seconds, callsPerSecond.usually)
-    return { succeeded, requests }
+    return { succeeded, requests, transitions }
   }))

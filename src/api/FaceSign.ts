@@ -2,10 +2,10 @@
  * The session API of an identity verification service: its statuses and error types, the retry of
  * its document, sessions that are created once, and where to get help.
  *
- * Its document shows an SDK and no HTTP: paths and the header of the key can be said otherwise. Its
- * retry loop calls three times in all (`maxRetries = 3` counts calls) and waits once more after the
- * last one; that last wait is left out, because nothing follows it. Its loop also repeats what was
- * not found, which would be not found again; we do not.
+ * Its document shows an SDK and no HTTP: override the paths with `paths`. Its retry loop calls
+ * three times in all (`maxRetries = 3` counts calls) and waits once more after the last one; that
+ * last wait is left out, because nothing follows it. Its loop also repeats what was not found,
+ * which would be not found again; we do not.
  *
  * @since 0.1.0
  */
@@ -17,6 +17,7 @@ import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
 import * as Check from "../errors/Check.js"
 import type * as Playbook from "../errors/Playbook.js"
+import * as Redaction from "../errors/Redaction.js"
 import type * as Rejection from "../errors/Rejection.js"
 import * as ApiClient from "../http/ApiClient.js"
 import * as Endpoint from "../http/Endpoint.js"
@@ -33,12 +34,16 @@ import * as Backoff from "../retry/Backoff.js"
 import {
   type Environment,
   errorBodyFor,
+  incidentRules,
   messages,
   playbook,
   playbookFor,
+  playbookOf,
   redactedNames
 } from "./faceSign/errors.js"
 import { type SessionSettings, validate } from "./faceSign/request.js"
+import * as Input from "./shared/input.js"
+import * as PrivateTexts from "./shared/privateTexts.js"
 
 export {
   ErrorBody,
@@ -82,8 +87,8 @@ export type Rejects =
 export type Failure<E = Rejects> = ApiError.ApiError | Idempotency.UnknownOutcome | E
 
 /**
- * The sentence that a user may read about a failure: safe, without technical details, in English or
- * German, otherwise general ones. See `UserMessage.of`.
+ * Makes the sentence that a user may read about a failure: safe, without technical details, in
+ * English or German; general sentences in other languages. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
@@ -110,7 +115,8 @@ export type LogContext = Omit<Telemetry.Context, "integration">
 export type LogFields = Telemetry.Fields
 
 /**
- * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
+ * Collects the fields to log about a failure, without anything that was sent. See
+ * `SiteChat.logFields`.
  *
  * @since 0.1.0
  * @category failures
@@ -132,14 +138,22 @@ export const logFields = (error: unknown, context: LogContext = {}): LogFields =
  * @category policies
  */
 export const stages = {
+  /** Demands an idempotency key. */
   operation: Operation.keyed,
+  /** Limits the whole call to 3 min. */
   totalTimeout: "3 minutes",
+  /** Retries twice. */
   retry: {
+    /** How many attempts follow the first. */
     retries: 2,
+    /** Waits `min(1000 * 2^n, 10000)` ms between attempts. */
     backoff: Backoff.exponential({ base: "1 second", cap: "10 seconds", jitter: Backoff.none })
   },
+  /** A breaker with its defaults. */
   circuitBreaker: {},
+  /** Holds back all calls after a `Retry-After`. */
   cooldown: {},
+  /** Limits each attempt to 15 s. */
   attemptTimeout: "15 seconds"
 } as const satisfies Pipeline.Stages
 
@@ -148,18 +162,21 @@ export const stages = {
 // -----------------------------------------------------------------------------
 
 /**
- * What creating a session gives. `clientSecret` is for the browser of the user, and does not print
- * itself.
+ * The answer to a creation. `clientSecret` is for the browser of the user, and is redacted.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const Created = Schema.Struct({
+  /** The created session. */
   session: Schema.Struct({ id: Schema.String }),
+  /** The secret for the browser of the user, redacted. */
   clientSecret: Schema.optional(Schema.Redacted(Schema.String))
 })
 
 /**
+ * A created session, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -171,48 +188,74 @@ export type Created = typeof Created.Type
  * @since 0.1.0
  * @category schemas
  */
-export const Session = Schema.Struct({ id: Schema.String, status: Schema.optional(Schema.String) })
+export const Session = Schema.Struct({
+  /** The id of the session. */
+  id: Schema.String,
+  /** The status of the session, where the API gives it. */
+  status: Schema.optional(Schema.String)
+})
 
 /**
+ * A session, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Session = typeof Session.Type
 
 /**
- * - `auth`: the API key, sent as `Authorization: Bearer`. One that no header can hold is refused
- *   before it is sent, as `Auth`.
- * - `environment`: default `production`. In `development` a 403 may be a missing authentication
- *   header.
- * - `paths`: default `/v1/sessions` and `/v1/sessions/:id`.
- * - `playbook`: default that of the environment. Extend it for codes of a 409 that say "still
- *   running" (`inFlightCodes`).
- * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
- * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
- * - `detector`: sees how every call ended, and raises incidents
- *   (`Incident.make({ rules: FaceSign.incidentRules })`).
+ * The options of a client.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<E = Rejects> {
+  /** The address of the API (required). */
   readonly baseUrl: string
+  /**
+   * The API key, sent as `Authorization: Bearer` (required). A key that no header can hold fails
+   * with `Auth` before it is sent.
+   */
   readonly auth: Redacted.Redacted<string>
+  /**
+   * The environment that is called. Default `production`. In `development` a 403 may be a missing
+   * authentication header.
+   */
   readonly environment?: Environment | undefined
+  /** Other paths. Default `defaults.paths`. */
   readonly paths?: Partial<typeof defaults.paths> | undefined
+  /**
+   * What the statuses mean. Default: the playbook of the environment. Extend it for codes of a 409
+   * that mean "still running" (`inFlightCodes`).
+   */
   readonly playbook?: Playbook.Playbook | undefined
+  /** Protects the calls. Default: one made of `stages` and `telemetry`. */
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
+  /** Metrics, spans and logs of the default pipeline. Default: none. */
   readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
-  readonly detector?: Incident.Detector | undefined
+  /**
+   * Sees how every call ended and raises incidents. Default: logs those of `incidentRules`.
+   * `false`: none.
+   */
+  readonly detector?: Incident.Detector | false | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `environment`. */
   environment: "production" as Environment,
-  paths: { sessions: "/v1/sessions", session: "/v1/sessions/:id" }
+  /** Default of the option `paths`. */
+  paths: {
+    /** The path that sessions are created at. */
+    sessions: "/v1/sessions",
+    /** The path of one session. */
+    session: "/v1/sessions/:id"
+  }
 }
 
 /**
@@ -220,18 +263,21 @@ export const defaults = {
  *
  * **Details**
  *
- * `createSession` validates before it sends: settings that would be refused fail with a
- * `Validation` whose `issues` say where, and no request is made. It is sent under the idempotency
- * key of the environment. `session` reads one; an id that cannot be in a path is a `Validation`,
- * too.
+ * `createSession` validates before it sends. Invalid settings fail with a `Validation` whose
+ * `issues` say where, without a request.
  *
  * @since 0.1.0
  * @category models
  */
 export interface FaceSign<E = Rejects> {
+  /**
+   * Creates a session under the idempotency key of the environment. Invalid settings fail with
+   * `Validation` and are not sent.
+   */
   readonly createSession: (
     settings: SessionSettings
   ) => Effect.Effect<Created, Failure<E>, IdempotencyKey.IdempotencyKey>
+  /** Reads a session. An id that cannot be in a path fails with `Validation`. */
   readonly session: (id: string) => Effect.Effect<Session, Failure<E>>
 }
 
@@ -249,7 +295,7 @@ const refuse = (issues: ApiError.Validation["issues"], endpoint: string): ApiErr
 const environments: ReadonlySet<string> = new Set<Environment>(["production", "development"])
 
 /**
- * A client of the API. Dies with a `RangeError` for nonsense options.
+ * Makes a client of the API. Invalid options die with `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
@@ -265,8 +311,8 @@ export const make = <E = Rejects>(
     const client = yield* ApiClient.readAll(ApiClient.make<E>({
       name: integration,
       baseUrl: options.baseUrl,
-      playbook: options.playbook ?? playbookFor(environment),
-      errorBody: errorBodyFor(environment),
+      playbook: playbookOf(environment, options.playbook ?? playbookFor(environment)),
+      errorBody: PrivateTexts.errorBody(errorBodyFor(environment)),
       // Without a pipeline, `E` is what this one rejects with.
       pipeline: options.pipeline ??
         (yield* Pipeline.make({ ...stages, telemetry: options.telemetry })) as Pipeline.Pipeline<
@@ -276,7 +322,10 @@ export const make = <E = Rejects>(
       redactedNames,
       secrets: [options.auth]
     }))
-    const watched = Incident.watch(options.detector, integration)
+    const watched = Incident.watch(
+      yield* Incident.from(options.detector, incidentRules),
+      integration
+    )
     const send = <A, I>(
       request: HttpClientRequest.HttpClientRequest,
       endpoint: string,
@@ -297,19 +346,20 @@ export const make = <E = Rejects>(
           if (issues.length > 0) {
             return refuse(issues, paths.sessions)
           }
-          const request = HttpClientRequest.post(paths.sessions).pipe(
-            HttpClientRequest.bodyUnsafeJson(settings)
-          )
-          return send(request, paths.sessions, Created)
+          return Effect.flatMap(
+            Input.withJson(HttpClientRequest.post(paths.sessions), paths.sessions, settings),
+            (request) =>
+              send(request, paths.sessions, Created)
+          ).pipe(PrivateTexts.during(() =>
+            Redaction.secretsIn(settings, redactedNames)
+          ))
         }).pipe(ApiClient.withOperation(Operation.keyed)),
       session: (id) =>
         Endpoint.request("GET", paths.session, { id }).pipe(
           Effect.flatMap((request) =>
             send(request, paths.session, Schema.Struct({ session: Session }))
           ),
-          Effect.map(({ session }) =>
-            session
-          )
+          Effect.map(({ session }) => session)
         )
     }
   })

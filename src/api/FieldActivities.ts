@@ -2,8 +2,9 @@
  * The integration API of a field-activities product: its errors, its permissions, results that are
  * validated before they are sent, and the one way in which a result may be overwritten.
  *
- * Its document names no paths; those used here can be said otherwise. It does not mention 429,
- * which keeps the meaning HTTP gives it: not executed, worth another try. It documents no
+ * Its document names no paths; override those used here with `paths`. It retries no 4xx without a
+ * correction, so 408 and 425 are final here, although HTTP would repeat them. It does not mention
+ * 429, which keeps the meaning HTTP gives it: not executed, worth another try. It documents no
  * idempotency keys, but answers a second result for the same activity with 409, so a repeat does no
  * harm.
  *
@@ -27,8 +28,9 @@ import * as UserMessage from "../observability/UserMessage.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
 import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as Backoff from "../retry/Backoff.js"
-import { messages, playbook, redactedNames } from "./fieldActivities/errors.js"
+import { incidentRules, messages, playbook, redactedNames } from "./fieldActivities/errors.js"
 import { type ActivityResult, type ResultType, validate } from "./fieldActivities/result.js"
+import * as Input from "./shared/input.js"
 
 export {
   diagnose401,
@@ -62,8 +64,8 @@ export type Failure<E = CircuitBreaker.CircuitOpen> =
   | E
 
 /**
- * The sentence that a user may read about a failure: safe, without technical details, in English or
- * German, otherwise general ones. See `UserMessage.of`.
+ * Makes the sentence that a user may read about a failure: safe, without technical details, in
+ * English or German; general sentences in other languages. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
@@ -90,8 +92,8 @@ export type LogContext = Omit<Telemetry.Context, "integration">
 export type LogFields = Telemetry.Fields
 
 /**
- * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`; for
- * the error body, `errorObject`.
+ * Collects the fields to log about a failure, without anything that was sent. See
+ * `SiteChat.logFields`; for the error body, `errorObject`.
  *
  * @since 0.1.0
  * @category failures
@@ -111,10 +113,20 @@ export const logFields = (error: unknown, context: LogContext = {}): LogFields =
  * @category policies
  */
 export const stages = {
+  /** Allows a second attempt after any failure that may pass. */
   operation: Operation.idempotent,
+  /** Limits the whole call to 30 s. */
   totalTimeout: Duration.seconds(30),
-  retry: { retries: 3, backoff: Backoff.exponential({ base: "500 millis", cap: "10 seconds" }) },
+  /** Retries three times. */
+  retry: {
+    /** How many attempts follow the first. */
+    retries: 3,
+    /** From 500 ms, factor 2, cap 10 s, full jitter. */
+    backoff: Backoff.exponential({ base: "500 millis", cap: "10 seconds" })
+  },
+  /** A breaker with its defaults. */
   circuitBreaker: {},
+  /** Limits each attempt to 10 s. */
   attemptTimeout: Duration.seconds(10)
 } as const satisfies Pipeline.Stages
 
@@ -136,54 +148,70 @@ const ResultTypes = Schema.Array(
  * @category schemas
  */
 export const Activity = Schema.Struct({
+  /** The id of the activity. */
   activity_id: Schema.String,
+  /** The status of the activity, where the API gives it. */
   status: Schema.optional(Schema.String)
 })
 
 /**
+ * An activity, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Activity = typeof Activity.Type
 
 /**
- * - `apiKey`: sent as `x-api-key`. One that no header can hold is refused before it is sent, as
- *   `Auth`.
- * - `paths`: of the three calls. Default: `/v1/configurations/result-types`, `/v1/activities/:id`
- *   and `/v1/activities/:id/result`.
- * - `resultTypes`: the valid result codes, for a key that may not query them. Default: they are
- *   asked for.
- * - `resultTypesTimeToLive`: how long the list of valid result codes is kept. Default 10 min. A
- *   code that is younger is refused until then.
- * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
- * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
- * - `detector`: sees how every call ended, and raises incidents
- *   (`Incident.make({ rules: FieldActivities.incidentRules })`).
+ * The options of a client.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<E = CircuitBreaker.CircuitOpen> {
+  /** The address of the API (required). */
   readonly baseUrl: string
+  /**
+   * The API key, sent as `x-api-key` (required). A key that no header can hold fails with `Auth`
+   * before it is sent.
+   */
   readonly apiKey: Redacted.Redacted<string>
+  /** Other paths. Default `defaults.paths`. */
   readonly paths?: Partial<typeof defaults.paths> | undefined
+  /** The valid result codes, for a key that may not query them. Default: asks the API. */
   readonly resultTypes?: ReadonlyArray<ResultType> | undefined
+  /**
+   * How long the valid result codes are kept. Default 10 min. A newer code is refused until then.
+   */
   readonly resultTypesTimeToLive?: Duration.DurationInput | undefined
+  /** Protects the calls. Default: one made of `stages` and `telemetry`. */
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
+  /** Metrics, spans and logs of the default pipeline. Default: none. */
   readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
-  readonly detector?: Incident.Detector | undefined
+  /**
+   * Sees how every call ended and raises incidents. Default: logs those of `incidentRules`.
+   * `false`: none.
+   */
+  readonly detector?: Incident.Detector | false | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `paths`. */
   paths: {
+    /** The path of the valid result codes. */
     resultTypes: "/v1/configurations/result-types",
+    /** The path of one activity. */
     activity: "/v1/activities/:id",
+    /** The path that results are sent to. */
     result: "/v1/activities/:id/result"
   },
+  /** Default of the option `resultTypesTimeToLive`. */
   resultTypesTimeToLive: Duration.minutes(10)
 }
 
@@ -192,24 +220,27 @@ export const defaults = {
  *
  * **Details**
  *
- * - `resultTypes`: the valid result codes, asked for once and kept.
- * - `submitResult` validates before it sends: a result that would be refused fails with a
- *   `Validation` whose `issues` say where, and no request for it is made. It has succeeded when the
- *   head of the answer says so, whatever becomes of the body. With the question for the result
- *   types it takes two limits of time.
- * - `overrideResult` does the same and replaces a result that is there (`hard_override: true`).
- *   Nothing else sends that flag, least of all by itself after a 409.
+ * - `resultTypes` asks for the valid result codes once and keeps them.
+ * - `submitResult` validates before it sends. An invalid result fails with a `Validation` whose
+ *   `issues` say where, and is not sent. The head of the answer decides about success; the body is
+ *   ignored. A call that also reads the result types takes two time limits.
+ * - `overrideResult` does the same and replaces a result that is there (`hard_override: true`). No
+ *   other call sends that flag, and no retry adds it after a 409.
  *
  * @since 0.1.0
  * @category models
  */
 export interface FieldActivities<E = CircuitBreaker.CircuitOpen> {
+  /** Reads the valid result codes, once, and keeps them. */
   readonly resultTypes: Effect.Effect<ReadonlyArray<ResultType>, Failure<E>>
+  /** Reads an activity. */
   readonly activity: (activityId: string) => Effect.Effect<Activity, Failure<E>>
+  /** Submits a result. An invalid one fails with `Validation` and is not sent. */
   readonly submitResult: (
     activityId: string,
     result: ActivityResult
   ) => Effect.Effect<void, Failure<E>>
+  /** Submits a result in place of an earlier one (`hard_override: true`). */
   readonly overrideResult: (
     activityId: string,
     result: ActivityResult
@@ -237,7 +268,7 @@ const refuse = (
 const issuesOfId = (activityId: string): Issues => Endpoint.issues({ activity_id: activityId })
 
 /**
- * A client of the API. Dies with a `RangeError` for nonsense options.
+ * Makes a client of the API. Invalid options die with `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
@@ -250,7 +281,6 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       "resultTypesTimeToLive",
       options.resultTypesTimeToLive ?? defaults.resultTypesTimeToLive
     )
-    const { detector } = options
     const paths = Endpoint.paths(defaults.paths, options.paths)
     // Without a pipeline, `E` is what this one rejects with.
     const byDefault: Pipeline.Pipeline<unknown, unknown> = yield* Pipeline.make({
@@ -267,7 +297,10 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
     }
     const reader = yield* ApiClient.readAll(ApiClient.make(settings))
     const writer = yield* ApiClient.make(settings)
-    const watched = Incident.watch(detector, integration)
+    const watched = Incident.watch(
+      yield* Incident.from(options.detector, incidentRules),
+      integration
+    )
 
     const execute = (client: typeof writer, request: HttpClientRequest.HttpClientRequest) =>
       Effect.zipRight(
@@ -293,12 +326,12 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       : Effect.succeed(options.resultTypes)
 
     const send = (activityId: string, body: object) =>
-      execute(
-        writer,
-        HttpClientRequest.post(Endpoint.fill(paths.result, { id: activityId })).pipe(
-          HttpClientRequest.bodyUnsafeJson(body)
-        )
+      Input.withJson(
+        HttpClientRequest.post(Endpoint.fill(paths.result, { id: activityId })),
+        paths.result,
+        body
       ).pipe(
+        Effect.flatMap((request) => execute(writer, request)),
         watched,
         Effect.flatMap(ApiClient.discard),
         ApiClient.withEndpoint(paths.result),

@@ -3,8 +3,8 @@
  * answers that survive a time-out, documents that are synced once, and where to look when something
  * repeats.
  *
- * Its document names no paths and describes no bodies beside those of errors. The paths used here
- * can be said otherwise; of bodies only what is needed is read. It says nothing about idempotency
+ * Its document names no paths and describes no bodies beside those of errors. Override the paths
+ * used here with `paths`; of bodies only what is needed is read. It says nothing about idempotency
  * keys either: where it says "use care", calls carry one and are repeated under it. Give
  * `writes: Operation.once` for an API that ignores keys; then only what certainly was not executed
  * is repeated.
@@ -12,13 +12,10 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { flow, identity } from "effect/Function"
-import * as Record from "effect/Record"
+import { hasProperty } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as ApiError from "../errors/ApiError.js"
@@ -31,8 +28,7 @@ import * as Polling from "../jobs/Polling.js"
 import * as Incident from "../observability/Incident.js"
 import * as Telemetry from "../observability/Telemetry.js"
 import * as UserMessage from "../observability/UserMessage.js"
-import type * as CircuitBreaker from "../policies/CircuitBreaker.js"
-import type * as RetryBudget from "../retry/RetryBudget.js"
+import * as Calls from "./siteChat/calls.js"
 import * as Documents from "./siteChat/documents.js"
 import {
   concluded,
@@ -44,8 +40,8 @@ import {
   type WaitOptions
 } from "./siteChat/jobs.js"
 import * as Models from "./siteChat/models.js"
-import { type OperationName, operations, type Policy, type Rule } from "./siteChat/operations.js"
-import { integration, messages, playbook, redactedNames } from "./siteChat/playbook.js"
+import { defaults, type Options } from "./siteChat/options.js"
+import { incidentRules, integration, messages, playbook } from "./siteChat/playbook.js"
 
 export { isNews, Job, JobFailed } from "./siteChat/jobs.js"
 export type { Failure, JobStatus, WaitFailure, WaitOptions } from "./siteChat/jobs.js"
@@ -55,6 +51,8 @@ export { Answer, ErrorBody, Session, Site, Statistics, Tenant } from "./siteChat
 export type { Feedback, Question } from "./siteChat/models.js"
 export { operations } from "./siteChat/operations.js"
 export type { OperationName, Policy, Rule } from "./siteChat/operations.js"
+export { defaults } from "./siteChat/options.js"
+export type { Options } from "./siteChat/options.js"
 export { incidentRules, messages, playbook, redactedNames } from "./siteChat/playbook.js"
 
 // -----------------------------------------------------------------------------
@@ -62,8 +60,8 @@ export { incidentRules, messages, playbook, redactedNames } from "./siteChat/pla
 // -----------------------------------------------------------------------------
 
 /**
- * The sentence that a visitor may read about a failure: safe, not technical, in English or German,
- * otherwise general ones. See `UserMessage.of`.
+ * Makes the sentence that a visitor may read about a failure: safe, not technical, in English or
+ * German; general sentences in other languages. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
@@ -126,138 +124,124 @@ export const logFields = (error: unknown, context: LogContext = {}): LogFields =
 // -----------------------------------------------------------------------------
 
 /**
- * **Details**
- *
- * - `apiKey`: sent as `Authorization: Bearer`. One that no header can hold is refused before it is
- *   sent, as `Auth`.
- * - `tenantId`, `siteId`: in the paths. One that cannot be in a path (`""`, `".."`) is refused; as
- *   the id of a call it is a `Validation`, and nothing is sent.
- * - `writes`: what creating documents, chatting and feedback are. Default `Operation.keyed`, which
- *   demands an idempotency key.
- * - `policies`: other retries, waits or limits of time, by operation. `paths`: other paths, with
- *   the same `:parameters`.
- * - `circuitBreaker`: one for all operations. Default: one that does not mind slow answers.
- *   `budget`: pays for the retries of all operations. Default: none.
- * - `jobStates`: which words for the status of an asynchronous answer are the last ones. Default:
- *   `completed`, `done`, `succeeded`; `failed`, `error`, `cancelled`. Any other is waited for.
- * - `askWithin`: the budget for an asynchronous answer. Default 2 min.
- * - `detector`: sees how every call ended, and raises incidents
- *   (`Incident.make({ rules: SiteChat.incidentRules })`). Calls are those of `site-chat`, answers
- *   that were waited for those of `site-chat jobs`.
- * - `telemetry`: metrics, spans and logs of all operations, and under `jobs` of the answers that
- *   were waited for. Default: none.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options<W = IdempotencyKey.IdempotencyKey> {
-  readonly baseUrl: string
-  readonly apiKey: Redacted.Redacted<string>
-  readonly tenantId: string
-  readonly siteId: string
-  readonly writes?: Operation.Operation<W> | undefined
-  readonly policies?: Partial<Readonly<Record<OperationName, Partial<Policy>>>> | undefined
-  readonly paths?: Partial<Readonly<Record<OperationName, string>>> | undefined
-  readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options | undefined
-  readonly budget?: RetryBudget.RetryBudget | undefined
-  readonly jobStates?: {
-    readonly done: ReadonlyArray<string>
-    readonly failed: ReadonlyArray<string>
-  } | undefined
-  readonly askWithin?: Duration.DurationInput | undefined
-  readonly detector?: Incident.Detector | undefined
-  readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
-}
-
-/**
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  askWithin: "2 minutes",
-  circuitBreaker: { slowCall: false },
-  jobStates: { done: ["completed", "done", "succeeded"], failed: ["failed", "error", "cancelled"] }
-} as const
-
-/**
  * An answer, or what to show in its place.
  *
  * @since 0.1.0
  * @category models
  */
 export type Reply =
-  | { readonly _tag: "Answered"; readonly answer: Models.Answer }
-  | { readonly _tag: "Fallback"; readonly message: string; readonly error: Failure }
+  | {
+    /** Names the case. */
+    readonly _tag: "Answered"
+    /** The answer of the API. */
+    readonly answer: Models.Answer
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Fallback"
+    /** The sentence to show in its place. */
+    readonly message: string
+    /** The error that the sentence stands for. */
+    readonly error: Failure
+  }
 
 /**
  * The API as its callers see it. `W` is what unsafe calls demand: an idempotency key, unless
- * `writes` says otherwise.
+ * `writes` overrides it.
  *
  * **Details**
  *
  * - `syncDocument`: one attempt for a document of any kind, for `Bulk.forEach`, which repeats and
  *   pauses.
- * - `chatOrFallback`: `chat` that does not fail: after the last attempt it gives the sentence to
- *   show.
- * - `ask`: submits a question and polls for the answer. A failure to submit is `SubmitFailed`, one
- *   to poll `PollFailed`; `PollingTimeout` ends the waiting and not the job. `resume` waits on, and
- *   does not submit.
+ * - `chatOrFallback` does not fail: after the last attempt it gives the sentence to show.
+ * - `ask`: submits a question and polls for the answer. A failed submission is `SubmitFailed`, a
+ *   failed poll `PollFailed`. `PollingTimeout` ends the waiting and not the job. `resume` polls on
+ *   without submitting.
  * - `sendFeedback` carries a key made of tenant, site, session and `eventId`: the same event twice
  *   is one piece of feedback.
- * - `closeSession` may be repeated: closing twice is the same as once. It and `sendFeedback` have
- *   succeeded when the status says so, whatever the body is.
+ * - `closeSession` may be repeated: closing twice is the same as once. The status alone decides
+ *   about its success, and about that of `sendFeedback`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SiteChat<W = IdempotencyKey.IdempotencyKey> {
+  /** Reads the tenant. */
   readonly tenant: Effect.Effect<typeof Models.Tenant.Type, Failure>
+  /** Reads the site. */
   readonly site: Effect.Effect<typeof Models.Site.Type, Failure>
+  /** Lists the sessions of the site. */
   readonly sessions: Effect.Effect<ReadonlyArray<typeof Models.Session.Type>, Failure>
+  /** Reads the statistics of the site. */
   readonly statistics: Effect.Effect<typeof Models.Statistics.Type, Failure>
+  /** Creates a document from text. */
   readonly createDocument: (
     document: Documents.WrittenDocument
   ) => Effect.Effect<Documents.CreatedDocument, Failure, W>
+  /** Creates a document from a file. */
   readonly uploadDocument: (
     document: Documents.FileDocument
   ) => Effect.Effect<Documents.CreatedDocument, Failure, W>
+  /** Creates a document of any kind in one attempt, for `Bulk.forEach`, which repeats. */
   readonly syncDocument: (
     document: Documents.Document
   ) => Effect.Effect<Documents.CreatedDocument, Failure, W>
+  /** Asks a question and waits for the answer. */
   readonly chat: (question: Models.Question) => Effect.Effect<Models.Answer, Failure, W>
+  /** Asks a question. After the last attempt it gives a sentence to show instead of failing. */
   readonly chatOrFallback: (
     question: Models.Question,
-    options?: { readonly locale?: UserMessage.Options["locale"] }
+    options?: {
+      /** The language of the sentence. Default `en`. */
+      readonly locale?: UserMessage.Options["locale"]
+    }
   ) => Effect.Effect<Reply, never, W>
+  /** Submits a question and answers its request id. */
   readonly submitChat: (
     question: Models.Question
   ) => Effect.Effect<{ readonly request_id: string }, Failure, W>
+  /** Reads how far a submitted question is. */
   readonly pollChat: (requestId: string) => Effect.Effect<JobStatus, Failure>
+  /**
+   * Submits a question and polls for the answer. Fails with `SubmitFailed`, `PollFailed` or
+   * `PollingTimeout`.
+   */
   readonly ask: (
     question: Models.Question,
     options?: WaitOptions
   ) => Effect.Effect<Models.Answer, Polling.SubmitFailed<Failure> | WaitFailure, W>
+  /** Polls for the answer to a submitted question. Does not submit. */
   readonly resume: (
     requestId: string,
     options?: WaitOptions
   ) => Effect.Effect<Models.Answer, WaitFailure>
+  /** Sends feedback. The same event in the same session counts once. */
   readonly sendFeedback: (feedback: Models.Feedback) => Effect.Effect<void, Failure>
+  /** Closes a session. Closing twice is the same as once. */
   readonly closeSession: (sessionId: string) => Effect.Effect<void, Failure>
 }
 
-/** One attempt: `Bulk` repeats it. */
-const single = (rule: Rule): Rule => ({ ...rule, retries: 0 })
+const unreadable = (endpoint: string): ApiError.Server =>
+  new ApiError.Server({
+    message: "The API says that the answer is done, and does not give it",
+    status: 200,
+    code: "unreadable_response",
+    method: "GET",
+    endpoint
+  })
 
-type Rules = Readonly<Record<OperationName | "syncFile" | "syncText", Rule>>
-
-const rulesOf = (options: Options<unknown>): Rules => {
-  const rules = Endpoint.override<OperationName, Rule>(operations, options)
-  return {
-    ...rules,
-    syncText: single(rules.createDocument),
-    syncFile: single(rules.uploadDocument)
-  }
-}
+/** Names of events may be counted anew in each session. */
+const keyOfEvent = (
+  { siteId, tenantId }: { readonly tenantId: string; readonly siteId: string },
+  feedback: Partial<Models.Feedback> | undefined
+) =>
+  Effect.map(Clock.currentTimeMillis, (madeAt) =>
+    IdempotencyKey.derive({
+      [IdempotencyKey.TypeId]: IdempotencyKey.TypeId,
+      value: Redacted.make("effect-resilience/SiteChat feedback"),
+      madeAt
+      // What is no text is refused before it is sent.
+    }, JSON.stringify([tenantId, siteId, String(feedback?.sessionId), String(feedback?.eventId)])))
 
 /**
  * `Bulk` repeats the calls of a job and takes them for keyed. A call that may have been executed
@@ -275,68 +259,26 @@ const finalIfOpen =
       )
       : self
 
-const unreadable = (endpoint: string): ApiError.Server =>
-  new ApiError.Server({
-    message: "The API says that the answer is done, and does not give it",
-    status: 200,
-    code: "unreadable_response",
-    method: "GET",
-    endpoint
-  })
+/** The same event of the user interface, and what was thought of it. */
+const eventOf = ({ comment, eventId, rating, sessionId }: Models.Feedback) => ({
+  event_id: eventId,
+  session_id: sessionId,
+  rating,
+  ...(comment === undefined ? {} : { comment })
+})
 
-/** Names of events may be counted anew in each session. */
-const keyOfEvent = (...event: ReadonlyArray<string>) =>
-  Effect.map(Clock.currentTimeMillis, (madeAt) =>
-    IdempotencyKey.derive({
-      [IdempotencyKey.TypeId]: IdempotencyKey.TypeId,
-      value: Redacted.make("effect-resilience/SiteChat feedback"),
-      madeAt
-    }, JSON.stringify(event)))
-
-/** Operations of whose answer nothing is read but its status. */
-const unread: ReadonlySet<string> = new Set<OperationName>(["sendFeedback", "closeSession"])
+const questionOf = ({ message, sessionId }: Models.Question) => ({
+  message,
+  ...(sessionId === undefined ? {} : { session_id: sessionId })
+})
 
 /**
- * A client for each rule. All of them share one breaker, except for those of bulk work, which
- * pauses by itself.
- */
-const clientsOf = (
-  options: Options<unknown>,
-  rules: Rules,
-  telemetry: Telemetry.Telemetry | undefined
-) =>
-  Effect.gen(function*() {
-    const { syncFile, syncText, ...others } = rules
-    const shared = { telemetry, budget: options.budget }
-    const pipelines = {
-      ...(yield* Endpoint.pipelines(others, {
-        ...shared,
-        circuitBreaker: options.circuitBreaker ?? defaults.circuitBreaker
-      })),
-      ...(yield* Endpoint.pipelines({ syncFile, syncText }, shared))
-    }
-    return yield* Effect.all(
-      Record.map(pipelines, (pipeline, name) => {
-        const client = ApiClient.make({
-          name: integration,
-          baseUrl: options.baseUrl,
-          playbook,
-          pipeline,
-          redactedNames,
-          secrets: [options.apiKey]
-        })
-        return unread.has(name) ? client : ApiClient.readAll(client)
-      })
-    )
-  })
-
-/**
- * A client of the API.
+ * Makes a client of the API.
  *
  * **Details**
  *
- * Every call has a limit of time for each attempt, its body included, and one for all attempts.
- * Dies with a `RangeError` for nonsense options.
+ * Every call has a time limit for each attempt, its body included, and one for all attempts.
+ * Invalid options die with `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
@@ -345,10 +287,13 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
   options: Options<W>
 ): Effect.Effect<SiteChat<W>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
-    const { detector } = options
-    const rules = rulesOf(options)
+    const detector = yield* Incident.from(options.detector, incidentRules)
     const telemetry = yield* Telemetry.from(options.telemetry)
-    const clients = yield* clientsOf(options, rules, telemetry)
+    const here = {
+      tenantId: Endpoint.id("tenantId", options.tenantId),
+      siteId: Endpoint.id("siteId", options.siteId)
+    }
+    const { call, post, rules } = yield* Calls.make(options, { here, detector, telemetry })
     // Without `writes`, `W` is the key.
     const writes = options.writes ?? Operation.keyed as Operation.Operation<W>
     const states = options.jobStates ?? defaults.jobStates
@@ -358,64 +303,36 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       "askWithin",
       Check.positiveDuration("askWithin", options.askWithin ?? defaults.askWithin)
     )
-    const here = {
-      tenantId: Endpoint.id("tenantId", options.tenantId),
-      siteId: Endpoint.id("siteId", options.siteId)
-    }
-    const withKey = HttpClientRequest.bearerToken(options.apiKey)
-    const watched = Incident.watch(detector, integration)
     // Polls are many, and would make the share of the answers that time out look small.
     const watchedJob = flow(
       Incident.watch(detector, `${integration} jobs`),
       telemetry === undefined ? identity : Telemetry.observe(telemetry, { endpoint: "jobs" })
     )
 
-    const call = <A>(
-      name: keyof Rules,
-      read: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<A, Failure>,
-      ids: Endpoint.Ids = {},
-      body: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest =
-        identity,
-      scrubbed: (self: Effect.Effect<A, Failure>) => Effect.Effect<A, Failure> = identity
-    ): Effect.Effect<A, Failure> => {
-      const { method, path } = rules[name]
-      const send = (request: HttpClientRequest.HttpClientRequest) =>
-        Effect.zipRight(
-          Endpoint.checkCredential(options.apiKey, method),
-          clients[name].execute(withKey(body(request)))
-        ).pipe(
-          Effect.flatMap(read),
-          scrubbed,
-          ApiClient.withEndpoint(path),
-          watched
-        )
-      return Effect.flatMap(Endpoint.request(method, path, { ...here, ...ids }), send)
-    }
-    const write = <A, I>(
-      name: keyof Rules,
-      schema: Schema.Schema<A, I>,
-      body: object
-    ): Effect.Effect<A, Failure, W> =>
-      call(name, ApiClient.json(schema), {}, HttpClientRequest.bodyUnsafeJson(body)).pipe(
-        ApiClient.withOperation(writes)
-      )
-    const upload = (name: keyof Rules, document: Documents.FileDocument) =>
-      call(
+    const write = (name: "createDocument" | "syncText", value: Documents.WrittenDocument) =>
+      post(
         name,
         ApiClient.json(Documents.CreatedDocument),
-        {},
-        HttpClientRequest.bodyFormData(Documents.formOf(document)),
-        Documents.withoutContent(document)
+        { issuesOf: Documents.issuesOf, value },
+        Documents.bodyOf
       ).pipe(ApiClient.withOperation(writes))
-
-    const questionBody = ({ message, sessionId }: Models.Question) => ({
-      message,
-      ...(sessionId === undefined ? {} : { session_id: sessionId })
-    })
+    const upload = (name: "uploadDocument" | "syncFile", document: Documents.FileDocument) =>
+      call(name, ApiClient.json(Documents.CreatedDocument), {}, Documents.upload(document)).pipe(
+        ApiClient.withOperation(writes)
+      )
+    const asked = <A, I>(
+      name: "chat" | "submitChat",
+      answer: Schema.Schema<A, I>,
+      value: Models.Question
+    ) =>
+      post(name, ApiClient.json(answer), { issuesOf: Models.issuesOfQuestion, value }, questionOf)
+        .pipe(
+          ApiClient.withOperation(writes)
+        )
     const chat = (question: Models.Question) =>
-      write("chat", Models.Answer, questionBody(question))
+      asked("chat", Models.Answer, question)
     const submitChat = (question: Models.Question) =>
-      write("submitChat", Models.SubmittedChat, questionBody(question))
+      asked("submitChat", Models.SubmittedChat, question)
 
     const pollChat = (requestId: string): Effect.Effect<JobStatus, Failure> =>
       Effect.flatMap(
@@ -450,14 +367,14 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
       sessions: call("sessions", ApiClient.json(Schema.Array(Models.Session))),
       statistics: call("statistics", ApiClient.json(Models.Statistics)),
       createDocument: (document) =>
-        write("createDocument", Documents.CreatedDocument, Documents.bodyOf(document)),
+        write("createDocument", document),
       uploadDocument: (document) =>
         upload("uploadDocument", document),
       syncDocument: (document) =>
         finalIfOpen(writes)(
-          document.kind === "file"
+          hasProperty(document, "kind") && document.kind === "file"
             ? upload("syncFile", document)
-            : write("syncText", Documents.CreatedDocument, Documents.bodyOf(document))
+            : write("syncText", document)
         ),
       chat,
       chatOrFallback: (question, { locale } = {}) =>
@@ -478,8 +395,7 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
             submit: submitChat(question),
             onSubmitted: wait.onJob === undefined
               ? undefined
-              : (requestId: string) =>
-                tell(wait, { requestId, state: "submitted" })
+              : (requestId: string) => tell(wait, { requestId, state: "submitted" })
           })
         ).pipe(concluded(wait), watchedJob),
       resume: (requestId, wait = {}) =>
@@ -487,18 +403,13 @@ export const make = <W = IdempotencyKey.IdempotencyKey>(
           concluded(wait),
           watchedJob
         ),
-      sendFeedback: ({ comment, eventId, rating, sessionId }) =>
-        Effect.flatMap(keyOfEvent(here.tenantId, here.siteId, sessionId, eventId), (key) =>
-          call(
+      sendFeedback: (feedback) =>
+        Effect.flatMap(keyOfEvent(here, feedback), (key) =>
+          post(
             "sendFeedback",
             ApiClient.discard,
-            {},
-            HttpClientRequest.bodyUnsafeJson({
-              event_id: eventId,
-              session_id: sessionId,
-              rating,
-              ...(comment === undefined ? {} : { comment })
-            })
+            { issuesOf: Models.issuesOfFeedback, value: feedback },
+            eventOf
           ).pipe(
             ApiClient.withOperation(writes._tag === "Once" ? Operation.once : Operation.keyed),
             IdempotencyKey.provide(key)

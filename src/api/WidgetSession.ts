@@ -4,13 +4,14 @@
  *
  * Its document says "max 3 attempts" and lists three intervals (about 500, 1000 and 2000 ms). We
  * read it as three retries after the first call, since three attempts have only two intervals
- * between them. It documents neither the path nor the body of a success, so both can be said.
+ * between them. It documents neither the path nor the body of a success.
  *
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -27,10 +28,11 @@ import * as Pipeline from "../pipeline/Pipeline.js"
 import * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as Backoff from "../retry/Backoff.js"
 import type * as Retry from "../retry/Retry.js"
-import { messages, playbook, redactedNames } from "./widgetSession/errors.js"
-import { canonicalString, type Draft, sign } from "./widgetSession/request.js"
+import * as Input from "./shared/input.js"
+import { incidentRules, messages, playbook, redactedNames } from "./widgetSession/errors.js"
+import { canonicalString, type Draft, sign, validate } from "./widgetSession/request.js"
 
-export { canonicalString, Draft, Request, sign, User } from "./widgetSession/request.js"
+export { canonicalString, Draft, Request, sign, User, validate } from "./widgetSession/request.js"
 export { debugRecord } from "./widgetSession/debug.js"
 export type { DebugRecord } from "./widgetSession/debug.js"
 export { diagnose401, diagnose422 } from "./widgetSession/diagnosis.js"
@@ -55,8 +57,8 @@ export type Failure<E = CircuitBreaker.CircuitOpen> =
   | E
 
 /**
- * The sentence that a user may read about a failure: safe, without technical details, in English or
- * German, otherwise general ones. See `UserMessage.of`.
+ * Makes the sentence that a user may read about a failure: safe, without technical details, in
+ * English or German; general sentences in other languages. See `UserMessage.of`.
  *
  * @since 0.1.0
  * @category failures
@@ -83,7 +85,8 @@ export type LogContext = Omit<Telemetry.Context, "integration">
 export type LogFields = Telemetry.Fields
 
 /**
- * The fields to log about a failure, without anything that was sent. See `SiteChat.logFields`.
+ * Collects the fields to log about a failure, without anything that was sent. See
+ * `SiteChat.logFields`.
  *
  * @since 0.1.0
  * @category failures
@@ -135,10 +138,15 @@ export const circuitBreaker: CircuitBreaker.Options = {
  * @category policies
  */
 export const stages = {
+  /** Demands an idempotency key. */
   operation: Operation.keyed,
+  /** Limits the whole call to 3 min. */
   totalTimeout: "3 minutes",
+  /** Retries by the strategy of the document. */
   retry,
+  /** The breaker of the document. */
   circuitBreaker,
+  /** Limits each attempt to 15 s, its body included. */
   attemptTimeout: "15 seconds"
 } as const satisfies Pipeline.Stages
 
@@ -157,46 +165,59 @@ export const pipeline: Effect.Effect<
 // -----------------------------------------------------------------------------
 
 /**
- * What a success says. The document does not describe it; these are read when they are there, and
- * absent when they are something else. The session was created all the same.
+ * A success, as far as it is read here. The document does not describe it. Fields of another type
+ * are left out; the session was created all the same.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const Session = Schema.Struct({
+  /** The id of the session, where the answer has one. */
   session_id: Schema.optional(Schema.String),
+  /** The token of the session, redacted, where the answer has one. */
   session_token: Schema.optional(Schema.Redacted(Schema.String))
 })
 
 /**
+ * A session, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Session = typeof Session.Type
 
 /**
- * - `partnerId`, `secretKey`: of the same environment. A `partnerId` that cannot be in a path
- *   (`""`, `".."`) is refused.
- * - `path`: where sessions are created. Default `/v1/partners/:partnerId/sessions`; its
- *   `:partnerId` is filled in. It is the endpoint of errors and telemetry.
- * - `domain`: sent as `Origin`, for tokenized widget access.
- * - `pipeline`: how calls are protected. Default: one made of `stages` and `telemetry`.
- * - `telemetry`: metrics, spans and logs of the default pipeline. Default: none.
- * - `detector`: sees how every call ended, and raises incidents
- *   (`Incident.make({ rules: WidgetSession.incidentRules })`).
+ * The options of a client.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<E = CircuitBreaker.CircuitOpen> {
+  /** The address of the API (required). */
   readonly baseUrl: string
+  /**
+   * The partner id, of the same environment as `secretKey` (required). One that cannot be in a path
+   * (`""`, `".."`) is refused.
+   */
   readonly partnerId: string
+  /** The key that requests are signed with (required). */
   readonly secretKey: Redacted.Redacted<string>
+  /**
+   * The path that sessions are created at, and the endpoint of errors and telemetry. Its
+   * `:partnerId` is filled in. Default `/v1/partners/:partnerId/sessions`.
+   */
   readonly path?: string | undefined
+  /** Sent as `Origin`, for tokenized widget access. Default: not sent. */
   readonly domain?: string | undefined
+  /** Protects the calls. Default: one made of `stages` and `telemetry`. */
   readonly pipeline?: Pipeline.Pipeline<E, unknown> | undefined
+  /** Metrics, spans and logs of the default pipeline. Default: none. */
   readonly telemetry?: Telemetry.Telemetry | Telemetry.Options | undefined
-  readonly detector?: Incident.Detector | undefined
+  /**
+   * Sees how every call ended and raises incidents. Default: logs those of `incidentRules`.
+   * `false`: none.
+   */
+  readonly detector?: Incident.Detector | false | undefined
 }
 
 /**
@@ -207,7 +228,9 @@ export interface Options<E = CircuitBreaker.CircuitOpen> {
  * @category models
  */
 export interface Created {
+  /** The created session. */
   readonly session: Session
+  /** True when the server had created the session for an earlier attempt with the same key. */
   readonly replayed: boolean
 }
 
@@ -219,6 +242,7 @@ export interface Created {
  * @category models
  */
 export interface WidgetSession<E = CircuitBreaker.CircuitOpen> {
+  /** Creates a session for a user, under the idempotency key of the environment. */
   readonly createSession: (
     user: Draft
   ) => Effect.Effect<Created, Failure<E>, IdempotencyKey.IdempotencyKey>
@@ -248,13 +272,14 @@ const read = ApiClient.json(Schema.Unknown)
 const saysReplayed = (header: string | undefined): boolean => header === "true" || header === "?1"
 
 /**
- * A client of the API. Signs each request, sends it with the key of the environment, retries what
- * the document says may be retried. Dies with a `RangeError` for nonsense options.
+ * Makes a client of the API. It signs each request, sends it with the key of the environment, and
+ * retries what the document says may be retried. Invalid options die with `RangeError`.
  *
  * **Gotchas**
  *
- * It does not validate before sending: what is valid is the API's business.
- * `Schema.decodeUnknown(WidgetSession.User)` does, for who wants it.
+ * Before sending it refuses only what `validate` finds: a value of another type, and one that would
+ * give two payloads one signature. The API decides what else is valid;
+ * `Schema.decodeUnknown(WidgetSession.User)` checks it before a call.
  *
  * @since 0.1.0
  * @category constructors
@@ -279,17 +304,25 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
       secrets: [options.secretKey]
     }))
     const path = Endpoint.fill(template, { partnerId })
-    const watched = Incident.watch(options.detector, integration)
+    const watched = Incident.watch(
+      yield* Incident.from(options.detector, incidentRules),
+      integration
+    )
+    const create = { method: "POST", endpoint: template } as const
+    const request = (user: Draft) => {
+      const signature = Redacted.value(sign(options.secretKey, canonicalString(partnerId, user)))
+      return Effect.map(
+        Input.withJson(HttpClientRequest.post(path), template, { user, signature }),
+        options.domain === undefined
+          ? identity
+          : HttpClientRequest.setHeader("origin", options.domain)
+      )
+    }
     return {
-      createSession: (user) => {
-        const signature = Redacted.value(sign(options.secretKey, canonicalString(partnerId, user)))
-        const request = HttpClientRequest.post(path).pipe(
-          HttpClientRequest.bodyUnsafeJson({ user, signature }),
-          options.domain === undefined
-            ? (self) => self
-            : HttpClientRequest.setHeader("origin", options.domain)
-        )
-        return client.execute(request).pipe(
+      createSession: (user) =>
+        Input.check(create, () => validate(user)).pipe(
+          Effect.zipRight(Effect.suspend(() => request(user))),
+          Effect.flatMap((request) => client.execute(request)),
           Effect.flatMap((response) =>
             Effect.map(read(response), (body) => ({
               session: sessionOf(body),
@@ -300,6 +333,5 @@ export const make = <E = CircuitBreaker.CircuitOpen>(
           ApiClient.withEndpoint(template),
           ApiClient.withOperation(Operation.keyed)
         )
-      }
     }
   })

@@ -1,5 +1,5 @@
 /**
- * How long to wait before the next attempt, as arithmetic.
+ * Computes how long to wait before the next attempt.
  *
  * A backoff is a pure function of the attempt number, the previous delay and one uniform draw, so
  * that every property of it (it never exceeds its cap, it still spreads once the cap is reached, it

@@ -1,6 +1,6 @@
 /**
- * One text for one value, whoever writes it: the JSON Canonicalization Scheme (RFC 8785), for
- * fingerprints.
+ * Gives each value one text, independent of the writer: the JSON Canonicalization Scheme (RFC
+ * 8785), for fingerprints.
  *
  * Keys go by UTF-16 code unit, numbers and strings are written as ECMAScript writes them, and there
  * is no white space. What JSON cannot hold is refused, with the place where it stands, because two
@@ -8,8 +8,8 @@
  */
 
 /**
- * The text, which is a copy that nobody changes any more, or where and why there is none. `path`
- * names keys and never values: `$.items[2]["unit price"]`.
+ * The text, an immutable copy, or where and why there is none. `path` names keys and never values:
+ * `$.items[2]["unit price"]`.
  *
  * @since 0.1.0
  */
@@ -21,19 +21,24 @@ export type Canonical =
  * Nested deeper than this is refused: no stack overflows, and a `toJSON` that answers ever new
  * objects comes to an end.
  */
-const maxDepth = 1000
+export const maxDepth = 1000
 
-type Path = ReadonlyArray<string | number>
-
-class Refusal {
-  constructor(readonly path: Path, readonly reason: string) {}
+/**
+ * How objects are read that hide what they hold.
+ *
+ * @since 0.1.0
+ */
+export interface Reading {
+  /** Opens an object that hides its value on purpose. It is asked before `toJSON`. */
+  readonly reveal: (value: object) => unknown
+  /**
+   * The text that stands for a hidden value. A text of a `toJSON` that contains it is refused,
+   * because the `toJSON` has read the value and does not show it.
+   */
+  readonly mask: string | undefined
 }
 
-const pathInWords = (path: Path): string =>
-  path.reduce<string>((words, step) => {
-    if (typeof step === "string" && /^[A-Za-z_$][\w$]*$/.test(step)) return `${words}.${step}`
-    return `${words}[${JSON.stringify(step)}]`
-  }, "$")
+const plainly: Reading = { reveal: (value) => value, mask: undefined }
 
 /**
  * The canonical text of a value. O(size), and O(n log n) in the keys of an object.
@@ -48,26 +53,22 @@ const pathInWords = (path: Path): string =>
  * Refused are NaN and the infinities, bigints, functions, symbols, cycles, lone surrogates (in
  * texts and in keys), nesting of more than a thousand levels, a value that throws when it is read,
  * and objects that show nothing of what they hold (`Map`, `Set`, `FormData`, instances of classes
- * with private fields only): JSON would write all of those alike. `reveal` opens objects that hide
- * their value on purpose; it is asked before `toJSON`.
+ * with private fields only): JSON would write all of those alike.
  *
  * @since 0.1.0
  */
-export const stringify = (
-  value: unknown,
-  reveal: (value: object) => unknown = identity
-): Canonical => {
-  const path: Array<string | number> = []
-  try {
-    return { _tag: "Text", text: written(value, "", path, new Set(), reveal) ?? "" }
-  } catch (error) {
-    return error instanceof Refusal
-      ? { _tag: "Refused", path: pathInWords(error.path), reason: error.reason }
-      : { _tag: "Refused", path: pathInWords(path), reason: "a value that throws when it is read" }
-  }
+export const stringify = (value: unknown, reading: Reading = plainly): Canonical =>
+  new Writer(reading).write(value)
+
+class Refusal {
+  constructor(readonly reason: string) {}
 }
 
-const identity = (value: object): unknown => value
+const pathInWords = (path: ReadonlyArray<string | number>): string =>
+  path.reduce<string>((words, step) => {
+    if (typeof step === "string" && /^[A-Za-z_$][\w$]*$/.test(step)) return `${words}.${step}`
+    return `${words}[${JSON.stringify(step)}]`
+  }, "$")
 
 const hasToJson = (value: object): value is { readonly toJSON: (key: string) => unknown } =>
   "toJSON" in value && typeof value.toJSON === "function"
@@ -76,113 +77,220 @@ const tagOf = (object: object): string => Object.prototype.toString.call(object)
 
 const boxes: ReadonlySet<string> = new Set(["BigInt", "Boolean", "Number", "String"])
 
-/** What stands for the value in JSON, by its `toJSON` and out of its box. */
-const unboxed = (
-  given: unknown,
-  key: string,
-  reveal: (value: object) => unknown
-): unknown => {
-  const value = typeof given === "object" && given !== null ? reveal(given) : given
-  const own = typeof value === "object" && value !== null && hasToJson(value)
-    ? value.toJSON(key)
-    : value
-  return typeof own === "object" && own !== null && boxes.has(tagOf(own)) ? own.valueOf() : own
-}
+const unboxed = (object: object): unknown =>
+  Array.isArray(object) || isPlain(object) || !boxes.has(tagOf(object)) ? object : object.valueOf()
 
-/**
- * The text of a value, or nothing where JSON leaves it out. `path` is where it stands; after a
- * throw it is where that happened.
- */
-const written = (
-  given: unknown,
-  key: string,
-  path: Array<string | number>,
-  above: Set<object>,
-  reveal: (value: object) => unknown
-): string | undefined => {
-  const value = unboxed(given, key, reveal)
-  switch (typeof value) {
-    case "undefined":
-      return undefined
-    case "boolean":
-      return String(value)
-    case "string":
-      return quoted(value, path)
-    case "number":
-      if (!Number.isFinite(value)) throw new Refusal(path, `${value}, which JSON does not have`)
-      return String(value)
-    case "bigint":
-    case "function":
-    case "symbol":
-      throw new Refusal(path, `a ${typeof value}, which JSON does not have`)
-    case "object": {
-      if (value === null) return "null"
-      if (above.has(value)) throw new Refusal(path, "an object that holds itself")
-      if (above.size >= maxDepth) {
-        throw new Refusal(path.slice(0, 3), `a value of more than ${maxDepth} levels`)
-      }
-      above.add(value)
-      const text = Array.isArray(value)
-        ? ofArray(value, path, above, reveal)
-        : ofObject(value, path, above, reveal)
-      above.delete(value)
-      return text
-    }
-  }
-}
-
-const quoted = (text: string, path: Path): string => {
-  if (!text.isWellFormed()) throw new Refusal(path, "a text with half of a surrogate pair")
-  return JSON.stringify(text)
-}
-
-const ofArray = (
-  array: ReadonlyArray<unknown>,
-  path: Array<string | number>,
-  above: Set<object>,
-  reveal: (value: object) => unknown
-): string => {
-  const elements = Array.from({ length: array.length }, (_, index) => {
-    path.push(index)
-    const text = written(array[index], String(index), path, above, reveal) ?? "null"
-    path.pop()
-    return text
-  })
-  return `[${elements.join(",")}]`
-}
-
-/** Whether an object is a literal or a record, of this realm or another, and no class's. */
+/** Tests whether an object is a literal or a record, of this realm or another, and no class's. */
 const isPlain = (object: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(object)
-  return prototype === null || Object.hasOwn(Object(prototype), "isPrototypeOf")
+  return prototype === Object.prototype || prototype === null ||
+    Object.hasOwn(Object(prototype), "isPrototypeOf")
 }
 
-/**
- * Whether an object without keys keeps what it holds to itself: an object of the platform, or of a
- * class with private fields. Bytes do not.
- */
-const isOpaque = (object: object): boolean =>
-  (tagOf(object) !== "Object" || !isPlain(object)) &&
-  !(ArrayBuffer.isView(object) && object.byteLength === 0)
+/** What keeps its contents to itself, also in a class that adds properties to it. */
+const containers: ReadonlySet<string> = new Set([
+  "ArrayBuffer",
+  "Blob",
+  "DataView",
+  "File",
+  "FormData",
+  "Headers",
+  "Map",
+  "Promise",
+  "Set",
+  "SharedArrayBuffer",
+  "URLSearchParams",
+  "WeakMap",
+  "WeakSet"
+])
 
-const ofObject = (
-  object: object,
-  path: Array<string | number>,
-  above: Set<object>,
-  reveal: (value: object) => unknown
-): string => {
-  const entries: Array<string> = []
-  // Without an order of its own a comparison is by UTF-16 code units, also of keys that look like
-  // integers.
-  const keys = Object.keys(object).toSorted()
-  if (keys.length === 0 && isOpaque(object)) {
-    throw new Refusal(path, "an object that shows JSON nothing of what it holds")
+/**
+ * Tests whether an object keeps what it holds to itself: an object of the platform, or without keys
+ * one of a class with private fields. No bytes are none of these.
+ */
+const isOpaque = (object: object, keys: ReadonlyArray<string>): boolean =>
+  keys.length === 0
+    ? (tagOf(object) !== "Object" || !isPlain(object)) &&
+      !(ArrayBuffer.isView(object) && object.byteLength === 0)
+    : !isPlain(object) && containers.has(tagOf(object))
+
+const isSorted = (keys: ReadonlyArray<string>): boolean => {
+  for (let at = 1; at < keys.length; at++) {
+    if (String(keys[at - 1]) > String(keys[at])) return false
   }
-  for (const key of keys) {
-    path.push(key)
-    const text = written(Reflect.get(object, key), key, path, above, reveal)
-    if (text !== undefined) entries.push(`${quoted(key, path)}:${text}`)
-    path.pop()
+  return true
+}
+
+/** How many of the objects around are compared one by one. The deeper ones are in a set. */
+const shallow = 16
+
+/** A text in the making. Strings that grow by a character a million times burden the collector. */
+class Pieces {
+  #chunks = ""
+  #pieces: Array<string> = []
+
+  add(piece: string): void {
+    if (this.#pieces.push(piece) >= 4096) this.#flush()
   }
-  return `{${entries.join(",")}}`
+
+  joined(): string {
+    this.#flush()
+    return this.#chunks
+  }
+
+  #flush(): void {
+    this.#chunks += this.#pieces.join("")
+    this.#pieces = []
+  }
+}
+
+/** Writes one value. */
+class Writer {
+  readonly #text = new Pieces()
+  /** The first `#steps` are where the writer is; after a throw, where that happened. */
+  readonly #path: Array<string | number> = []
+  #steps = 0
+  /** The objects around the present one; the first `#depth` count. */
+  readonly #above: Array<object> = []
+  #depth = 0
+  readonly #deep = new Set<object>()
+  /** How many objects around the present value were written by their `toJSON`. */
+  #byToJson = 0
+  readonly #quotedKeys = new Map<string, string>()
+
+  constructor(readonly reading: Reading) {}
+
+  write(value: unknown): Canonical {
+    try {
+      this.#value(value, "", "")
+      return { _tag: "Text", text: this.#text.joined() }
+    } catch (error) {
+      const path = pathInWords(this.#path.slice(0, this.#steps))
+      return error instanceof Refusal
+        ? { _tag: "Refused", path, reason: error.reason }
+        : { _tag: "Refused", path, reason: "a value that throws when it is read" }
+    }
+  }
+
+  /** Writes a value after `before`, or nothing at all where JSON leaves it out. */
+  #value(given: unknown, key: string | number, before: string): boolean {
+    if (typeof given !== "object" || given === null) return this.#simple(given, before)
+    const open = this.reading.reveal(given)
+    if (typeof open !== "object" || open === null) return this.#simple(open, before)
+    if (!hasToJson(open)) return this.#open(unboxed(open), before)
+    this.#byToJson++
+    const own = open.toJSON(String(key))
+    const isShown = typeof own === "object" && own !== null
+      ? this.#open(unboxed(own), before)
+      : this.#simple(own, before)
+    this.#byToJson--
+    return isShown
+  }
+
+  #open(value: unknown, before: string): boolean {
+    if (typeof value !== "object" || value === null) return this.#simple(value, before)
+    this.#enter(value)
+    if (Array.isArray(value)) this.#array(value, before)
+    else this.#object(value, before)
+    this.#leave(value)
+    return true
+  }
+
+  #simple(value: unknown, before: string): boolean {
+    switch (typeof value) {
+      case "undefined":
+        return false
+      case "string":
+        return this.#shown(before + this.#string(value))
+      case "number":
+        if (!Number.isFinite(value)) throw new Refusal(`${value}, which JSON does not have`)
+        return this.#shown(before + String(value))
+      case "bigint":
+      case "function":
+      case "symbol":
+        throw new Refusal(`a ${typeof value}, which JSON does not have`)
+      default:
+        return this.#shown(before + String(value))
+    }
+  }
+
+  #shown(text: string): true {
+    this.#text.add(text)
+    return true
+  }
+
+  #string(value: string): string {
+    const { mask } = this.reading
+    if (this.#byToJson > 0 && mask !== undefined && value.includes(mask)) {
+      throw new Refusal("an object whose toJSON hides what it holds")
+    }
+    return this.#quoted(value)
+  }
+
+  #quoted(text: string): string {
+    if (!text.isWellFormed()) throw new Refusal("a text with half of a surrogate pair")
+    return JSON.stringify(text)
+  }
+
+  #key(key: string): string {
+    const known = this.#quotedKeys.get(key)
+    if (known !== undefined) return known
+    const quoted = `${this.#quoted(key)}:`
+    this.#quotedKeys.set(key, quoted)
+    return quoted
+  }
+
+  #enter(object: object): void {
+    for (let at = Math.min(this.#depth, shallow) - 1; at >= 0; at--) {
+      if (this.#above[at] === object) throw new Refusal("an object that holds itself")
+    }
+    if (this.#depth >= shallow) {
+      if (this.#deep.has(object)) throw new Refusal("an object that holds itself")
+      if (this.#depth >= maxDepth) {
+        this.#steps = Math.min(this.#steps, 3)
+        throw new Refusal(`a value of more than ${maxDepth} levels`)
+      }
+      this.#deep.add(object)
+    }
+    this.#above[this.#depth++] = object
+  }
+
+  #leave(object: object): void {
+    if (--this.#depth >= shallow) this.#deep.delete(object)
+  }
+
+  #array(array: ReadonlyArray<unknown>, before: string): void {
+    const at = this.#steps
+    this.#text.add(`${before}[`)
+    for (let index = 0; index < array.length; index++) {
+      this.#path[at] = index
+      this.#steps = at + 1
+      const comma = index === 0 ? "" : ","
+      if (!this.#value(array[index], index, comma)) this.#text.add(`${comma}null`)
+    }
+    this.#steps = at
+    this.#text.add("]")
+  }
+
+  #object(object: object, before: string): void {
+    const at = this.#steps
+    const keys = Object.keys(object)
+    if (isOpaque(object, keys)) {
+      throw new Refusal("an object that shows JSON nothing of what it holds")
+    }
+    // Without an order of its own a comparison is by UTF-16 code units, also of keys that look like
+    // integers.
+    if (!isSorted(keys)) keys.sort()
+    this.#text.add(`${before}{`)
+    let comma = ""
+    for (const key of keys) {
+      this.#path[at] = key
+      this.#steps = at + 1
+      const value: unknown = Reflect.get(object, key)
+      if (value === undefined) continue
+      if (this.#value(value, key, comma + this.#key(key))) comma = ","
+    }
+    this.#steps = at
+    this.#text.add("}")
+  }
 }

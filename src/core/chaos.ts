@@ -1,5 +1,5 @@
 /**
- * Which call meets which fault, as a function of a seed and the number of the call.
+ * Chooses the fault of a call, as a function of a seed and the number of the call.
  *
  * No generator is carried along: the answer for the hundredth call does not depend on whether the
  * others have asked, or in what order. So the same seed means the same faults, however the calls

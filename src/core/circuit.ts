@@ -1,14 +1,15 @@
 /**
- * The whole state machine of a circuit breaker: what is admitted, what an outcome changes, what an
- * operator may say.
+ * The state machine of a circuit breaker: which calls are admitted, what an outcome changes, what
+ * an operator may command.
  *
  * Every event is `(policy, state, ..., now) -> [answer, state]`, without effect and in constant
  * time (in HalfOpen: in the number of trials). What a caller sees (`visible`) is derived from the
  * state, so a change of it is a transition, and the service, the property tests and the laws all
  * speak of the same machine. Times are monotonic milliseconds.
  *
- *     Closed --(a rate reaches its threshold)--> Open --(time)--> HalfOpen --(trials succeed)--> Closed
- *                                                 ^------------------+ (a trial fails)
+ *     Closed --(a rate reaches its threshold)--> Open --(time)--> HalfOpen
+ *     HalfOpen --(trials succeed)--> Closed
+ *     HalfOpen --(a trial fails)--> Open
  *
  * Every admission carries the generation in which it was made, and every change of phase or of
  * control begins a new one: an outcome of an older generation changes nothing.
@@ -41,7 +42,7 @@ export interface Policy {
 }
 
 /**
- * Where the circuit is when no operator has a hand on it.
+ * The state of the circuit without commands of an operator.
  *
  * @since 0.1.0
  */
@@ -51,14 +52,14 @@ export type Phase =
   | { readonly _tag: "HalfOpen"; readonly trials: Trials.Trials }
 
 /**
- * What an operator has ordered, beside isolation.
+ * A command of an operator besides isolation.
  *
  * @since 0.1.0
  */
 export type Order = "ForcedOpen" | "ForcedClosed" | "Disabled"
 
 /**
- * What an operator has said. Isolation is counted, and outranks an order.
+ * The commands of an operator. Isolation is counted, and outranks an order.
  *
  * @since 0.1.0
  */
@@ -68,14 +69,14 @@ export interface Control {
 }
 
 /**
- * No operator has a hand on it.
+ * The control without a command.
  *
  * @since 0.1.0
  */
 export const uncontrolled: Control = { order: undefined, isolations: 0 }
 
 /**
- * The same control, which is `uncontrolled` itself where it says nothing.
+ * Makes a control; one without a command is `uncontrolled` itself.
  *
  * @since 0.1.0
  */
@@ -95,7 +96,7 @@ export interface State extends Control {
 }
 
 /**
- * What callers see.
+ * The state that callers meet.
  *
  * @since 0.1.0
  */
@@ -152,7 +153,7 @@ export const make = (policy: Policy, nowMillis: number): State => ({
 })
 
 /**
- * What callers see: isolation outranks an order, an order outranks the phase.
+ * Computes the state that callers meet: isolation outranks a command, a command outranks the phase.
  *
  * @since 0.1.0
  */
@@ -182,7 +183,7 @@ export const settle = (
   nowMillis: number
 ): readonly [happenedMillis: number, state: State] => {
   if (state.phase._tag !== "Open" || state.phase.untilMillis > nowMillis) return [nowMillis, state]
-  // Under an operator's hand nobody sees it, and the calls that run go on to count.
+  // Under an operator's control it is invisible, and the calls that run go on to count.
   const settled = visible(state) === "Open"
     ? next(state, { phase: halfOpen })
     : { ...state, phase: halfOpen }
@@ -255,7 +256,7 @@ const admitTrial = (
 }
 
 /**
- * Whether a call may run now. The state has to be settled. O(1); in HalfOpen, O(trials).
+ * Decides whether a call may run now. The state has to be settled. O(1); in HalfOpen, O(trials).
  *
  * @since 0.1.0
  */
@@ -283,7 +284,7 @@ export const admit = (
 }
 
 /**
- * Whether a call took longer than a call may.
+ * Tests whether a call took longer than a call may.
  *
  * @since 0.1.0
  */
@@ -291,14 +292,14 @@ export const isSlow = ({ slow }: Policy, result: Result): boolean =>
   slow !== undefined && result.durationMillis > slow.overMillis
 
 /**
- * Whether a part is at least this share of the whole. Nothing is a share of nothing, and 0.1 * 30
- * is not exact.
+ * Tests whether a part is at least this share of the whole. Nothing is a share of nothing, and 0.1
+ * * 30 is not exact.
  */
 const reaches = (part: number, whole: number, share: number): boolean =>
   part > 0 && part >= share * whole - 1e-9
 
 /**
- * Whether the window says that the circuit should open. O(1).
+ * Tests whether the window says that the circuit should open. O(1).
  *
  * @since 0.1.0
  */
@@ -344,7 +345,7 @@ const recordTrial = (
 }
 
 /**
- * What an outcome changes. The state has to be settled. O(1); in HalfOpen, O(trials).
+ * Applies an outcome. The state has to be settled. O(1); in HalfOpen, O(trials).
  *
  * @since 0.1.0
  */
@@ -366,7 +367,7 @@ const withoutTrials = (phase: Phase): Phase =>
   phase._tag === "HalfOpen" ? { _tag: "HalfOpen", trials: Trials.abandoned(phase.trials) } : phase
 
 /**
- * One more, or one fewer, who wants the circuit isolated. O(1).
+ * Adds or removes one isolation. O(1).
  *
  * @since 0.1.0
  */
@@ -402,7 +403,7 @@ export const reset = (state: State, nowMillis: number): State => {
 }
 
 /**
- * What the window counts now. O(1), beside what a time window forgets.
+ * Counts the outcomes in the window now. O(1), beside the cost of expired buckets.
  *
  * @since 0.1.0
  */
@@ -413,8 +414,8 @@ export const counts = (state: State, nowMillis: number): CountWindow.Counts => {
 }
 
 /**
- * How long until a call could be admitted: nothing where one could be now, infinite where only an
- * operator can say. O(trials).
+ * Computes how long until a call could be admitted: undefined where one could be now, infinite
+ * where only an operator can end it. O(trials).
  *
  * @since 0.1.0
  */
@@ -428,9 +429,9 @@ export const retryAfterMillis = (
 }
 
 /**
- * Whether nothing would be lost with this circuit but its window: closed for so long that earlier
- * openings are forgotten, or half-open without a trial; under no control but what all circuits are
- * under. O(trials).
+ * Tests whether nothing would be lost with this circuit but its window: closed for so long that
+ * earlier openings are forgotten, or half-open without a trial; under no control but what all
+ * circuits are under. O(trials).
  *
  * @since 0.1.0
  */

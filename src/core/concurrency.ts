@@ -1,5 +1,5 @@
 /**
- * How many calls may run at once, learned from how they end.
+ * Computes how many calls may run at once, from how they end.
  *
  * Two ways to learn. AIMD asks only whether calls are dropped: a little more after each success, a
  * good part less after a drop. The gradient also asks how long they take: as soon as they take
@@ -114,7 +114,7 @@ export const make = ({ initial }: Policy): State => ({
 })
 
 /**
- * How many may run: the limit, of which fractions are kept but not used. O(1).
+ * Computes how many calls may run: the limit without its fraction. O(1).
  *
  * @since 0.1.0
  */
@@ -191,8 +191,8 @@ const measured = (policy: Gradient, state: State, latencyMillis: number): Averag
 const restingWindows = 3
 
 /**
- * Whether the limit has come down to a few times its headroom and calls are still slow. Then it is
- * not for a queue that these calls make: the upstream has become slower.
+ * Tests whether the limit has come down to a few times its headroom and calls are still slow. Then
+ * it is not for a queue that these calls make: the upstream has become slower.
  */
 const isAtRest = ({ headroom, min }: Gradient, { limit, running }: State): boolean =>
   running <= limit && limit <= Math.max(min, 3 * headroom)

@@ -1,8 +1,11 @@
 /**
- * Staying away for as long as a server asked to, and then sending one call ahead of the others.
+ * Pauses calls for as long as a server asked for, and then sends one call ahead of the others.
  *
- *     Clear --(a call is told to wait)--> Cooling --(time, and somebody calls)--> Trial --(it was not told to wait)--> Clear
- *                                            ^-----------------------------------+ (it was, or it said nothing)
+ *     Clear   --(a call is told to wait)-->           Cooling
+ *     Cooling --(the time is over, and a call comes)--> Trial
+ *     Trial   --(it was not told to wait)-->          Clear
+ *     Trial   --(it was told to wait)-->              Cooling
+ *     Trial   --(it said nothing)-->                  Cooling
  *
  * Every event is `(policy, state, ..., now) -> state`, plain data, O(1). Times are monotonic
  * milliseconds.
@@ -42,7 +45,7 @@ export type State =
   | Trial
 
 /**
- * Nobody has been told to wait.
+ * No call has been told to wait.
  *
  * @since 0.1.0
  */
@@ -52,7 +55,7 @@ export const clear: State = { _tag: "Clear" }
 const resolutionMillis = 1e-3
 
 /**
- * How long until a call may run, be it as a trial; at the latest, while there is a trial. Nothing
+ * Computes how long until a call may run, as a trial or not; during a trial, the latest moment. 0
  * where it may run now.
  *
  * @since 0.1.0
@@ -64,7 +67,7 @@ export const waitMillis = (state: State, nowMillis: number): number => {
 }
 
 /**
- * The call that goes ahead of the others. To be asked only when there is nothing to wait for.
+ * Starts the trial. Call it only when `waitMillis` is 0.
  *
  * @since 0.1.0
  */
@@ -74,7 +77,7 @@ export const tryOut = (policy: Policy, nowMillis: number): Trial => ({
 })
 
 /**
- * Stays away for another while, and never for less than what was agreed before.
+ * Begins or lengthens a cooldown, and never shortens one.
  *
  * @since 0.1.0
  */
@@ -87,15 +90,15 @@ export const hold = (state: State, millis: number, nowMillis: number): State => 
 }
 
 /**
- * What the end of a call says: how long the server wants to be left alone (zero: not at all, but it
- * did not serve the call either), that the server serves again, or nothing.
+ * What the end of a call says: how long the server asks to wait (0: no wait, but it did not serve
+ * the call), that the server serves again, or nothing.
  *
  * @since 0.1.0
  */
 export type Finding = { readonly waitMillis: number } | "serves" | "nothing"
 
 /**
- * What the end of a call changes. `trial` is what `tryOut` gave it, if it was a trial.
+ * Applies the end of a call. `trial` is what `tryOut` gave it, if it was a trial.
  *
  * @since 0.1.0
  */
@@ -109,6 +112,6 @@ export const end = (
   if (typeof finding === "object" && finding.waitMillis > 0) {
     return hold(state, Math.min(policy.capMillis, finding.waitMillis), nowMillis)
   }
-  if (trial === undefined || state !== trial) return state
+  if (state !== trial) return state
   return finding === "serves" ? clear : { _tag: "Cooling", untilMillis: nowMillis }
 }

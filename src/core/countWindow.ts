@@ -1,5 +1,5 @@
 /**
- * The last n outcomes, and how many of them failed or were slow.
+ * Counts the last n outcomes, and how many of them failed or were slow.
  *
  * A ring with running totals: an outcome is added when it comes and subtracted when it is
  * overwritten, so recording costs the same for ten outcomes as for a hundred thousand. (Counting

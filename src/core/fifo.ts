@@ -1,12 +1,12 @@
 /**
- * A line: who came first leaves first, and anybody may leave from anywhere.
+ * A queue: first in, first out. Any member may leave early.
  *
  * A doubly linked list, so that joining, taking the first and leaving from the middle are all O(1),
  * and who has left takes no memory. It is owned by one guard and changed in place.
  */
 
 /**
- * Somebody's place. `inLine` until it was taken or left.
+ * A place in the queue. `inLine` until it was taken or left.
  *
  * @since 0.1.0
  */
@@ -77,7 +77,7 @@ export const take = <A>(line: Fifo<A>): Place<A> | undefined => {
 }
 
 /**
- * Everybody in the line, first come first. O(size).
+ * All members of the queue, first in first. O(size).
  *
  * @since 0.1.0
  */

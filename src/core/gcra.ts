@@ -43,8 +43,8 @@ const max = (a: bigint, b: bigint): bigint => (a > b ? a : b)
 export const unused: Taken = -(2n ** 127n)
 
 /**
- * How long a call has to wait when `ahead` units go before it; nothing where it may run now. After
- * exactly this time it may, and not before. O(1).
+ * Computes how long a call has to wait when `ahead` units go before it; 0 where it may run now. It
+ * may run after exactly this time, and not before. O(1).
  *
  * @since 0.1.0
  */
@@ -77,7 +77,7 @@ export const take = (
 ): Taken => max(taken, (nowNanos - lateNanos) * policy.limit) + BigInt(cost) * policy.intervalNanos
 
 /**
- * How many units could run at once. O(1).
+ * Computes how many units could start at once. O(1).
  *
  * @since 0.1.0
  */
@@ -88,7 +88,7 @@ export const available = (policy: Policy, taken: Taken, nowNanos: bigint): numbe
 }
 
 /**
- * Whether nothing would be lost if the line were forgotten. O(1).
+ * Tests whether nothing would be lost if the line were forgotten. O(1).
  *
  * @since 0.1.0
  */

@@ -1,6 +1,5 @@
 /**
- * Reading a histogram: what share of what was measured lies below, estimated from how many lie
- * below each boundary.
+ * Estimates quantiles from the counts below each boundary of a histogram.
  *
  * It is the estimate that a metrics backend makes from the same numbers, so a figure in a log and
  * one on a dashboard agree: within a bucket, values are taken to be spread evenly. It is exact at

@@ -22,6 +22,9 @@ const rfc850 = new RegExp(`^${longDay}, (?<day>\\d{2})-${month}-(?<year>\\d{2}) 
 /** `Sun Nov  6 08:49:37 1994` */
 const asctime = new RegExp(`^${shortDay} ${month} (?<day>\\d{2}| \\d) ${time} (?<year>\\d{4})$`)
 
+/** What each of the three forms captures. */
+type Groups = Readonly<Record<"year" | "month" | "day" | "hour" | "minute" | "second", string>>
+
 /**
  * Midnight UTC of a day. `Date.UTC` would read the years 0 to 99 as 1900 to 1999; `setUTCFullYear`
  * does not.
@@ -45,7 +48,8 @@ const midnight = (year: number, monthIndex: number, day: number): number =>
  */
 export const parse = (text: string, nowMillis: number): number | undefined => {
   const trimmed = text.trim()
-  const groups = (imfFixdate.exec(trimmed) ?? rfc850.exec(trimmed) ?? asctime.exec(trimmed))?.groups
+  const groups = (imfFixdate.exec(trimmed) ?? rfc850.exec(trimmed) ?? asctime.exec(trimmed))
+    ?.groups as Groups | undefined
   if (groups === undefined) return undefined
   const hour = Number(groups.hour)
   const minute = Number(groups.minute)
@@ -53,9 +57,9 @@ export const parse = (text: string, nowMillis: number): number | undefined => {
   if (hour > 23 || minute > 59 || second > 60) return undefined
   const timeMillis = ((hour * 60 + minute) * 60 + second) * 1000
   const day = Number(groups.day)
-  const monthIndex = months.indexOf(groups.month ?? "")
+  const monthIndex = months.indexOf(groups.month)
   let year = Number(groups.year)
-  if (groups.year?.length === 2) {
+  if (groups.year.length === 2) {
     const now = new Date(nowMillis)
     const latest = now.setUTCFullYear(now.getUTCFullYear() + 50)
     const latestYear = now.getUTCFullYear()
@@ -86,10 +90,11 @@ export const parseTimestamp = (text: string): number | undefined => {
   if (groups === undefined) return undefined
   const number = (name: string) => Number(groups[name] ?? 0)
   const [hour, minute, second] = [number("hour"), number("minute"), number("second")]
-  const offset = (number("hours") * 60 + number("minutes")) * (groups.sign === "-" ? -1 : 1)
+  const ahead = number("hours") * 60 + number("minutes")
+  const offset = groups.sign === "-" ? -ahead : ahead
   const date = midnight(number("year"), number("month") - 1, number("day"))
-  const exists = new Date(date).getUTCDate() === number("day") &&
-    new Date(date).getUTCMonth() === number("month") - 1
+  // A day or a month that does not exist is one of another month.
+  const exists = new Date(date).getUTCMonth() === number("month") - 1
   if (!exists || hour > 23 || minute > 59 || second > 60 || number("hours") > 23) return undefined
   const fraction = Math.ceil(Number(`0.${groups.fraction ?? 0}`) * 1000)
   return date + ((hour * 60 + minute - offset) * 60 + second) * 1000 + fraction

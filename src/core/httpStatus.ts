@@ -1,6 +1,5 @@
 /**
- * What an HTTP status means when nobody has said anything more particular (RFC 9110 section 15, RFC
- * 6585, RFC 8470).
+ * What an HTTP status means by default (RFC 9110 section 15, RFC 6585, RFC 8470).
  */
 
 /**
@@ -45,9 +44,9 @@ export const tagOf = (status: number): Tag =>
   tags[status] ?? (status >= 400 && status < 500 ? "Validation" : "Server")
 
 /**
- * Whether a `Server` failure with this status is worth another try: 425 and the 5xx, except 501 and
- * 505, which say that the server will never do it. No status means that none was seen, which may
- * pass. O(1).
+ * Tests whether a `Server` failure with this status is worth another try: 425 and the 5xx, except
+ * 501 and 505, which say that the server will never do it. No status means that none was seen,
+ * which may pass. O(1).
  *
  * @since 0.1.0
  */

@@ -1,6 +1,5 @@
 /**
- * A key that has had other names: the secret under which keys are named was changed, and records
- * still stand under the names of before.
+ * Finds a record under the earlier names of its key, after the secret that names keys has changed.
  */
 import * as IdempotencyRecord from "./idempotencyRecord.js"
 
@@ -35,12 +34,12 @@ export const acquire = (
     claim,
     nowMillis
   )
-  if (next._tag !== "InProgress" || answer._tag !== "Acquired") return [answer, []]
+  if (answer._tag !== "Acquired") return [answer, []]
   if (at === 0) return [answer, [[0, next]]]
   return [answer, [[0, next], [at, {
     _tag: "Released",
-    owner: next.owner,
-    generation: next.generation,
-    expiresAtMillis: next.leaseUntilMillis
+    owner: claim.owner,
+    generation: answer.generation,
+    expiresAtMillis: nowMillis + claim.leaseMillis
   }]]]
 }

@@ -1,8 +1,8 @@
 /**
- * What may happen to the record of one idempotent call: who may run it, for how long, and what came
- * of it.
+ * The state machine of the record of one idempotent call: which owner may run it, for how long, and
+ * its outcome.
  *
- * Whoever changed nothing gets the record back that it came with.
+ * A function that changes nothing returns the record that it was given.
  */
 import type { Holder, IdempotencyRecord, InProgress } from "./idempotencyState.js"
 import { isExpired, isLive, unfinishedMillis } from "./idempotencyState.js"
@@ -49,21 +49,20 @@ const granted = (
   nowMillis: number
 ): readonly [Answer, InProgress] => {
   const { generation, recovered, recoveryPoint } = was
-  const point = recoveryPoint === undefined ? {} : { recoveryPoint }
   const leaseUntilMillis = nowMillis + leaseMillis
   const expiresAtMillis = Math.max(
     nowMillis + timeToLiveMillis,
     leaseUntilMillis + unfinishedMillis
   )
   return [
-    { _tag: "Acquired", generation, recovered, ...point },
+    { _tag: "Acquired", generation, recovered, recoveryPoint },
     {
       _tag: "InProgress",
       owner,
       generation,
       fingerprint,
       recovered,
-      ...point,
+      recoveryPoint,
       leaseUntilMillis,
       expiresAtMillis
     }
@@ -99,11 +98,11 @@ export const acquire = (
 }
 
 /**
- * Whether the record is this holder's claim, which it may still use after its lease as long as
- * nobody has taken over.
+ * Tests whether the record is this holder's claim, which it may still use after its lease as long
+ * as no other owner has taken over.
  */
-const isHeldBy = (record: IdempotencyRecord, { generation, owner }: Holder): boolean =>
-  record._tag !== "Absent" && record.owner === owner && record.generation === generation
+const isHeldBy = (record: Holder, { generation, owner }: Holder): boolean =>
+  record.owner === owner && record.generation === generation
 
 const changed = (
   record: IdempotencyRecord,
@@ -141,7 +140,7 @@ export const complete = (
 
 /**
  * Gives the claim up: the next caller runs as if there had been none. A record that is complete
- * cannot be given up. Where nothing is left of a record, everybody is told that it is released,
+ * cannot be given up. Where nothing is left of a record, every owner is told that it is released,
  * because it is. O(1).
  *
  * @since 0.1.0
@@ -158,8 +157,8 @@ export const release = (record: IdempotencyRecord, holder: Holder, nowMillis: nu
 }
 
 /**
- * Lets the lease end `leaseMillis` from now, also one that has lapsed and that nobody has taken
- * over. O(1).
+ * Lets the lease end `leaseMillis` from now, also one that has lapsed and that no other owner has
+ * taken over. O(1).
  *
  * @since 0.1.0
  */
@@ -176,7 +175,7 @@ export const extend = (
   })
 
 /**
- * Notes how far the work has come, for whoever takes over. O(1).
+ * Notes how far the work has come, for the owner that takes over. O(1).
  *
  * @since 0.1.0
  */

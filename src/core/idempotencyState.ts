@@ -1,5 +1,5 @@
 /**
- * What is known of one idempotent call: nothing, that somebody runs it, or what came of it.
+ * The states of one idempotent call: unknown, run by an owner, or over with an outcome.
  *
  * Two clocks: a lease says how long a claim keeps others out, `expiresAtMillis` how long the record
  * is kept. For both, a time that is equal to now is over. Times are milliseconds of whatever clock
@@ -26,8 +26,8 @@ export interface Absent {
 }
 
 /**
- * Somebody runs the call, or has given no sign since `leaseUntilMillis`. `recovered` says whether
- * it was taken over from somebody else.
+ * An owner runs the call, or has given no sign since `leaseUntilMillis`. `recovered` says whether
+ * it was taken over from another owner.
  *
  * @since 0.1.0
  */
@@ -53,8 +53,8 @@ export interface Completed extends Holder {
 }
 
 /**
- * As good as absent for whoever claims it. It is kept for what was left of the lease, to tell the
- * owner that repeats its release from one that had lost its claim before.
+ * A new claim treats it as absent. It is kept for what was left of the lease, to tell the owner
+ * that repeats its release from one that had lost its claim before.
  *
  * @since 0.1.0
  */
@@ -74,17 +74,17 @@ export type IdempotencyRecord = Absent | InProgress | Completed | Released
 export const absent: Absent = { _tag: "Absent" }
 
 /**
- * How long after its lease an unfinished record is kept at least: nobody knows whether the call was
- * executed, and a key lives for a day unless the program says otherwise. A short time to live is
- * about answers, and must not turn an unknown outcome into a second execution.
+ * How long after its lease an unfinished record is kept at least: it is unknown whether the call
+ * was executed, and a key lives for a day unless the program says otherwise. A short time to live
+ * is about answers, and must not turn an unknown outcome into a second execution.
  *
  * @since 0.1.0
  */
 export const unfinishedMillis = 86_400_000
 
 /**
- * Whether a sweep may remove what is left of the record: it is over, and for everybody who asks the
- * key is absent. O(1).
+ * Tests whether a sweep may remove what is left of the record: it is over, and every owner that
+ * asks finds the key absent. O(1).
  *
  * @since 0.1.0
  */
@@ -92,7 +92,7 @@ export const isExpired = (record: IdempotencyRecord, nowMillis: number): boolean
   record._tag !== "Absent" && record.expiresAtMillis <= nowMillis
 
 /**
- * Whether the record answers a claim with anything but a first run. O(1).
+ * Tests whether the record answers a claim with anything but a first run. O(1).
  *
  * @since 0.1.0
  */

@@ -1,10 +1,9 @@
 /**
- * When failures of one kind are an incident and not an accident.
+ * Decides when failures of one kind are an incident.
  *
- * One refused credential is somebody's typing error; twenty in a row are a key that was rotated. A
- * rule says how many failures in how much time, which share of all calls, and how much more than
- * the time before. An incident is raised once and lasts until its failures have been quiet for a
- * while.
+ * One refused credential is a typing error; twenty in a row are a key that was rotated. A rule says
+ * how many failures in how much time, which share of all calls, and how much more than the time
+ * before. An incident is raised once and lasts until its failures have been quiet for a while.
  */
 import * as TimeWindow from "./timeWindow.js"
 
@@ -12,8 +11,11 @@ import * as TimeWindow from "./timeWindow.js"
  * - `windowMillis`: how far back failures count
  * - `count`: how many there must be at least
  * - `share`: which share of the calls in the window they must be at least
- * - `growth`: how many times as many as in the window before; 0 where no trend is asked for
- * - `quietMillis`: how long there must be none until another incident can be raised
+ * - `growth`: how many times as many as usual; 0 where no growth is asked for
+ * - `baselineMillis`: how long before the window what is usual is taken from: the mean of a window.
+ *   Absent: from the window before, and an incident is over when there were no failures
+ * - `quietMillis`: how long there must be none, or with a baseline no more than usual, until
+ *   another incident can be raised
  *
  * @since 0.1.0
  */
@@ -22,6 +24,7 @@ export interface Rule {
   readonly count: number
   readonly share: number
   readonly growth: number
+  readonly baselineMillis?: number | undefined
   readonly quietMillis: number
 }
 
@@ -31,9 +34,10 @@ export interface Rule {
  * @since 0.1.0
  */
 export interface Watch {
-  /** Twice the window of the rule: the newer half is compared with the older one. */
+  /** The window of the rule, and the time before it that it is compared with. */
   readonly window: TimeWindow.TimeWindow
   raised: boolean
+  /** When it was last not quiet. */
   lastMillis: number
 }
 
@@ -50,20 +54,49 @@ export interface Raised {
 /** Into how many parts a rule's window is cut. */
 const buckets = 10
 
+/** How many parts of that size the time before has. */
+const bucketsBefore = ({ baselineMillis, windowMillis }: Rule): number =>
+  baselineMillis === undefined ? buckets : Math.ceil(buckets * baselineMillis / windowMillis)
+
 /**
- * Nothing seen yet.
+ * Makes an empty watch.
  *
  * @since 0.1.0
  */
-export const make = (rule: Rule): Watch => ({
-  window: TimeWindow.make(2 * rule.windowMillis, 2 * buckets),
-  raised: false,
-  lastMillis: -Infinity
-})
+export const make = (rule: Rule): Watch => {
+  const size = buckets + bucketsBefore(rule)
+  return {
+    window: TimeWindow.make(size * rule.windowMillis / buckets, size, 2),
+    raised: false,
+    lastMillis: -Infinity
+  }
+}
+
+/** The numbers of the window now, where they are those of an incident. */
+const numbers = (rule: Rule, { window }: Watch): Raised | undefined => {
+  let calls = 0
+  let failures = 0
+  let before = 0
+  for (const bucket of TimeWindow.contents(window)) {
+    if (bucket.age < buckets) {
+      calls += bucket.calls
+      failures += bucket.failures
+    } else before += bucket.failures
+  }
+  const isEnough = failures >= rule.count && failures >= rule.share * calls &&
+    // As many windows as there were before, so that nothing is divided.
+    failures * bucketsBefore(rule) >= rule.growth * before * buckets
+  return isEnough ? { failures, calls } : undefined
+}
 
 /**
- * Takes down one call at a monotonic time, and says whether it raises an incident. O(1): twenty
- * buckets are added up, for a failure only.
+ * Takes down one call at a monotonic time, and says whether it raises an incident. O(1) for a
+ * success; for a failure the parts of the window and of the time before it are added up.
+ *
+ * **Details**
+ *
+ * With a baseline, failures that are no more than usual do not keep an incident going: there may
+ * always be some, and the next time that they grow is news.
  *
  * @since 0.1.0
  */
@@ -76,21 +109,16 @@ export const record = (
   TimeWindow.record(watch.window, { failed, slow: false }, nowMillis)
   if (!failed) return undefined
   const wasQuiet = nowMillis - watch.lastMillis >= rule.quietMillis
-  watch.lastMillis = nowMillis
-  if (watch.raised && !wasQuiet) return undefined
-  watch.raised = false
-  let calls = 0
-  let failures = 0
-  let before = 0
-  for (const bucket of TimeWindow.contents(watch.window)) {
-    if (bucket.age < buckets) {
-      calls += bucket.calls
-      failures += bucket.failures
-    } else before += bucket.failures
+  const goesOn = watch.raised && !wasQuiet
+  if (rule.baselineMillis === undefined) {
+    watch.lastMillis = nowMillis
+    if (goesOn) return undefined
   }
-  if (failures < rule.count || failures < rule.share * calls || failures < rule.growth * before) {
-    return undefined
+  const found = numbers(rule, watch)
+  if (rule.baselineMillis !== undefined) {
+    if (found === undefined) return undefined
+    watch.lastMillis = nowMillis
   }
-  watch.raised = true
-  return { failures, calls }
+  watch.raised = goesOn || found !== undefined
+  return goesOn ? undefined : found
 }

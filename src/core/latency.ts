@@ -1,5 +1,5 @@
 /**
- * The last latencies, and their quantiles.
+ * Keeps the last latencies, and computes their quantiles.
  *
  * The newest ones are kept twice: in the order in which they came, so that the oldest can go, and
  * sorted, so that a quantile is one look. For the few hundred that are worth keeping this is exact,
@@ -20,7 +20,7 @@ export interface Latencies {
 }
 
 /**
- * None yet, and never more than `size`.
+ * Makes an empty list of at most `size` latencies.
  *
  * @since 0.1.0
  */
@@ -39,8 +39,8 @@ const placeOf = (sorted: ReadonlyArray<number>, value: number): number => {
 }
 
 /**
- * Adds one; the oldest goes when there are too many. O(log size) comparisons, and a move of at most
- * `size` numbers.
+ * Adds a latency and drops the oldest when the list is full. O(log size) comparisons, and a move of
+ * at most `size` numbers.
  *
  * @since 0.1.0
  */
@@ -53,7 +53,7 @@ export const record = (latencies: Latencies, millis: number): void => {
 }
 
 /**
- * How many there are. O(1).
+ * Counts the latencies. O(1).
  *
  * @since 0.1.0
  */

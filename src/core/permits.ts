@@ -1,10 +1,10 @@
 /**
- * The permits of a bulkhead: who may run, who waits, who is turned away.
+ * The permits of a bulkhead: which calls run, which wait, and which are rejected.
  *
- * A permit that is given back goes straight to the first in line, without having been free: so
- * nobody who comes later can take it, and permits are free only while nobody waits. All of it is
- * O(1). The permits are owned by one bulkhead and changed in place; `W` is whatever stands for a
- * waiting call.
+ * A permit that is given back goes straight to the first in line, without having been free: so no
+ * later call can take it, and permits are free only while no call waits. All of it is O(1). The
+ * permits are owned by one bulkhead and changed in place; `W` is whatever stands for a waiting
+ * call.
  */
 import * as Fifo from "./fifo.js"
 
@@ -27,7 +27,7 @@ export interface Permits<W> extends Limits {
 }
 
 /**
- * All permits free, nobody waiting.
+ * Makes the permits: all free, no call waiting.
  *
  * @since 0.1.0
  */
@@ -39,8 +39,7 @@ export const make = <W>({ concurrency, queue }: Limits): Permits<W> => ({
 })
 
 /**
- * What becomes of a call that comes: it runs, and has its permit now; it has to wait; or it is
- * turned away.
+ * Decides about a new call: it runs with a permit, waits, or is rejected.
  *
  * @since 0.1.0
  */
@@ -53,7 +52,7 @@ export const enter = <W>(permits: Permits<W>): "Run" | "Wait" | "Full" => {
 }
 
 /**
- * Gives a permit back. The answer is who has it now; nobody, where nobody waits.
+ * Gives a permit back. Returns the call that has it now; `undefined` where no call waits.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,5 @@
 /**
- * What is to happen when: entries by their time, and those of the same time in the order in which
- * they came.
+ * Orders entries by time; entries of the same time by arrival.
  *
  * A binary heap. Owned by one clock and changed in place.
  */
@@ -23,7 +22,7 @@ export interface PriorityQueue<A> {
 }
 
 /**
- * Nothing to happen.
+ * Makes an empty queue.
  *
  * @since 0.1.0
  */
@@ -40,8 +39,8 @@ const swap = <A>(heap: Array<Entry<A>>, a: number, b: number): void => {
 }
 
 const comesBefore = <A>(heap: Array<Entry<A>>, a: number, b: number): boolean => {
-  const [first, second] = [heap[a], heap[b]]
-  return first !== undefined && second !== undefined && isBefore(first, second)
+  const first = heap[a]
+  return first !== undefined && isBefore(first, heap[b] as Entry<A>)
 }
 
 /**
@@ -67,10 +66,11 @@ export const add = <A>(agenda: PriorityQueue<A>, at: bigint, what: A): void => {
  * @since 0.1.0
  */
 export const take = <A>({ heap }: PriorityQueue<A>): Entry<A> | undefined => {
-  const first = heap[0]
   const last = heap.pop()
-  if (first === undefined || last === undefined || heap.length === 0) return first
-  heap[0] = last
+  const first = heap[0]
+  if (first === undefined) return last
+  // What was popped is there where something is left.
+  heap[0] = last as Entry<A>
   let parent = 0
   for (;;) {
     const left = 2 * parent + 1

@@ -31,7 +31,7 @@ interface Quota extends Fields {
   readonly name?: string
 }
 
-const pair = /^([a-z*][a-z0-9_.*-]*)=(.*)$/s
+const pair = /^([a-z*][a-z0-9_.*-]*)=(.*)/s
 const policyName = /^(?:"(?:[^"\\]|\\.)*"|[A-Za-z*][\w!#$%&'*+.^`|~:/-]*)$/
 
 /**
@@ -54,15 +54,16 @@ const split = (text: string, separator: string): ReadonlyArray<string> => {
   return quoted ? [] : [...parts, text.slice(start).trim()]
 }
 
+/** The key and the value of `r=0`; of anything else `undefined`. */
+const pairOf = (text: string) =>
+  pair.exec(text)?.slice(1) as [key: string, value: string] | undefined
+
 const members = (text: string | undefined): ReadonlyArray<Member> =>
   split(text ?? "", ",").map((member) => {
-    const [head = "", ...rest] = split(member, ";")
-    const parameters = new Map<string, string>()
-    for (const parameter of rest) {
-      const [, key, value] = pair.exec(parameter) ?? []
-      if (key !== undefined && value !== undefined) parameters.set(key, value)
-    }
-    return { head, parameters }
+    // Every string of a member ends in it, so there is a head.
+    const [head, ...rest] = split(member, ";") as readonly [string, ...Array<string>]
+    const pairs = rest.map(pairOf).filter((pair) => pair !== undefined)
+    return { head, parameters: new Map(pairs) }
   })
 
 const whole = (text: string | undefined): number | undefined =>
@@ -83,8 +84,8 @@ const quotas = (text: string | undefined, now: RetryAfter.Now): ReadonlyArray<Qu
   const items: Array<Quota> = []
   const dictionary = new Map<string, string>()
   for (const { head, parameters } of members(text)) {
-    const [, key, value] = pair.exec(head) ?? []
-    if (key !== undefined && value !== undefined) dictionary.set(key, value)
+    const member = pairOf(head)
+    if (member !== undefined) dictionary.set(...member)
     else if (policyName.test(head)) {
       items.push({
         name: head,
@@ -168,7 +169,12 @@ const paired = (
  * @category models
  * @since 0.1.0
  */
-export type ResetHeader = string | { readonly name: string; readonly unit: RetryAfter.Unit }
+export type ResetHeader = string | {
+  /** The name of the header, in any case. */
+  readonly name: string
+  /** What the value of the header is. */
+  readonly unit: RetryAfter.Unit
+}
 
 /**
  * When the quotas of three generations allow the next call. A spent quota says it. A quota that

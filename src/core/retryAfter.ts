@@ -125,7 +125,7 @@ export const durationOf = (text: string): number | undefined => {
   if (!durationText.test(text)) return undefined
   let millis = 0
   for (const [, value, unit] of text.matchAll(new RegExp(part, "g"))) {
-    millis += Number(value) * (unitMillis[unit ?? ""] ?? 0)
+    millis += Number(value) * (unitMillis[unit as string] as number)
   }
   // The nearest multiple of a nanosecond, so that 16.1 s are not a millisecond more.
   return Math.min(Math.ceil(Math.round(millis * 1e6) / 1e6), Number.MAX_SAFE_INTEGER)
@@ -192,18 +192,20 @@ export const parse = (
   )
 }
 
-/** What a platform's response holds beside its headers: node:http keeps all lines as they came. */
+/**
+ * What a platform's response holds beside its headers: node:http keeps all lines as they came. The
+ * response that the platform's client hands out has the one with the `source` in `original`.
+ */
 export interface Source {
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly source?: unknown
+  readonly original?: unknown
 }
-
-const isRecord = (u: unknown): u is Readonly<Record<string, unknown>> =>
-  typeof u === "object" && u !== null
 
 /** The lines of a field in the `rawHeaders` of node:http, which are names and values in turn. */
 const rawLines = (source: unknown, name: string): ReadonlyArray<string> => {
-  const raw = isRecord(source) && Array.isArray(source.rawHeaders) ? source.rawHeaders : []
+  const raw = (source as { readonly rawHeaders?: unknown } | null | undefined)?.rawHeaders
+  if (!Array.isArray(raw)) return []
   return raw.flatMap((value: unknown, index) => {
     const key: unknown = raw[index - 1]
     return index % 2 === 1 && typeof key === "string" && typeof value === "string" &&
@@ -213,6 +215,9 @@ const rawLines = (source: unknown, name: string): ReadonlyArray<string> => {
   })
 }
 
+const sourceOf = ({ original, source }: Source): unknown =>
+  source ?? (original as Pick<Source, "source"> | null | undefined)?.source
+
 /**
  * The headers of a response with every line of `Retry-After`: node:http hides all but the first.
  * O(headers).
@@ -221,7 +226,7 @@ const rawLines = (source: unknown, name: string): ReadonlyArray<string> => {
  * @since 0.1.0
  */
 export const headersOf = (response: Source): Source["headers"] => {
-  const lines = rawLines(response.source, "retry-after")
+  const lines = rawLines(sourceOf(response), "retry-after")
   return lines.length > 1
     ? { ...response.headers, "retry-after": lines.join(", ") }
     : response.headers

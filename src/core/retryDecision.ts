@@ -1,5 +1,5 @@
 /**
- * Whether to try again, and after how long: the whole decision as one pure function.
+ * Decides whether to retry, and after how long, as one pure function.
  *
  * The driver in `Retry`, the schedules in `Schedules` and the property tests ask the same function,
  * so none of them can disagree about which failures may be repeated.
@@ -17,7 +17,7 @@ export type Verdict =
     readonly ambiguous: boolean
     readonly retryAfterMillis: number | undefined
   }
-  | { readonly _tag: "Terminal" }
+  | { readonly _tag: "Terminal"; readonly retryAfterMillis?: undefined }
   | { readonly _tag: "Rejected"; readonly retryAfterMillis: number | undefined }
 
 /**
@@ -110,7 +110,7 @@ export const refusal = (
  * @since 0.1.0
  */
 export const floorMillis = (
-  verdict: Exclude<Verdict, { _tag: "Terminal" }>,
+  verdict: Verdict,
   policy: Pick<Policy, "retryAfterCapMillis" | "beyondCap">
 ): number | undefined => {
   const asked = verdict.retryAfterMillis ?? 0
@@ -129,7 +129,7 @@ export const floorMillis = (
 export const decide = (policy: Policy, input: Input): Decision => {
   const { attempt, budgetLeft, elapsedMillis, verdict } = input
   const refused = refusal(policy.operation, verdict, policy.waitForRejections)
-  if (refused !== undefined || verdict._tag === "Terminal") return stop(refused ?? "terminal")
+  if (refused !== undefined) return stop(refused)
   if (attempt >= policy.retries) return stop("retries")
   const floor = floorMillis(verdict, policy)
   if (floor === undefined) return stop("retryAfter")

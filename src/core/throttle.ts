@@ -1,6 +1,6 @@
 /**
- * With which probability a caller turns its own calls away, because too many of the last ones were
- * not accepted.
+ * Computes the probability with which a caller rejects its own calls, because too few of the last
+ * ones were accepted.
  *
  * The formula is the one of "Handling Overload" in Google's book on site reliability: as long as a
  * backend accepts at least one in K requests, all are sent; below that, only about K times as many

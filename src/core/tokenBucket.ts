@@ -1,8 +1,8 @@
 /**
- * A bucket of tokens that fills on its own and by deposits, as arithmetic.
+ * A bucket of tokens that fills with time and by deposits.
  *
  * Time is an argument, tokens are a fraction, and nothing ticks: what has flowed in since the last
- * look is added when somebody looks.
+ * read is added at the next one.
  */
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The trials of a half-open circuit: a few calls that find out whether the upstream works again.
+ * The trials of a half-open circuit: a few calls that test whether the upstream works again.
  *
  * Finished successes and running trials together never exceed the number of trials. A place is
  * never lost: whatever becomes of a trial, its place is free again at a time that is known when it
@@ -16,14 +16,14 @@ export type Rules =
   | { readonly _tag: "Consecutive"; readonly trials: number }
   | { readonly _tag: "Rate"; readonly trials: number; readonly threshold: number }
 
-/** A place: of a trial that runs, or nobody's, of one that was told to wait. */
+/** A slot: held by a running trial, or kept for a trial that was told to wait. */
 interface Slot {
   readonly trial: number
   readonly untilMillis: number
 }
 
 /**
- * What the trials have shown so far, and who is at it.
+ * The results of the trials so far, and the slots that are held.
  *
  * @since 0.1.0
  */
@@ -41,8 +41,8 @@ export interface Trials {
  */
 export const none: Trials = { good: 0, bad: 0, slots: [], nextTrial: 0 }
 
-/** The place of a trial that was told to wait is nobody's. */
-const nobody = -1
+/** Marks the slot of a trial that was told to wait: no running trial holds it. */
+const noTrial = -1
 
 /**
  * The trials without those that run: what they will say no longer counts. A place that was told to
@@ -52,14 +52,14 @@ const nobody = -1
  */
 export const abandoned = (trials: Trials): Trials => ({
   ...trials,
-  slots: trials.slots.filter(({ trial }) => trial === nobody)
+  slots: trials.slots.filter(({ trial }) => trial === noTrial)
 })
 
 const held = ({ slots }: Trials, nowMillis: number): ReadonlyArray<Slot> =>
   slots.filter(({ untilMillis }) => untilMillis > nowMillis)
 
 /**
- * Whether anybody holds a place. O(trials).
+ * Tests whether any trial holds a slot. O(trials).
  *
  * @since 0.1.0
  */
@@ -67,8 +67,8 @@ export const areHeld = (trials: Trials, nowMillis: number): boolean =>
   held(trials, nowMillis).length > 0
 
 /**
- * A place for another trial until `untilMillis`, or how long until one is free at the latest.
- * O(trials).
+ * Takes a slot for another trial until `untilMillis`, or says how long until one is free at the
+ * latest. O(trials).
  *
  * @since 0.1.0
  */
@@ -102,8 +102,8 @@ const badLimit = (rules: Rules): number =>
 export type Finding = "good" | "bad" | { readonly waitMillis: number }
 
 /**
- * What a finding changes: the circuit opens or closes as soon as that is certain. A trial that has
- * lost its place changes nothing, whether or not another has it. O(trials).
+ * Applies the result of a trial: the circuit opens or closes as soon as that is certain. A trial
+ * that has lost its slot changes nothing, whether or not another has it. O(trials).
  *
  * @since 0.1.0
  */
@@ -119,7 +119,7 @@ export const end = (
   if (slots.length === places.length) return trials
   if (typeof finding === "object") {
     const waiting = finding.waitMillis > 0
-      ? [{ trial: nobody, untilMillis: nowMillis + finding.waitMillis }]
+      ? [{ trial: noTrial, untilMillis: nowMillis + finding.waitMillis }]
       : []
     return { ...trials, slots: [...slots, ...waiting] }
   }

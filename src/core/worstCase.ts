@@ -1,5 +1,5 @@
 /**
- * The most that one call through a pipeline can cost: how many requests, and how much time.
+ * Computes the most that one call through a pipeline can cost: requests and time.
  *
  * An operator wants to know both before the incident. They follow from the policy alone, so they
  * are computed and not measured; a brute-force walk through everything that can happen to a call is
@@ -64,12 +64,13 @@ const growth = 1.01
  */
 const attemptsOf = (plan: Plan): number => {
   const deadline = Math.min(plan.withinMillis, plan.totalMillis)
+  if (deadline === 0) return 1
   let elapsed = 0
   for (let retry = 0; retry < plan.retries;) {
     const wait = waitMillis(plan, retry, 0, 0, 0)
     const end = retry < exactly ? retry + 1 : Math.min(plan.retries, Math.ceil(retry * growth))
     const after = elapsed + wait * (end - retry)
-    if (after >= deadline) return retry + Math.max(1, Math.ceil((deadline - elapsed) / wait))
+    if (after >= deadline) return retry + Math.ceil((deadline - elapsed) / wait)
     elapsed = after
     retry = end
   }
@@ -117,11 +118,10 @@ export const worstCase = (plan: Plan): WorstCase => {
   const attempts = attemptsOf(plan)
   const one = attemptMillisOf(plan)
   const unbounded = one * attempts + longestWaits(plan, attempts)
-  // The last wait ends before `within`, and one more attempt follows.
-  const millis = attempts > 1 ? Math.min(unbounded, plan.withinMillis + one) : unbounded
   return {
     attempts,
     calls: attempts * (1 + plan.hedges),
-    millis: Math.min(plan.totalMillis, millis)
+    // The last wait ends before `within`, and one more attempt follows.
+    millis: Math.min(plan.totalMillis, plan.withinMillis + one, unbounded)
   }
 }

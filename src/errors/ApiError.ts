@@ -1,5 +1,5 @@
 /**
- * The ten ways in which a call to somebody else's API fails, as values that say what to do next.
+ * Classifies the failures of API calls into ten error classes. Each says what to do next.
  *
  * Each is a `Schema.TaggedError`: it can be yielded, caught by tag, declared on an `HttpApi`
  * endpoint, sent over the wire and read back without loss. None carries a request, a response body
@@ -22,32 +22,49 @@ import {
 import { isMarked } from "./mayHaveRunMark.js"
 import { copyRawBody, rawBodyOf } from "./rawBody.js"
 import * as Rejection from "./Rejection.js"
+import { copyStory } from "./story.js"
 import * as Verdict from "./Verdict.js"
 
 /**
+ * Marks the error classes of this module at run time.
+ *
  * @since 0.1.0
  * @category symbols
  */
 export const TypeId: unique symbol = Symbol.for("effect-resilience/ApiError")
 
 /**
+ * Marks the error classes of this module at run time.
+ *
  * @since 0.1.0
  * @category symbols
  */
 export type TypeId = typeof TypeId
 
 const context = {
+  /** The message of the API, without the secrets that were sent. */
   message: Schema.String,
+  /** The status of the response. */
   status: Schema.optional(Schema.Number),
+  /** The error code of the API. */
   code: Schema.optional(Schema.String),
+  /** The request id of the API, for its support. */
   requestId: Schema.optional(Schema.String),
+  /** The template of the path. */
   endpoint: Schema.optional(Schema.String),
+  /** The HTTP method. */
   method: Schema.optional(Schema.String),
+  /** How many attempts the call made. */
   attempts: Schema.optional(Schema.Number),
+  /** How long the last attempt took. */
   latency: Schema.optional(Schema.Duration),
+  /** The response headers on the allow-list. */
   headers: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String })),
+  /** Overrides whether another try may succeed. */
   repeat: Schema.optional(Schema.Literal("never", "transient")),
+  /** How long the server asked to wait. */
   retryAfter: Schema.optional(Schema.Duration),
+  /** True when an attempt of the call may have been executed. */
   mayHaveRun: Schema.optional(Schema.Boolean)
 }
 
@@ -62,7 +79,7 @@ const respondsWith = (status: number) => ({
 
 /**
  * 401, 407: the credential is missing, malformed, expired or revoked. Terminal: the same credential
- * will be refused again.
+ * fails again.
  *
  * @since 0.1.0
  * @category errors
@@ -77,8 +94,8 @@ export class Auth
 }
 
 /**
- * 402, 403, 451: the caller is known but not allowed. Terminal until somebody changes a plan, a
- * scope or an allow-list.
+ * 402, 403, 451: the caller is known but not allowed. Terminal until a plan, a scope or an
+ * allow-list changes.
  *
  * @since 0.1.0
  * @category errors
@@ -104,6 +121,7 @@ export class Policy extends Schema.TaggedError<Policy>("effect-resilience/Policy
 export class Validation
   extends Schema.TaggedError<Validation>("effect-resilience/Validation")("Validation", {
     ...context,
+    /** What is wrong with the request, and where. Empty when the API does not say. */
     issues: Schema.optionalWith(
       Schema.Array(Schema.Struct({ path: Schema.String, message: Schema.String })),
       {
@@ -119,7 +137,7 @@ export class Validation
 }
 
 /**
- * 404, 410: there is no such thing, or no longer. Terminal.
+ * 404, 410: the resource does not exist, or no longer. Terminal.
  *
  * @since 0.1.0
  * @category errors
@@ -146,6 +164,7 @@ export class NotFound extends Schema.TaggedError<NotFound>("effect-resilience/No
 export class Conflict
   extends Schema.TaggedError<Conflict>("effect-resilience/Conflict")("Conflict", {
     ...context,
+    /** True when the first call with this idempotency key is still running. */
     inFlight: Schema.optionalWith(Schema.Boolean, { default: () => false })
   }, respondsWith(409))
 {
@@ -173,7 +192,7 @@ export class Locked extends Schema.TaggedError<Locked>("effect-resilience/Locked
 }
 
 /**
- * 429: too many calls. Certainly not executed; another try may succeed after `retryAfter`.
+ * 429: too many calls. Not executed; another try may succeed after `retryAfter`.
  *
  * @since 0.1.0
  * @category errors
@@ -181,7 +200,9 @@ export class Locked extends Schema.TaggedError<Locked>("effect-resilience/Locked
 export class RateLimit
   extends Schema.TaggedError<RateLimit>("effect-resilience/RateLimit")("RateLimit", {
     ...context,
+    /** The size of the quota, in requests. */
     limit: Schema.optional(Schema.Number),
+    /** How many requests of the quota are left. */
     remaining: Schema.optional(Schema.Number)
   }, respondsWith(429))
 {
@@ -192,7 +213,7 @@ export class RateLimit
 }
 
 /**
- * 5xx, 425, a redirect nobody asked for, or a success that cannot be read
+ * 5xx, 425, an unexpected redirect, or a success that cannot be read
  * (`code: "unreadable_response"`). `gateway` is set when a gateway gave up waiting (504).
  *
  * @since 0.1.0
@@ -200,6 +221,7 @@ export class RateLimit
  */
 export class Server extends Schema.TaggedError<Server>("effect-resilience/Server")("Server", {
   ...context,
+  /** True when a gateway stopped waiting (504). */
   gateway: Schema.optional(Schema.Boolean)
 }, respondsWith(500)) {
   /** @internal */
@@ -217,6 +239,7 @@ export class Server extends Schema.TaggedError<Server>("effect-resilience/Server
  */
 export class Timeout extends Schema.TaggedError<Timeout>("effect-resilience/Timeout")("Timeout", {
   ...context,
+  /** Whose deadline passed: of one `attempt`, of the `total` call, or of the `server` (408). */
   deadline: Schema.Literal("attempt", "total", "server")
 }, respondsWith(408)) {
   /** @internal */
@@ -226,14 +249,14 @@ export class Timeout extends Schema.TaggedError<Timeout>("effect-resilience/Time
 }
 
 /**
- * No answer came. `sent: "no"` means that no byte of the request left, so it was certainly not
- * executed.
+ * No answer came. `sent: "no"` means that no byte of the request left: it was not executed.
  *
  * @since 0.1.0
  * @category errors
  */
 export class Network extends Schema.TaggedError<Network>("effect-resilience/Network")("Network", {
   ...context,
+  /** `"no"` when no byte of the request left; `"unknown"` otherwise. */
   sent: Schema.Literal("no", "unknown")
 }, respondsWith(502)) {
   /** @internal */
@@ -242,7 +265,7 @@ export class Network extends Schema.TaggedError<Network>("effect-resilience/Netw
   }
 }
 
-/** Whoever makes one by its tag alone gives fields that fit the tag, and says so. */
+/** A caller that makes an error by its tag gives fields that fit the tag, and asserts it. */
 const classes: Readonly<
   Record<
     ApiError["_tag"],
@@ -251,7 +274,7 @@ const classes: Readonly<
 > = { Auth, Policy, Validation, NotFound, Conflict, Locked, RateLimit, Server, Timeout, Network }
 
 /**
- * Any of the ten, as a Schema: `Schema.decodeUnknown(ApiError.ApiError)` reads back what
+ * The Schema of all ten classes: `Schema.decodeUnknown(ApiError.ApiError)` reads back what
  * `Schema.encode` wrote.
  *
  * @since 0.1.0
@@ -271,7 +294,7 @@ export const ApiError = Schema.Union(
 )
 
 /**
- * Any of the ten.
+ * Any of the ten error classes.
  *
  * @since 0.1.0
  * @category models
@@ -279,8 +302,8 @@ export const ApiError = Schema.Union(
 export type ApiError = typeof ApiError.Type
 
 /**
- * Whether a value is one of the ten. Decided by a brand and not by `_tag`: other libraries have a
- * `Conflict` too.
+ * Tests whether a value is one of the ten classes. Decides by a brand and not by `_tag`: other
+ * libraries have a `Conflict` too.
  *
  * @since 0.1.0
  * @category guards
@@ -288,8 +311,8 @@ export type ApiError = typeof ApiError.Type
 export const isApiError = (u: unknown): u is ApiError => hasProperty(u, TypeId)
 
 /**
- * Whether the API answered with a success that could not be read. It was executed: repeating it is
- * only harmless when executing it twice is.
+ * Tests whether the API answered with a success that could not be read. The call was executed:
+ * repeat it only where a second execution is harmless.
  *
  * @since 0.1.0
  * @category guards
@@ -298,7 +321,7 @@ export const isUnreadable = (u: unknown): boolean =>
   isApiError(u) && u._tag === "Server" && u.code === Facts.unreadable
 
 /**
- * What an error means for the next step.
+ * Says what an error means for the next step.
  *
  * **Details**
  *
@@ -309,7 +332,7 @@ export const isUnreadable = (u: unknown): boolean =>
  *   (`InFlight`), and a run that could not ask its store (`StoreUnavailable`), may be asked for
  *   again: the record sees to it that nothing is executed twice.
  * - `HttpClientError` of `@effect/platform` and `TimeoutException` are understood the same way.
- * - Anything else is `Terminal`: an error nobody has judged is not repeated.
+ * - Anything else is `Terminal`: an error without a verdict is not repeated.
  *
  * O(1).
  *
@@ -331,8 +354,8 @@ export const verdict = (error: unknown): Verdict.Verdict => {
 }
 
 /**
- * Whether the call that failed may have been executed all the same. Not the same as whether to
- * repeat it: a deadline of the whole call is final, and what ran until then is unknown.
+ * Tests whether the failed call may have been executed. Whether to repeat it is another question: a
+ * deadline of the whole call is final, and what ran until then is unknown.
  *
  * **Details**
  *
@@ -375,13 +398,13 @@ export const mayHaveRun = (error: unknown): boolean => {
 }
 
 /**
- * The first bytes of the body that the API answered with, as they came (at most the client's
- * `maxErrorBodyBytes`, 64 KiB by default).
+ * Reads the first bytes of the error body (at most the client's `maxErrorBodyBytes`, 64 KiB by
+ * default).
  *
  * **Gotchas**
  *
- * Not scrubbed: it may hold whatever the API chose to repeat. It is kept beside the error and not
- * on it, so nothing prints it by accident.
+ * Not scrubbed: it may hold secrets that the API repeats. It is kept beside the error and not on
+ * it, so that no log prints it by accident.
  *
  * @since 0.1.0
  * @category accessors
@@ -389,9 +412,13 @@ export const mayHaveRun = (error: unknown): boolean => {
 export const rawBody = (error: ApiError): Option.Option<Uint8Array> =>
   Option.fromNullable(rawBodyOf(error))
 
+/** The frames of an error under another message. */
+const stackFor = (message: string, { message: before, stack = "" }: Error): string =>
+  before === message ? stack : stack.replace(before, () => message)
+
 /**
- * The same error with more said about it: where it happened, after how many attempts, how long the
- * attempt took. Everything else stays, the stack trace and the raw body included.
+ * Copies an error with more facts: endpoint, attempts, latency. Keeps everything else, the stack
+ * trace and the raw body included.
  *
  * @since 0.1.0
  * @category combinators
@@ -410,13 +437,13 @@ export const annotate = <E extends ApiError>(
     { ...error, message: error.message, ...fields } as never,
     { disableValidation: true }
   ) as E
-  if (error.stack !== undefined && fields.message === undefined) {
+  if (error.stack !== undefined) {
     Object.defineProperty(copy, "stack", {
-      value: error.stack,
+      value: stackFor(copy.message, error),
       configurable: true,
       writable: true,
       enumerable: false
     })
   }
-  return copyRawBody(error, copy)
+  return copyStory(error, copyRawBody(error, copy))
 }

@@ -1,7 +1,7 @@
 /**
- * Refuses options that make no sense, when the client is made.
+ * Checks the options of a client when it is made.
  *
- * A blank name or a negative wait fails late and far away from the line that wrote it; a wait of
+ * A blank name or a negative wait fails late and far from the line that wrote it, and a wait of
  * `NaN` is a hot loop. Each check returns the value, or throws a `RangeError` that names the field
  * and the value. Inside `Effect.sync` or `Effect.gen` that is a defect: a mistake of the program,
  * not a failure to handle.

@@ -1,9 +1,9 @@
 /**
- * What a status means, as data: its tag, whether another try may help, what the integrator should
- * do, what the user should read.
+ * Maps each status of an API to its error class, whether another try may help, what the integrator
+ * should do, and what the user should read, as data.
  *
- * The error handling pages of APIs are tables. A playbook is that table in a form that a program
- * can follow and a person can print.
+ * The error pages of APIs are tables. A playbook is such a table in a form that a program can
+ * follow and a person can print.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ import type * as RateLimitFields from "../core/rateLimitFields.js"
 import type * as ApiError from "./ApiError.js"
 
 /**
- * One row.
+ * One row of a playbook.
  *
  * **Details**
  *
@@ -28,13 +28,21 @@ import type * as ApiError from "./ApiError.js"
  * @category models
  */
 export interface Entry {
+  /** The error class. */
   readonly tag: ApiError.ApiError["_tag"]
+  /** Whether the same request may be tried again. */
   readonly repeat: "never" | "transient"
+  /** What the status means, in words. */
   readonly meaning: string
+  /** What the caller should do, in words. */
   readonly action: string
+  /** A sentence that is safe to show to an end user. */
   readonly userMessage: string
+  /** Where to route the failure when it repeats. */
   readonly alert?: string | undefined
+  /** How long to wait before another try, for an API that documents a wait and sends none. */
   readonly wait?: Duration.DurationInput | undefined
+  /** Changes the row by the value of a response header. The first match counts. */
   readonly when?:
     | ReadonlyArray<
       { readonly header: string; readonly is: string; readonly then: Partial<Entry> }
@@ -72,13 +80,24 @@ export type ResetHeader = RateLimitFields.ResetHeader
  * @category models
  */
 export interface Playbook {
+  /** The name of the API. */
   readonly name: string
+  /** The rows by status. A status without a row has its HTTP meaning. */
   readonly byStatus: Readonly<Record<number, Entry>>
+  /** What a code or type in the error body changes in the row of its status. */
   readonly byCode?: Readonly<Record<string, Partial<Entry>>> | undefined
+  /** Codes of a 409 that mean: the first call with this idempotency key is still running. */
   readonly inFlightCodes?: ReadonlyArray<string> | undefined
+  /** Headers that say when the quota resets, such as `X-RateLimit-Reset`. */
   readonly resetHeaders?: ReadonlyArray<ResetHeader> | undefined
+  /** A header such as `x-should-retry`. `false` stops; `true` repeats what the operation allows. */
   readonly retryHeader?: string | undefined
+  /**
+   * Lets types and codes of the body decide whether the request may have been executed. Default
+   * false.
+   */
   readonly bodyTypesDecide?: boolean | undefined
+  /** Finds a wait in the message; its first group is the number of seconds. */
   readonly retryAfterInMessage?: RegExp | undefined
 }
 
@@ -117,8 +136,8 @@ const texts: Readonly<
     userMessage: "This is closed at the moment."
   },
   RateLimit: {
-    action:
-      "Retry with capped exponential backoff and jitter, not before Retry-After. Reduce concurrency.",
+    action: "Retry with capped exponential backoff and jitter, not before Retry-After. " +
+      "Reduce concurrency.",
     userMessage: "We are a little busy. Please try again in a moment.",
     alert: "capacity"
   },
@@ -150,12 +169,12 @@ const rowOf = (
 const unsupported = { action: "Do not retry. The server will never do this; change the request." }
 
 /**
- * The meanings that HTTP itself gives (RFC 9110, RFC 6585, RFC 8470), in the reading of E1 and E2.
+ * The meanings that HTTP gives to statuses (RFC 9110, RFC 6585, RFC 8470).
  *
  * **Details**
  *
- * Worth another try: 408, 425, 429, every 5xx except 501, 505, 506, 508, 510 and 511, and a 413
- * with `Retry-After`. It also knows the error types of bodies such as
+ * Transient: 408, 425, 429, every 5xx except 501, 505, 506, 508, 510 and 511, and a 413 with
+ * `Retry-After`. It also knows the error types of bodies such as
  * `{ "error": { "type": "rate_limit_error" } }`, where the type is more exact than the status.
  *
  * @since 0.1.0
@@ -202,7 +221,7 @@ export const standard: Playbook = {
 }
 
 /**
- * A playbook for one API: the rows that differ, everything else from the base.
+ * Makes a playbook for one API: the rows that differ, and everything else from a base.
  *
  * **Details**
  *
@@ -263,12 +282,13 @@ const unlisted = (status: number): Entry => {
 }
 
 /**
- * The row of a status. Total over 100 to 599: a status without a row gets the meaning of its class.
+ * Finds the row of a status. Total over 100 to 599: a status without a row gets the meaning of its
+ * class.
  *
  * **Details**
  *
- * A playbook without a row has not spoken: the error that the client makes of such a status carries
- * no `repeat`, and its verdict goes by the status alone (a 520 is transient and ambiguous).
+ * A missing row sets nothing: the error of such a status carries no `repeat`, and the status alone
+ * decides its verdict (a 520 is transient and ambiguous).
  *
  * @since 0.1.0
  * @category accessors
@@ -277,7 +297,7 @@ export const lookup = (playbook: Playbook, status: number): Entry =>
   playbook.byStatus[status] ?? unlisted(status)
 
 /**
- * The row that HTTP itself gives to a status, with the changes of one API.
+ * Makes a row: that of HTTP for the status, with the changes of one API.
  *
  * **Details**
  *
@@ -311,7 +331,7 @@ export const entry = (status: number, changes: Partial<Entry> = {}): Entry => ({
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll(/\s+/g, " ")
 
 /**
- * The table as Markdown: status, tag, meaning, whether to retry, what to do.
+ * Prints the table as Markdown: status, tag, meaning, whether to retry, what to do.
  *
  * @since 0.1.0
  * @category rendering

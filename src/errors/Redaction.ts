@@ -1,9 +1,9 @@
 /**
- * Keeping secrets out of everything that is printed.
+ * Keeps secrets out of everything that is printed.
  *
- * An API may repeat in an error message what the client sent to it: a token in "invalid token abc",
- * a signature in a debug line. Its message is worth keeping, so it is scrubbed of every value that
- * this client sent under a redacted name.
+ * An API may repeat in an error message what the client sent: a token in "invalid token abc", a
+ * signature in a debug line. The message is worth keeping, so every value that this client sent
+ * under a secret name is removed from it.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ import { indexOf, placeholder, type Range, rangesOf } from "./redaction/spelling
 import { viewsOf } from "./redaction/views.js"
 
 /**
- * Names whose values are secret: compared without regard to letter case, or matched.
+ * Names whose values are secret: texts, compared without letter case, or patterns.
  *
  * @since 0.1.0
  * @category models
@@ -30,7 +30,7 @@ const patterns: ReadonlyArray<RegExp> = [
 ]
 
 /**
- * What is redacted everywhere. Each API adds its own.
+ * The names that are secret everywhere. Each API adds its own.
  *
  * **Details**
  *
@@ -58,7 +58,7 @@ export const defaultNames: Names = [
 ]
 
 /**
- * What stands in the place of a secret.
+ * The text that replaces a secret.
  *
  * @since 0.1.0
  * @category defaults
@@ -68,7 +68,7 @@ export const mark = "<redacted>"
 const isDefaultPattern: ReadonlySet<string | RegExp> = new Set(patterns)
 
 /**
- * Whether the value under this name is secret. O(names).
+ * Tests whether the value under this name is secret. O(names).
  *
  * @since 0.1.0
  * @category guards
@@ -91,8 +91,8 @@ const jsonIn = (text: string): object | undefined => {
 }
 
 /**
- * The values that stand under secret names anywhere in a JSON-like value, at any depth, and in
- * texts of it that are JSON themselves. What stands higher comes first. O(size).
+ * Collects the values under secret names in a JSON-like value, at any depth, and in texts of it
+ * that are JSON themselves. Outer values come first. O(size).
  *
  * @since 0.1.0
  * @category accessors
@@ -142,7 +142,7 @@ const replaced = (text: string, ranges: ReadonlyArray<Range>): string => {
 }
 
 /**
- * A function that replaces secrets in a text by `<redacted>`.
+ * Makes a function that replaces secrets in a text by `<redacted>`.
  *
  * **Details**
  *

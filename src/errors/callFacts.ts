@@ -1,6 +1,4 @@
-/**
- * What a failure says about its whole call, which may have made several attempts.
- */
+/** Reads from a failure the facts about its whole call, which may have made several attempts. */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Option from "effect/Option"
@@ -11,36 +9,43 @@ import * as ApiError from "./ApiError.js"
 import * as Facts from "./failureFacts.js"
 import { copyFor, isMarked } from "./mayHaveRunMark.js"
 import * as Rejection from "./Rejection.js"
+import { withStory } from "./story.js"
 
-/** What is known of a call: how many attempts it made, and whether one may have been executed. */
+/**
+ * What is known of a call: how many attempts it made, whether one may have been executed, and why
+ * there was no further one.
+ */
 export interface Call {
   readonly attempts?: number | undefined
   readonly mayHaveRun: boolean
+  readonly stopReason?: string | undefined
 }
 
 /**
- * The error of the last attempt as that of the call. It says nothing new about what it says
- * already; an error that is not of ours comes back as the very same value.
+ * Makes the error of the last attempt the error of the call. It keeps facts that the error has
+ * already; an error of another library comes back as the very same value.
  */
-export const ofCall = <E>(error: E, { attempts, mayHaveRun }: Call): E => {
+export const ofCall = <E>(error: E, { attempts, mayHaveRun, stopReason }: Call): E => {
   const isNews = mayHaveRun && !ApiError.mayHaveRun(error)
   const isCounted = attempts !== undefined && !(
     hasProperty(error, "attempts") && error.attempts === attempts
   )
-  if (!isNews && !isCounted) return error
+  const isApiError = ApiError.isApiError(error)
+  if (!isNews && !isCounted && !(isApiError && stopReason !== undefined)) return error
   // A guard's word on the only attempt there was is complete, and fails fast.
-  if (!ApiError.isApiError(error)) {
+  if (!isApiError) {
     return isNews || attempts !== 1 ? copyFor(error, attempts, isNews) : error
   }
-  return ApiError.annotate(error, {
+  const told = ApiError.annotate(error, {
     ...(isCounted ? { attempts } : {}),
     ...(isNews ? { mayHaveRun } : {})
   })
+  return stopReason === undefined ? told : withStory(told, { stopReason })
 }
 
 /**
- * Whether an error says that its call may have been executed by what it is, and not because an
- * earlier attempt is known to it.
+ * Tests whether an error says that its call may have been executed by what it is, and not because
+ * an earlier attempt is known to it.
  */
 export const tellsByItself = (error: unknown): boolean =>
   ApiError.isApiError(error)
@@ -93,8 +98,9 @@ const read = (value: object): ReadonlyArray<unknown> => {
 }
 
 /**
- * Whether an error, or one that it was made of, says that its call may have been executed: looked
- * for through `cause`, `error` and `errors`, arrays, structs, options and causes. O(errors found).
+ * Tests whether an error, or one that it was made of, says that its call may have been executed:
+ * looked for through `cause`, `error` and `errors`, arrays, structs, options and causes. O(errors
+ * found).
  */
 export const mayHaveRunWithin = (error: unknown): boolean => {
   const met = new Set<unknown>()
@@ -112,7 +118,7 @@ export const mayHaveRunWithin = (error: unknown): boolean => {
   return false
 }
 
-/** Whether a verdict says that the call may have been executed. */
+/** Tests whether a verdict says that the call may have been executed. */
 export const isAmbiguous = (
   verdict: { readonly _tag: string; readonly ambiguous?: boolean | undefined }
 ): boolean => verdict._tag === "Transient" && verdict.ambiguous === true
@@ -127,8 +133,8 @@ const answers: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Whether a failure is an answer that shows that the upstream works: it has judged the request. One
- * that a playbook takes for a passing weakness does not.
+ * Tests whether a failure is an answer that shows that the upstream works: it has judged the
+ * request. One that a playbook takes for a passing weakness does not.
  */
 export const isAnswer = (error: unknown): boolean => {
   if (ApiError.isApiError(error)) {

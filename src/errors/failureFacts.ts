@@ -1,6 +1,6 @@
 /**
- * What a failure says about its call, in plain facts, and what follows from them. Our own errors
- * have these fields; the errors of the platform's client are brought into the same form.
+ * Reads from a failure the facts about its call, and decides what follows from them. Errors of this
+ * library have these fields; the errors of the platform's client are brought into the same form.
  */
 import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
@@ -31,7 +31,7 @@ export interface Facts {
 /** Server failures that are permanent, beside 501 and 505 (RFC 2295, 5842, 2774, 6585). */
 const permanent: ReadonlySet<number | undefined> = new Set([506, 508, 510, 511])
 
-/** Whether another try may succeed, when no playbook has spoken. */
+/** Tests whether another try may succeed, when no playbook has spoken. */
 const isTransient = (facts: Facts): boolean => {
   switch (facts._tag) {
     case "RateLimit":
@@ -58,14 +58,14 @@ const isTransient = (facts: Facts): boolean => {
 const refusals: ReadonlySet<number | undefined> = new Set([425, 501, 505])
 
 /**
- * Whether a status alone leaves open what the server did, whatever the body calls it: a failure of
- * the server, or no final answer.
+ * Tests whether a status alone leaves open what the server did, whatever the body calls it: a
+ * failure of the server, or no final answer.
  */
 export const leavesOpen = (status: number | undefined): boolean =>
   status !== undefined && !refusals.has(status) &&
   (status >= 500 || status < 200 || (status >= 300 && status < 400))
 
-/** Whether the request may have been executed although it failed. When in doubt, yes. */
+/** Tests whether the request may have been executed although it failed. When in doubt, yes. */
 const isAmbiguous = (facts: Facts): boolean => {
   if (facts.mayHaveRun !== undefined) return facts.mayHaveRun
   switch (facts._tag) {
@@ -88,7 +88,11 @@ const isAmbiguous = (facts: Facts): boolean => {
   }
 }
 
-/** What the facts mean for the next step. O(1). */
+/**
+ * Judges an error for this kind of operation. A success that could not be read was executed: for an
+ * unsafe operation it is final, whatever the verdict. A rejection or a refusal after an attempt
+ * that may have been executed is as ambiguous as that attempt.
+ */
 export const judge = (facts: Facts): Verdict.Verdict => {
   if (facts._tag === "Timeout" && facts.deadline === "total") return Verdict.terminal
   if (facts._tag === "Server" && facts.code === unexpected) return Verdict.terminal
@@ -98,7 +102,7 @@ export const judge = (facts: Facts): Verdict.Verdict => {
     : Verdict.terminal
 }
 
-/** Whether the call may have been executed, whatever a playbook thinks of another try. */
+/** Tests whether the call may have been executed, whatever a playbook thinks of another try. */
 const isLeftOpen = (facts: Facts): boolean => {
   if (facts.mayHaveRun === true) return true
   switch (facts._tag) {
@@ -113,7 +117,7 @@ const isLeftOpen = (facts: Facts): boolean => {
   }
 }
 
-/** Whether the call may have been executed. O(1). */
+/** Tests whether the call may have been executed. O(1). */
 export const mayHaveRun = (facts: Facts): boolean => {
   if (facts.mayHaveRun !== undefined) return facts.mayHaveRun
   const verdict = judge(facts)
@@ -135,6 +139,7 @@ export interface HttpClientErrorLike {
     readonly status: number
     readonly headers: Readonly<Record<string, string>>
     readonly source?: unknown
+    readonly original?: unknown
   }
 }
 
@@ -144,7 +149,7 @@ export const tagOfResponseError = (error: unknown): HttpStatus.Tag | undefined =
     ? HttpStatus.tagOf(error.response.status)
     : undefined
 
-/** What an error of the platform's client says; nothing where no request was made. */
+/** Reads the facts from an error of the platform's client; undefined where no request was made. */
 export const ofHttpClientError = (error: HttpClientErrorLike): Facts | undefined => {
   switch (error.reason) {
     case "Transport": {

@@ -1,101 +1,123 @@
 /**
- * The reasons for which an idempotent run has no result of its own. They carry neither the key nor
- * the text of a driver.
+ * The errors of an idempotent run that has no result of its own. They carry neither the key nor the
+ * text of a driver.
  */
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Rejection from "./Rejection.js"
 
 /**
- * Another run of the same operation is under way, here or on another machine: this one did not run.
- * `retryAfter` is how long the other may still take before its claim lapses.
+ * Rejects a run because another run of the same operation has the claim, here or on another
+ * machine. This one did not run. `retryAfter` is how long the claim may still last.
+ *
+ * `held`: the other run was one of this process, and has ended with an unknown outcome. Its claim
+ * stands until `retryAfter` has passed, so asking earlier changes nothing. Absent where the other
+ * run is still under way, or nothing is known of it.
  *
  * @since 0.1.0
  * @category errors
  */
-export class InFlight
-  extends Rejection.Error("InFlight")<{ readonly retryAfter: Duration.Duration }>
-{
+export class InFlight extends Rejection.Error("InFlight")<{
+  readonly retryAfter: Duration.Duration
+  /**
+   * True when a run of this process ended with an unknown outcome and its claim stands until
+   * `retryAfter`.
+   */
+  readonly held?: boolean | undefined
+}> {
+  /** Says that the operation was not run a second time. */
   override get message(): string {
-    return "The same operation is in flight already: it was not run a second time"
+    return this.held === true
+      ? "The same operation has ended with an unknown outcome: it was not run a second time"
+      : "The same operation is in flight already: it was not run a second time"
   }
 }
 
 /**
- * The key was used before, for another payload. It is a mistake of the caller, and waiting does not
- * help.
+ * Fails because the key was used before for another payload: a mistake of the caller. Waiting does
+ * not help.
  *
  * @since 0.1.0
  * @category errors
  */
 export class Mismatch extends Data.TaggedError("Mismatch")<{}> {
+  /** Says that the key belongs to another payload. */
   override get message(): string {
-    return "The idempotency key was used before for another payload: use a new key for a new operation"
+    return "The idempotency key was used before for another payload: " +
+      "use a new key for a new operation"
   }
 }
 
 /**
- * The store did not answer. From `Idempotency.run` it means that nothing was run
- * (`during: "acquire"`), from `savepoint` that the point was not kept.
+ * Fails because the store did not answer. From `Idempotency.run`: nothing was run
+ * (`during: "acquire"`). From `savepoint`: the point was not kept.
  *
  * @since 0.1.0
  * @category errors
  */
 export class StoreUnavailable extends Rejection.Error("StoreUnavailable")<{
   readonly retryAfter: Duration.Duration
+  /** The store call that failed. */
   readonly during?: "acquire" | "savepoint" | undefined
 }> {
+  /** Says what was not done. */
   override get message(): string {
     return this.during === "savepoint"
       ? "The idempotency store did not answer: the recovery point was not kept"
-      : "The idempotency store did not answer: nothing was run, because a duplicate could not have been noticed"
+      : "The idempotency store did not answer: nothing was run, " +
+        "because a duplicate could not have been noticed"
   }
 }
 
 /**
- * The operation was executed, but its outcome was too large to keep, or could not be encoded. It is
- * not run again.
+ * Fails because the operation was executed, but its outcome was too large to keep or could not be
+ * encoded. It is not run again.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ResultUnavailable extends Data.TaggedError("ResultUnavailable")<{}> {
+  /** Says that the outcome cannot be replayed. */
   override get message(): string {
     return "The operation was executed before, but its outcome was not kept and cannot be replayed"
   }
 }
 
 /**
- * There is a record of the operation, but it cannot be read: damaged, or written with another
- * schema. The operation is not run again.
+ * Fails because the record of the operation cannot be read: it is damaged, or of another schema.
+ * The operation is not run again.
  *
  * @since 0.1.0
  * @category errors
  */
 export class CorruptRecord extends Data.TaggedError("CorruptRecord")<{}> {
+  /** Says that the record cannot be read. */
   override get message(): string {
     return "The record of the operation cannot be read: it was not run again"
   }
 }
 
 /**
- * The payload or the scope has no canonical JSON. `path` says where, and never shows the value.
- * Nothing was claimed and nothing was run.
+ * Fails because the payload or the scope has no canonical JSON (RFC 8785). `path` says where,
+ * without the value. Nothing was claimed or run.
  *
  * @since 0.1.0
  * @category errors
  */
 export class FingerprintError extends Data.TaggedError("FingerprintError")<{
+  /** Where the payload has no canonical JSON. */
   readonly path: string
+  /** What stands there; never the value itself. */
   readonly reason: string
 }> {
+  /** Names the path and the reason. */
   override get message(): string {
     return `No fingerprint: at ${this.path} there is ${this.reason}`
   }
 }
 
 /**
- * Nobody can say whether the call was executed, and asking again could execute it twice.
+ * It is unknown whether the call was executed. Sending it again could execute it twice.
  *
  * **Details**
  *
@@ -105,19 +127,20 @@ export class FingerprintError extends Data.TaggedError("FingerprintError")<{
  * - `Idempotency.run` fails with it when an earlier run was begun and never ended, and the work
  *   cannot look at `recovered`; and when this run lost its claim while it ran, and was stopped.
  *
- * Find out by other means (read the resource, ask the provider) and decide.
+ * Check by other means (read the resource, ask the provider) before you decide.
  *
  * @since 0.1.0
  * @category errors
  */
 export class UnknownOutcome extends Data.TaggedError("UnknownOutcome")<{}> {
+  /** Says that the call was not sent again. */
   override get message(): string {
     return "It is unknown whether the call was executed, and it was not sent again"
   }
 }
 
 /**
- * Why there is no result.
+ * Any reason why a run has no result.
  *
  * @since 0.1.0
  * @category errors

@@ -1,6 +1,4 @@
-/**
- * The mark on an error of ours whose call may have been executed by an earlier attempt.
- */
+/** Marks an error of this library whose call may have been executed by an earlier attempt. */
 import { hasProperty } from "effect/Predicate"
 import { FingerprintError, Mismatch } from "./idempotencyErrors.js"
 import * as Rejection from "./Rejection.js"
@@ -11,13 +9,15 @@ type Plain = Rejection.Rejection | Mismatch | FingerprintError
 const isPlain = (error: unknown): error is Plain =>
   Rejection.isRejection(error) || error instanceof Mismatch || error instanceof FingerprintError
 
-/** Whether a rejection or a refusal says that an attempt of its call may have been executed. */
+/**
+ * Tests whether a rejection or a refusal says that an attempt of its call may have been executed.
+ */
 export const isMarked = (error: unknown): boolean =>
   isPlain(error) && hasProperty(error, "mayHaveRun") && error.mayHaveRun === true
 
 /**
- * The same error for a call of several attempts, as a new value: one that a guard keeps and gives
- * out again says nothing about other calls. Foreign errors stay as they are.
+ * Copies an error for a call of several attempts: an error that a guard keeps and returns again
+ * must not describe other calls. Errors of other libraries stay as they are.
  *
  * `attempts` does not show in an inspection, so that a rejection prints what its guard said.
  */

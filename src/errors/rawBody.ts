@@ -1,6 +1,6 @@
 /**
- * The bytes that an error was made from, kept beside the error: no comparison, copy or log line
- * shows them.
+ * Keeps the bytes that an error was made from beside the error, so that comparisons, copies and log
+ * lines do not show them.
  */
 
 /** Bytes that no inspection prints. */

@@ -35,21 +35,19 @@ import * as RequestMetadata from "./requestMetadata.js"
 /**
  * How the calls of one operation are repeated and limited.
  *
- * **Details**
- *
- * - `retries`: calls after the first.
- * - `backoff`: the waits between them.
- * - `attemptTimeout`: how long each attempt may take. Covers the body of a success only in a client
- *   made with `ApiClient.readAll`.
- * - `totalTimeout`: how long all attempts may take together, waits included.
- *
  * @since 0.1.0
  * @category models
  */
 export interface Policy {
+  /** How many attempts follow the first. */
   readonly retries: number
+  /** The delays between attempts. */
   readonly backoff: Backoff.Backoff
+  /**
+   * How long each attempt may take. Covers the body only in a client made with `ApiClient.readAll`.
+   */
   readonly attemptTimeout: Duration.DurationInput
+  /** How long all attempts may take together, waits included. */
   readonly totalTimeout: Duration.DurationInput
 }
 
@@ -60,24 +58,26 @@ export interface Policy {
  * @category models
  */
 export interface Endpoint extends Policy {
+  /** The path as a template, such as `/v1/tenants/:tenantId`. */
   readonly path: string
 }
 
 /**
- * What a user of a client changes about its operations, by name.
+ * What the user of a client changes in its operations, by name.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Changes<Name extends string> {
+  /** Other retries, delays or time limits, by operation. Default: those of the client. */
   readonly policies?: Partial<Readonly<Record<Name, Partial<Policy>>>> | undefined
+  /** Other paths with the same parameters, by operation. Default: those of the client. */
   readonly paths?: Partial<Readonly<Record<Name, string>>> | undefined
 }
 
 /**
- * The same operations with other policies or other paths. A field that is `undefined` changes
- * nothing. Throws a `RangeError` for a blank path; `pipelines` checks the policies.
- * O(operations).
+ * Changes policies or paths of operations. A field that is `undefined` changes nothing. A blank
+ * path throws `RangeError`; `pipelines` checks the policies. O(operations).
  *
  * **Example** (A user waits longer, behind a gateway)
  *
@@ -136,16 +136,11 @@ export const paths = <Name extends string>(
 /**
  * What all operations of an API share.
  *
- * **Details**
- *
- * - `circuitBreaker`: an instance, or the options of one breaker for all operations. Default: none.
- * - `budget`: pays for the retries of all operations. Default: none.
- * - `telemetry`: metrics, spans and logs of all operations. Default: none.
- *
  * @since 0.1.0
  * @category models
  */
 export interface Shared extends Pick<Pipeline.Stages, "circuitBreaker" | "telemetry"> {
+  /** Pays for the retries of all operations. Default: none. */
   readonly budget?: RetryBudget.RetryBudget | undefined
 }
 
@@ -157,14 +152,15 @@ const breakerOf = (
     : CircuitBreaker.make(breaker)
 
 /**
- * One pipeline for each operation. All of them share one circuit breaker and one retry budget.
+ * Makes one pipeline for each operation. All of them share one circuit breaker and one retry
+ * budget.
  *
  * **Details**
  *
  * Give each pipeline to a client of its own (`pipeline` of `ApiClient.make`), which knows what each
  * request is. Used elsewhere, a pipeline takes calls for `Operation.once`; `Pipeline.forOperation`
- * changes that. Dies with a `RangeError` when a field of a policy makes no sense, or when two
- * contradict each other. O(operations).
+ * changes that. Invalid policies, and fields that contradict each other, die with `RangeError`.
+ * O(operations).
  *
  * **Example** (A failed read rejects writes, too)
  *
@@ -225,8 +221,12 @@ export const pipelines = <Name extends string>(
 // options
 // -----------------------------------------------------------------------------
 
-/** White space and dots that a server takes for another path, and half of a surrogate pair. */
-const isId = (text: string): boolean => text.isWellFormed() && !/^\s*\.{0,2}\s*$/.test(text)
+/**
+ * White space and dots that a server takes for another path, half of a surrogate pair, and what is
+ * no text: callers that are not type-checked give anything.
+ */
+const isId = (value: unknown): boolean =>
+  typeof value === "string" && value.isWellFormed() && !/^\s*\.{0,2}\s*$/.test(value)
 
 /**
  * Checks an id among the options of a client. Throws a `RangeError` that names field and value for
@@ -289,16 +289,20 @@ export const fill = (template: string, ids: Ids): string =>
   )
 
 /**
- * The error of a request that was not sent, because the API would refuse it. Its message says where
- * the request is wrong. Never put a value into an issue.
+ * Makes the error of a request that was not sent, because the API would refuse it. Its message says
+ * where the request is wrong. Never put a value into an issue.
  *
  * @since 0.1.0
  * @category errors
  */
 export const notSent = (options: {
+  /** The HTTP method of the request. */
   readonly method: HttpMethod.HttpMethod
+  /** The template of the path. */
   readonly endpoint: string
+  /** The error code. */
   readonly code: string
+  /** What is wrong with the request, and where. Never put a value into an issue. */
   readonly issues: Issues
 }): ApiError.Validation =>
   new ApiError.Validation({

@@ -1,8 +1,8 @@
 /**
- * From a response that is not a success to the right `ApiError`.
+ * Makes the right `ApiError` from a response that is not a success.
  *
- * The status alone always decides a tag; the body and the headers can only make it more exact. So a
- * body that is empty, HTML, cut short or not what it says it is costs nothing but detail.
+ * The status alone decides the error class; the body and the headers can only make it more exact. A
+ * body that is empty, HTML, cut short or of another type than it says costs only detail.
  *
  * @since 0.1.0
  */
@@ -18,6 +18,7 @@ import * as ApiError from "../errors/ApiError.js"
 import * as Facts from "../errors/failureFacts.js"
 import * as Playbook from "../errors/Playbook.js"
 import { withRawBody } from "../errors/rawBody.js"
+import { withStory } from "../errors/story.js"
 import { readFront } from "./bodyPreview.js"
 import { decode, type Decoder, type ErrorBody, ofSeconds } from "./errorBody.js"
 import * as IdempotencyTypes from "./idempotencyTypes.js"
@@ -54,20 +55,28 @@ export const keptHeaders: ReadonlyArray<string | RegExp> = [
 const requestIdHeaders = ["x-request-id", "request-id", "x-correlation-id", "traceparent"] as const
 
 /**
- * Everything an error is made from. `scrub` removes secrets from texts that the API wrote;
+ * The facts that an error is made from. `scrub` removes secrets from texts that the API wrote;
  * `headers` have lower-case names.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Answer {
+  /** The status of the response. */
   readonly status: number
+  /** The response headers, with names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>
+  /** What the error body says. */
   readonly body: ErrorBody
+  /** The time of the answer, in epoch milliseconds. */
   readonly nowMillis: number
+  /** The HTTP method of the request. */
   readonly method?: string | undefined
+  /** The template of the path. */
   readonly endpoint?: string | undefined
+  /** How long the attempt took. */
   readonly latency?: Duration.Duration | undefined
+  /** Removes secrets from the texts of the API. Default: leaves them as they are. */
   readonly scrub?: ((text: string) => string) | undefined
 }
 
@@ -200,7 +209,7 @@ const waitOf = (playbook: Playbook.Playbook, answer: Answer, row: Playbook.Entry
     : Option.getOrUndefined(Duration.decodeUnknown(row.wait))
 }
 
-/** Without the fields that nobody knows, so that an error prints what it says and no more. */
+/** Drops unknown fields, so that an error prints only what is known. */
 const known = <A extends object>(fields: A): A =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
 
@@ -208,7 +217,7 @@ const isKept = (name: string): boolean =>
   keptHeaders.some((kept) => typeof kept === "string" ? kept === name : name.search(kept) !== -1)
 
 /**
- * Whether the same request under the same key will be answered like this for ever. A replayed
+ * Tests whether the same request under the same key will be answered like this for ever. A replayed
  * failure is one that the server keeps (the header is that of the standard and of Stripe).
  */
 const isSettled = ({ body, headers }: Answer): boolean =>
@@ -216,8 +225,8 @@ const isSettled = ({ body, headers }: Answer): boolean =>
   [body.type, body.code].some((word) => word !== undefined && IdempotencyTypes.isSettled(word))
 
 /**
- * Whether to repeat, by the strictest word first: a stored failure, the API's header, what the
- * playbook says. A 413 with a wait in its headers is left to the verdict: it passes.
+ * Tests whether to repeat, by the strictest word first: a stored failure, the API's header, what
+ * the playbook says. A 413 with a wait in its headers is left to the verdict: it passes.
  */
 const repeatOf = (
   playbook: Playbook.Playbook,
@@ -236,8 +245,8 @@ const repeatOf = (
 const plain = { Auth: ApiError.Auth, Policy: ApiError.Policy, NotFound: ApiError.NotFound }
 
 /**
- * The error that an answer means, by a playbook. Total: any status and any body give one of the
- * ten. O(body).
+ * Makes the error that an answer means, by a playbook. Total: any status and any body give one of
+ * the ten classes. O(body).
  *
  * @since 0.1.0
  * @category constructors
@@ -246,6 +255,11 @@ export const toApiError = (
   answer: Answer,
   playbook: Playbook.Playbook = Playbook.standard
 ): ApiError.ApiError => {
+  const error = errorOf(answer, playbook)
+  return answer.body.message === undefined ? error : withStory(error, { quotes: true })
+}
+
+const errorOf = (answer: Answer, playbook: Playbook.Playbook): ApiError.ApiError => {
   const { body, headers, status } = answer
   const scrub = answer.scrub ?? identity
   const scrubbed = (text: string | undefined) => text === undefined ? undefined : scrub(text)
@@ -265,7 +279,10 @@ export const toApiError = (
     latency: answer.latency,
     headers: Object.fromEntries(
       Object.entries(headers).flatMap(([name, value]) =>
-        value !== undefined && isKept(name) ? [[name, scrub(value)] as const] : []
+        // A name of the server's own may repeat a secret as well.
+        value !== undefined && isKept(name) && scrub(name) === name
+          ? [[name, scrub(value)] as const]
+          : []
       )
     ),
     repeat: repeatOf(playbook, answer, repeat),
@@ -318,20 +335,23 @@ export const toApiError = (
 }
 
 /**
- * How a response is read: by which playbook and decoder, up to how many bytes, and what else is
- * known about the call.
+ * The options of reading a response: playbook, decoder, size limit, and what else is known about
+ * the call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ReadOptions extends Pick<Answer, "method" | "endpoint" | "latency" | "scrub"> {
+  /** What the statuses mean. Default `Playbook.standard`. */
   readonly playbook?: Playbook.Playbook | undefined
+  /** Reads the error body. Default `anyErrorBody`. */
   readonly errorBody?: Decoder | undefined
+  /** How much of the body is read, in bytes. Default 65,536. */
   readonly maxBodyBytes?: number | undefined
 }
 
 /**
- * Reads a response that is not a success and says what it means. The body's first bytes stay
+ * Reads a response that is not a success and makes its error. The first bytes of the body stay
  * available through `ApiError.rawBody`.
  *
  * @since 0.1.0
@@ -347,7 +367,7 @@ export const read = (
   )
 
 /**
- * The error of a response whose body has been read.
+ * Makes the error of a response whose body has been read.
  *
  * @internal
  */

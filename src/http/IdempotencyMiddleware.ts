@@ -5,13 +5,14 @@
  *
  * A client that loses its connection can only send its request again. Without the middleware the
  * second request is a second payment; with it, the second request gets the receipt. Execution is at
- * least once, with at most one recorded outcome. A handler that died half-way leaves an unknown
- * outcome; the next request gets a 409 instead of a second execution.
+ * least once, with at most one recorded outcome. A handler that died leaves an unknown outcome; the
+ * next request gets a 409 instead of a second execution.
  *
  * @since 0.1.0
  */
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
@@ -40,23 +41,37 @@ export type { Options } from "./idempotencyMiddleware/options.js"
  * **Details**
  *
  * The middleware checks in this order: the key is missing (400, if `required`) or invalid (400);
- * the body is too long (413); the key came before with another request (422); the first request is
- * still running (409 with `Retry-After`). Then it replays the recorded response or runs the
- * handler. Each refusal is a problem document (RFC 9457) of type
- * `urn:effect-resilience:idempotency:` with `key-missing`, `key-invalid`, `mismatch`, `in-flight`,
- * `store-unavailable` (503), `unknown-outcome`, `result-unavailable` or `corrupt-record`. The last
- * three are 409: the client must find out what happened, and must not repeat the request or make a
- * new key.
+ * the body is too long (413); the key came before with another request (422); an earlier request
+ * has the key (409 with `Retry-After`). Then it replays the recorded response or runs the handler.
+ * Each refusal is a problem document (RFC 9457) of type `urn:effect-resilience:idempotency:` with
+ * `key-missing`, `key-invalid`, `mismatch`, `in-flight`, `store-unavailable` (503),
+ * `unknown-outcome`, `result-unavailable` or `corrupt-record`. The last three are 409: the client
+ * must find out what happened, and must not repeat the request or make a new key.
  *
- * Two requests are the same if they have the same method, path and query, media type and body. JSON
- * bodies are compared as values, in canonical form, if parsing loses nothing; other bodies byte by
- * byte. So the same key on two routes of one scope is a mismatch on the second.
+ * Two requests are the same if they have the same method, path and query, media type and content.
+ * So the same key on two routes of one scope is a mismatch on the second. The content is compared
+ * by its media type:
+ *
+ * - JSON (`application/json` and `+json`) as a value, in canonical form, if parsing loses nothing
+ *   and it has at most 100,000 values and 1000 levels; else byte by byte.
+ * - `multipart/*` as the list of its parts, each with its headers, and the parameters of the media
+ *   type but for `boundary`: clients draw a new boundary for each attempt. Preamble and epilogue do
+ *   not count. A body that is not well-formed counts byte by byte, with its boundary.
+ * - Any other content byte by byte.
+ *
+ * A body with `Content-Encoding` (`gzip`, `deflate`, `br`, `zstd` from Node 22.15 on, and lists of
+ * up to three) counts by its content, so a client may compress a repeated request differently, or
+ * not at all. Where the content cannot be read, the body counts by codings and bytes: with an
+ * unknown coding, with broken data, with a content longer than `maxBodyBytes`, and in a runtime
+ * without `node:zlib` or before Node 20.16. The same bytes are then the same request, and at most
+ * `maxBodyBytes` are ever decoded. The handler gets the body as it was sent.
  *
  * The status decides what is recorded: 2xx, 3xx (a redirect after a POST is its outcome) and
  * `storeStatuses` are. A 503 and any other 4xx release the claim, so that the next request runs.
- * Any other 5xx and a defect hold it (`on5xx`). Failures and defects of the handler first become
- * the responses that the platform would send. An interruption, such as by a client that closes its
- * connection, holds the claim.
+ * Any other 5xx and a defect hold it (`on5xx`): a repeated request is told so, with a `Retry-After`
+ * of what is left of the lease. Failures and defects of the handler first become the responses that
+ * the platform would send. An interruption, such as by a client that closes its connection, holds
+ * the claim.
  *
  * A replay has the status, the body byte by byte, the listed headers, and
  * `Idempotent-Replayed: true`. It never has cookies. A response that is a stream or too long is not
@@ -144,7 +159,7 @@ export const make = <E2 = never, R2 = never>(
         {
           key: incoming.key,
           scope: [...scope],
-          fingerprint: incoming.fingerprint,
+          payload: incoming.payload,
           settings: config.settings,
           reruns: config.recover === "run",
           settle: (exit: Exit.Exit<SettledResponse.Settled>) =>
@@ -161,9 +176,13 @@ export const make = <E2 = never, R2 = never>(
                   : { ...settled, response: SettledResponse.markUnrecorded(settled.response) })
           )
       )
-      return Effect.match(execution, {
-        onSuccess: ({ response }) => response,
-        onFailure: (error) => Problems.of(error, config.retryAfter)
+      return Effect.matchEffect(execution, {
+        onSuccess: ({ response }) => Effect.succeed(response),
+        onFailure: (error) =>
+          Effect.map(
+            Clock.currentTimeMillis,
+            (now) => Problems.of(error, config.retryAfter, now)
+          )
       })
     })
 

@@ -2,9 +2,9 @@
  * Problem details for HTTP APIs (RFC 9457): one JSON document that says what went wrong, written by
  * servers and read by clients.
  *
- * A status is too coarse for a program and a sentence too loose. The `type` of a problem is a word
- * that a program can rely on, and everything else in the document is for people, or an extension
- * that whoever knows the type understands.
+ * A status is too coarse for a program, and a sentence is too vague. The `type` of a problem is a
+ * word that a program can rely on. Everything else in the document is for people, or an extension
+ * that belongs to the type.
  *
  * @since 0.1.0
  */
@@ -24,6 +24,8 @@ import * as ErrorBody from "./errorBody.js"
 import { typeOf } from "./idempotencyTypes.js"
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
@@ -32,6 +34,7 @@ export const defaults = {
   type: "about:blank",
   /** The status of a problem that names none. */
   status: 500,
+  /** The media type of a problem document (RFC 9457). */
   contentType: "application/problem+json"
 } as const
 
@@ -39,10 +42,15 @@ const isStatus = (value: number): boolean => Number.isInteger(value) && value >=
 
 const Document = Schema.Struct(
   {
+    /** The type of the problem, a URI. `about:blank` says no more than the status. */
     type: Schema.String,
+    /** A short summary of the type. */
     title: Schema.optional(Schema.String),
+    /** The status of the response. */
     status: Schema.optional(Schema.Number.pipe(Schema.filter(isStatus))),
+    /** What went wrong this time, in words. */
     detail: Schema.optional(Schema.String),
+    /** A URI of this occurrence. */
     instance: Schema.optional(Schema.String)
   },
   { key: Schema.String, value: Schema.Unknown }
@@ -123,7 +131,7 @@ const phrases: Readonly<Record<number, string>> = {
 }
 
 /**
- * A problem that says no more than its status, with the status phrase as its title.
+ * Makes a problem that says no more than its status, with the status phrase as its title.
  *
  * @since 0.1.0
  * @category constructors
@@ -154,7 +162,7 @@ const seconds = (wait: Duration.Duration): number =>
   Math.min(Math.ceil(Duration.toSeconds(wait)), Number.MAX_SAFE_INTEGER)
 
 /**
- * The problem that a failure of an upstream API is, for an answer of our own.
+ * Makes the problem for a failure of an upstream API, for an answer of your own server.
  *
  * **Details**
  *
@@ -174,7 +182,12 @@ const seconds = (wait: Duration.Duration): number =>
  */
 export const fromApiError = (
   error: ApiError.ApiError,
-  options: { readonly secrets?: ReadonlyArray<Redacted.Redacted<string>> | undefined } = {}
+  options: {
+    /**
+     * Values to remove from the texts, besides those that the client has removed. Default: none.
+     */
+    readonly secrets?: ReadonlyArray<Redacted.Redacted<string>> | undefined
+  } = {}
 ): ProblemDetails => {
   const scrub = Redaction.scrubber((options.secrets ?? []).map(Redacted.value))
   const code = error.code === undefined ? undefined : scrub(error.code)
@@ -211,7 +224,7 @@ const written = (problem: ProblemDetails): string => {
 }
 
 /**
- * The response that a server gives: the problem as `application/problem+json` under its status, 500
+ * Makes the response of a server: the problem as `application/problem+json` under its status, 500
  * where it has none.
  *
  * **Details**
@@ -242,7 +255,10 @@ const written = (problem: ProblemDetails): string => {
  */
 export const toResponse = (
   problem: ProblemDetails,
-  options: { readonly headers?: Readonly<Record<string, string>> | undefined } = {}
+  options: {
+    /** Headers to add. They override those of the problem. */
+    readonly headers?: Readonly<Record<string, string>> | undefined
+  } = {}
 ): HttpServerResponse.HttpServerResponse => {
   const wait = problem["retryAfter"]
   return HttpServerResponse.text(written(problem), {

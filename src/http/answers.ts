@@ -1,5 +1,5 @@
 /**
- * The answers of one call that may have to be handed out as responses.
+ * Keeps the answers of one call that may be handed out as responses.
  *
  * Attempts that run side by side have an answer each. The one that is handed out is the answer that
  * the final error was made from; all others are released.
@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as ApiError from "../errors/ApiError.js"
 import { rawBodyOf } from "../errors/rawBody.js"
-import { Built, type Pipeline } from "../pipeline/built.js"
+import { Built, builtOf, type Pipeline } from "../pipeline/built.js"
 import { type BuiltStage, Compiled } from "../pipeline/compiled.js"
 import * as CallContext from "../runtime/callContext.js"
 import type * as BodyPreview from "./bodyPreview.js"
@@ -20,6 +20,10 @@ interface Kept {
 
 export class Answers {
   readonly #kept = new Set<Kept>()
+
+  get isEmpty(): boolean {
+    return this.#kept.size === 0
+  }
 
   add(answer: BodyPreview.Peeked): Effect.Effect<void> {
     return Effect.map(CallContext.round.get, (round) => {
@@ -72,10 +76,12 @@ const withRound = ({ frame, stages }: Compiled): Compiled =>
 export const inRounds = <E, R>(
   pipeline: Pipeline<E, R>
 ): Pipeline<E, R> => {
-  const { compiled } = pipeline as Built<E, R>
-  return compiled.stages.some(({ name }) => name === "hedge")
-    ? new Built(withRound(compiled))
-    : pipeline
+  const { inForce, view } = builtOf(pipeline)
+  let last: { readonly of: Compiled; readonly rounds: Compiled } | undefined
+  return new Built<E, R>(inForce, (compiled) => {
+    if (last?.of !== compiled) last = { of: compiled, rounds: withRound(view(compiled)) }
+    return last.rounds
+  })
 }
 
 /** The limits of time of a pipeline, in milliseconds. */
@@ -84,4 +90,4 @@ export const limitsOf = (
 ): { readonly attemptMillis: number; readonly totalMillis: number } =>
   pipeline === undefined
     ? { attemptMillis: Infinity, totalMillis: Infinity }
-    : (pipeline as Built<unknown, unknown>).compiled.frame
+    : builtOf(pipeline).compiled.frame

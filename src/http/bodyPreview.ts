@@ -1,15 +1,16 @@
-/**
- * Reading the front of an error body: enough to understand it, never all of whatever comes.
- */
+/** Reads the front of an error body: enough to understand it, and never all of a large one. */
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Timeout from "../policies/Timeout.js"
 import * as RequestMetadata from "./requestMetadata.js"
 import { withMembers } from "./responseBody.js"
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
@@ -43,20 +44,23 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, maxBytes: number): Uint8Array
  */
 const unlogged = Effect.withUnhandledErrorLogLevel(Option.none())
 
+/** Breaks off what takes longer, also where the caller cannot be interrupted. */
+export const atMost = (limit: Duration.Duration) => (self: Effect.Effect<void>) =>
+  Effect.ignore(Timeout.total(Effect.interruptible(self), limit))
+
 /** Whatever goes wrong with a body, or takes too long, the error is made of what had arrived. */
 const asFarAsItGoes = <A, E>(reading: Effect.Effect<A, E>): Effect.Effect<void> =>
   reading.pipe(
     Effect.ignore,
     Effect.catchAllDefect(() => Effect.void),
-    Effect.timeoutOption(defaults.bodyTimeout),
-    unlogged,
-    Effect.asVoid
+    atMost(defaults.bodyTimeout),
+    unlogged
   )
 
 /**
- * The first `maxBytes` of a body (default 64 KiB). A small rest is drained so that the connection
- * can be used again; a large one is cancelled. A body that breaks off, takes too long (5 s) or has
- * been read already gives what there was.
+ * Reads the first `maxBytes` of a body (default 64 KiB). A small rest is drained so that the
+ * connection can be used again; a large one is cancelled. A body that breaks off, takes too long (5
+ * s) or has been read already gives what there was.
  */
 export const readFront = (
   response: HttpClientResponse.HttpClientResponse,
@@ -146,8 +150,8 @@ const withoutBody = (response: HttpClientResponse.HttpClientResponse): Effect.Ef
   })
 
 /**
- * What has not been read of a body. A chunk that came when nobody waited for it any more is the
- * next one, whoever asks.
+ * What has not been read of a body. A chunk that arrived after its reader stopped waiting goes to
+ * the next reader.
  */
 class Rest {
   ended = false
@@ -189,7 +193,7 @@ class Rest {
   }
 }
 
-/** The response with this body. The request it names shows nothing but method and address. */
+/** The response with this body. Its errors name a request of nothing but method and address. */
 const replaced = (
   response: HttpClientResponse.HttpClientResponse,
   body: ReadableStream<Uint8Array> | null
@@ -207,6 +211,7 @@ const replaced = (
     status: response.status,
     headers: response.headers,
     cookies: response.cookies,
+    request: response.request,
     remoteAddress: response.remoteAddress
   })
 }

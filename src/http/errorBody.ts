@@ -1,6 +1,4 @@
-/**
- * Reading error bodies, in every format that APIs use, without ever failing.
- */
+/** Reads error bodies of any format, without failing. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
@@ -8,20 +6,27 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as RetryAfter from "../core/retryAfter.js"
+import { lazily } from "../runtime/lazily.js"
 
 /**
- * What an error body can say. `type` is a coarser word beside `code`, where an API has both; it
- * decides the tag before the status does.
+ * The facts of an error body. `type` is a coarser word beside `code`, where an API has both; it
+ * decides the error class before the status does.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ErrorBody {
+  /** The message of the API. */
   readonly message?: string | undefined
+  /** The error code of the API. */
   readonly code?: string | undefined
+  /** A coarser word beside `code`. It decides the error class before the status does. */
   readonly type?: string | undefined
+  /** The request id of the API. */
   readonly requestId?: string | undefined
+  /** What is wrong with the request, and where. */
   readonly issues?: ReadonlyArray<Issue> | undefined
+  /** How long the API asks to wait. */
   readonly retryAfter?: Duration.Duration | undefined
 }
 
@@ -32,7 +37,9 @@ export interface ErrorBody {
  * @category models
  */
 export interface Issue {
+  /** Where the request is wrong. */
   readonly path: string
+  /** What is wrong there. */
   readonly message: string
 }
 
@@ -42,7 +49,7 @@ export interface Issue {
  * @since 0.1.0
  * @category models
  */
-// A schema is invariant in what it encodes to, and here that is nobody's business.
+// A schema is invariant in what it encodes to, and no caller needs that type.
 // oxlint-disable-next-line typescript/no-explicit-any
 export type Decoder = Schema.Schema<ErrorBody, any>
 
@@ -62,98 +69,113 @@ const lenient = <A, I>(schema: Schema.Schema<A, I>) => {
   )
 }
 
-const Text = Schema.String.pipe(Schema.filter((text) => text.trim() !== ""))
-const Code = Schema.Union(
-  Text,
-  Schema.transform(Schema.Number, Schema.String, { strict: true, decode: String, encode: Number })
-)
-
 const isNumber = (text: string): boolean => /^\d+(?:\.\d+)?$/.test(text)
 
-/** A number of seconds, as a number or as text, or a duration such as `30s`. */
-const Seconds = Schema.Union(
-  Schema.Number,
-  Schema.transform(Schema.String, Schema.Number, {
-    strict: true,
-    decode: (text) => {
-      const trimmed = text.trim()
-      return isNumber(trimmed)
-        ? Number(trimmed)
-        : (RetryAfter.durationOf(trimmed) ?? Number.NaN) / 1000
-    },
-    encode: String
-  })
-).pipe(Schema.finite(), Schema.nonNegative())
-
-/** A duration of a protocol buffer in JSON, as text or as an object. */
-const ProtoDuration = Schema.Union(
-  Seconds,
-  Schema.transform(
-    Schema.Struct({ seconds: lenient(Seconds), nanos: lenient(Seconds) }),
-    Schema.Number,
-    {
-      strict: true,
-      decode: ({ nanos = 0, seconds = 0 }) => seconds + nanos / 1e9,
-      encode: (seconds) => ({ seconds, nanos: 0 })
-    }
+/** The schemas of an error body. A program whose calls all succeed builds none of them. */
+const shapes = lazily(() => {
+  const Text = Schema.String.pipe(Schema.filter((text) => text.trim() !== ""))
+  const Code = Schema.Union(
+    Text,
+    Schema.transform(Schema.Number, Schema.String, { strict: true, decode: String, encode: Number })
   )
-)
 
-const RetryInfo = Schema.Struct({
-  "@type": Schema.String.pipe(Schema.pattern(/(?:^|[./])RetryInfo$/)),
-  retryDelay: ProtoDuration
-})
+  /** A number of seconds, as a number or as text, or a duration such as `30s`. */
+  const Seconds = Schema.Union(
+    Schema.Number,
+    Schema.transform(Schema.String, Schema.Number, {
+      strict: true,
+      decode: (text) => {
+        const trimmed = text.trim()
+        return isNumber(trimmed)
+          ? Number(trimmed)
+          : (RetryAfter.durationOf(trimmed) ?? Number.NaN) / 1000
+      },
+      encode: String
+    })
+  ).pipe(Schema.finite(), Schema.nonNegative())
 
-const Path = Schema.Union(Text, Schema.Array(Schema.Union(Schema.String, Schema.Number)))
+  /** A duration of a protocol buffer in JSON, as text or as an object. */
+  const ProtoDuration = Schema.Union(
+    Seconds,
+    Schema.transform(
+      Schema.Struct({ seconds: lenient(Seconds), nanos: lenient(Seconds) }),
+      Schema.Number,
+      {
+        strict: true,
+        decode: ({ nanos = 0, seconds = 0 }) => seconds + nanos / 1e9,
+        encode: (seconds) => ({ seconds, nanos: 0 })
+      }
+    )
+  )
 
-const RawIssue = Schema.Struct({
-  path: lenient(Path),
-  loc: lenient(Path),
-  pointer: lenient(Text),
-  source: lenient(Schema.Struct({
+  const RetryInfo = Schema.Struct({
+    "@type": Schema.String.pipe(Schema.pattern(/(?:^|[./])RetryInfo$/)),
+    retryDelay: ProtoDuration
+  })
+
+  const Path = Schema.Union(Text, Schema.Array(Schema.Union(Schema.String, Schema.Number)))
+
+  const RawIssue = Schema.Struct({
+    path: lenient(Path),
+    loc: lenient(Path),
     pointer: lenient(Text),
-    parameter: lenient(Text),
-    header: lenient(Text)
-  })),
-  field: lenient(Text),
-  message: lenient(Text),
-  msg: lenient(Text),
-  detail: lenient(Text),
-  title: lenient(Text)
+    source: lenient(Schema.Struct({
+      pointer: lenient(Text),
+      parameter: lenient(Text),
+      header: lenient(Text)
+    })),
+    field: lenient(Text),
+    message: lenient(Text),
+    msg: lenient(Text),
+    detail: lenient(Text),
+    title: lenient(Text)
+  })
+
+  /**
+   * `[{ path, message }]` in its many spellings, a list of sentences, or a map from field to
+   * sentences.
+   */
+  const RawIssues = Schema.Union(
+    Schema.Array(Schema.Union(Text, RawIssue)),
+    Schema.Record({ key: Schema.String, value: Schema.Union(Text, Schema.Array(Text)) })
+  )
+
+  const common = {
+    message: lenient(Schema.Union(Text, Schema.Array(Text))),
+    detail: lenient(Schema.Union(Text, Schema.Array(Schema.Union(Text, RawIssue)))),
+    title: lenient(Text),
+    code: lenient(Code),
+    type: lenient(Text),
+    request_id: lenient(Code),
+    requestId: lenient(Code),
+    issues: lenient(RawIssues),
+    errors: lenient(RawIssues),
+    retry_after: lenient(Seconds),
+    retryAfter: lenient(Seconds),
+    status: lenient(Code),
+    details: lenient(Schema.Array(Schema.Union(RetryInfo, Schema.Unknown)))
+  }
+
+  const RawBody = Schema.Struct({
+    ...common,
+    statusCode: lenient(Schema.Number),
+    error: lenient(Schema.Union(Text, Schema.Struct(common)))
+  })
+
+  return {
+    RawBody,
+    RawIssue,
+    RawIssues,
+    decode: ParseResult.decodeUnknown(RawBody),
+    isRetryInfo: Schema.is(Schema.typeSchema(RetryInfo)),
+    isTexts: Schema.is(Schema.NonEmptyArray(Text))
+  }
 })
 
-/**
- * `[{ path, message }]` in its many spellings, a list of sentences, or a map from field to
- * sentences.
- */
-const RawIssues = Schema.Union(
-  Schema.Array(Schema.Union(Text, RawIssue)),
-  Schema.Record({ key: Schema.String, value: Schema.Union(Text, Schema.Array(Text)) })
-)
-
-const common = {
-  message: lenient(Schema.Union(Text, Schema.Array(Text))),
-  detail: lenient(Schema.Union(Text, Schema.Array(Schema.Union(Text, RawIssue)))),
-  title: lenient(Text),
-  code: lenient(Code),
-  type: lenient(Text),
-  request_id: lenient(Code),
-  requestId: lenient(Code),
-  issues: lenient(RawIssues),
-  errors: lenient(RawIssues),
-  retry_after: lenient(Seconds),
-  retryAfter: lenient(Seconds),
-  status: lenient(Code),
-  details: lenient(Schema.Array(Schema.Union(RetryInfo, Schema.Unknown)))
-}
-
-const RawBody = Schema.Struct({
-  ...common,
-  statusCode: lenient(Schema.Number),
-  error: lenient(Schema.Union(Text, Schema.Struct(common)))
-})
-
-const isRetryInfo = Schema.is(Schema.typeSchema(RetryInfo))
+type Shapes = ReturnType<typeof shapes>
+type RawBody = Shapes["RawBody"]["Type"]
+type RawIssue = Shapes["RawIssue"]["Type"]
+type RawIssues = Shapes["RawIssues"]["Type"]
 
 /** The texts that HTTP puts beside a status number: they repeat the number and name no error. */
 const statusTexts: ReadonlySet<string> = new Set(
@@ -209,12 +231,12 @@ const codeIn = (text: string | undefined): string | undefined =>
   text === undefined || statusTexts.has(text.trim().toLowerCase()) ? undefined : text
 
 /** The name of a status beside its number: `{ code: 429, status: "RESOURCE_EXHAUSTED" }`. */
-const codeOf = (said: typeof RawBody.Type): string | undefined =>
+const codeOf = (said: RawBody): string | undefined =>
   /^[1-5]\d\d$/.test(said.code ?? "") && /^[A-Z]+(?:_[A-Z]+)*$/.test(said.status ?? "")
     ? said.status
     : codeIn(said.code)
 
-const issueOf = (raw: string | typeof RawIssue.Type): Issue => {
+const issueOf = (raw: string | RawIssue): Issue => {
   if (typeof raw === "string") return { path: "", message: raw }
   const { source } = raw
   const path = raw.path ?? raw.loc ?? raw.pointer ?? source?.pointer ?? source?.parameter ??
@@ -225,7 +247,7 @@ const issueOf = (raw: string | typeof RawIssue.Type): Issue => {
   }
 }
 
-const issuesOf = (raw: typeof RawIssues.Type | undefined): ReadonlyArray<Issue> | undefined => {
+const issuesOf = (raw: RawIssues | undefined): ReadonlyArray<Issue> | undefined => {
   if (raw === undefined) return undefined
   if (isList(raw)) return raw.map(issueOf)
   return Object.entries(raw).flatMap(([path, messages]) =>
@@ -244,17 +266,17 @@ export const ofSeconds = (seconds: number): Duration.Duration =>
     Math.min((seconds < 1e14 ? seconds : seconds / 1e6) * 1000, Number.MAX_SAFE_INTEGER)
   )
 
-const waitIn = (...all: ReadonlyArray<Partial<typeof RawBody.Type>>): number | undefined => {
+const waitIn = (...all: ReadonlyArray<Partial<RawBody>>): number | undefined => {
   for (const said of all) {
     const seconds = said.retry_after ?? said.retryAfter
     if (seconds !== undefined) return seconds
   }
-  return all.flatMap(({ details }) => details ?? []).find(isRetryInfo)?.retryDelay
+  return all.flatMap(({ details }) => details ?? []).find(shapes().isRetryInfo)?.retryDelay
 }
 
-const toBody = (raw: typeof RawBody.Type): ErrorBody => {
+const toBody = (raw: RawBody): ErrorBody => {
   const nested = typeof raw.error === "object" ? raw.error : undefined
-  const said: typeof RawBody.Type = nested === undefined
+  const said: RawBody = nested === undefined
     ? raw
     : { ...nested, statusCode: undefined, error: undefined }
   const sentences = said.message ?? (nested === undefined ? undefined : raw.message)
@@ -284,8 +306,6 @@ const toBody = (raw: typeof RawBody.Type): ErrorBody => {
   }
 }
 
-const isTexts = Schema.is(Schema.NonEmptyArray(Text))
-
 const isObject = (u: unknown): u is Readonly<Record<string, unknown>> =>
   typeof u === "object" && u !== null && !Array.isArray(u)
 
@@ -294,15 +314,15 @@ const maxDepth = 8
 
 /**
  * The issues of a map from fields to lists of sentences, which may be nested:
- * `{ email: ["Enter a valid email address."], items: [{}, { name: ["..."] }] }`. Nothing when
- * any value is of another kind.
+ * `{ email: ["Enter a valid email address."], items: [{}, { name: ["..."] }] }`. Nothing when any
+ * value is of another kind.
  */
 const fieldIssues = (
   value: unknown,
   path: string,
   depth: number
 ): ReadonlyArray<Issue> | undefined => {
-  if (isTexts(value)) return value.map((message) => ({ path, message }))
+  if (shapes().isTexts(value)) return value.map((message) => ({ path, message }))
   if (depth > maxDepth || !(isObject(value) || (depth > 0 && Array.isArray(value)))) {
     return undefined
   }
@@ -346,7 +366,7 @@ export const anyErrorBody: Schema.Schema<ErrorBody, unknown> = Schema.transformO
     strict: true,
     decode: (input) =>
       ParseResult.map(
-        ParseResult.decodeUnknown(RawBody)(input),
+        shapes().decode(input),
         (raw) => orFields(input, toBody(raw))
       ),
     encode: (body, _, ast) =>
@@ -358,8 +378,8 @@ const charsetOf = (contentType: string | undefined): string =>
   /charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? "")?.[1] ?? "utf-8"
 
 /**
- * Fails on bytes that are not of the encoding they are said to be. An encoding that nobody knows is
- * taken for UTF-8.
+ * Fails on bytes that are not of the encoding they are said to be. An unknown encoding is read as
+ * UTF-8.
  */
 const textOf = (bytes: Uint8Array, contentType: string | undefined): string => {
   const decoderOf = (charset: string) => new TextDecoder(charset, { fatal: true })
@@ -389,14 +409,19 @@ export const ofJson: (json: unknown) => ErrorBody = (json) =>
   Option.getOrElse(Schema.decodeUnknownOption(anyErrorBody)(json), () => ({}))
 
 /**
- * What a body says, or nothing when it is empty, not JSON or does not fit. O(body).
+ * Decodes an error body. Empty when the body is empty, not JSON or of another form. O(body).
  *
  * @since 0.1.0
  * @category decoding
  */
 export const decode = (
   bytes: Uint8Array,
-  options: { readonly contentType?: string | undefined; readonly schema?: Decoder | undefined }
+  options: {
+    /** The `Content-Type` of the body, for its charset. Default UTF-8. */
+    readonly contentType?: string | undefined
+    /** Reads the body. Default `anyErrorBody`. */
+    readonly schema?: Decoder | undefined
+  }
 ): Effect.Effect<ErrorBody> =>
   Effect.suspend(() => {
     const json = jsonOf(bytes, options.contentType)

@@ -1,6 +1,4 @@
-/**
- * A call together with the reading of its answer.
- */
+/** Sends a request and reads its answer in one attempt. */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
@@ -8,6 +6,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as CallContext from "../runtime/callContext.js"
+import type { Reading } from "./attempt.js"
+import { directOf } from "./direct.js"
 
 type Read<A, E, R> = (
   response: HttpClientResponse.HttpClientResponse
@@ -34,22 +34,37 @@ const run = <E, R, A, E2, R2>(
   request: HttpClientRequest.HttpClientRequest,
   read: Read<A, E2, R2>
 ): Effect.Effect<A, E | E2, R | R2> =>
-  Effect.contextWithEffect((environment: Context.Context<R2>) => {
+  Effect.withFiberRuntime<A, E | E2, R | R2>((fiber) => {
     const values = new Values<A>()
+    // Only clients of the platform are asked, so this is a response of theirs.
     const reading = (response: object) =>
-      // Only clients of the platform are asked, so this is a response of theirs.
-      read(response as HttpClientResponse.HttpClientResponse).pipe(
-        Effect.map((value) => values.set(response, value)),
-        Effect.mapInputContext((inner: Context.Context<never>) => Context.merge(environment, inner))
+      Effect.map(
+        read(response as HttpClientResponse.HttpClientResponse),
+        (value) => values.set(response, value)
       )
+    // What another call is to be read by is for that one: it says so in the context.
+    const send = CallContext.reading.of(fiber) === undefined ? directOf(client, request) : undefined
+    // Between here and there, a client of ours adds to the environment and takes nothing from it.
     return Effect.flatMap(
-      CallContext.reading.during(client.execute(request), reading),
+      send === undefined
+        ? CallContext.reading.during(
+          client.execute(request),
+          (response) => within(reading(response), fiber.currentContext as Context.Context<R2>)
+        )
+        : send(reading as Reading),
       (response): Effect.Effect<A, E2, R2> => {
         const found = values.of(response)
         return found === undefined ? read(response) : Effect.succeed(found.value)
       }
     )
   })
+
+/** Other clients may give what they run an environment of its own. */
+const within = <A, E, R>(self: Effect.Effect<A, E, R>, environment: Context.Context<R>) =>
+  Effect.mapInputContext(
+    self,
+    (inner: Context.Context<never>) => Context.merge(environment, inner)
+  )
 
 /**
  * Sends a request, reads the response and decodes it, all within one attempt.
@@ -105,12 +120,14 @@ const run = <E, R, A, E2, R2>(
  * @category execution
  */
 export const execute: {
+  /** Sends a request and reads its response within one attempt. Client last, for `pipe`. */
   <A, E2, R2>(
     request: HttpClientRequest.HttpClientRequest,
     read: (
       response: HttpClientResponse.HttpClientResponse
     ) => Effect.Effect<A, E2, R2>
   ): <E, R>(client: HttpClient.HttpClient.With<E, R>) => Effect.Effect<A, E | E2, R | R2>
+  /** Sends a request and reads its response within one attempt. Client first. */
   <E, R, A, E2, R2>(
     client: HttpClient.HttpClient.With<E, R>,
     request: HttpClientRequest.HttpClientRequest,

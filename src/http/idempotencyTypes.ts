@@ -1,5 +1,5 @@
 /**
- * The problem types about idempotency keys, which the middleware writes and the client reads.
+ * The problem types about idempotency keys. The middleware writes them, and the client reads them.
  */
 export type Word =
   | "key-missing"
@@ -19,5 +19,5 @@ export const typeOf = (word: Word): string => prefix + word
 /** Problems that end by themselves: the first request ends, the store recovers. */
 const passing: ReadonlySet<string> = new Set([typeOf("in-flight"), typeOf("store-unavailable")])
 
-/** Whether a repeat of the request under its key would always get a problem of this type. */
+/** Tests whether a repeat of the request under its key would always get a problem of this type. */
 export const isSettled = (type: string): boolean => type.startsWith(prefix) && !passing.has(type)

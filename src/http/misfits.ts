@@ -1,6 +1,6 @@
 /**
- * Where a value does not fit its schema, in types: the path, what was expected and what was there,
- * never the value.
+ * Describes where a value does not fit its schema, in types: the path, the expected and the actual
+ * type, never the value.
  */
 import type * as ParseResult from "effect/ParseResult"
 
@@ -22,10 +22,6 @@ const typeOf = (value: unknown): string =>
 const shortened = (text: string): string =>
   text.length > maxLength ? `${text.slice(0, maxLength)}...` : text
 
-/** The names in a path may be the server's own. */
-const oneLine = (text: string): string =>
-  text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1))
-
 const isList = <A>(issues: A | ReadonlyArray<A>): issues is ReadonlyArray<A> =>
   Array.isArray(issues)
 
@@ -35,23 +31,24 @@ const pathOf = (path: PropertyKey | ReadonlyArray<PropertyKey>): ReadonlyArray<P
 /** The innermost issues: each names a place. */
 const leaves = (
   issue: ParseResult.ParseIssue,
-  path: ReadonlyArray<PropertyKey>
+  path: ReadonlyArray<PropertyKey>,
+  scrub: (text: string) => string
 ): ReadonlyArray<Misfit> => {
   const at = (expected: string, actual: string): ReadonlyArray<Misfit> => [
-    { path: shortened(oneLine(path.map(String).join("."))), expected: shortened(expected), actual }
+    { path: shortened(scrub(path.map(String).join("."))), expected: shortened(expected), actual }
   ]
   switch (issue._tag) {
     case "Pointer":
-      return leaves(issue.issue, [...path, ...pathOf(issue.path)])
+      return leaves(issue.issue, [...path, ...pathOf(issue.path)], scrub)
     case "Composite":
       return (isList(issue.issues) ? issue.issues : [issue.issues])
-        .flatMap((inner) => leaves(inner, path))
+        .flatMap((inner) => leaves(inner, path, scrub))
     case "Refinement":
       return issue.kind === "From"
-        ? leaves(issue.issue, path)
+        ? leaves(issue.issue, path, scrub)
         : at(String(issue.ast), typeOf(issue.actual))
     case "Transformation":
-      return leaves(issue.issue, path)
+      return leaves(issue.issue, path, scrub)
     case "Missing":
       return at(String(issue.ast), "nothing")
     case "Unexpected":
@@ -61,10 +58,17 @@ const leaves = (
   }
 }
 
-/** One line about all that does not fit. Members of a union are one place. O(issues). */
-export const misfits = (issue: ParseResult.ParseIssue): string => {
+/**
+ * One line about all that does not fit. Members of a union are one place. The names in a path may
+ * be the server's own: `scrub` takes secrets out of each and makes it one line, before it is cut
+ * short. O(issues).
+ */
+export const misfits = (
+  issue: ParseResult.ParseIssue,
+  scrub: (text: string) => string
+): string => {
   const places = new Map<string, { readonly expected: Set<string>; readonly actual: string }>()
-  for (const { actual, expected, path } of leaves(issue, [])) {
+  for (const { actual, expected, path } of leaves(issue, [], scrub)) {
     const place = places.get(path)
     if (place === undefined) places.set(path, { expected: new Set([expected]), actual })
     else place.expected.add(expected)

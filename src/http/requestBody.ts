@@ -1,5 +1,5 @@
 /**
- * The body of a request, and whether it can be sent again.
+ * Sends the body of a request, and knows whether it can be sent again.
  *
  * A body in memory can be sent any number of times. A stream can be sent once, unless its length is
  * declared or the caller says that it can be read from the start again. The question is asked
@@ -9,11 +9,11 @@ import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
 import * as Stream from "effect/Stream"
 import * as ApiError from "../errors/ApiError.js"
+import { Fault } from "./fault.js"
 
 /** A stream that can be read once, and how far that has come. */
 interface Source {
@@ -96,10 +96,10 @@ const consumedCode = "body_consumed"
 
 export const consumedReason = "the request body is a stream that has been read"
 
-/** How one request gets its body. `fault` fails as soon as the body turns out to be wrong. */
+/** How one request gets its body. `fault` is raised when the body turns out to be wrong. */
 export interface Sending {
   readonly request: HttpClientRequest.HttpClientRequest
-  readonly fault: Deferred.Deferred<never, ApiError.ApiError> | undefined
+  readonly fault: Fault<ApiError.ApiError> | undefined
   /** The request has ended. What has not asked for the body by now does not get it. */
   readonly close: () => void
 }
@@ -119,7 +119,7 @@ const wrong = (code: string, message: string): ApiError.Validation =>
 const consumed = () =>
   wrong(consumedCode, `The request was not sent: ${consumedReason}, and cannot be read again`)
 
-/** Whether an error says that a body could not be sent again. */
+/** Tests whether an error says that a body could not be sent again. */
 export const isConsumed = (error: unknown): boolean =>
   ApiError.isApiError(error) && error.code === consumedCode
 
@@ -168,8 +168,8 @@ const failed = () =>
   wrong("body_failed", "The request was broken off: its body is a stream that failed")
 
 /**
- * A stream as the body of one request. A stream that goes wrong does not end and does not fail,
- * it waits until the request is broken off: a client may take its end for the end of the body, or
+ * A stream as the body of one request. A stream that goes wrong does not end and does not fail, it
+ * waits until the request is broken off: a client may take its end for the end of the body, or
  * leave the request open.
  */
 const sendingOf = (
@@ -178,7 +178,8 @@ const sendingOf = (
   stream: Bytes,
   onClose: () => void
 ): Effect.Effect<Sending> =>
-  Effect.map(Deferred.make<never, ApiError.ApiError>(), (fault) => {
+  Effect.sync(() => {
+    const fault = new Fault<ApiError.ApiError>()
     let closed = false
     const watched = Stream.catchAllCause(
       Stream.suspend(() => closed ? Stream.fail(consumed()) : stream),
@@ -188,7 +189,7 @@ const sendingOf = (
         const error = ApiError.isApiError(failure) ? failure : failed()
         return Stream.fromEffect(
           Effect.zipRight(
-            Deferred.fail(fault, error),
+            Effect.sync(() => fault.raise(error)),
             Effect.suspend(() => closed ? Effect.fail(error) : Effect.never)
           )
         )
@@ -323,7 +324,7 @@ const ofForm = (form: FormData): RequestBody => {
   }
 }
 
-/** What a client has to know about the body of one call. */
+/** Collects what a client has to know about the body of one call. */
 export const of = ({ body }: HttpClientRequest.HttpClientRequest): RequestBody => {
   switch (body._tag) {
     case "Stream":

@@ -1,106 +1,137 @@
 /**
- * The fingerprint of a request: method, address, media type and body. Equal requests have equal
+ * Fingerprints a request: method, address, media type and content. Equal requests have equal
  * fingerprints.
  */
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex } from "@noble/hashes/utils"
-import { stringify } from "../core/canonicalJson.js"
+import * as JsonText from "../core/jsonText.js"
+import * as Multipart from "../core/multipart.js"
+import type { Content } from "./contentCoding.js"
+
+/**
+ * How many values a JSON body may have to be compared as a value: 100,000 objects, arrays, strings,
+ * numbers and literals. One with more is compared byte by byte, in a few milliseconds for each
+ * megabyte.
+ */
+export const maxJsonValues = 100_000
 
 /** Path and query, with the prefix under which a router has mounted the handler. */
 const addressOf = ({ originalUrl }: HttpServerRequest.HttpServerRequest): string =>
   originalUrl.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "")
 
-/** Without parameters: a new boundary or another spelling of UTF-8 does not change the payload. */
+const contentTypeOf = (request: HttpServerRequest.HttpServerRequest): string =>
+  request.headers["content-type"] ?? ""
+
+/** Without parameters: another spelling of UTF-8 does not change the payload. */
 const mediaTypeOf = (request: HttpServerRequest.HttpServerRequest): string =>
-  (request.headers["content-type"] ?? "").replace(/;.*/s, "").trim().toLowerCase()
+  contentTypeOf(request).replace(/;.*/s, "").trim().toLowerCase()
 
-/** The number of keys of all objects in a JSON value. */
-const keysIn = (json: unknown): number => {
-  const open: Array<unknown> = [json]
-  let keys = 0
-  while (open.length > 0) {
-    const next = open.pop()
-    if (typeof next !== "object" || next === null) continue
-    if (!Array.isArray(next)) keys += Object.keys(next).length
-    for (const inner of Object.values(next)) open.push(inner)
-  }
-  return keys
-}
-
-/**
- * Whether a double holds a number exactly as it is written: at most fifteen digits, and an exponent
- * without overflow or underflow.
- */
-const isExact = (number: string): boolean => {
-  const [mantissa = "", exponent = "0"] = number.toLowerCase().split("e")
-  return mantissa.replaceAll(/[^0-9]/g, "").length <= 15 && Math.abs(Number(exponent)) <= 200
-}
-
-/** Whether a JSON text survives parsing: no object has a key twice, and every number is exact. */
-const isLossless = (text: string, json: unknown): boolean => {
-  const number = /[-\d.eE+]+/y
-  let colons = 0
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at]
-    if (character === "\"") {
-      for (at++; text[at] !== "\"" && at < text.length; at++) if (text[at] === "\\") at++
-    } else if (character === ":") {
-      colons++
-    } else if (
-      character === "-" || (character !== undefined && character >= "0" && character <= "9")
-    ) {
-      number.lastIndex = at
-      const found = number.exec(text)?.[0] ?? character
-      if (!isExact(found)) return false
-      at += found.length - 1
+/** The parameters of a media type, names in lower case. `undefined` where they cannot be read. */
+const parametersOf = (
+  contentType: string
+): ReadonlyArray<readonly [name: string, value: string]> | undefined => {
+  const parameter = /\s*;\s*(?:([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))\s*)?/y
+  const parameters: Array<readonly [string, string]> = []
+  let at = contentType.indexOf(";")
+  while (at >= 0 && at < contentType.length) {
+    parameter.lastIndex = at
+    const found = parameter.exec(contentType)
+    if (found === null) return undefined
+    const [, name, quoted, bare] = found
+    if (name !== undefined) {
+      parameters.push([name.toLowerCase(), quoted?.replaceAll(/\\(.)/gs, "$1") ?? bare ?? ""])
     }
+    at = parameter.lastIndex
   }
-  return colons === keysIn(json)
-}
-
-/**
- * The canonical form of a JSON body, which is the same when a client writes the keys in another
- * order. `undefined` for a body that parsing would change (a key twice in an object, a number that
- * a double does not hold), because two different bodies would then have the same form.
- */
-const canonical = (body: Uint8Array): string | undefined => {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(body)
-    const json: unknown = JSON.parse(text)
-    if (!isLossless(text, json)) return undefined
-    const form = stringify(json)
-    return form._tag === "Text" ? form.text : undefined
-  } catch {
-    return undefined
-  }
+  return parameters
 }
 
 const isJson = (mediaType: string): boolean => /^application\/(?:[\w.+-]+\+)?json$/.test(mediaType)
 
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+
 /**
- * Hashes the parts, each after its length, so that different lists of parts never hash the same
+ * Hashes the pieces, each after its length, so that different lists of pieces never hash the same
  * text. O(body).
  */
-const digest = (parts: ReadonlyArray<Uint8Array>): string => {
+const digest = (pieces: ReadonlyArray<string | Uint8Array>): string => {
   const hash = sha256.create()
-  const encoder = new TextEncoder()
-  for (const part of parts) hash.update(encoder.encode(`${part.length}:`)).update(part)
+  for (const piece of pieces) {
+    const bytes = typeof piece === "string" ? bytesOf(piece) : piece
+    hash.update(bytesOf(`${bytes.length}:`)).update(bytes)
+  }
   return bytesToHex(hash.digest())
 }
 
-const encoded = (...texts: ReadonlyArray<string>) =>
-  texts.map((text) => new TextEncoder().encode(text))
-
-/** The fingerprint of a request with this body, SHA-256 in hexadecimal. */
-export const ofBody = (request: HttpServerRequest.HttpServerRequest, body: Uint8Array): string => {
-  const mediaType = mediaTypeOf(request)
-  const form = isJson(mediaType) ? canonical(body) : undefined
-  const kind = form === undefined ? "bytes" : "json"
-  const head = encoded(request.method, addressOf(request), mediaType, kind)
-  return digest([...head, ...(form === undefined ? [body] : encoded(form))])
+/**
+ * The pieces of a multipart body: its parameters but for the boundary, and the parts with their
+ * headers. A body that is not well-formed counts as it is, with the boundary that it was sent with.
+ */
+const multipartPieces = (
+  contentType: string,
+  body: Uint8Array
+): ReadonlyArray<string | Uint8Array> => {
+  const parameters = parametersOf(contentType) ?? []
+  const [boundary, ...more] = parameters.filter(([name]) => name === "boundary")
+  const parts = boundary !== undefined && more.length === 0
+    ? Multipart.partsOf(body, boundary[1])
+    : undefined
+  if (parts === undefined) return ["malformed multipart", contentType, body]
+  return [
+    "multipart",
+    JSON.stringify(parameters.filter(([name]) => name !== "boundary")),
+    ...parts
+  ]
 }
 
-/** The fingerprint of a request whose body is not read: `word` stands for the body. */
+/** The pieces of a content, of which the first says how it was read. */
+const piecesOf = (
+  contentType: string,
+  mediaType: string,
+  body: Uint8Array
+): ReadonlyArray<string | Uint8Array> => {
+  if (mediaType.startsWith("multipart/")) return multipartPieces(contentType, body)
+  const form = isJson(mediaType) ? JsonText.canonical(body, maxJsonValues) : undefined
+  return form === undefined ? ["bytes", body] : ["json", form]
+}
+
+/** The pieces before the content. */
+const headOf = (request: HttpServerRequest.HttpServerRequest): ReadonlyArray<string> => [
+  request.method,
+  addressOf(request),
+  mediaTypeOf(request)
+]
+
+/**
+ * The digest of a request with this body, SHA-256 in hexadecimal digits: JSON as a value, multipart
+ * without its boundary, anything else byte by byte. A compressed body counts by its content, or
+ * where that cannot be read by its codings and bytes. O(body).
+ */
+export const ofBody = (
+  request: HttpServerRequest.HttpServerRequest,
+  sent: Uint8Array,
+  content: Content = { _tag: "Plain", bytes: sent }
+): string =>
+  digest([
+    ...headOf(request),
+    ...(content._tag === "Plain"
+      ? piecesOf(contentTypeOf(request), mediaTypeOf(request), content.bytes)
+      : ["encoded", content.codings, sent])
+  ])
+
+/**
+ * The digest of version 1, which took bodies as they were sent: compressed, and with the boundaries
+ * of multipart bodies.
+ */
+export const ofBodyV1 = (
+  request: HttpServerRequest.HttpServerRequest,
+  sent: Uint8Array
+): string => {
+  const form = isJson(mediaTypeOf(request)) ? JsonText.canonical(sent, Infinity) : undefined
+  return digest([...headOf(request), ...(form === undefined ? ["bytes", sent] : ["json", form])])
+}
+
+/** The digest of a request whose body is not read: `word` stands for the body. */
 export const ofWord = (request: HttpServerRequest.HttpServerRequest, word: string): string =>
-  digest(encoded(request.method, addressOf(request), mediaTypeOf(request), "word", word))
+  digest([...headOf(request), "word", word])

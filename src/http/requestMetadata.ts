@@ -1,48 +1,55 @@
-/**
- * What the client has to know about a request before it leaves: what kind of operation it is, under
- * which template to file it, and which secrets it carries.
- */
-import type * as HttpBody from "@effect/platform/HttpBody"
+/** Reads from a request its operation and the template to file it under, before it is sent. */
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as UrlParams from "@effect/platform/UrlParams"
-import * as Redaction from "../errors/Redaction.js"
 import * as Operation from "../idempotency/Operation.js"
+
+export { discreet, scrubberFor } from "./discreetResponse.js"
+export { bare, headSecretsOf, secretsOf } from "./requestSecrets.js"
 
 const isAbsolute = (url: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(url)
 
 /**
- * The request at its full address, and whether that is on the API's own origin. An absolute URL
- * stays as it is.
+ * The request at its full address, and whether the caller left the origin to `baseUrl`. An absolute
+ * URL stays as it is.
  */
 export const resolve = (
   request: HttpClientRequest.HttpClientRequest,
   baseUrl: string
-): { readonly request: HttpClientRequest.HttpClientRequest; readonly sameOrigin: boolean } => {
-  if (!isAbsolute(request.url)) {
-    const separator = request.url === "" || /^[/?#]/.test(request.url) || baseUrl.endsWith("/")
-      ? ""
-      : "/"
-    return { request: HttpClientRequest.prependUrl(request, baseUrl + separator), sameOrigin: true }
-  }
-  return {
-    request,
-    sameOrigin: URL.canParse(request.url) && new URL(request.url).origin === new URL(baseUrl).origin
-  }
+): { readonly request: HttpClientRequest.HttpClientRequest; readonly isRelative: boolean } => {
+  const { url } = request
+  if (isAbsolute(url)) return { request, isRelative: false }
+  const separator = url === "" || /^[/?#]/.test(url) || baseUrl.endsWith("/") ? "" : "/"
+  return { request: HttpClientRequest.prependUrl(request, baseUrl + separator), isRelative: true }
 }
+
+/** Tests whether an absolute URL is on the API's own origin. */
+export const isSameOrigin = (url: string, baseUrl: string): boolean =>
+  URL.canParse(url) && new URL(url).origin === new URL(baseUrl).origin
 
 const identifier =
   /^(\d+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{16,})$/i
 
-/** The path with everything that looks like an id replaced, never the query. */
-export const endpointOf = (request: HttpClientRequest.HttpClientRequest): string => {
-  const path = URL.canParse(request.url)
-    ? new URL(request.url).pathname
-    : request.url.replace(/[?#].*$/s, "")
-  return path.split("/").map((segment) => identifier.test(segment) ? ":id" : segment).join("/")
+/** An ordinary URL, of which parsing would change nothing. */
+const ordinary = /^https?:\/\/[a-z0-9.-]+(?::\d+)?(\/(?:[\w~-][\w.~-]*(?:\/[\w~-][\w.~-]*)*\/?)?)$/
+
+/** The path of a request, without its query. */
+export const pathOf = ({ url }: HttpClientRequest.HttpClientRequest): string => {
+  const path = ordinary.exec(url)?.[1]
+  if (path !== undefined) return path
+  return URL.canParse(url) ? new URL(url).pathname : url.replace(/[?#].*$/s, "")
 }
 
-/** Only what reads like the name of a resource or a version; everything else may be somebody's. */
+/** The path with everything that looks like an id replaced. */
+export const templateOf = (path: string): string =>
+  path.split("/").map((segment) => identifier.test(segment) ? ":id" : segment).join("/")
+
+/** The path with everything that looks like an id replaced, never the query. */
+export const endpointOf = (request: HttpClientRequest.HttpClientRequest): string =>
+  templateOf(pathOf(request))
+
+/**
+ * Keeps only what reads like the name of a resource or a version; anything else may be personal
+ * data.
+ */
 export const resourcesOf = (path: string): string =>
   path.split("/").map((segment) =>
     /^(|:id|v\d+|[a-z]+([-_][a-z]+)*)$/.test(segment) ? segment : ":id"
@@ -52,7 +59,10 @@ const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRA
 
 export const isSafe = (method: string): boolean => safeMethods.has(method)
 
-/** What the method implies (RFC 9110 section 9.2); a key makes an unsafe call repeatable. */
+/**
+ * Reads the operation from the method (RFC 9110 section 9.2); a key makes an unsafe call
+ * repeatable.
+ */
 export const operationOf = (method: string, hasKey: boolean): Operation.Operation<unknown> => {
   if (isSafe(method)) return Operation.read
   if (method === "PUT" || method === "DELETE") return Operation.idempotent
@@ -63,7 +73,10 @@ const headerNamed = (
   request: HttpClientRequest.HttpClientRequest,
   name: string
 ): string | undefined =>
-  Object.keys(request.headers).find((header) => header.toLowerCase() === name.toLowerCase())
+  // The platform writes names in lower case; a record that was passed through may have others.
+  Object.keys(request.headers).find((header) =>
+    header === name || header.toLowerCase() === name.toLowerCase()
+  )
 
 /** The value of a header, whatever the letter case of its name. */
 export const headerOf = (
@@ -94,14 +107,14 @@ export const withoutHeader = (
 const isFieldName = (text: string): boolean => /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(text)
 
 /**
- * Whether a text can be the value of a header (RFC 9110 section 5.5). Clients throw at one that
- * cannot, each in its own way and some with the value.
+ * Tests whether a text can be the value of a header (RFC 9110 section 5.5). Clients throw at one
+ * that cannot, each in its own way and some with the value.
  */
 export const isFieldValue = (text: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
 
 /**
- * Where there is a header that cannot be sent, without its value. What is no name may be a value
- * that was mistaken for one.
+ * Finds a header that cannot be sent, without its value. An invalid name may be a value that was
+ * mistaken for one.
  */
 export const malformedHeader = (
   { headers }: HttpClientRequest.HttpClientRequest
@@ -113,263 +126,6 @@ export const malformedHeader = (
   return undefined
 }
 
-/** What bytes say in UTF-8. An image says nothing. */
-const utf8 = (bytes: Uint8Array): string | undefined => {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
-  } catch {
-    return undefined
-  }
-}
-
-const bytesOf = (body: unknown): Uint8Array | undefined =>
-  body instanceof Uint8Array
-    ? body
-    : ArrayBuffer.isView(body)
-    ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
-    : body instanceof ArrayBuffer
-    ? new Uint8Array(body)
-    : undefined
-
-/**
- * One record for each field: a name may come twice. Of `user[password]`, the word in brackets is a
- * name as well.
- */
-const fieldsOf = (
-  entries: Iterable<readonly [string, unknown]>
-): ReadonlyArray<Readonly<Record<string, unknown>>> =>
-  Array.from(entries, ([name, value]) => {
-    const inner = /\[([^[\]]+)\]$/.exec(name)?.[1]
-    return inner === undefined ? { [name]: value } : { [name]: value, [inner]: value }
-  })
-
-const json = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-/** The fields of a multipart body, of which the first line is the boundary. */
-const partsOfMultipart = (text: string): ReadonlyArray<readonly [string, string]> => {
-  const boundary = /^\s*(--[^\r\n]+)\r?\n/.exec(text)?.[1]
-  if (boundary === undefined) return []
-  return text.split(boundary).flatMap((part) => {
-    const end = /\r?\n\r?\n/.exec(part)
-    if (end === null) return []
-    const head = part.slice(0, end.index)
-    const name = /[;\s]name=(?:"([^"]*)"|([^\s;]+))/i.exec(head)
-    const value = part.slice(end.index + end[0].length).replace(/\r?\n$/, "")
-    return name === null ? [] : [[name[1] ?? name[2] ?? "", value] as const]
-  })
-}
-
-/** A text as what it is: JSON, JSON in lines, multipart or a form. */
-const parsed = (text: string): unknown => {
-  const whole = json(text)
-  if (whole !== undefined) return whole
-  const lines = text.split(/[\r\n]+/)
-    .filter((line) => /^[\s\p{Cc}]*[[{]/u.test(line))
-    .map((line) => json(line.replace(/^\p{Cc}+/u, "")))
-  return [
-    lines,
-    fieldsOf(partsOfMultipart(text)),
-    fieldsOf(new URLSearchParams(text.trim()))
-  ]
-}
-
-/** What a body holds that a program has in its hands; a stream and a file are read by others. */
-const entriesOf = (body: unknown): unknown => {
-  if (body instanceof FormData || body instanceof URLSearchParams) return fieldsOf(body)
-  const bytes = bytesOf(body)
-  const text = typeof body === "string" ? body : bytes === undefined ? undefined : utf8(bytes)
-  return text === undefined ? undefined : parsed(text)
-}
-
-const contentOf = (body: HttpBody.HttpBody): unknown =>
-  body._tag === "FormData"
-    ? body.formData
-    : body._tag === "Uint8Array" || body._tag === "Raw"
-    ? body.body
-    : undefined
-
-/** Percent-encoding undone, where there is any that can be. */
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
-
-/** Without the quotes around it, with and without the backslashes in it. */
-const unquoted = (text: string): ReadonlyArray<string> => {
-  if (!/^".*"$/s.test(text)) return [text]
-  const bare = text.slice(1, -1)
-  return [bare, bare.replaceAll(/\\(.)/g, "$1")]
-}
-
-/** Parameters of a credential that are public. */
-const publicParameters: ReadonlySet<string> = new Set(
-  ("algorithm charset created domain headers nc oauth_callback oauth_signature_method " +
-    "oauth_timestamp oauth_version qop realm signedheaders stale uri userhash").split(" ")
-)
-
-const parameter = /([\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,;"]+)/gs
-
-/** The parameters of Digest, OAuth and AWS4, those aside that are no secrets. */
-const parametersOf = (credential: string): ReadonlyArray<string> =>
-  [...credential.matchAll(parameter)].flatMap(([, name = "", value = ""]) => {
-    if (publicParameters.has(name.toLowerCase())) return []
-    // Of an AWS4 credential the key's id comes first, then where and when it is used.
-    const id = /^credential$/i.test(name) ? [value.split("/")[0] ?? ""] : []
-    return [...unquoted(value), ...id]
-  })
-
-/** Credentials of Basic in either encoding of letters beyond ASCII; the key may be the user. */
-const basicParts = (credential: string): ReadonlyArray<string> => {
-  try {
-    const latin1 = atob(credential.replaceAll("-", "+").replaceAll("_", "/"))
-    const text = utf8(Uint8Array.from(latin1, (unit) => unit.charCodeAt(0)))
-    return [latin1, ...(text === undefined || text === latin1 ? [] : [text])].flatMap((pair) => {
-      const colon = pair.indexOf(":")
-      return colon === -1 ? [pair] : [pair, pair.slice(0, colon), pair.slice(colon + 1)]
-    })
-  } catch {
-    return []
-  }
-}
-
-const cookiesOf = (header: string): ReadonlyArray<string> =>
-  header.split(/;\s*/).flatMap((pair) =>
-    pair.includes("=") ? unquoted(pair.slice(pair.indexOf("=") + 1).trim()) : []
-  )
-
-/**
- * A credential is sent with its scheme, a cookie with its name, a key in quotes; each may come back
- * without.
- */
-const partsOf = (header: string): ReadonlyArray<string> => {
-  const bare = unquoted(header)
-  if (bare.length > 1) return [header, ...bare]
-  const [scheme = "", credential = ""] = header.split(/\s+(.*)/s)
-  const isCredential = credential !== "" && /^[\w-]+$/.test(scheme)
-  if (!isCredential) return [header, ...cookiesOf(header), ...parametersOf(header)]
-  // The front of the whole would be the name of the scheme, which is no secret.
-  const whole = /^AWS4-/i.test(scheme) ? [] : [header]
-  return [
-    ...whole,
-    credential,
-    ...unquoted(credential),
-    ...(/^basic$/i.test(scheme) ? basicParts(credential) : parametersOf(credential))
-  ]
-}
-
-/** The names that are secret in an address, where `key` is the key of the API. */
-const inAddress = (names: Redaction.Names): Redaction.Names => [...names, "key"]
-
-/** What stands behind the `#`: parameters, or a path with parameters. */
-const parametersOfHash = (hash: string): ReadonlyArray<readonly [string, string]> => [
-  ...new URLSearchParams(hash.replace(/^#?[^?=&]*\?|^#/, ""))
-]
-
-/**
- * Every value that this request carries under a secret name in its address and its headers, which
- * lose white space around them. O(head).
- */
-export const headSecretsOf = (
-  request: HttpClientRequest.HttpClientRequest,
-  names: Redaction.Names
-): ReadonlyArray<string> => {
-  const url = URL.canParse(request.url) ? new URL(request.url) : undefined
-  const query = [
-    ...(url?.searchParams ?? []),
-    ...UrlParams.fromInput(request.urlParams),
-    ...parametersOfHash(url?.hash ?? ""),
-    ...(request.hash._tag === "Some" ? parametersOfHash(request.hash.value) : [])
-  ]
-  const userInfo = url === undefined ? [] : [url.username, url.password]
-  return [
-    ...userInfo.flatMap((text) => [text, decoded(text)]),
-    ...Redaction.secretsIn(request.headers, names).flatMap((value) => partsOf(value.trim())),
-    ...Redaction.secretsIn(fieldsOf(query), inAddress(names))
-  ]
-}
-
-/**
- * Every value that this request carries under a secret name, in its body too. O(request): for when
- * something went wrong.
- */
-export const secretsOf = (
-  request: HttpClientRequest.HttpClientRequest,
-  names: Redaction.Names
-): ReadonlyArray<string> => [
-  ...headSecretsOf(request, names),
-  ...Redaction.secretsIn(entriesOf(contentOf(request.body)), names)
-]
-
-/**
- * The request as an error of the platform may carry it: method and address, without credentials,
- * query, headers and body.
- */
-export const bare = (
-  request: HttpClientRequest.HttpClientRequest
-): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.make(request.method)(
-    request.url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1")
-  )
-
-const hide = (object: object, name: string, value: unknown): void => {
-  Reflect.defineProperty(object, name, { value, configurable: true, enumerable: false })
-}
-
-const isResponse = (value: unknown): value is HttpClientResponse.HttpClientResponse =>
-  typeof value === "object" && value !== null && HttpClientResponse.TypeId in value
-
-/**
- * The response, which shows no credential, no key and no query when it is printed, inside of a
- * fiber and outside, and neither does its request. Both still have everything.
- */
-export const discreet = (
-  response: HttpClientResponse.HttpClientResponse,
-  names: Redaction.Names,
-  secrets: ReadonlyArray<string>
-): HttpClientResponse.HttpClientResponse => {
-  const { request } = response
-  const shown = () => {
-    const scrub = Redaction.scrubber([...secrets, ...headSecretsOf(request, names)], names)
-    const ofHeaders = (headers: Readonly<Record<string, string>>) =>
-      Object.fromEntries(
-        Object.entries(headers).map(([name, value]) => [
-          name,
-          Redaction.isSecretName(name, names) ? Redaction.mark : scrub(value)
-        ])
-      )
-    return {
-      request: {
-        _id: "@effect/platform/HttpClientRequest",
-        method: request.method,
-        url: scrub(bare(request).url),
-        headers: ofHeaders(request.headers)
-      },
-      headers: ofHeaders(response.headers)
-    }
-  }
-  // The platform hands out a response around the one that makes the errors of reading it.
-  const inner: unknown = "original" in response ? response.original : undefined
-  if (isResponse(inner)) discreet(inner, names, secrets)
-  const copy = Object.assign(Object.create(Object.getPrototypeOf(request)), request)
-  hide(copy, "toJSON", () => shown().request)
-  hide(response, "request", copy)
-  hide(response, "toJSON", () => ({
-    _id: "@effect/platform/HttpClientResponse",
-    status: response.status,
-    ...shown()
-  }))
-  return response
-}
-
 /** The key under which the guards of a pipeline file a request. */
 export const guardKey = (
   by: "origin" | "endpoint",
@@ -377,6 +133,9 @@ export const guardKey = (
   method: string,
   endpoint: string
 ): string => {
-  const origin = URL.canParse(url) ? new URL(url).origin : url
+  const origin = originOf(url)
   return by === "origin" ? origin : `${origin} ${method} ${endpoint}`
 }
+
+/** Scheme, host and port of a URL. */
+export const originOf = (url: string): string => URL.canParse(url) ? new URL(url).origin : url

@@ -1,5 +1,5 @@
 /**
- * The body of a response that has been handed out: how long reading it may take.
+ * Limits the reading of a response that has been handed out.
  *
  * The client's own limits end with the call. What is left of them goes on for the body, so that a
  * server that stops in the middle of one holds up no caller for ever.

@@ -1,10 +1,11 @@
 /**
- * Reading what came back: a response that is not a success, a success that should be JSON, an error
- * of the platform's client.
+ * Reads answers: a response that is not a success, a success in JSON, an error of the platform's
+ * client.
  */
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as TransportError from "../core/transportError.js"
@@ -12,6 +13,7 @@ import * as ApiError from "../errors/ApiError.js"
 import type * as Playbook from "../errors/Playbook.js"
 import * as Redaction from "../errors/Redaction.js"
 import * as CallContext from "../runtime/callContext.js"
+import * as BodyPreview from "./bodyPreview.js"
 import * as ErrorResponse from "./ErrorResponse.js"
 import { misfits } from "./misfits.js"
 import * as RequestMetadata from "./requestMetadata.js"
@@ -43,7 +45,8 @@ export const fromResponse = (
       Effect.fail
     )
 
-const unreadable = (
+/** Makes the error of a success that could not be read to its end. */
+export const unreadable = (
   response: HttpClientResponse.HttpClientResponse,
   where: string,
   endpoint = RequestMetadata.endpointOf(response.request)
@@ -56,29 +59,70 @@ const unreadable = (
     endpoint
   })
 
+/** A body that the client below gave up waiting for, by a limit of its own. */
+const late = (
+  { request, response }: HttpClientError.ResponseError,
+  code: string | undefined,
+  endpoint: string | undefined
+): ApiError.Timeout =>
+  new ApiError.Timeout({
+    message: `The API answered ${response.status}, but its body did not arrive in time`,
+    deadline: "attempt",
+    status: response.status,
+    code,
+    method: request.method,
+    endpoint
+  })
+
 /** What an error of reading a body means: out of time, or broken off. */
 const ofReading = (
   error: HttpClientError.ResponseError,
-  endpoint: string | undefined
-): ApiError.ApiError =>
-  ApiError.isApiError(error.cause)
-    ? ApiError.annotate(error.cause, {
-      endpoint: endpoint ?? RequestMetadata.endpointOf(error.request)
-    })
+  declared: string | undefined
+): ApiError.ApiError => {
+  const endpoint = declared ?? RequestMetadata.endpointOf(error.request)
+  if (ApiError.isApiError(error.cause)) return ApiError.annotate(error.cause, { endpoint })
+  const { code } = TransportError.read(error.cause)
+  return TransportError.isTimeout(code)
+    ? late(error, code, endpoint)
     : unreadable(error.response, "it broke off", endpoint)
+}
 
-/** Reads a body in one way; an empty one is `empty`, whatever the client takes it for. */
-const whole = <A>(
-  body: Effect.Effect<A, HttpClientError.ResponseError>,
-  empty: () => A
-): Effect.Effect<A, ApiError.ApiError> =>
-  Effect.catchAll(body, (error) =>
-    error.reason === "EmptyBody"
-      ? Effect.sync(empty)
-      : Effect.flatMap(
-        CallContext.endpoint.get,
-        (endpoint) => Effect.fail(ofReading(error, endpoint))
-      ))
+/** Successes that have no body, whatever follows their head (RFC 9110 sections 15.3.5 and 6). */
+const isBodiless = (status: number): boolean => status === 204 || status === 205
+
+/**
+ * Reads a body in one way and goes on with it; an empty one is `empty`, whatever the client takes
+ * it for.
+ */
+const whole = <A, B, E, R>(
+  response: HttpClientResponse.HttpClientResponse,
+  body: (
+    response: HttpClientResponse.HttpClientResponse
+  ) => Effect.Effect<A, HttpClientError.ResponseError>,
+  empty: () => A,
+  use: (body: A) => Effect.Effect<B, E, R>
+): Effect.Effect<B, ApiError.ApiError | E, R> =>
+  isBodiless(response.status)
+    // What a server writes all the same is let go of beside the call.
+    ? Effect.zipRight(
+      Effect.forkDaemon(BodyPreview.readFront(response, 0)),
+      Effect.suspend(() => use(empty()))
+    )
+    : Effect.matchEffect(body(response), {
+      onFailure: (error): Effect.Effect<B, ApiError.ApiError | E, R> =>
+        error.reason === "EmptyBody"
+          ? use(empty())
+          : failing((endpoint) => ofReading(error, endpoint)),
+      onSuccess: use
+    })
+
+/** Fails with what the template of the call is part of. */
+const failing = <E>(error: (endpoint: string | undefined) => E): Effect.Effect<never, E> =>
+  Effect.flatMap(CallContext.endpoint.get, (endpoint) => Effect.fail(error(endpoint)))
+
+const textOf = (response: HttpClientResponse.HttpClientResponse) => response.text
+
+const noText = (): string => ""
 
 /**
  * Reads the body as text. A body that breaks off fails with a `Server` error whose code is
@@ -89,7 +133,7 @@ const whole = <A>(
  */
 export const text = (
   response: HttpClientResponse.HttpClientResponse
-): Effect.Effect<string, ApiError.ApiError> => whole(response.text, () => "")
+): Effect.Effect<string, ApiError.ApiError> => whole(response, textOf, noText, Effect.succeed)
 
 /**
  * Reads the body as bytes. A body that breaks off fails with a `Server` error whose code is
@@ -101,19 +145,22 @@ export const text = (
 export const bytes = (
   response: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<Uint8Array, ApiError.ApiError> =>
-  Effect.map(
-    whole(response.arrayBuffer, () => new ArrayBuffer(0)),
-    (buffer) => new Uint8Array(buffer)
+  whole(
+    response,
+    ({ arrayBuffer }) => arrayBuffer,
+    () => new ArrayBuffer(0),
+    (buffer) => Effect.succeed(new Uint8Array(buffer))
   )
 
-const unexpected = (
+/** Makes the error of a success that does not fit the contract. */
+export const unexpected = (
   response: HttpClientResponse.HttpClientResponse,
-  error: ParseResult.ParseError,
+  where: string,
   endpoint = RequestMetadata.endpointOf(response.request)
 ): ApiError.Server =>
   new ApiError.Server({
     message: `The API answered ${response.status}, but its body is not of the expected form: ${
-      misfits(error.issue)
+      RequestMetadata.scrubberFor(response.request)(where)
     }`,
     status: response.status,
     code: "unexpected_response",
@@ -143,18 +190,32 @@ export const json = <A, I, R>(schema: Schema.Schema<A, I, R>) => {
   const decode = Schema.decodeUnknown(schema)
   return (
     response: HttpClientResponse.HttpClientResponse
-  ): Effect.Effect<A, ApiError.ApiError, R> =>
-    Effect.flatMap(
-      Effect.zip(text(response), CallContext.endpoint.get),
-      ([text, endpoint]) =>
-        Effect.flatMap(
-          text.trim() === "" ? Effect.succeed(undefined) : Effect.try({
-            try: (): unknown => JSON.parse(text),
-            catch: () => unreadable(response, "it is not JSON", endpoint)
-          }),
-          (body) => Effect.mapError(decode(body), (error) => unexpected(response, error, endpoint))
+  ): Effect.Effect<A, ApiError.ApiError, R> => {
+    const unfit = ({ issue }: ParseResult.ParseError) =>
+      failing((endpoint) =>
+        unexpected(
+          response,
+          misfits(issue, RequestMetadata.scrubberFor(response.request)),
+          endpoint
         )
-    )
+      )
+    return whole(response, textOf, noText, (text): Effect.Effect<A, ApiError.ApiError, R> => {
+      let body: unknown
+      try {
+        body = text.trim() === "" ? undefined : JSON.parse(text)
+      } catch {
+        return failing((endpoint) => unreadable(response, "it is not JSON", endpoint))
+      }
+      const decoded = decode(body)
+      // A schema that waits for nothing has decoded it by now.
+      return Either.isEither(decoded)
+        ? Either.match(decoded as Either.Either<A, ParseResult.ParseError>, {
+          onLeft: unfit,
+          onRight: (value): Effect.Effect<A, ApiError.ApiError> => Effect.succeed(value)
+        })
+        : Effect.catchAll(decoded, unfit)
+    })
+  }
 }
 
 const networkError = (
@@ -182,8 +243,8 @@ const networkError = (
 }
 
 /**
- * What an error of the platform's client means. A response that was refused for its status is
- * judged by the status alone: its body has not been read.
+ * Makes the error that an error of the platform's client means. A response that was refused for its
+ * status is judged by the status alone: its body has not been read.
  *
  * @since 0.1.0
  * @category conversions
@@ -196,6 +257,8 @@ export const fromClientError = (error: HttpClientError.HttpClientError): ApiErro
   if (error._tag === "RequestError") return networkError(error, context)
   if (error.reason !== "StatusCode") {
     if (ApiError.isApiError(error.cause)) return ApiError.annotate(error.cause, context)
+    const { code } = TransportError.read(error.cause)
+    if (TransportError.isTimeout(code)) return late(error, code, context.endpoint)
     return unreadable(error.response, "it broke off or does not fit")
   }
   const { headers, status } = error.response

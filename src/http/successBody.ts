@@ -1,5 +1,5 @@
 /**
- * The body of a success: read within the attempt, or let go.
+ * Reads the body of a success within the attempt, or drops it.
  *
  * The platform's client hands out a response as soon as its head has arrived. A body that then
  * comes slowly, breaks off or is no JSON would fail outside the retry and outside every time limit.
@@ -108,8 +108,8 @@ export const readAll: <A, E, R>(
 const discardTime = Duration.seconds(1)
 
 /**
- * Lets go of a body. For calls that need nothing but the status: they succeed when the head of the
- * answer says so, whatever the body is.
+ * Drops a body. For calls that need only the status: they succeed when the head of the answer does,
+ * whatever the body is.
  *
  * **Details**
  *
@@ -120,4 +120,4 @@ const discardTime = Duration.seconds(1)
  * @category decoding
  */
 export const discard = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
-  Effect.asVoid(Effect.timeoutOption(BodyPreview.readFront(response, 0), discardTime))
+  BodyPreview.atMost(discardTime)(Effect.asVoid(BodyPreview.readFront(response, 0)))

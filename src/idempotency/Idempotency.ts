@@ -1,15 +1,13 @@
 /**
- * At-least-once execution, at most one recorded outcome.
+ * Runs work at least once, and records at most one outcome.
  *
  * A caller that loses its connection cannot know whether its call was executed. It calls again, and
  * the same payment is made twice. Work under an idempotency key claims the key first and records
  * its outcome under it, so a second call gets the recorded outcome instead of a second execution. A
- * run that died half-way leaves no outcome, and the next call fails with `UnknownOutcome`.
+ * run that died leaves no outcome, and the next call fails with `UnknownOutcome`.
  *
  * @since 0.1.0
  */
-import { sha256 } from "@noble/hashes/sha2"
-import { bytesToHex } from "@noble/hashes/utils"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -17,7 +15,6 @@ import * as Exit from "effect/Exit"
 import { constFalse, dual } from "effect/Function"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as CanonicalJson from "../core/canonicalJson.js"
 import * as ApiError from "../errors/ApiError.js"
@@ -35,6 +32,7 @@ import * as IdempotencyKey from "./IdempotencyKey.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 import * as Json from "./json.js"
 import type { Run } from "./lease.js"
+import * as Payload from "./payload.js"
 import { report } from "./report.js"
 import { idempotentRun, type Request } from "./run.js"
 import * as Settings from "./settings.js"
@@ -58,37 +56,33 @@ export type { Run } from "./lease.js"
  *
  * **Details**
  *
- * - `scope` (required): the owner of the key and the operation, such as
- *   `[tenantId, "create-invoice"]`. The same key in another scope is another key.
- * - `payload` (required): the input of the operation. The same key with another payload fails with
- *   `Mismatch`. It is read once, when the effect is made; only the SHA-256 of its canonical JSON
- *   (RFC 8785) is kept.
- * - `result` (required): the Schema that stores a success and reads it back.
- * - `persistFailure`: failures that this Schema accepts are stored and replayed too. Default: none.
- * - `lease`: how long the claim of a run lasts. Default 60 s. Set it longer than the work takes, or
- *   use a `heartbeat`.
- * - `timeToLive`: how long a recorded outcome is replayed. Default 24 h.
- * - `onDuplicate`: a duplicate of a run under way fails with `InFlight` at once (`"reject"`, the
- *   default), or waits this long at most for the outcome of that run (`{ wait }`).
- * - `onStoreFailure`: when the store does not answer, the run fails (`"fail"`, the default) or runs
- *   the work without protection (`"run"`).
- * - `storeTimeout`: how long each call of the store may take. Default 2 s.
- * - `heartbeat`: extends the lease after every third of it while the work runs, and interrupts the
- *   work when the claim is lost. Default false.
- * - `maxOutcomeBytes`: a larger outcome is recorded as done, and a replay fails with
- *   `ResultUnavailable`. Default 256 KiB.
- * - `verdict`: what a failure of the work means. One that is transient and ambiguous holds the
- *   claim. Default: `ApiError.mayHaveRun`, asked about the failure and about the errors it was made
- *   of. What an attempt inside the work has shown counts either way.
+ * The same key in another `scope` is another key. Only a fingerprint of the `payload` is kept: an
+ * HMAC, under the secret of the store, of the SHA-256 of its canonical JSON (RFC 8785). A
+ * `Redacted` counts by its value. A payload that JSON does not show fails with `FingerprintError`:
+ * an object without properties that is no plain one, a `Map`, or a `toJSON` that masks a
+ * `Redacted`. Set `lease` longer than the work takes, or use a `heartbeat`.
+ *
+ * The default `verdict` asks `ApiError.mayHaveRun` about the failure and about the errors it was
+ * made of. What an attempt inside the work has shown counts either way.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<A, I, RA, EP = never, IP = never, RE = never> extends Settings.Options {
+  /** The owner of the key and the operation, such as `[tenantId, "create-invoice"]` (required). */
   readonly scope: ReadonlyArray<string>
+  /**
+   * The input of the operation (required). The same key with another payload fails with `Mismatch`.
+   */
   readonly payload: unknown
+  /** The Schema that stores a success and reads it back (required). */
   readonly result: Schema.Schema<A, I, RA>
+  /** Stores and replays the failures that this Schema accepts. Default: none. */
   readonly persistFailure?: Schema.Schema<EP, IP, RE> | undefined
+  /**
+   * Says what a failure means; transient and ambiguous holds the claim. Default:
+   * `ApiError.mayHaveRun`.
+   */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
 }
 
@@ -114,7 +108,7 @@ export type Env<R, RA, RE> =
   | IdempotencyKey.IdempotencyKey
   | IdempotencyStore.IdempotencyStore
 
-/** Whether a value survives JSON unchanged. The value has no cycles. */
+/** Tests whether a value survives JSON unchanged. The value has no cycles. */
 const isPlain = (value: unknown): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (Array.isArray(value)) {
@@ -217,21 +211,17 @@ const check = (options: Options<never, never, unknown, unknown, unknown, unknown
   Settings.settingsOf(options)
 }
 
-/** The value of a `Redacted`: two secrets are two payloads. */
-const revealed = (value: object): unknown =>
-  Redacted.isRedacted(value) ? Redacted.value(value) : value
-
 const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
   self: Work<A, E, R>,
   options: Options<A, I, RA, EP, IP, RE>
 ): Effect.Effect<A, E | EP | IdempotencyError, Env<R, RA, RE>> => {
   const settings = Settings.settingsOf(options)
   const scope = scopeOf(options.scope)
-  const payload = CanonicalJson.stringify(options.payload, revealed)
+  const payload = Payload.digestOf(options.payload)
   const { persistFailure, result } = options
   const isOpen = isLeftOpen(options.verdict)
   return Effect.flatMap(IdempotencyKey.IdempotencyKey, (key) => {
-    if (payload._tag === "Refused") {
+    if ("reason" in payload) {
       const error = new FingerprintError({
         path: `payload${payload.path.slice(1)}`,
         reason: payload.reason
@@ -246,7 +236,7 @@ const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
       const request: Request<A, E | EP, RA | RE> = {
         key,
         scope,
-        fingerprint: bytesToHex(sha256(payload.text)),
+        payload,
         settings,
         reruns: !Effect.isEffect(self),
         settle: Exit.match({
@@ -289,11 +279,12 @@ const isDataFirst = (args: IArguments): boolean => {
  *   which `ApiError.mayHaveRun` holds (a timeout, a lost connection, a 5xx, a refusal after an
  *   attempt with one of them), a defect or an interruption, the claim stays until it lapses. An
  *   error made of such a failure counts as the failure does. The next caller takes over: a function
- *   sees
- *   `recovered` and the last recovery point; a plain effect does not run and fails with
+ *   sees `recovered` and the last recovery point; a plain effect does not run and fails with
  *   `UnknownOutcome`.
- * - A success stays a success. When the store cannot record it, the caller still gets it, and later
- *   callers get `UnknownOutcome`.
+ * - A success stays a success. When the store cannot record it, the caller still gets it.
+ * - What the store did not answer is repeated in the background, in the scope of the store's layer,
+ *   until the lease ends: outcomes are recorded, claims that no work ran under are given back. What
+ *   is not recorded in time is an `UnknownOutcome` for later callers.
  * - A heartbeat or a savepoint that finds the claim lost interrupts the work, and the run fails
  *   with `UnknownOutcome`.
  * - A key that is new to the store but older than 24 h (or than a longer `timeToLive`) fails with
@@ -301,9 +292,11 @@ const isDataFirst = (args: IArguments): boolean => {
  * - Duplicates that wait share the success of a run in the same process without asking the store.
  *   Other duplicates ask the store every 50 ms, then less often, down to once a second. They fail
  *   with `InFlight` when `wait` is over.
- * - Each run makes one call of the store before the work and one after it. A call is given up after
- *   `storeTimeout`, even if the driver hangs, because it runs in its own fiber. A claim that the
- *   store grants too late is given back.
+ * - Each run makes one call of the store before the work and one after it. Before a run fails with
+ *   `Mismatch`, it asks for the fingerprints that earlier secrets and versions gave the payload, so
+ *   that a new secret and a deploy make no mismatch. A call is given up after `storeTimeout`, even
+ *   if the driver hangs, because it runs in its own fiber. A claim that the store grants too late
+ *   is given back.
  * - Span attribute `resilience.idempotency`, metric `resilience.idempotency.outcomes` and a log
  *   line report how the run ended; the key appears as its `kid`. An unprotected run, a lost claim
  *   and an outcome that was not recorded are warnings.
@@ -346,11 +339,19 @@ const isDataFirst = (args: IArguments): boolean => {
  * @category combinators
  */
 export const run: {
+  /**
+   * Runs work under the key, or replays its outcome. Work last, for `pipe`. Invalid options throw
+   * `RangeError`.
+   */
   <A, I, RA, EP = never, IP = never, RE = never>(
     options: Options<A, I, RA, EP, IP, RE>
   ): <E, R>(
     self: Work<NoInfer<A>, E, R>
   ) => Effect.Effect<A, E | EP | IdempotencyError, Env<R, RA, RE>>
+  /**
+   * Runs work under the key, or replays its outcome. Work first. Invalid options throw
+   * `RangeError`.
+   */
   <A, I, RA, E, R, EP = never, IP = never, RE = never>(
     self: Work<NoInfer<A>, E, R>,
     options: Options<A, I, RA, EP, IP, RE>

@@ -1,10 +1,11 @@
 /**
- * The name of one logical operation, fixed before its first attempt and the same on every attempt.
+ * Names one logical operation. The key is fixed before the first attempt and the same on every
+ * attempt.
  *
- * A retry of an unsafe call is only safe when the server can see that it is a retry. The key is
- * what it sees. It belongs to the operation (this payment, this row), so it is made once, outside
- * everything that repeats; a key made inside a retry is a new operation each time, and `provideNew`
- * refuses to be that.
+ * A retry of an unsafe call is safe only when the server can see that it is a retry, and it sees
+ * the key. The key belongs to the operation (this payment, this row), so it is made once, outside
+ * everything that repeats. A key made inside a retry is a new operation each time, so `provideNew`
+ * dies there.
  *
  * @since 0.1.0
  */
@@ -20,24 +21,33 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as CallContext from "../runtime/callContext.js"
-import { bytesOf, hashUnder, joined } from "./keyHash.js"
+import { clockOf } from "../runtime/clock.js"
+import * as FiberLocal from "../runtime/fiberLocal.js"
+import { lazily } from "../runtime/lazily.js"
+import { bytesOf, joined, kidUnder } from "./keyHash.js"
+import { isKeyText, quoted, unquoted } from "./keyText.js"
+import { drawn, uuid } from "./uuid.js"
 
 /**
+ * Marks keys at run time.
+ *
  * @since 0.1.0
  * @category symbols
  */
 export const TypeId: unique symbol = Symbol.for("effect-resilience/IdempotencyKey")
 
 /**
- * A key, redacted from the moment it is made. `madeAt` is epoch milliseconds; the key's lifetime
- * counts from it.
+ * A key, redacted from the moment it is made. `madeAt` is epoch milliseconds; its lifetime counts
+ * from then.
  *
  * @since 0.1.0
  * @category models
  */
 export interface IdempotencyKey {
   readonly [TypeId]: typeof TypeId
+  /** The key itself, redacted. */
   readonly value: Redacted.Redacted<string>
+  /** When the key was made, in epoch milliseconds. Its lifetime counts from here. */
   readonly madeAt: number
 }
 
@@ -54,8 +64,9 @@ export const IdempotencyKey: Context.Tag<IdempotencyKey, IdempotencyKey> = Conte
 )
 
 /**
- * The secret under which keys are fingerprinted (`kid`). Random for each process unless provided,
- * so that fingerprints of two processes can only be compared when both were given the same one.
+ * The secret under which keys (`kid`) and payloads are fingerprinted. Random for each process
+ * unless provided, so that fingerprints of two processes can only be compared when both were given
+ * the same one.
  *
  * @since 0.1.0
  * @category references
@@ -66,8 +77,8 @@ export class Secret extends Context.Reference<Secret>()("effect-resilience/Idemp
 
 /**
  * Secrets that came before `Secret`. A record that stands under the fingerprint of one of them is
- * still found, so that a new secret does not orphan what was recorded under the old one. Keep a
- * secret here for as long as its records live. Default: none.
+ * still found, and its payload compared, so that a new secret does not orphan what was recorded
+ * under the old one. Keep a secret here for as long as its records live. Default: none.
  *
  * @since 0.1.0
  * @category references
@@ -83,18 +94,6 @@ const unsafeMake = (value: string, madeAt: number): IdempotencyKey => ({
   madeAt
 })
 
-/** Sixteen bytes in the form of RFC 9562, with the given version. */
-const uuid = (bytes: Uint8Array, version: number): string => {
-  const hex = bytesToHex(
-    Uint8Array.from(bytes.subarray(0, 16), (byte, index) => {
-      if (index === 6) return (byte & 0x0f) | (version << 4)
-      return index === 8 ? (byte & 0x3f) | 0x80 : byte
-    })
-  )
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)]
-    .join("-")
-}
-
 const liveRandom = Context.get(DefaultServices.liveServices, Random.Random)
 
 /**
@@ -102,15 +101,16 @@ const liveRandom = Context.get(DefaultServices.liveServices, Random.Random)
  * share, and then their keys as well. Keys therefore come from the platform's cryptographic
  * generator, unless the program runs under a `Random` of its own (a seeded test).
  */
-const sixteenBytes: Effect.Effect<Uint8Array> = Effect.randomWith((random) =>
+const newUuid = (random: Random.Random): Effect.Effect<string> =>
   random === liveRandom
-    ? Effect.sync(() => randomBytes(16))
-    : Effect.map(Effect.replicateEffect(random.nextIntBetween(0, 256), 16), (bytes) =>
-      Uint8Array.from(bytes))
-)
+    ? Effect.sync(drawn)
+    : Effect.map(
+      Effect.replicateEffect(random.nextIntBetween(0, 256), 16),
+      (bytes) => uuid(Uint8Array.from(bytes), 4)
+    )
 
 /**
- * A new key: a random UUID (version 4, RFC 9562), made now.
+ * Makes a new key: a random UUID (version 4, RFC 9562), made now.
  *
  * **Details**
  *
@@ -120,24 +120,29 @@ const sixteenBytes: Effect.Effect<Uint8Array> = Effect.randomWith((random) =>
  * @since 0.1.0
  * @category constructors
  */
-export const make: Effect.Effect<IdempotencyKey> = Effect.zipWith(
-  sixteenBytes,
-  Clock.currentTimeMillis,
-  (bytes, now) => unsafeMake(uuid(bytes, 4), now)
+export const make: Effect.Effect<IdempotencyKey> = Effect.withFiberRuntime((fiber) =>
+  Effect.map(
+    newUuid(Context.get(fiber.currentDefaultServices, Random.Random)),
+    (value) => unsafeMake(value, clockOf(fiber).unsafeCurrentTimeMillis())
+  )
 )
 
 const PrintableAscii = Schema.String.pipe(
-  Schema.filter((key) => /^[\x20-\x7e]{1,255}$/.test(key), {
+  Schema.filter(isKeyText, {
     // The message must not repeat the key.
     message: () => "An idempotency key is 1 to 255 printable ASCII characters"
   })
 )
 
-const MadeAt = Schema.Number.pipe(Schema.finite())
+/** Says what is wrong with a text or a time, by their schemas. Made on the first mistake. */
+const decoding = lazily(() => ({
+  key: Schema.decodeUnknown(Schema.Redacted(PrintableAscii)),
+  madeAt: Schema.decodeUnknown(Schema.Number.pipe(Schema.finite()))
+}))
 
 /**
- * A key from a string that the program already has: the id of an order, a stored key of an earlier
- * run.
+ * Makes a key from a text that the program already has: the id of an order, a stored key of an
+ * earlier run.
  *
  * **Details**
  *
@@ -150,20 +155,31 @@ const MadeAt = Schema.Number.pipe(Schema.finite())
  */
 export const fromString = (
   key: string,
-  options?: { readonly madeAt?: number | undefined }
-): Effect.Effect<IdempotencyKey, ParseResult.ParseError> =>
-  Effect.zipWith(
-    Schema.decodeUnknown(Schema.Redacted(PrintableAscii))(key),
-    options?.madeAt === undefined
-      ? Clock.currentTimeMillis
-      : Schema.decodeUnknown(MadeAt)(options.madeAt),
+  options?: {
+    /** When the key was first used, in epoch milliseconds. Default: now. */
+    readonly madeAt?: number | undefined
+  }
+): Effect.Effect<IdempotencyKey, ParseResult.ParseError> => {
+  const madeAt = options?.madeAt
+  if (
+    typeof key === "string" && isKeyText(key) &&
+    (madeAt === undefined || Number.isFinite(madeAt))
+  ) {
+    return madeAt === undefined
+      ? Effect.map(Clock.currentTimeMillis, (now) => unsafeMake(key, now))
+      : Effect.sync(() => unsafeMake(key, madeAt))
+  }
+  return Effect.zipWith(
+    decoding().key(key),
+    madeAt === undefined ? Clock.currentTimeMillis : decoding().madeAt(madeAt),
     (value, madeAt) => ({ [TypeId]: TypeId, value, madeAt })
   )
+}
 
 /**
- * The key of one step of an operation that makes several calls. The same parent and step always
- * give the same key; it keeps the parent's `madeAt`, and contains neither time nor attempt number
- * (UUID version 8 from SHA-256, RFC 9562).
+ * Derives the key of one step of an operation that makes several calls. The same parent and step
+ * always give the same key. It keeps the parent's `madeAt`, and contains neither time nor attempt
+ * number (UUID version 8 from SHA-256, RFC 9562).
  *
  * @since 0.1.0
  * @category constructors
@@ -184,9 +200,11 @@ export const derive = (parent: IdempotencyKey, step: string): IdempotencyKey =>
  * @category combinators
  */
 export const provide: {
+  /** Runs an effect under this key. Effect last, for `pipe`. */
   (
     key: IdempotencyKey
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, IdempotencyKey>>
+  /** Runs the effect under this key. Effect first. */
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     key: IdempotencyKey
@@ -194,7 +212,7 @@ export const provide: {
 } = dual(
   2,
   <A, E, R>(self: Effect.Effect<A, E, R>, key: IdempotencyKey) =>
-    Effect.provideService(self, IdempotencyKey, key)
+    FiberLocal.providing(self, IdempotencyKey, key)
 )
 
 /**
@@ -242,15 +260,16 @@ export const provideNew = <A, E, R>(
   Effect.flatMap(CallContext.keyedAttempt.get, (inside) =>
     inside === true
       ? Effect.dieMessage(
-        "IdempotencyKey.provideNew inside an attempt of a keyed retry would make a new key for every attempt, and each could be executed. " +
-          "Put it outside: effect.pipe(Retry.retry({ operation: Operation.keyed }), IdempotencyKey.provideNew)"
+        "IdempotencyKey.provideNew inside an attempt of a keyed retry would make a new key " +
+          "for every attempt, and each could be executed. Put it outside: " +
+          "effect.pipe(Retry.retry({ operation: Operation.keyed }), IdempotencyKey.provideNew)"
       )
       : Effect.flatMap(make, (key) => provide(self, key)))
 
 /**
- * The fingerprint of a key, for logs, spans and stores: the first 64 bits of an HMAC-SHA-256 of
- * scope and key under `Secret`, as 16 hexadecimal digits. Two lines about the same key show the
- * same `kid`; the key cannot be read from it.
+ * Fingerprints a key for logs, spans and stores: the first 64 bits of an HMAC-SHA-256 of scope and
+ * key under `Secret`, as 16 hexadecimal digits. Two lines about the same key show the same `kid`;
+ * the key cannot be read from it.
  *
  * @since 0.1.0
  * @category accessors
@@ -259,13 +278,11 @@ export const kid = (
   key: IdempotencyKey,
   scope: ReadonlyArray<string> = []
 ): Effect.Effect<string> =>
-  Effect.map(Secret, (secret) => hashUnder(secret, key.value, scope).slice(0, 16))
-
-const quoted = (key: string): string => `"${key.replaceAll(/[\\"]/g, "\\$&")}"`
+  Effect.map(Secret, (secret) => kidUnder(secret, Redacted.value(key.value), scope))
 
 /**
- * The key as a header value: bare, or as a quoted structured-field string (RFC 9651). A key that
- * would not survive bare (edged by spaces, or beginning with a quote) is always quoted.
+ * Writes the key as a header value: bare, or as a quoted structured-field string (RFC 9651). A key
+ * that would not survive bare (edged by spaces, or beginning with a quote) is always quoted.
  *
  * @since 0.1.0
  * @category encoding
@@ -275,9 +292,6 @@ export const toHeader = (key: IdempotencyKey, format: "bare" | "quoted" = "bare"
   return format === "quoted" || /^[\s"]|\s$/.test(value) ? quoted(value) : value
 }
 
-const unquoted = (value: string): string =>
-  /^"(?:[^"\\]|\\["\\])*"$/.test(value) ? value.slice(1, -1).replaceAll(/\\(["\\])/g, "$1") : value
-
 /**
  * Reads a key from a header value, bare or quoted: both are the same key. Fails with a `ParseError`
  * that does not repeat the value.
@@ -286,4 +300,4 @@ const unquoted = (value: string): string =>
  * @category decoding
  */
 export const fromHeader = (value: string): Effect.Effect<IdempotencyKey, ParseResult.ParseError> =>
-  fromString(unquoted(value.trim()))
+  fromString(unquoted(value))

@@ -2,11 +2,10 @@
  * Where the records of idempotent calls live: five operations on one record, each atomic, each
  * repeatable by the same owner.
  *
- * A key alone makes nothing safe: somebody has to remember who runs the call, for how long nobody
- * else may, and what came of it. That memory is a claim with a lease. A lease, unlike a lock, ends
- * by itself when its owner dies; and because an owner may be slow instead of dead, each claim has a
- * generation, and whoever comes late with an older one changes nothing. What results is execution
- * at least once, and at most one recorded outcome.
+ * A key alone makes no call safe. The store remembers which owner runs a call, how long that owner
+ * holds it, and the outcome. This memory is a claim with a lease. Unlike a lock, a lease ends by
+ * itself when its owner dies. Each claim has a generation, so that a slow owner with an older
+ * generation changes nothing. Calls run at least once, and at most one outcome is recorded.
  *
  * @since 0.1.0
  */
@@ -16,29 +15,34 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import * as Names from "../core/idempotencyNames.js"
 import * as IdempotencyRecord from "../core/idempotencyRecord.js"
+import { answersAtOnce } from "./atOnce.js"
 
 /**
- * What somebody who wants to run asks for.
- *
- * **Details**
- *
- * `scope` and `keyHash` name the record, `fingerprint` the payload, `owner` this run. `leaseMillis`
- * is how long the claim lasts without being extended. `timeToLiveMillis` is how long a completed
- * record is replayed. `previousKeyHashes` are the names that the same key had under earlier
- * secrets: a record that stands under one of them is the record of this key.
+ * A question to the store: may this run begin?
  *
  * @since 0.1.0
  * @category models
  */
 export interface Claim {
+  /** The owner of the key and the operation, as one text. */
   readonly scope: string
+  /** The name of the key: an HMAC under a secret. */
   readonly keyHash: string
+  /** The fingerprint of the payload. */
   readonly fingerprint: string
+  /** Names the run that claims. */
   readonly owner: string
+  /** How long the claim lasts without being extended, in milliseconds. */
   readonly leaseMillis: number
+  /** How long a completed record is replayed, in milliseconds. */
   readonly timeToLiveMillis: number
+  /**
+   * The names of the same key under earlier secrets. A record under one of them is the record of
+   * this key.
+   */
   readonly previousKeyHashes?: ReadonlyArray<string> | undefined
 }
 
@@ -49,9 +53,13 @@ export interface Claim {
  * @category models
  */
 export interface Held {
+  /** The owner of the key and the operation, as one text. */
   readonly scope: string
+  /** The name of the key. */
   readonly keyHash: string
+  /** Names the run that holds the claim. */
   readonly owner: string
+  /** Counts the owners of the record. A later owner has a higher one. */
   readonly generation: number
 }
 
@@ -63,14 +71,31 @@ export interface Held {
  */
 export type Acquired =
   | {
+    /** Names the answer. */
     readonly _tag: "Acquired"
+    /** The generation of the new claim. */
     readonly generation: number
+    /** True when the claim was taken over from a run that did not end. */
     readonly recovered: boolean
+    /** The last savepoint of that run. */
     readonly recoveryPoint: Option.Option<string>
   }
-  | { readonly _tag: "InFlight"; readonly retryAfterMillis: number }
-  | { readonly _tag: "Completed"; readonly outcome: string }
-  | { readonly _tag: "Mismatch" }
+  | {
+    /** Names the answer. */
+    readonly _tag: "InFlight"
+    /** How long the lease of the other run lasts, in milliseconds. */
+    readonly retryAfterMillis: number
+  }
+  | {
+    /** Names the answer. */
+    readonly _tag: "Completed"
+    /** The recorded outcome. */
+    readonly outcome: string
+  }
+  | {
+    /** Names the answer. */
+    readonly _tag: "Mismatch"
+  }
 
 /**
  * Whether the owner still held its claim. A stale owner has changed nothing.
@@ -81,16 +106,19 @@ export type Acquired =
 export type Kept = "ok" | "stale"
 
 /**
- * The store could not be asked, or what it holds cannot be read (`corrupt`). It carries no text of
- * a driver.
+ * The store did not answer, or what it holds cannot be read (`corrupt`). It carries no text of a
+ * driver.
  *
  * @since 0.1.0
  * @category errors
  */
 export class StoreError extends Data.TaggedError("StoreError")<{
+  /** The store call that failed. */
   readonly operation: "acquire" | "complete" | "release" | "extend" | "savepoint" | "sweep"
+  /** True when the record cannot be read. */
   readonly corrupt?: boolean | undefined
 }> {
+  /** Names the store call, without the text of a driver. */
   override get message(): string {
     return `The idempotency store could not ${this.operation}${
       this.corrupt === true ? ": the record cannot be read" : ""
@@ -106,77 +134,103 @@ export class StoreError extends Data.TaggedError("StoreError")<{
  * @category models
  */
 export interface StoreSecrets {
+  /** The secret that names new records. */
   readonly secret: Redacted.Redacted<string>
+  /** Earlier secrets whose records are still found. */
   readonly previousSecrets: ReadonlyArray<Redacted.Redacted<string>>
 }
 
 /**
- * A store. Write one of your own where none of those here fits, and try it with
- * `Laws.idempotencyStore`.
+ * A store of idempotency records. Check a store of your own with `Laws.idempotencyStore`.
  *
  * **Details**
  *
  * - `acquire` asks to run. A different fingerprint is a `Mismatch`, whatever became of the first
- *   payload. A completed record is replayed. While somebody else's lease lasts it is `InFlight`. A
- *   lapsed claim is taken over with a higher generation, as `recovered` and with the last recovery
- *   point. The same owner may ask again: it gets the same generation and is told the same, with a
- *   new lease.
+ *   payload. A completed record is replayed. While the lease of another owner lasts it is
+ *   `InFlight`. A lapsed claim is taken over with a higher generation, as `recovered` and with the
+ *   last recovery point. The same owner may ask again: it gets the same generation and is told the
+ *   same, with a new lease.
  * - `complete` records the outcome, which is replayed for `timeToLiveMillis` from now. Repeated by
  *   its owner it is `"ok"`, and the first outcome stays.
  * - `release` gives the claim up, so that the next caller runs as if there had been none. Repeated
  *   by its owner it is `"ok"`. What is completed cannot be released.
  * - `extend` lets the lease end `leaseMillis` from now.
- * - `savepoint` keeps data for whoever takes over.
+ * - `savepoint` keeps data for the owner that takes over.
  * - `sweep` removes at most `limit` records that have expired, and answers how many.
  *
  * The middle four compare owner and generation, and answer `"stale"` and change nothing where those
- * are not the holder's. They do not ask whether the lease still lasts: as long as nobody has taken
- * over, what its owner has done can be recorded. Times are over when they are reached.
+ * are not the holder's. They do not ask whether the lease still lasts: until another owner takes
+ * over, the work of the last one can be recorded. Times are over when they are reached.
  *
- * `transactional` belongs to a store that writes in the transaction of its caller, and tells whether
- * there is one. In a transaction a failed store call fails the run, so that the transaction rolls
- * back. Omit it in any other store.
+ * `transactional` belongs to a store that writes in the transaction of its caller, and tells
+ * whether there is one. In a transaction a failed store call fails the run, so that the transaction
+ * rolls back. Omit it in any other store.
  *
- * `secrets` are those that keys are named under. Set them for a store that processes share:
- * every program with the service then names keys alike. `"program"` stands for a shared store under
- * the `Secret` of the program; the log warns once where none was set, because each process then has
+ * `secrets` are those that keys are named under. Set them for a store that processes share: every
+ * program with the service then names keys alike. `"program"` stands for a shared store under the
+ * `Secret` of the program; the log warns once where none was set, because each process then has
  * names of its own. Omit it in a store of one process.
+ *
+ * `scope` is that of the layer. Runs repeat in it, in the background, what failed or was lost on
+ * the way to the store, until the lease ends or the scope closes: claims that no run uses are given
+ * back, and outcomes are recorded. Without it nothing is repeated, and such a claim stands until
+ * its lease ends.
  *
  * **Gotchas**
  *
- * A lapsed claim that nobody took over is an unknown outcome, and no expired record: it is kept for
+ * A lapsed claim without a new owner is an unknown outcome, not an expired record: it is kept for
  * as long as its claim's `timeToLiveMillis`, and for a day after its lease at least.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Service {
+  /** Asks to run: claims the record, or says who holds it or what came of it. */
   readonly acquire: (claim: Claim) => Effect.Effect<Acquired, StoreError>
+  /** Records the outcome. A stale owner gets `"stale"` and changes nothing. */
   readonly complete: (
     held: Held,
     outcome: string,
     timeToLiveMillis: number
   ) => Effect.Effect<Kept, StoreError>
+  /** Gives the claim up, so that the next caller runs as if there had been none. */
   readonly release: (held: Held) => Effect.Effect<Kept, StoreError>
+  /** Makes the lease end `leaseMillis` from now. */
   readonly extend: (held: Held, leaseMillis: number) => Effect.Effect<Kept, StoreError>
+  /** Keeps data for a run that takes over. */
   readonly savepoint: (held: Held, data: string) => Effect.Effect<Kept, StoreError>
+  /** Removes at most `limit` expired records and answers how many. */
   readonly sweep: (limit: number) => Effect.Effect<number, StoreError>
+  /**
+   * Tells whether the store is called inside a transaction. Only for a store that writes in the
+   * transaction of its caller.
+   */
   readonly transactional?: Effect.Effect<boolean> | undefined
+  /**
+   * The secrets that name keys, for a store that processes share. `"program"` stands for the
+   * `Secret` of the program.
+   */
   readonly secrets?: StoreSecrets | "program" | undefined
+  /**
+   * The scope of the layer, in which failed store calls are repeated. Without it nothing is
+   * repeated.
+   */
+  readonly scope?: Scope.Scope | undefined
 }
 
 /**
- * The identity of the service in the environment.
+ * The type of the service in the environment.
  *
  * @since 0.1.0
  * @category models
  */
 export interface IdempotencyStore {
+  /** Makes the type of the service unique. */
   readonly _: unique symbol
 }
 
 /**
- * The store of the program, for everything that runs under idempotency keys.
+ * The tag of the store, for everything that runs under idempotency keys.
  *
  * @since 0.1.0
  * @category tags
@@ -260,9 +314,10 @@ const withNow = <A>(f: (now: number) => A): Effect.Effect<A> =>
     Effect.sync(() => f(Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)))
   )
 
-const makeMemory = (): Service => {
+const makeMemory = (scope: Scope.Scope): Service => {
   const memory = new Memory()
-  return {
+  return answersAtOnce({
+    scope,
     acquire: (claim) => withNow((now) => memory.acquire(claim, now)),
     complete: (held, outcome, timeToLiveMillis) =>
       withNow((now) =>
@@ -284,11 +339,11 @@ const makeMemory = (): Service => {
         memory.change(held, (record) => IdempotencyRecord.savepoint(record, held, data, now))
       ),
     sweep: (limit) => withNow((now) => memory.sweep(limit, now))
-  }
+  })
 }
 
 /**
- * A store in the memory of one process.
+ * Makes a store in the memory of one process.
  *
  * **When to use**
  *
@@ -299,7 +354,7 @@ const makeMemory = (): Service => {
  * **Details**
  *
  * Every operation happens in one turn of the event loop, in O(1) but for `sweep`, which is
- * O(records). Time is effect's `Clock`, the monotonic one. Nothing ticks: each claim looks at two
+ * O(records). Time is effect's `Clock`, the monotonic one. No timer runs: each claim looks at two
  * other records and forgets them where they have expired, so that the store holds at most about
  * twice as many records as are alive. Expired records are therefore often gone before `sweep` finds
  * them.
@@ -331,16 +386,16 @@ const makeMemory = (): Service => {
  *   const second = yield* store.acquire(claim("b"))
  *   yield* store.complete({ ...claim("a"), generation: first.generation }, "paid", 86_400_000)
  *   const third = yield* store.acquire(claim("c"))
- *   return [first._tag, second._tag, third]
+ *   return [first._tag, second._tag, third._tag === "Completed" ? third.outcome : third._tag]
  * }).pipe(Effect.provide(IdempotencyStore.layerStoreMemory))
  *
- * await Effect.runPromise(program) // => ["Acquired", "InFlight", { "_tag": "Completed", "outcome": "paid" }]
+ * await Effect.runPromise(program) // => ["Acquired", "InFlight", "paid"]
  * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerStoreMemory: Layer.Layer<IdempotencyStore> = Layer.sync(
+export const layerStoreMemory: Layer.Layer<IdempotencyStore> = Layer.scoped(
   IdempotencyStore,
-  makeMemory
+  Effect.map(Effect.scope, makeMemory)
 )

@@ -1,6 +1,6 @@
 /**
- * What it would mean to run a call twice. Everything that repeats (a retry, a hedge, the HTTP
- * client) asks this first.
+ * Says what a second execution of a call would mean. Everything that repeats (a retry, a hedge, the
+ * HTTP client) asks this first.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,9 @@ import type * as IdempotencyKey from "./IdempotencyKey.js"
  * @category models
  */
 export interface Operation<out R = never> {
+  /** Names the kind of call. */
   readonly _tag: "Read" | "Idempotent" | "Keyed" | "Once"
+  /** Carries the type of what the kind demands; not for use at run time. */
   readonly _R: (_: never) => R
 }
 
@@ -25,7 +27,7 @@ const make = <R>(_tag: Operation["_tag"]): Operation<R> =>
   })
 
 /**
- * Safe: it changes nothing (GET, HEAD, OPTIONS, TRACE; RFC 9110 section 9.2.1). Repeated on every
+ * Safe: changes nothing (GET, HEAD, OPTIONS, TRACE; RFC 9110 section 9.2.1). Repeated on every
  * transient failure.
  *
  * @since 0.1.0

@@ -2,15 +2,17 @@
  * The claim of a run: the names of its key in a store. Computed once per call, before the first
  * call of the store.
  */
-import { bytesToHex, randomBytes } from "@noble/hashes/utils"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
+import type * as Redacted from "effect/Redacted"
 import { FingerprintError } from "../errors/idempotencyErrors.js"
+import * as Fingerprint from "./fingerprint.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 import { hashUnder, joined } from "./keyHash.js"
 import type { Settings } from "./settings.js"
+import { drawn } from "./uuid.js"
 
 /** How old a key of a first run may be. A longer `timeToLive` allows older keys. */
 export const keyLifetimeMillis = 86_400_000
@@ -18,7 +20,7 @@ export const keyLifetimeMillis = 86_400_000
 export interface Subject {
   readonly key: IdempotencyKey.IdempotencyKey
   readonly scope: ReadonlyArray<string>
-  readonly fingerprint: string
+  readonly payload: Fingerprint.Digest
   readonly settings: Settings
 }
 
@@ -26,29 +28,40 @@ export interface Subject {
  * A new owner. The store would grant the claim to two runs with the same owner, so owners never
  * come from effect's `Random`: two parts of a program may seed it alike.
  */
-const newOwner = Effect.sync(() => bytesToHex(randomBytes(16)))
+const newOwner = Effect.sync(drawn)
+
+type Secrets = readonly [Redacted.Redacted<string>, ...ReadonlyArray<Redacted.Redacted<string>>]
+
+/** The secrets of the environment, the present one first. */
+const secrets: Effect.Effect<Secrets> = Effect.zipWith(
+  IdempotencyKey.Secret,
+  IdempotencyKey.PreviousSecrets,
+  (secret, previous) => [secret, ...previous]
+)
+
+/** What differs from the first, each once. */
+const others = (first: string, texts: ReadonlyArray<string>): ReadonlyArray<string> =>
+  [...new Set(texts)].filter((text) => text !== first)
+
+const namesUnder = (
+  [secret, ...previous]: Secrets,
+  { value }: IdempotencyKey.IdempotencyKey,
+  scope: ReadonlyArray<string>
+) => {
+  const keyHash = hashUnder(secret, value, scope)
+  const before = previous.map((secret) => hashUnder(secret, value, scope))
+  return { keyHash, previousKeyHashes: others(keyHash, before) }
+}
 
 /**
  * The names of a key in stores: the whole HMAC-SHA-256, under `IdempotencyKey.Secret` and under
  * each of `IdempotencyKey.PreviousSecrets`. The `kid` of a key is the beginning of the first.
  */
 export const hashes = (
-  { value }: IdempotencyKey.IdempotencyKey,
+  key: IdempotencyKey.IdempotencyKey,
   scope: ReadonlyArray<string>
-): Effect.Effect<{
-  readonly keyHash: string
-  readonly previousKeyHashes: ReadonlyArray<string>
-}> =>
-  Effect.zipWith(
-    IdempotencyKey.Secret,
-    IdempotencyKey.PreviousSecrets,
-    (secret, previous) => {
-      const keyHash = hashUnder(secret, value, scope)
-      const before = new Set(previous.map((secret) => hashUnder(secret, value, scope)))
-      before.delete(keyHash)
-      return { keyHash, previousKeyHashes: [...before] }
-    }
-  )
+): Effect.Effect<ReturnType<typeof namesUnder>> =>
+  Effect.map(secrets, (secrets) => namesUnder(secrets, key, scope))
 
 /** The stores that the log has warned of. */
 const warned = globalValue(
@@ -57,7 +70,8 @@ const warned = globalValue(
 )
 
 const withoutSecret =
-  "The idempotency store has no secret and the program has set none: each process names keys under a secret of its own, and another process does not find them"
+  "The idempotency store has no secret and the program has set none: each process names keys " +
+  "under a secret of its own, and another process does not find them"
 
 /** Names keys under the secrets of the store. */
 const underSecretsOf = <A>(
@@ -82,10 +96,16 @@ const underSecretsOf = <A>(
   })
 }
 
+/** A claim, and the other fingerprints that a record of the same payload could have. */
+export interface Claimed {
+  readonly claim: IdempotencyStore.Claim
+  readonly otherFingerprints: () => ReadonlyArray<string>
+}
+
 export const claimOf = (
   store: IdempotencyStore.Service,
-  { fingerprint, key, scope, settings }: Subject
-): Effect.Effect<IdempotencyStore.Claim, FingerprintError> =>
+  { key, payload, scope, settings }: Subject
+): Effect.Effect<Claimed, FingerprintError> =>
   Effect.suspend(() => {
     // UTF-8 encodes every half of a surrogate pair as the same replacement character.
     const malformed = scope.findIndex((part) => !part.isWellFormed())
@@ -95,15 +115,24 @@ export const claimOf = (
         reason: "a text with half of a surrogate pair"
       })
     }
-    const hashed = underSecretsOf(store, hashes(key, scope))
-    return Effect.zipWith(hashed, newOwner, (names, owner) => ({
-      scope: joined(scope),
-      ...names,
-      fingerprint,
-      owner,
-      leaseMillis: settings.leaseMillis,
-      timeToLiveMillis: settings.timeToLiveMillis
-    }))
+    return Effect.zipWith(underSecretsOf(store, secrets), newOwner, (secrets, owner) => {
+      const [secret, ...previous] = secrets
+      const fingerprintUnder = (secret: Redacted.Redacted<string>) =>
+        Fingerprint.under(secret, key.value, scope, payload)
+      const fingerprint = fingerprintUnder(secret)
+      return {
+        claim: {
+          scope: joined(scope),
+          ...namesUnder(secrets, key, scope),
+          fingerprint,
+          owner,
+          leaseMillis: settings.leaseMillis,
+          timeToLiveMillis: settings.timeToLiveMillis
+        },
+        otherFingerprints: () =>
+          others(fingerprint, [...previous.map(fingerprintUnder), ...payload.earlier()])
+      }
+    })
   })
 
 /** The fingerprint of the key that spans and logs show. */

@@ -1,6 +1,6 @@
 /**
- * Conflicts of a store with itself: two transactions of which the database lets one win. The other
- * is repeated, for as long as its caller waits. A conflict is no outage.
+ * Repeats store calls that lost a conflict between two transactions, for as long as the caller
+ * waits. A conflict is not an outage.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -15,12 +15,20 @@ export interface StoreCall {
   givenUp: boolean
   /** Whether the last thing that the store met was a conflict. */
   conflict: boolean
+  /** Whether the store has certainly not made the step. */
+  refused: boolean
 }
 
 /** The call that a store is in. Undefined where the store is called directly. */
 export const currentStoreCall: FiberRef.FiberRef<StoreCall | undefined> = globalValue(
   "effect-resilience/currentStoreCall",
   () => FiberRef.unsafeMake<StoreCall | undefined>(undefined)
+)
+
+/** Whether the caller has stopped waiting: what has not begun is not worth its cost any more. */
+export const isGivenUp: Effect.Effect<boolean> = Effect.map(
+  FiberRef.get(currentStoreCall),
+  (call) => call?.givenUp === true
 )
 
 /** How long a store that is called directly repeats what was in conflict. */
@@ -40,7 +48,7 @@ export const retrying = <A, E>(
 ): Effect.Effect<A, E> =>
   Effect.flatMap(FiberRef.get(currentStoreCall), (current) => {
     const clock = Clock.make()
-    const call = current ?? { givenUp: false, conflict: false }
+    const call = current ?? { givenUp: false, conflict: false, refused: false }
     const nowMillis = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
     const endMillis = current === undefined ? nowMillis() + directMillis : Infinity
     const attempt = (longestMillis: number): Effect.Effect<A, E> =>

@@ -1,6 +1,4 @@
-/**
- * The JSON of records, which another version of the program may have written.
- */
+/** Reads the JSON of records, which another version of the program may have written. */
 import * as Option from "effect/Option"
 
 /** Reads a JSON text. None for a text that is not JSON. */

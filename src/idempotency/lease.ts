@@ -9,11 +9,13 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import { maxTimerMillis } from "../core/backoff.js"
 import { StoreUnavailable } from "../errors/idempotencyErrors.js"
+import { nowMillis } from "../runtime/clock.js"
+import { sleepAtLeast } from "../runtime/sleep.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 import type { InFlightRun } from "./inFlightRuns.js"
 import * as Json from "./json.js"
+import * as Repeats from "./repeats.js"
 import type { Settings } from "./settings.js"
 import { type Answer, ask } from "./storeCalls.js"
 
@@ -33,9 +35,16 @@ import { type Answer, ask } from "./storeCalls.js"
  * @category models
  */
 export interface Run {
+  /** True when an earlier run started and its outcome is unknown. */
   readonly recovered: boolean
+  /** The last savepoint of that run. */
   readonly recoveryPoint: Option.Option<unknown>
+  /** False when the work runs without a claim, because the store did not answer. */
   readonly protected: boolean
+  /**
+   * Stores a value as JSON for a run that takes over. Fails with `StoreUnavailable` when the store
+   * does not answer.
+   */
   readonly savepoint: (data: unknown) => Effect.Effect<void, StoreUnavailable>
 }
 
@@ -116,21 +125,21 @@ export class Lease {
    */
   get undo(): Effect.Effect<void> {
     return Effect.asVoid(
-      this.#tell(() =>
+      this.#tell("claim", (store) =>
         this.recovered
-          ? this.store.extend(this.#held, shortestMillis)
-          : this.store.release(this.#held)
-      )
+          ? store.extend(this.#held, shortestMillis)
+          : store.release(this.#held))
     )
   }
 
   get release(): Effect.Effect<IdempotencyStore.Kept | "failed"> {
-    return this.#tell(() => this.store.release(this.#held))
+    return this.#tell("outcome", (store) => store.release(this.#held))
   }
 
   complete(outcome: string): Effect.Effect<IdempotencyStore.Kept | "failed"> {
-    return this.#tell(() =>
-      this.store.complete(this.#held, outcome, this.settings.timeToLiveMillis)
+    return this.#tell(
+      "outcome",
+      (store) => store.complete(this.#held, outcome, this.settings.timeToLiveMillis)
     )
   }
 
@@ -145,13 +154,28 @@ export class Lease {
     return this.settings.heartbeat ? this.#beating(work, restore) : Effect.exit(restore(work))
   }
 
+  /** Tells the store how it ended. What the store did not answer is repeated in the background. */
   #tell(
-    call: () => Effect.Effect<IdempotencyStore.Kept, IdempotencyStore.StoreError>
+    kind: Repeats.Kind,
+    call: (
+      store: IdempotencyStore.Service
+    ) => Effect.Effect<IdempotencyStore.Kept, IdempotencyStore.StoreError>
   ): Effect.Effect<IdempotencyStore.Kept | "failed"> {
-    return Effect.map(
-      ask(call, { timeoutMillis: this.settings.storeTimeoutMillis }),
-      (answer) => this.#noted(keptOf(answer))
-    )
+    const { storeTimeoutMillis: timeoutMillis } = this.settings
+    return Effect.flatMap(ask(this.store, call, { timeoutMillis }), (answer) => {
+      const kept = this.#noted(keptOf(answer))
+      if (answer._tag === "Answered" || answer.corrupt || this.inTransaction) {
+        return Effect.succeed(kept)
+      }
+      const repeats = Repeats.start(this.store, {
+        kind,
+        untilMillis: this.inFlightRun.leaseUntilMillis,
+        timeoutMillis,
+        leftBehind: answer.leftBehind,
+        ask: (limits) => ask(this.store, call, limits)
+      })
+      return Effect.as(repeats, kept)
+    })
   }
 
   #noted(kept: IdempotencyStore.Kept | "failed"): IdempotencyStore.Kept | "failed" {
@@ -170,7 +194,7 @@ export class Lease {
           Effect.ensuring(Deferred.succeed(over, undefined))
         )
       return Effect.flatMap(
-        ask(call, { timeoutMillis: this.settings.storeTimeoutMillis, wait }),
+        ask(this.store, call, { timeoutMillis: this.settings.storeTimeoutMillis, wait }),
         (answer): Effect.Effect<void, StoreUnavailable> => {
           switch (this.#noted(keptOf(answer))) {
             case "ok":
@@ -216,13 +240,11 @@ export class Lease {
   /** Extends the lease until the store reports that the claim is lost. Silence changes nothing. */
   #beats(working: Fiber.Fiber<unknown>): Effect.Effect<void> {
     const { leaseMillis, storeTimeoutMillis: timeoutMillis } = this.settings
-    const pause = Effect.interruptible(
-      Effect.sleep(Duration.millis(Math.min(leaseMillis / 3, maxTimerMillis)))
-    )
+    const pause = Effect.interruptible(sleepAtLeast(leaseMillis / 3))
     const extending = Effect.clockWith((clock) => {
-      const askedMillis = Number(clock.unsafeCurrentTimeNanos()) / 1e6
+      const askedMillis = nowMillis(clock)
       return Effect.map(
-        ask(() => this.store.extend(this.#held, leaseMillis), {
+        ask(this.store, (store) => store.extend(this.#held, leaseMillis), {
           timeoutMillis,
           wait: Effect.interruptible
         }),
@@ -239,18 +261,5 @@ export class Lease {
       return Fiber.interruptFork(working)
     })
     return beat
-  }
-
-  /** Gives back a claim that was granted after its caller had given up. */
-  static undo(
-    store: IdempotencyStore.Service,
-    claim: IdempotencyStore.Claim,
-    answer: IdempotencyStore.Acquired,
-    settings: Settings,
-    inFlightRun: InFlightRun
-  ): Effect.Effect<void> {
-    return answer._tag === "Acquired"
-      ? new Lease(store, claim, answer, settings, inFlightRun, false).undo
-      : Effect.void
   }
 }

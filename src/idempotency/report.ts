@@ -2,8 +2,13 @@
  * Reports how an idempotent run ended: on the span, in a metric and in a log line. Keys appear as
  * `kid`.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
 import * as CallContext from "../runtime/callContext.js"
 
 /**
@@ -57,19 +62,35 @@ const alarming: ReadonlySet<Ending> = new Set<Ending>([
   "corrupt"
 ])
 
+/** Made once: few, and known beforehand. */
+const tagged = new Map<Ending, Metric.Metric.Counter<number>>()
+
+const counterOf = (ending: Ending): Metric.Metric.Counter<number> => {
+  const known = tagged.get(ending)
+  if (known !== undefined) return known
+  const made = Metric.tagged(outcomes, "outcome", ending)
+  tagged.set(ending, made)
+  return made
+}
+
 export const report = (ending: Ending, kid: string): Effect.Effect<void> =>
-  Effect.annotateCurrentSpan({
-    "resilience.idempotency": ending,
-    "resilience.idempotency.kid": kid
-  }).pipe(
-    Effect.zipRight(CallContext.count(Metric.tagged(outcomes, "outcome", ending))),
-    Effect.zipRight(
-      Effect.annotateLogs(
-        (alarming.has(ending) ? Effect.logWarning : Effect.logDebug)("Idempotent run"),
-        {
-          "idempotency.outcome": ending,
-          kid
-        }
-      )
+  Effect.withFiberRuntime((fiber) => {
+    const span = Context.getOption(fiber.currentContext, Tracer.ParentSpan)
+    if (Option.isSome(span) && span.value._tag === "Span") {
+      span.value.attribute("resilience.idempotency", ending)
+      span.value.attribute("resilience.idempotency.kid", kid)
+    }
+    const counting = CallContext.count(counterOf(ending))
+    const level = alarming.has(ending) ? LogLevel.Warning : LogLevel.Debug
+    // Annotations are dear, and a line that is not written needs none.
+    if (LogLevel.lessThan(level, fiber.getFiberRef(FiberRef.currentMinimumLogLevel))) {
+      return counting
+    }
+    return Effect.zipRight(
+      counting,
+      Effect.annotateLogs(Effect.logWithLevel(level, "Idempotent run"), {
+        "idempotency.outcome": ending,
+        kid
+      })
     )
-  )
+  })

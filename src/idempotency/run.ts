@@ -23,20 +23,22 @@ import {
 } from "../errors/idempotencyErrors.js"
 import { nowMillis } from "../runtime/clock.js"
 import * as Claims from "./claim.js"
+import * as Fingerprint from "./fingerprint.js"
 import type * as IdempotencyKey from "./IdempotencyKey.js"
 import * as IdempotencyStore from "./IdempotencyStore.js"
 import { type InFlightRun, InFlightRuns } from "./inFlightRuns.js"
 import { Lease, type Restore, type Run } from "./lease.js"
+import { LooseClaim } from "./looseClaim.js"
 import { type Ending, report } from "./report.js"
 import type { Settings } from "./settings.js"
 import * as Settlement from "./settlement.js"
-import { ask, within } from "./storeCalls.js"
+import { ask, type Failed } from "./storeCalls.js"
 import * as StoredOutcome from "./storedOutcome.js"
 
 export interface Request<A, E, RD> {
   readonly key: IdempotencyKey.IdempotencyKey
   readonly scope: ReadonlyArray<string>
-  readonly fingerprint: string
+  readonly payload: Fingerprint.Digest
   readonly settings: Settings
   /**
    * Whether the work may run again after an unknown outcome. Set it only for work that reads
@@ -90,10 +92,16 @@ const inFlight = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
   leftMillis: number
 ): Effect.Effect<never, InFlight> =>
-  fails(
-    call,
-    "in_flight",
-    () => new InFlight({ retryAfter: Duration.millis(Math.max(1, Math.ceil(leftMillis))) })
+  Effect.clockWith((clock) =>
+    fails(
+      call,
+      "in_flight",
+      () =>
+        new InFlight({
+          retryAfter: Duration.millis(Math.max(1, Math.ceil(leftMillis))),
+          ...(call.inFlightRuns.isHeld(nowMillis(clock)) ? { held: true } : {})
+        })
+    )
   )
 
 const unavailable = <A, E, R, RD>(
@@ -121,35 +129,32 @@ const enter = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> =>
   })
 
 const follow = <A, E, R, RD>(call: Call<A, E, R, RD>, leader: InFlightRun): Result<A, E, R, RD> =>
-  Effect.clockWith((clock) => {
-    leader.followers++
-    return Effect.flatMap(
-      within(leader.finished, Math.max(0, call.deadlineMillis - nowMillis(clock))),
-      Option.match({
-        onNone: () =>
-          Effect.suspend(() => inFlight(call, leader.leaseUntilMillis - nowMillis(clock))),
-        onSome: (result): Result<A, E, R, RD> => {
-          switch (result._tag) {
-            case "Outcome":
-              return replay(call, result.storedOutcome)
-            case "StoreUnavailable":
-              return call.request.settings.onStoreFailure === "fail"
-                ? unavailable(call)
-                : enter(call)
-            case "Ask":
-              return enter(call)
-          }
+  Effect.clockWith((clock) =>
+    Effect.flatMap(
+      leader.follow(call.deadlineMillis - nowMillis(clock)),
+      (result): Result<A, E, R, RD> => {
+        switch (result?._tag) {
+          case undefined:
+            return inFlight(call, leader.leaseUntilMillis - nowMillis(clock))
+          case "Outcome":
+            return replay(call, result.storedOutcome)
+          case "StoreUnavailable":
+            return call.request.settings.onStoreFailure === "fail"
+              ? unavailable(call)
+              : enter(call)
+          case "Ask":
+            return enter(call)
         }
-      })
+      }
     )
-  })
+  )
 
 const lead = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> =>
   Effect.uninterruptibleMask((restore) => {
     const inFlightRun = call.inFlightRuns.start()
     return Effect.ensuring(
       claiming(call, inFlightRun, restore, firstPollMillis),
-      Effect.suspend(() => call.inFlightRuns.finish(inFlightRun))
+      Effect.sync(() => call.inFlightRuns.finish(inFlightRun))
     )
   })
 
@@ -161,21 +166,20 @@ const claiming = <A, E, R, RD>(
   pollMillis: number
 ): Result<A, E, R, RD> =>
   Effect.clockWith((clock) => {
-    const askedMillis = nowMillis(clock)
-    const asking = ask(() => call.store.acquire(call.claim), {
-      timeoutMillis: call.request.settings.storeTimeoutMillis,
+    const { claim, inTransaction, request: { settings }, store } = call
+    const untilMillis = nowMillis(clock) + claim.leaseMillis
+    const loose = new LooseClaim(store, claim, settings, untilMillis, inTransaction)
+    const asking = ask(store, (store) => store.acquire(claim), {
+      timeoutMillis: settings.storeTimeoutMillis,
       wait: restore,
-      // The end of a transaction undoes the claim; its connection may serve another caller by then.
-      late: (answer) =>
-        call.inTransaction
-          ? Effect.void
-          : Lease.undo(call.store, call.claim, answer, call.request.settings, inFlightRun)
+      late: (answer) => loose.granted(answer),
+      lost: (failed) => loose.giveBack(failed)
     })
     return Effect.flatMap(asking, (answer): Result<A, E, R, RD> => {
       if (answer._tag === "Failed") {
         return answer.corrupt
           ? corrupt(call)
-          : withoutClaim(call, inFlightRun, restore, answer.conflict)
+          : withoutClaim(call, inFlightRun, restore, answer, loose)
       }
       switch (answer.value._tag) {
         case "Mismatch":
@@ -197,15 +201,15 @@ const claiming = <A, E, R, RD>(
           )
         }
         case "Acquired": {
-          inFlightRun.leaseUntilMillis = askedMillis + call.claim.leaseMillis
+          inFlightRun.leaseUntilMillis = untilMillis
           call.inFlightRuns.promote(inFlightRun)
           const lease = new Lease(
-            call.store,
-            call.claim,
+            store,
+            claim,
             answer.value,
-            call.request.settings,
+            settings,
             inFlightRun,
-            call.inTransaction
+            inTransaction
           )
           return claimed(call, lease, restore)
         }
@@ -236,8 +240,8 @@ const replay = <A, E, R, RD>(
 }
 
 /**
- * Whether the store may have forgotten the key by now. Its answer is then the same as for a new
- * key.
+ * Tests whether the store may have forgotten the key by now. Its answer is then the same as for a
+ * new key.
  */
 const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect<boolean> =>
   Effect.map(
@@ -251,29 +255,37 @@ const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect
  * Fails or runs unprotected, because the store did not answer. A conflict is no outage: a store
  * that has conflicts is there, and another caller may run. In a transaction of the caller nothing
  * can run any more.
+ *
+ * The store may have made the claim all the same. It is given back, unless unprotected work may
+ * have been executed under it.
  */
 const withoutClaim = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
   inFlightRun: InFlightRun,
   restore: Restore,
-  conflict: boolean
+  failed: Failed,
+  loose: LooseClaim
 ): Result<A, E, R, RD> => {
-  const failsClosed = conflict || call.inTransaction
+  const giveBack = failed.lost ? loose.giveBack(failed) : Effect.void
+  const failsClosed = failed.conflict || call.inTransaction
   if (failsClosed || call.request.settings.onStoreFailure === "fail") {
     inFlightRun.result = { _tag: "StoreUnavailable" }
-    return unavailable(call)
+    return Effect.zipRight(giveBack, unavailable(call))
   }
-  const work = Effect.suspend(() => call.work(Lease.unprotected))
-  return Effect.flatMap(hasOutlived(call), (outlived): Result<A, E, R, RD> =>
-    outlived
-      ? unknown(call)
-      : Effect.flatMap(
-        Effect.zipRight(ending(call, "unprotected"), Effect.exit(restore(work))),
-        (exit) =>
-          inFlightRun.followers === 0 || Exit.isFailure(exit)
-            ? exit
-            : Effect.zipRight(settle(call, inFlightRun, exit), exit)
-      ))
+  return Effect.flatMap(hasOutlived(call), (outlived): Result<A, E, R, RD> => {
+    if (outlived) return Effect.zipRight(giveBack, unknown(call))
+    loose.isUsed = true
+    const work = restore(Effect.suspend(() => call.work(Lease.unprotected)))
+    return Effect.flatMap(
+      Effect.zipRight(ending(call, "unprotected"), Effect.exit(work)),
+      (exit) =>
+        Effect.flatMap(settle(call, inFlightRun, exit), ({ _tag }) => {
+          if (_tag !== "Release") return exit
+          loose.isUsed = false
+          return Effect.zipRight(giveBack, exit)
+        })
+    )
+  })
 }
 
 const claimed = <A, E, R, RD>(
@@ -362,13 +374,16 @@ const rollingBack = <A, E>(exit: Exit.Exit<A, E>): Effect.Effect<never, E | Stor
 }
 
 const recordOutcome = <A, E, R, RD>(
-  { request: { settings } }: Call<A, E, R, RD>,
+  { inFlightRuns, request: { settings } }: Call<A, E, R, RD>,
   lease: Lease,
   settlement: Settlement.Settlement
 ): Effect.Effect<Ending> => {
   switch (settlement._tag) {
     case "Hold":
-      return Effect.succeed("held")
+      return Effect.clockWith((clock) => {
+        inFlightRuns.hold(lease.inFlightRun.leaseUntilMillis, nowMillis(clock))
+        return Effect.succeed("held")
+      })
     case "Release":
       // The outcome of the earlier run stays unknown, so the next run must not be a first run.
       if (lease.recovered) return Effect.as(lease.undo, "held")
@@ -394,7 +409,10 @@ const recordOutcome = <A, E, R, RD>(
   }
 }
 
-/** Whether the claim is part of a transaction of the caller. A heartbeat cannot be part of one. */
+/**
+ * Tests whether the claim is part of a transaction of the caller. A heartbeat cannot be part of
+ * one.
+ */
 const inTransactionOf = (
   { transactional }: IdempotencyStore.Service,
   { heartbeat }: Settings
@@ -420,7 +438,7 @@ export const idempotentRun = <A, E, R, RD>(
     (store) =>
       Effect.flatMap(
         Effect.all([Claims.claimOf(store, request), inTransactionOf(store, request.settings)]),
-        ([claim, inTransaction]) =>
+        ([{ claim, otherFingerprints }, inTransaction]) =>
           Effect.clockWith((clock) => {
             const { onDuplicate } = request.settings
             const waitMillis = onDuplicate === "reject" ? 0 : onDuplicate.waitMillis
@@ -428,7 +446,7 @@ export const idempotentRun = <A, E, R, RD>(
             return enter({
               request,
               work,
-              store,
+              store: Fingerprint.comparing(store, otherFingerprints),
               claim,
               inFlightRuns,
               inTransaction,

@@ -11,12 +11,33 @@ import * as Validate from "../runtime/validate.js"
  * @category models
  */
 export interface Options {
+  /** How long the claim of a run lasts. Default 60 s. */
   readonly lease?: Duration.DurationInput | undefined
+  /** How long a recorded outcome is replayed. Default 24 h. */
   readonly timeToLive?: Duration.DurationInput | undefined
-  readonly onDuplicate?: "reject" | { readonly wait: Duration.DurationInput } | undefined
+  /**
+   * Fails a duplicate with `InFlight` (`"reject"`, the default) or makes it wait for the outcome.
+   */
+  readonly onDuplicate?: "reject" | {
+    /** How long a duplicate waits for the outcome at most. */
+    readonly wait: Duration.DurationInput
+  } | undefined
+  /**
+   * Without an answer of the store, fails the run (`"fail"`, the default) or runs the work
+   * unprotected (`"run"`).
+   */
   readonly onStoreFailure?: "fail" | "run" | undefined
+  /** How long each store call may take. Default 2 s. */
   readonly storeTimeout?: Duration.DurationInput | undefined
+  /**
+   * Extends the lease after every third of it while the work runs, and interrupts the work when the
+   * claim is lost. Default false.
+   */
   readonly heartbeat?: boolean | undefined
+  /**
+   * A larger outcome is recorded as done, and a replay fails with `ResultUnavailable`. Default 256
+   * KiB.
+   */
   readonly maxOutcomeBytes?: number | undefined
 }
 
@@ -37,12 +58,19 @@ export interface Settings {
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `lease`. */
   lease: Duration.seconds(60),
+  /** Default of the option `timeToLive`. */
   timeToLive: Duration.hours(24),
+  /** Default of the option `onDuplicate`. */
   onDuplicate: "reject",
+  /** Default of the option `onStoreFailure`. */
   onStoreFailure: "fail",
+  /** Default of the option `storeTimeout`. */
   storeTimeout: Duration.seconds(2),
+  /** Default of the option `heartbeat`. */
   heartbeat: false,
+  /** Default of the option `maxOutcomeBytes`. */
   maxOutcomeBytes: 262_144
 } as const
 
@@ -72,7 +100,7 @@ const duplicates = (onDuplicate: NonNullable<Options["onDuplicate"]>): Settings[
     ? oneOf("onDuplicate", onDuplicate, ["reject"] as const)
     : { waitMillis: Duration.toMillis(Validate.duration("onDuplicate.wait", onDuplicate.wait)) }
 
-/** Fills in the defaults. Throws a `RangeError` with field and value for invalid options. */
+/** Fills in the defaults. Invalid options throw `RangeError`, which names field and value. */
 export const settingsOf = (options: Options): Settings => ({
   leaseMillis: millis("lease", options.lease ?? defaults.lease),
   timeToLiveMillis: millis("timeToLive", options.timeToLive ?? defaults.timeToLive),

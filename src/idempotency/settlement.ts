@@ -1,6 +1,4 @@
-/**
- * Says what becomes of a record after its work has ended.
- */
+/** Decides what happens to a record after its work has ended. */
 
 /**
  * - `Store`: the store records this outcome, and duplicates replay it.

@@ -2,30 +2,62 @@
  * Asks a store that may never answer.
  *
  * A driver can hang in an uninterruptible region, and a timeout around the call would then hang
- * too. So each call runs in its own fiber, and the caller waits for the answer instead of the end
- * of the fiber. A call is never cancelled: its caller stops waiting. When an answer arrives after the caller has given up, the fiber passes it to
- * `late`.
+ * too. So each call runs in a fiber of its own. It starts at once, on the caller's turn: a call
+ * that has ended by then needs no timer. For any other the caller waits for the answer instead of
+ * the end of the fiber, with one timer. A call is never cancelled: its caller stops waiting.
  */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
-import { maxTimerMillis } from "../core/backoff.js"
+import * as Runtime from "effect/Runtime"
+import { Signal } from "../runtime/signal.js"
+import { isAtOnce } from "./atOnce.js"
 import { currentStoreCall, type StoreCall } from "./conflicts.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 
 /**
  * `Failed`: the store did not answer in time. `corrupt`: it found a record that it cannot read.
- * `conflict`: it is there, and others were faster until the end of the time.
+ * `conflict`: it is there, and others were faster until the end of the time. `lost`: the call may
+ * have taken effect all the same, or may do so later. `leftBehind`: it is still under way, after
+ * its whole timeout.
  */
 export type Answer<A> =
   | { readonly _tag: "Answered"; readonly value: A }
-  | { readonly _tag: "Failed"; readonly corrupt: boolean; readonly conflict: boolean }
+  | Failed
+
+export interface Failed {
+  readonly _tag: "Failed"
+  readonly corrupt: boolean
+  readonly conflict: boolean
+  readonly lost: boolean
+  readonly leftBehind?: LeftBehind | undefined
+}
+
+/** A call that its caller has given up, and how it ended, once it has. */
+export class LeftBehind {
+  readonly #signal = new Signal()
+  #end: Answer<unknown>["_tag"] | undefined
+
+  get end(): Answer<unknown>["_tag"] | undefined {
+    return this.#end
+  }
+
+  ends(end: Answer<unknown>["_tag"]): void {
+    this.#end = end
+    this.#signal.notify()
+  }
+
+  /** Waits for its end, for so long at most. */
+  wait(millis: number): Effect.Effect<void> {
+    return this.#signal.wait(millis)
+  }
+}
 
 export interface Asking<A> {
   readonly timeoutMillis: number
@@ -33,32 +65,103 @@ export interface Asking<A> {
   readonly wait?: (<B>(waiting: Effect.Effect<B>) => Effect.Effect<B>) | undefined
   /** Handles an answer that arrives after the caller has given up. Default: drops it. */
   readonly late?: ((value: A) => Effect.Effect<void>) | undefined
+  /**
+   * Runs where the call may have taken effect and its answer does not reach the caller: after an
+   * interruption of the wait, and after a call that was given up has failed. Default: nothing.
+   * After a timeout or a failure the caller is told, and decides.
+   */
+  readonly lost?: ((failed: Failed) => Effect.Effect<void>) | undefined
 }
 
 const answerOf = <A>(
   exit: Exit.Exit<A, IdempotencyStore.StoreError>,
-  { conflict }: StoreCall
-): Answer<A> =>
-  Exit.isSuccess(exit)
-    ? { _tag: "Answered", value: exit.value }
-    : {
-      _tag: "Failed",
-      corrupt: Option.exists(Cause.failureOption(exit.cause), (error) => error.corrupt === true),
-      conflict
-    }
+  { conflict, refused }: StoreCall
+): Answer<A> => {
+  if (Exit.isSuccess(exit)) return { _tag: "Answered", value: exit.value }
+  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  const corrupt = error?.corrupt === true
+  const lost = !corrupt && !conflict && !refused
+  return { _tag: "Failed", corrupt, conflict, lost }
+}
 
-/** Waits for a value, at most `millis`. The wait is interruptible in any region. */
-export const within = <A>(
-  deferred: Deferred.Deferred<A>,
-  millis: number
-): Effect.Effect<Option.Option<A>> => {
-  const value = Effect.asSome(Effect.interruptible(Deferred.await(deferred)))
-  return millis > maxTimerMillis
-    ? value
-    : Effect.raceFirst(
-      value,
-      Effect.as(Effect.interruptible(Effect.sleep(Duration.millis(millis))), Option.none())
+/** A call without conflicts, which its caller has not given up. */
+const untroubled: StoreCall = { givenUp: false, conflict: false, refused: false }
+
+const unheeded = (): Effect.Effect<void> => Effect.void
+
+/** One call under way. */
+class Call<A> {
+  readonly signal = new Signal()
+  readonly current: StoreCall = { givenUp: false, conflict: false, refused: false }
+  answer: Answer<A> | undefined
+  #leftBehind: LeftBehind | undefined
+
+  constructor(readonly asking: Asking<A>) {}
+
+  /** Starts the call on the turn of a fiber. It goes as far as it can at once. */
+  start(
+    caller: Fiber.RuntimeFiber<unknown, unknown>,
+    call: () => Effect.Effect<A, IdempotencyStore.StoreError>
+  ): void {
+    const id = FiberId.unsafeMake()
+    const runtime = Runtime.make({
+      context: caller.currentContext as Context.Context<never>,
+      runtimeFlags: Runtime.defaultRuntimeFlags,
+      // Forked: an interruption that the caller has had is none of the call's.
+      fiberRefs: FiberRefs.updateAs(FiberRefs.forkAs(caller.getFiberRefs(), id), {
+        fiberId: id,
+        fiberRef: currentStoreCall,
+        value: this.current
+      })
+    })
+    Runtime.runFork(
+      runtime,
+      Effect.flatMap(Effect.exit(Effect.suspend(call)), (exit) => this.#arrives(exit))
     )
+  }
+
+  #arrives(exit: Exit.Exit<A, IdempotencyStore.StoreError>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const answer = answerOf(exit, this.current)
+      if (this.current.givenUp) {
+        this.#leftBehind?.ends(answer._tag)
+        return this.#comesLate(answer)
+      }
+      this.answer = answer
+      this.signal.notify()
+      return Effect.void
+    })
+  }
+
+  #comesLate(answer: Answer<A>): Effect.Effect<void> {
+    const { late = unheeded, lost = unheeded } = this.asking
+    if (answer._tag === "Answered") return late(answer.value)
+    return answer.lost ? lost(answer) : Effect.void
+  }
+
+  /** No answer, in a time in which there may have been conflicts. The call is still under way. */
+  #none(leftBehind: LeftBehind | undefined): Answer<A> {
+    const { conflict } = this.current
+    return { _tag: "Failed", corrupt: false, conflict, lost: true, leftBehind }
+  }
+
+  /** Waits for the answer, and gives up when the time is over. */
+  get wait(): Effect.Effect<Answer<A>> {
+    const { timeoutMillis, wait = identity } = this.asking
+    return Effect.flatMap(
+      Effect.exit(wait(this.signal.wait(timeoutMillis))),
+      (waited): Effect.Effect<Answer<A>> => {
+        const { answer } = this
+        if (answer === undefined) this.current.givenUp = true
+        if (Exit.isSuccess(waited)) {
+          return Effect.succeed(answer ?? this.#none(this.#leftBehind = new LeftBehind()))
+        }
+        // Interrupted: the call has not had its time, and may be quick.
+        const told = answer ?? this.#none(undefined)
+        return Effect.zipRight(this.#comesLate(told), Effect.failCause(waited.cause))
+      }
+    )
+  }
 }
 
 /**
@@ -66,40 +169,16 @@ export const within = <A>(
  * also gets an answer that had arrived before it.
  */
 export const ask = <A>(
-  call: () => Effect.Effect<A, IdempotencyStore.StoreError>,
-  { late = () => Effect.void, timeoutMillis, wait = identity }: Asking<A>
-): Effect.Effect<Answer<A>> =>
-  Effect.suspend(() => {
-    const answered = Deferred.unsafeMake<void>(FiberId.none)
-    let answer: Answer<A> | undefined
-    const current: StoreCall = { givenUp: false, conflict: false }
-    const arrives = (arrived: Answer<A>): Effect.Effect<void> => {
-      if (current.givenUp) return arrived._tag === "Answered" ? late(arrived.value) : Effect.void
-      answer = arrived
-      return Effect.asVoid(Deferred.succeed(answered, undefined))
-    }
-    const telling = Effect.flatMap(FiberRef.set(currentStoreCall, current), call)
-    const asking = Effect.exit(Effect.interruptible(telling)).pipe(
-      Effect.flatMap((exit) => Effect.suspend(() => arrives(answerOf(exit, current))))
-    )
-    return Effect.flatMap(Effect.forkDaemon(asking), () =>
-      // A store in memory has answered after this turn, and then no timer is needed.
-      Effect.flatMap(Effect.yieldNow(), () =>
-        Effect.flatMap(
-          Effect.exit(wait(Effect.suspend(() =>
-            answer === undefined ? within(answered, timeoutMillis) : Effect.void
-          ))),
-          (waited): Effect.Effect<Answer<A>> => {
-            if (answer === undefined) {
-              current.givenUp = true
-            }
-            if (Exit.isSuccess(waited)) {
-              return Effect.succeed(
-                answer ?? { _tag: "Failed", corrupt: false, conflict: current.conflict }
-              )
-            }
-            const left = answer?._tag === "Answered" ? late(answer.value) : Effect.void
-            return Effect.zipRight(left, Effect.failCause(waited.cause))
-          }
-        )))
+  store: IdempotencyStore.Service,
+  call: (store: IdempotencyStore.Service) => Effect.Effect<A, IdempotencyStore.StoreError>,
+  asking: Asking<A>
+): Effect.Effect<Answer<A>> => {
+  if (isAtOnce(store)) {
+    return Effect.map(Effect.exit(call(store)), (exit) => answerOf(exit, untroubled))
+  }
+  return Effect.withFiberRuntime((fiber) => {
+    const asked = new Call(asking)
+    asked.start(fiber, () => call(store))
+    return asked.answer === undefined ? asked.wait : Effect.succeed(asked.answer)
   })
+}

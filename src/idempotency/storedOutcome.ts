@@ -21,8 +21,8 @@ export const read = (text: string): Read => {
 }
 
 /**
- * Whether the outcome in a text has at most `maxBytes` bytes in UTF-8. Encodes the text only when
- * its length leaves that open: a UTF-16 unit takes between one and three bytes.
+ * Tests whether the outcome in a text has at most `maxBytes` bytes in UTF-8. Encodes the text only
+ * when its length leaves that open: a UTF-16 unit takes between one and three bytes.
  */
 export const isWithin = (text: string, maxBytes: number): boolean => {
   const units = text.length - keptMark.length

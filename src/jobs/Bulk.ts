@@ -1,10 +1,10 @@
 /**
- * The same call for many items: a thousand documents to import, a list of results to submit.
+ * Makes the same call for many items: a thousand documents to import, a list of results to submit.
  *
- * A loop over a bad day does harm in three ways: it hammers a server that is down, it starts from
- * the beginning after a crash, and it says nothing while it does so. Bulk work pauses when too much
- * fails and goes on after a trial that succeeds; it writes every finished item into a sync log, so
- * that a second run sends nothing that has already succeeded; and it tells how far it is.
+ * A plain loop hammers a server that is down, starts from the beginning after a crash, and reports
+ * nothing meanwhile. Bulk work pauses when too much fails and goes on after a successful trial. It
+ * records every finished item in a sync log, so that a second run sends none of them again. It
+ * reports its progress.
  *
  * @since 0.1.0
  */
@@ -32,28 +32,38 @@ export { syncLog } from "./syncLog.js"
 export type { SyncLog } from "./syncLog.js"
 
 /**
- * How far a run is.
+ * The progress of a run.
  *
  * **Details**
  *
- * `done` were sent in this run, `skipped` had succeeded before it. `retried` counts further
- * attempts. `ratePerSecond` is of the items finished in this run, pauses included; `timeLeft`
- * follows from it, and is none before the first item.
+ * `done` counts items of this run, `skipped` items that had succeeded before it. `ratePerSecond`
+ * counts the items finished in this run, pauses included; `timeLeft` follows from it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Progress {
+  /** How many items there are. */
   readonly total: number
+  /** How many items were sent in this run. */
   readonly done: number
+  /** How many items had succeeded before this run. */
   readonly skipped: number
+  /** How many items failed. */
   readonly failed: number
+  /** How many items are being sent. */
   readonly running: number
+  /** How many further attempts were made. */
   readonly retried: number
+  /** True while the run pauses. */
   readonly paused: boolean
+  /** How many pauses there were. */
   readonly pauses: number
+  /** The time since the run began. */
   readonly elapsed: Duration.Duration
+  /** How many items per second this run finishes, pauses included. */
   readonly ratePerSecond: number
+  /** How long the rest will take at this rate. None before the first item is finished. */
   readonly timeLeft: Option.Option<Duration.Duration>
 }
 
@@ -65,71 +75,112 @@ export interface Progress {
  * @category models
  */
 export type Result<A, B, E> =
-  | { readonly _tag: "Done"; readonly item: A; readonly value: B }
-  | { readonly _tag: "Skipped"; readonly item: A; readonly value: B }
-  | { readonly _tag: "Failed"; readonly item: A; readonly error: E }
-  | { readonly _tag: "Left"; readonly item: A }
+  | {
+    /** Names what became of the item. */
+    readonly _tag: "Done"
+    /** The item. */
+    readonly item: A
+    /** What the call succeeded with. */
+    readonly value: B
+  }
+  | {
+    /** Names what became of the item. */
+    readonly _tag: "Skipped"
+    /** The item. */
+    readonly item: A
+    /** The recorded value of an earlier run. */
+    readonly value: B
+  }
+  | {
+    /** Names what became of the item. */
+    readonly _tag: "Failed"
+    /** The item. */
+    readonly item: A
+    /** What the call failed with. */
+    readonly error: E
+  }
+  | {
+    /** Names what became of the item. */
+    readonly _tag: "Left"
+    /** The item. */
+    readonly item: A
+  }
 
 /**
- * What a run ended with: the numbers, one result for each item in the order of the items, and the
+ * The result of a run: the numbers, one result for each item in the order of the items, and the
  * error that stopped it, if one did.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Summary<A, B, E> extends Progress {
+  /** One result for each item, in the order of the items. */
   readonly results: ReadonlyArray<Result<A, B, E>>
+  /** The error that stopped the run, if one did. */
   readonly stopped: Option.Option<E>
 }
 
 /**
- * How a run goes about it.
- *
- * **Details**
- *
- * - `concurrency`: how many items at a time. Default 4.
- * - `pauseWhen`: when to pause, in the terms of a circuit breaker; default: when a quarter of the
- *   last 20 attempts (at least 10) failed with something that another try may mend, rate limits
- *   included. It pauses for 30 s (`openDuration`), then sends one item as a trial. An instance is
- *   shared, `false` never pauses.
- * - `retries`: further attempts for an item, pauses not counted. Default 5. `backoff`: the waits
- *   between them. Default: exponential from 1 s, full jitter, at most 30 s. `retryAfterCap`: the
- *   longest wait that a server may ask for. Default 10 min. `verdict`: what an error means for a
- *   retry. Default `ApiError.verdict`.
- * - `stopWhen`: which errors end the run, because every further item would meet them too; items
- *   under way are finished. Default: `Auth` and an idempotency store that cannot be reached.
- * - `onProgress`: told after every item and every pause.
+ * The options of a bulk run.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<E = never> {
+  /** How many items are sent at the same time. Default 4. */
   readonly concurrency?: number | undefined
+  /**
+   * When to pause, as options of a breaker, a breaker to share, or `false` for never. Default: a
+   * quarter of the last 20 attempts (at least 10) failed transiently, rate limits included; then a
+   * pause of 30 s and one trial.
+   */
   readonly pauseWhen?: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options | false | undefined
+  /** How many attempts follow the first for one item, pauses not counted. Default 5. */
   readonly retries?: number | undefined
+  /** The delays between attempts. Default: exponential from 1 s, cap 30 s, full jitter. */
   readonly backoff?: Backoff.Backoff | undefined
+  /** The longest wait that a server may ask for. Default 10 min. */
   readonly retryAfterCap?: Duration.DurationInput | undefined
+  /** Says what an error means for another try. Default `ApiError.verdict`. */
   readonly verdict?: ((error: E) => Verdict.Verdict) | undefined
+  /**
+   * Chooses the errors that end the run. Items under way are finished. Default: `Auth`, and a store
+   * that cannot be reached.
+   */
   readonly stopWhen?: ((error: E | Idempotency.IdempotencyError) => boolean) | undefined
+  /** Called after every item and every pause. */
   readonly onProgress?: ((progress: Progress) => Effect.Effect<void>) | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `concurrency`. */
   concurrency: 4,
+  /** Default of the option `pauseWhen`. */
   pauseWhen: {
+    /** Default of the option `pauseWhen.window`. */
     window: CircuitBreaker.count(20),
+    /** Default of the option `minimumCalls`. */
     minimumCalls: 10,
+    /** Default of the option `failureRate`. */
     failureRate: 0.25,
+    /** Default of the option `slowCall`. */
     slowCall: false,
+    /** Default of the option `openDuration`. */
     openDuration: Duration.seconds(30),
+    /** Default of the option `halfOpen`. */
     halfOpen: CircuitBreaker.consecutive(1)
   },
+  /** Default of the option `retries`. */
   retries: 5,
+  /** Default of the option `backoff`. */
   backoff: Backoff.exponential({ base: "1 second", cap: "30 seconds" }),
+  /** Default of the option `retryAfterCap`. */
   retryAfterCap: Duration.minutes(10)
 } as const
 
@@ -296,18 +347,18 @@ const run = <A, B, E, R, E2, R2>(
   })
 
 /**
- * Makes a call for each item.
+ * Makes a call for each item, in parallel, and pauses when too much fails.
  *
  * **Details**
  *
  * - Pauses when too much fails, and goes on after a trial that succeeds; see `Options`.
- * - Every attempt of an item runs under one idempotency key, which `f` can send. With a `syncLog`
- *   the key is the same in every run.
- * - With a `syncLog`, an item that has succeeded is not sent again, by no run; one that was under
- *   way when a run was killed is done again under its old key.
+ * - Every attempt of an item runs under one idempotency key, which `f` can send.
+ * - With a `syncLog`, no run sends an item again that has succeeded. An item that was under way
+ *   when a run was killed is sent again under the key it had. An item that was refused, corrected
+ *   or not, is sent by the next run under a new key.
  * - An item that fails is a result and ends nothing, unless `stopWhen` says so. A defect ends the
  *   run, and so does interruption: what was under way is left to the next run.
- * - Dies with a `RangeError` for nonsense options. Memory is O(items).
+ * - Invalid options die with `RangeError`. Memory is O(items).
  *
  * **Gotchas**
  *
@@ -327,41 +378,57 @@ const run = <A, B, E, R, E2, R2>(
  *
  * const program = Effect.map(
  *   Bulk.forEach(["one", "", "three"], upload),
- *   ({ done, failed, results }) => ({ done, failed, results: results.map(({ _tag }) => _tag) })
+ *   ({ results }) => results.map(({ _tag }) => _tag)
  * )
  *
- * await Effect.runPromise(program) // => { done: 2, failed: 1, results: ["Done", "Failed", "Done"] }
+ * await Effect.runPromise(program) // => ["Done", "Failed", "Done"]
  * ```
  *
  * @since 0.1.0
  * @category combinators
  */
 export const forEach: {
+  /** Makes a call for each item that the sync log does not have. Items first. */
   <A, B, E, R, RB>(
     items: Iterable<A>,
     f: (item: A, index: number) => Effect.Effect<B, E, R>,
-    options: Options<NoInfer<E>> & { readonly syncLog: SyncLog<A, B, RB> }
+    options: Options<NoInfer<E>> & {
+      /** Remembers the items that have succeeded, across runs. */
+      readonly syncLog: SyncLog<A, B, RB>
+    }
   ): Effect.Effect<
     Summary<A, B, E | Idempotency.IdempotencyError>,
     never,
     Exclude<R, IdempotencyKey.IdempotencyKey> | RB | IdempotencyStore.IdempotencyStore
   >
+  /** Makes a call for each item. Items first. */
   <A, B, E, R>(
     items: Iterable<A>,
     f: (item: A, index: number) => Effect.Effect<B, E, R>,
-    options?: Options<NoInfer<E>> & { readonly syncLog?: undefined }
+    options?: Options<NoInfer<E>> & {
+      /** Not set here: every item is sent. */
+      readonly syncLog?: undefined
+    }
   ): Effect.Effect<Summary<A, B, E>, never, Exclude<R, IdempotencyKey.IdempotencyKey>>
+  /** Makes a call for each item that the sync log does not have. Items last, for `pipe`. */
   <A, B, E, R, RB>(
     f: (item: A, index: number) => Effect.Effect<B, E, R>,
-    options: Options<NoInfer<E>> & { readonly syncLog: SyncLog<A, B, RB> }
+    options: Options<NoInfer<E>> & {
+      /** Remembers the items that have succeeded, across runs. */
+      readonly syncLog: SyncLog<A, B, RB>
+    }
   ): (items: Iterable<A>) => Effect.Effect<
     Summary<A, B, E | Idempotency.IdempotencyError>,
     never,
     Exclude<R, IdempotencyKey.IdempotencyKey> | RB | IdempotencyStore.IdempotencyStore
   >
+  /** Makes a call for each item. Items last, for `pipe`. */
   <A, B, E, R>(
     f: (item: A, index: number) => Effect.Effect<B, E, R>,
-    options?: Options<NoInfer<E>> & { readonly syncLog?: undefined }
+    options?: Options<NoInfer<E>> & {
+      /** Not set here: every item is sent. */
+      readonly syncLog?: undefined
+    }
   ): (
     items: Iterable<A>
   ) => Effect.Effect<Summary<A, B, E>, never, Exclude<R, IdempotencyKey.IdempotencyKey>>

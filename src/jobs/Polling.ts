@@ -1,151 +1,85 @@
 /**
- * Work that another system does in its own time: submit it, then ask until it is done.
+ * Submits work to another system, and polls until it is done.
  *
- * Two different things can fail here, and they call for different answers. When submitting fails
- * there is no job, and submitting again may be right. When asking fails, or takes too long, the job
- * goes on without us: submitting again would do the work twice and tell the user twice. So the
- * failures are different errors, polling always ends, and whatever ends it after the submission
- * knows the request id, with which it can be resumed later.
+ * Two different things can fail, and they need different answers. When the submission fails there
+ * is no job, and submitting again may be right. When a poll fails or takes too long, the job goes
+ * on: submitting again would do the work twice. So these failures are different errors. Polling
+ * always ends, and every error after the submission has the request id, with which it can be
+ * resumed.
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
-import * as RetryAfter from "../core/retryAfter.js"
-import * as ApiError from "../errors/ApiError.js"
-import * as Rejection from "../errors/Rejection.js"
+import type * as ApiError from "../errors/ApiError.js"
 import * as Deadline from "../policies/timeout/deadline.js"
 import * as Backoff from "../retry/Backoff.js"
 import { elapsedMillis } from "../runtime/clock.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
 import * as Validate from "../runtime/validate.js"
+import { askedByFailure, askedMillis } from "./polling/asked.js"
+import { PollFailed, PollingTimeout, SubmitFailed } from "./polling/errors.js"
 
-// -----------------------------------------------------------------------------
-// errors
-// -----------------------------------------------------------------------------
-
-/**
- * The work could not be submitted; `error` says why. There is no request id, so there is nothing to
- * resume.
- *
- * **Gotchas**
- *
- * It may have been accepted all the same, when the answer was lost or the budget ended first
- * (`ApiError.mayHaveRun(error)`). Submit again under the same idempotency key.
- *
- * @since 0.1.0
- * @category errors
- */
-export class SubmitFailed<E> extends Data.TaggedError("SubmitFailed")<{ readonly error: E }> {
-  override get message(): string {
-    return `The work could not be submitted${reasonOf(this.error)}`
-  }
-}
-
-/**
- * The work was submitted, but asking how far it is failed; `error` says why. The work goes on:
- * `resume` with this `requestId`, and do not submit again.
- *
- * @since 0.1.0
- * @category errors
- */
-export class PollFailed<E, S = unknown> extends Data.TaggedError("PollFailed")<{
-  readonly error: E
-  readonly requestId: string
-  readonly lastStatus: Option.Option<S>
-}> {
-  override get message(): string {
-    return `The work was submitted as ${this.requestId}, but asking for it failed${
-      reasonOf(this.error)
-    }`
-  }
-}
-
-/**
- * The work was submitted and is not done within the budget. It goes on: `resume` with this
- * `requestId` later, and do not submit again.
- *
- * **Details**
- *
- * `lastStatus` is the last answer of `poll`, none when there was none in time. `elapsed` counts
- * from the start of `until` or of `resume`.
- *
- * @since 0.1.0
- * @category errors
- */
-export class PollingTimeout<S = unknown> extends Data.TaggedError("PollingTimeout")<{
-  readonly requestId: string
-  readonly lastStatus: Option.Option<S>
-  readonly elapsed: Duration.Duration
-}> {
-  override get message(): string {
-    return `The work was submitted as ${this.requestId} and is not done after ${
-      Duration.format(this.elapsed)
-    }`
-  }
-}
-
-/** The tag of the error behind it: its text may hold what is not to be shown. */
-const reasonOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string"
-    ? ` (${error._tag})`
-    : ""
+export { PollFailed, PollingTimeout, SubmitFailed } from "./polling/errors.js"
 
 // -----------------------------------------------------------------------------
 // options
 // -----------------------------------------------------------------------------
 
 /**
- * What a submission is answered with: the request id, or something that has it.
+ * The answer to a submission: the request id, or an object that has it.
  *
  * @since 0.1.0
  * @category models
  */
-export type Submitted = string | { readonly requestId: string } | { readonly request_id: string }
+export type Submitted = string | {
+  /** The request id. */
+  readonly requestId: string
+} | {
+  /** The request id. */
+  readonly request_id: string
+}
 
 /**
- * How to ask, for how long, and how often.
+ * The options of polling.
  *
  * **Details**
  *
- * - `poll`: asks for the status of a request. What another try may mend is for its own retry or
- *   pipeline to mend; what it fails with ends the polling, unless it is an `ApiError` or a rejection
- *   that says when to ask again: then that is waited for, if it ends within the budget.
- * - `done`: whether a status is the last one. A type guard narrows the result.
- * - `schedule`: when to ask again; its input is the last status. Default: after 2 s, then 3 s, 4.5
- *   s and so on, at most 10 s. When it ends, so does the polling.
- * - `initialDelay`: how long after the submission, or after `resume`, the first poll is made.
- *   Default: none.
- * - `retryAfter`: how long a status asks to wait; the next poll is not earlier. Default: its
- *   `Retry-After` header where it has `headers`, as a response has, or its `retryAfter` where that is
- *   a `Duration` or an `Option` of one.
- * - `within`: the budget, finite: total time from the start, submission, polls and waits included.
+ * `poll` should have its own retry or pipeline: a failure of it ends the polling, unless it is an
+ * `ApiError` or a rejection that says when to ask again, within the budget. When `schedule` ends,
+ * so does the polling. The next poll is never earlier than `retryAfter`, which by default reads the
+ * `Retry-After` header of a status with `headers`, or a `retryAfter` that is a `Duration` or an
+ * `Option` of one.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<S, E, R, R2 = never> {
+  /** Asks for the status of a request (required). Put a retry or pipeline inside it. */
   readonly poll: (requestId: string) => Effect.Effect<S, E, R>
+  /** Says whether a status is the last one (required). A type guard narrows the result. */
   readonly done: (status: S) => boolean
+  /**
+   * When to poll again; its input is the last status. Default: after 2 s, then 3 s, 4.5 s and so
+   * on, at most 10 s.
+   */
   readonly schedule?: Schedule.Schedule<unknown, S, R2> | undefined
+  /** How long after the submission, or after `resume`, the first poll is made. Default: none. */
   readonly initialDelay?: Duration.DurationInput | undefined
+  /**
+   * Reads how long a status asks to wait. Default: its `Retry-After` header, or its `retryAfter`.
+   */
   readonly retryAfter?: ((status: S) => Duration.DurationInput | undefined) | undefined
+  /** The time budget, finite, from the start: submission, polls and waits included (required). */
   readonly within: Duration.DurationInput
 }
 
 /**
- * The same for work that is not submitted yet.
- *
- * **Details**
- *
- * - `submit`: submits the work.
- * - `onSubmitted`: told the request id before the first poll, so that it can be stored. It is not
- *   interrupted: an id that exists is kept.
+ * The options for work that is not submitted yet.
  *
  * @since 0.1.0
  * @category models
@@ -153,80 +87,37 @@ export interface Options<S, E, R, R2 = never> {
 export interface UntilOptions<S, E1, R1, E2, R2, R3 = never, R4 = never>
   extends Options<S, E2, R2, R3>
 {
+  /** Submits the work (required). */
   readonly submit: Effect.Effect<Submitted, E1, R1>
+  /** Receives the request id before the first poll, to store it. It is not interrupted. */
   readonly onSubmitted?: ((requestId: string) => Effect.Effect<void, never, R4>) | undefined
 }
 
 /**
- * The same for work that was submitted before.
+ * The options for work that was submitted before.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ResumeOptions<S, E, R, R2 = never> extends Options<S, E, R, R2> {
+  /** The request id of the submission (required). */
   readonly requestId: string
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `schedule`. */
   schedule: Backoff.schedule(
     Backoff.exponential({ base: "2 seconds", factor: 1.5, cap: "10 seconds", jitter: Backoff.none })
   ),
+  /** Default of the option `initialDelay`. */
   initialDelay: Duration.zero
 } as const
-
-// -----------------------------------------------------------------------------
-// how long the server asks to wait
-// -----------------------------------------------------------------------------
-
-/** A header of plain headers, or of the platform's own. */
-const headerOf = (headers: unknown, name: string): string | undefined => {
-  if (typeof headers !== "object" || headers === null) return undefined
-  if (headers instanceof Headers) return headers.get(name) ?? undefined
-  const found = Object.entries(headers).find(([each]) => each.toLowerCase() === name)?.[1]
-  return typeof found === "string" ? found : undefined
-}
-
-const durationOf = (value: unknown): number | undefined => {
-  const inner = Option.isOption(value) ? Option.getOrUndefined(value) : value
-  return Duration.isDuration(inner) ? Duration.toMillis(inner) : undefined
-}
-
-/** What an answer asks for by default. */
-const askedByStatus = (status: unknown, nowMillis: number): number | undefined => {
-  if (typeof status !== "object" || status === null) return undefined
-  if ("headers" in status) {
-    const { headers } = status
-    const asked = RetryAfter.parse(headerOf(headers, "retry-after"), {
-      nowMillis,
-      dateHeader: headerOf(headers, "date")
-    })
-    if (asked !== undefined) return asked
-  }
-  return "retryAfter" in status ? durationOf(status.retryAfter) : undefined
-}
-
-const askedMillis = <S>(
-  retryAfter: ((status: S) => Duration.DurationInput | undefined) | undefined,
-  status: S,
-  nowMillis: number
-): number => {
-  if (retryAfter === undefined) return askedByStatus(status, nowMillis) ?? 0
-  const asked = retryAfter(status)
-  return asked === undefined ? 0 : Duration.toMillis(Validate.duration("retryAfter", asked))
-}
-
-/** What a failure asks for, of those that asking again may mend. Now is no time to wait for. */
-const askedByFailure = (error: unknown): number | undefined => {
-  if (!ApiError.isApiError(error) && !Rejection.isRejection(error)) return undefined
-  const verdict = ApiError.verdict(error)
-  if (verdict._tag === "Terminal") return undefined
-  const millis = Option.match(verdict.retryAfter, { onNone: () => 0, onSome: Duration.toMillis })
-  return millis > 0 ? millis : undefined
-}
 
 // -----------------------------------------------------------------------------
 // polling
@@ -378,11 +269,11 @@ const start = <S, E, R, R2>(
 }
 
 /**
- * Submits work and asks for it until it is done.
+ * Submits work and polls until it is done.
  *
  * **When to use**
  *
- * Where an API answers a request with an id and wants to be asked for the result.
+ * For an API that answers a request with an id, under which the result can be asked for later.
  *
  * **Details**
  *
@@ -394,12 +285,13 @@ const start = <S, E, R, R2>(
  *   is still under way when the budget ends is interrupted, and fails with `SubmitFailed` of an
  *   `ApiError.Timeout` whose deadline is `total`. A poll is interrupted there too, and its
  *   finalizers have run before the failure is seen.
- * - Interruption ends it at that moment. The remote work goes on; `onSubmitted` has its id.
- * - Time is the `Clock`'s. Throws a `RangeError` when `within` is not longer than zero and finite.
+ * - Interruption ends the polling at once. The remote work goes on; `onSubmitted` has received its
+ *   id.
+ * - Time is the `Clock`'s. A `within` that is not positive and finite throws `RangeError`.
  *
  * **Gotchas**
  *
- * Do not retry the whole: that submits again. `resume` does not.
+ * Do not retry `until`: that submits again. `resume` does not.
  *
  * **Example** (Too slow today, done tomorrow, submitted once)
  *
@@ -432,8 +324,10 @@ const start = <S, E, R, R2>(
  * @category combinators
  */
 export const until: {
+  /** Submits work and polls until `done` narrows the status. */
   <S, D extends S, E1, R1, E2, R2, R3 = never, R4 = never>(
     options: Omit<UntilOptions<S, E1, R1, E2, R2, R3, R4>, "done"> & {
+      /** Says whether a status is the last one, as a type guard. */
       readonly done: (status: S) => status is D
     }
   ): Effect.Effect<
@@ -441,6 +335,7 @@ export const until: {
     SubmitFailed<E1 | ApiError.Timeout> | PollFailed<E2, S> | PollingTimeout<S>,
     R1 | R2 | R3 | R4
   >
+  /** Submits work and polls until `done` accepts the status. */
   <S, E1, R1, E2, R2, R3 = never, R4 = never>(
     options: UntilOptions<S, E1, R1, E2, R2, R3, R4>
   ): Effect.Effect<
@@ -485,7 +380,7 @@ export const until: {
 }
 
 /**
- * Asks for work that was submitted before, with a budget of its own. It does not submit.
+ * Polls for work that was submitted before, with a budget of its own. Does not submit.
  *
  * **When to use**
  *
@@ -496,11 +391,14 @@ export const until: {
  * @category combinators
  */
 export const resume: {
+  /** Polls submitted work until `done` narrows the status. */
   <S, D extends S, E, R, R2 = never>(
     options: Omit<ResumeOptions<S, E, R, R2>, "done"> & {
+      /** Says whether a status is the last one, as a type guard. */
       readonly done: (status: S) => status is D
     }
   ): Effect.Effect<D, PollFailed<E, S> | PollingTimeout<S>, R | R2>
+  /** Polls submitted work until `done` accepts the status. */
   <S, E, R, R2 = never>(
     options: ResumeOptions<S, E, R, R2>
   ): Effect.Effect<S, PollFailed<E, S> | PollingTimeout<S>, R | R2>

@@ -1,6 +1,6 @@
 /**
  * The gate of bulk work: attempts pass while enough of them succeed. While it is paused, all wait
- * until a trial is due or the circuit has changed, and look again.
+ * until a trial is due or the circuit has changed.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
- * Which items of a bulk job have succeeded, on the idempotency store: one record for each item,
- * under a key made of scope and id.
+ * Records which items of a bulk job have succeeded, in the idempotency store: one record for each
+ * item, under a key made of scope and id.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -15,56 +15,81 @@ import type * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import * as Validate from "../runtime/validate.js"
 
 /**
- * What a job is called and what names its items.
+ * The log of a bulk job: its name, and what names its items.
  *
  * **Details**
  *
- * - `scope`: the job, such as `["acme", "documents"]`. Two jobs with the same scope share their
- *   log.
- * - `id`: what names an item, the same in every run.
- * - `result`: the Schema under which the outcome of an item is kept.
- * - `payload`: what must not change between runs. An item with another payload under the same id
- *   fails with `Mismatch`. Default: the item itself.
- * - `lease`: how long an item of a run that died is left alone. Default 30 s; extended while the
- *   item is under way.
- * - `timeToLive`: how long a success is remembered. Default 30 days.
- * - `keyTimeToLive`: how long the API remembers the item's idempotency key. An item that was under
- *   way when an earlier run died is sent again under the same key only within this time; after it,
- *   it fails with `UnknownOutcome`. Default 24 h.
+ * The lease of an item is extended while it is under way. An item that was under way when an
+ * earlier run died is sent again under the same key only within `keyTimeToLive`; after it, it fails
+ * with `UnknownOutcome`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SyncLog<in A, in out B, out R = never> {
+  /** The job, such as `["acme", "documents"]`. Jobs with the same scope share their log. */
   readonly scope: ReadonlyArray<string>
+  /** Names an item, the same in every run. */
   readonly id: (item: A) => string
+  /** The Schema under which the outcome of an item is kept. */
   readonly result: Schema.Schema<B, unknown, R>
+  /** What must not change between runs. Another payload under the same id fails with `Mismatch`. */
   readonly payload: (item: A) => unknown
+  /** How long an item of a run that died is left alone. */
   readonly lease: Duration.Duration
+  /** How long a success is remembered. */
   readonly timeToLive: Duration.Duration
+  /** How long the API remembers the idempotency key of an item. */
   readonly keyTimeToLive: Duration.Duration
 }
 
-/** What an item's record begins with: when its key was made. */
-const madeAtOf = (recoveryPoint: Option.Option<unknown>): number | undefined =>
-  Option.isSome(recoveryPoint) && hasProperty(recoveryPoint.value, "madeAt") &&
-    typeof recoveryPoint.value.madeAt === "number"
-    ? recoveryPoint.value.madeAt
-    : undefined
+/**
+ * What the record of an item begins with, before the item is sent for the first time: when its key
+ * was made, and the random part of the key. Without that part the record is of a version that made
+ * keys from scope and id alone.
+ */
+interface Begun {
+  readonly madeAt: number
+  readonly nonce?: string | undefined
+}
+
+/** Also read by that earlier version: to it the key is too old, and the outcome unknown. */
+const savepointOf = (begun: Begun) => ({ madeAt: 0, begun })
+
+const madeAtOf = (value: unknown): number | undefined =>
+  hasProperty(value, "madeAt") && typeof value.madeAt === "number" ? value.madeAt : undefined
+
+const begunOf = (savepoint: unknown): Begun | undefined => {
+  const begun = hasProperty(savepoint, "begun") ? savepoint.begun : savepoint
+  const madeAt = madeAtOf(begun)
+  if (madeAt === undefined) return undefined
+  return hasProperty(begun, "nonce") && typeof begun.nonce === "string"
+    ? { madeAt, nonce: begun.nonce }
+    : { madeAt }
+}
 
 /**
- * A sync log. Throws a `RangeError` that names field and value for durations that are none.
+ * Makes a sync log. Invalid durations throw `RangeError`, which names field and value.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const syncLog = <A, B, I, R = never>(options: {
+  /**
+   * The job, such as `["acme", "documents"]` (required). Jobs with the same scope share their log.
+   */
   readonly scope: ReadonlyArray<string>
+  /** Names an item, the same in every run (required). */
   readonly id: (item: A) => string
+  /** The Schema under which the outcome of an item is kept (required). */
   readonly result: Schema.Schema<B, I, R>
+  /** What must not change between runs. Default: the item itself. */
   readonly payload?: ((item: A) => unknown) | undefined
+  /** How long an item of a run that died is left alone. Default 30 s. */
   readonly lease?: Duration.DurationInput | undefined
+  /** How long a success is remembered. Default 30 days. */
   readonly timeToLive?: Duration.DurationInput | undefined
+  /** How long the API remembers the idempotency key of an item. Default 24 h. */
   readonly keyTimeToLive?: Duration.DurationInput | undefined
 }): SyncLog<A, B, R> => {
   const read = (field: string, input: Duration.DurationInput) =>
@@ -80,7 +105,8 @@ export const syncLog = <A, B, I, R = never>(options: {
   }
 }
 
-const keyOf = (
+/** The key of an item's record, which every run finds. */
+const recordKeyOf = (
   scope: ReadonlyArray<string>,
   id: string,
   madeAt: number
@@ -93,6 +119,21 @@ const keyOf = (
     },
     id
   )
+
+/**
+ * The key under which an item is sent: another one each time that it is begun anew, because an API
+ * may remember for a key what it refused under it.
+ */
+const sentKeyOf = (
+  scope: ReadonlyArray<string>,
+  id: string,
+  { madeAt, nonce }: Begun
+): IdempotencyKey.IdempotencyKey => {
+  const key = recordKeyOf(scope, id, madeAt)
+  return nonce === undefined ? key : IdempotencyKey.derive(key, nonce)
+}
+
+const newNonce = Effect.map(IdempotencyKey.make, ({ value }) => Redacted.value(value))
 
 /** What an item's record holds, and whether it was there before. */
 export interface Recorded<B> {
@@ -123,15 +164,18 @@ export const record = <A, B, RB, E, R>(
       Exclude<R, IdempotencyKey.IdempotencyKey>
     > => {
       skipped = false
-      const madeAt = madeAtOf(run.recoveryPoint)
-      if (madeAt === undefined) {
-        return Effect.zipRight(
-          run.savepoint({ madeAt: now }),
-          IdempotencyKey.provide(work, keyOf(log.scope, id, now))
-        )
+      const before = Option.getOrUndefined(Option.map(run.recoveryPoint, begunOf))
+      if (before === undefined) {
+        return Effect.flatMap(newNonce, (nonce) => {
+          const begun = { madeAt: now, nonce }
+          return Effect.zipRight(
+            run.savepoint(savepointOf(begun)),
+            IdempotencyKey.provide(work, sentKeyOf(log.scope, id, begun))
+          )
+        })
       }
-      return now - madeAt < Duration.toMillis(log.keyTimeToLive)
-        ? IdempotencyKey.provide(work, keyOf(log.scope, id, madeAt))
+      return now - before.madeAt < Duration.toMillis(log.keyTimeToLive)
+        ? IdempotencyKey.provide(work, sentKeyOf(log.scope, id, before))
         : new Idempotency.UnknownOutcome()
     }
     return Idempotency.run(run, {
@@ -143,7 +187,7 @@ export const record = <A, B, RB, E, R>(
       heartbeat: true,
       onDuplicate: { wait: Duration.sum(log.lease, log.lease) }
     }).pipe(
-      IdempotencyKey.provide(keyOf(log.scope, id, now)),
+      IdempotencyKey.provide(recordKeyOf(log.scope, id, now)),
       Effect.map((value) => ({ value, skipped }))
     )
   })

@@ -1,11 +1,9 @@
 /**
- * From failures to somebody who looks: alert routes as data, and a detector that raises an incident
- * once.
+ * Raises one incident when failures of a kind pile up, with the alert route as data.
  *
  * Integration documents say what to look at when failures repeat ("repeated 401: check key
- * rotation"). A single failure tells nobody, and an alert for each of ten thousand tells nobody
- * either. A detector watches the calls of an integration and emits one value for each incident,
- * with the route that the document names.
+ * rotation"). One failure is no signal; ten thousand alerts are noise. A detector watches the calls
+ * of an integration and emits one value for each incident, with the route that the document names.
  *
  * @since 0.1.0
  */
@@ -23,46 +21,58 @@ import { nowMillis } from "../runtime/clock.js"
 import * as Validate from "../runtime/validate.js"
 
 /**
- * When failures are an incident, and where to look then.
- *
- * **Details**
- *
- * - `name`: of the incident, such as `unauthorized`.
- * - `tags`: the `_tag`s of the errors that count. Errors of any kind can be named, not only
- *   `ApiError`s.
- * - `statuses`: counts only errors with one of these statuses, where given.
- * - `route`: what to check, in words.
- * - `count`: how many failures at least. Default 5.
- * - `within`: how far back they count. Default 5 min.
- * - `share`: which share of the calls of that time they must be at least, from 0 to 1. Default 0.5.
- * - `growth`: how many times as many as in the time before; for trends. Default 0: no trend is
- *   asked for.
- * - `quiet`: how long there must be none until the next incident of this name. Default 15 min.
+ * Says when failures are an incident, and what to check then.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Rule {
+  /** The name of the incident, such as `unauthorized` (required). */
   readonly name: string
+  /** The `_tag`s of the errors that count (required). Errors of any kind can be named. */
   readonly tags: ReadonlyArray<string>
+  /** Counts only errors with one of these statuses. Default: all statuses. */
   readonly statuses?: ReadonlyArray<number> | undefined
+  /** What to check, in words (required). */
   readonly route: string
+  /** The least number of failures. Default 5. */
   readonly count?: number | undefined
+  /** How long a failure counts. Default 5 min. */
   readonly within?: Duration.DurationInput | undefined
+  /** The least share of calls that failed, from 0 to 1. Default 0.5. */
   readonly share?: number | undefined
+  /**
+   * How many times the usual number of failures there must be. Default 0: no growth is required.
+   */
   readonly growth?: number | undefined
+  /**
+   * How long before `within` the usual number is measured: from `within` to a hundred times as
+   * long. Default: the time of `within` before.
+   */
+  readonly baseline?: Duration.DurationInput | undefined
+  /**
+   * How long failures must be absent, or no more than usual with a `baseline`, before the next
+   * incident. Default 15 min.
+   */
   readonly quiet?: Duration.DurationInput | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `count`. */
   count: 5,
+  /** Default of the option `within`. */
   within: Duration.minutes(5),
+  /** Default of the option `share`. */
   share: 0.5,
+  /** Default of the option `growth`. */
   growth: 0,
+  /** Default of the option `quiet`. */
   quiet: Duration.minutes(15)
 } as const
 
@@ -71,38 +81,84 @@ export const defaults = {
  *
  * **Details**
  *
- * `failures` of `calls` are those of the rule's window when it was raised. `at` is wall-clock epoch
- * milliseconds. `endpoint` and `requestId` are those of the failure that raised it, where known:
- * something to begin with.
+ * `failures` and `calls` are those of the rule's window when the incident was raised. `endpoint`
+ * and `requestId` are those of the failure that raised it, where known.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Incident {
+  /** The name of the rule. */
   readonly name: string
+  /** The name of the API. */
   readonly integration: string
+  /** What to check, in words. */
   readonly route: string
+  /** How many calls failed in the window of the rule. */
   readonly failures: number
+  /** How many calls the window holds. */
   readonly calls: number
+  /** When the incident was raised, in wall-clock epoch milliseconds. */
   readonly at: number
+  /** The endpoint of the failure that raised it, where known. */
   readonly endpoint?: string | undefined
+  /** The request id of the failure that raised it, where known. */
   readonly requestId?: string | undefined
 }
 
 /**
- * The routes of the integration documents: credentials and access at once, rate limits as a trend,
- * outages and polling time-outs by their share.
+ * The numbers of a spike of refused credentials: at least 5 in 5 min, and three times as many as
+ * usual in the hour before, however many other calls there are. One refused key of many is a small
+ * share of all calls, and a sign that credentials drift.
+ *
+ * **Example** (Sooner, in a rule of one's own)
+ *
+ * ```ts
+ * import { Incident } from "effect-resilience"
+ *
+ * const rule: Incident.Rule = {
+ *   ...Incident.credentialSpike,
+ *   name: "unauthorized",
+ *   tags: ["Auth"],
+ *   route: "ask the owner of the key",
+ *   within: "1 minute",
+ *   baseline: "10 minutes"
+ * }
+ * rule.share // => 0
+ * ```
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const credentialSpike = {
+  /** At least 5 failures. */
+  count: 5,
+  /** In 5 min. */
+  within: "5 minutes",
+  /** Whatever their share of all calls. */
+  share: 0,
+  /** Three times as many as usual. */
+  growth: 3,
+  /** Compared with the hour before. */
+  baseline: "1 hour"
+} as const satisfies Partial<Rule>
+
+/**
+ * The rules of integration documents: refused credentials and refused access when they grow, rate
+ * limits as a trend, outages and polling time-outs by their share.
  *
  * @since 0.1.0
  * @category rules
  */
 export const standardRules: ReadonlyArray<Rule> = [
   {
+    ...credentialSpike,
     name: "unauthorized",
     tags: ["Auth"],
     route: "check key rotation, deployment configuration, revoked keys"
   },
   {
+    ...credentialSpike,
     name: "forbidden",
     tags: ["Policy"],
     route: "check plan level, tenant access, site access, enabled capability"
@@ -144,7 +200,7 @@ export const standardRules: ReadonlyArray<Rule> = [
 ]
 
 /**
- * The same rules with other words or other numbers, by name.
+ * Changes words or numbers of rules, by name.
  *
  * @since 0.1.0
  * @category rules
@@ -156,22 +212,26 @@ export const override = (
   rules.map((rule) => Object.hasOwn(changes, rule.name) ? { ...rule, ...changes[rule.name] } : rule)
 
 /**
- * Watches calls and emits incidents. Safe for any number of concurrent callers.
+ * Watches calls and emits incidents. Safe for concurrent callers.
  *
  * **Details**
  *
- * - `observe` takes down how one call of an integration ended. Interruption is not taken down.
- * - `incidents` are those raised from when it is listened to; without listeners they are counted
- *   and forgotten.
+ * - `observe` records how one call of an integration ended. Interruption does not count.
+ * - `incidents` starts at the moment of subscription; without subscribers incidents are dropped.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Detector {
+  /**
+   * Records how one call of an integration ended, and answers the incidents it raised. Interruption
+   * does not count.
+   */
   readonly observe: (
     integration: string,
     exit: Exit.Exit<unknown, unknown>
   ) => Effect.Effect<ReadonlyArray<Incident>>
+  /** Streams the incidents raised from the moment of subscription. */
   readonly incidents: Stream.Stream<Incident>
 }
 
@@ -180,25 +240,44 @@ interface Checked {
   readonly core: Core.Rule
 }
 
-const checked = (rule: Rule): Checked => ({
-  rule,
-  core: {
-    windowMillis: Duration.toMillis(
-      Validate.finiteDuration(
-        `${rule.name}.within`,
-        Validate.positiveDuration(`${rule.name}.within`, rule.within ?? defaults.within)
-      )
-    ),
-    count: Validate.integer(`${rule.name}.count`, rule.count ?? defaults.count, 1),
-    share: Validate.number(`${rule.name}.share`, rule.share ?? defaults.share, 0, 1),
-    growth: Validate.number(`${rule.name}.growth`, rule.growth ?? defaults.growth, 0),
-    quietMillis: Duration.toMillis(
-      Validate.duration(`${rule.name}.quiet`, rule.quiet ?? defaults.quiet)
-    )
-  }
-})
+const millisOf = (field: string, value: Duration.DurationInput): number =>
+  Duration.toMillis(
+    Validate.finiteDuration(field, Validate.positiveDuration(field, value))
+  )
 
-/** What is looked at of an error, whoever made it. */
+/** How many times as long as a rule's window its baseline may be: it is kept in as many parts. */
+const maxBaseline = 100
+
+const baselineOf = ({ baseline, name }: Rule, windowMillis: number): number | undefined => {
+  if (baseline === undefined) return undefined
+  const millis = millisOf(`${name}.baseline`, baseline)
+  Validate.number(
+    `${name}.baseline in times of ${name}.within`,
+    millis / windowMillis,
+    1,
+    maxBaseline
+  )
+  return millis
+}
+
+const checked = (rule: Rule): Checked => {
+  const windowMillis = millisOf(`${rule.name}.within`, rule.within ?? defaults.within)
+  return {
+    rule,
+    core: {
+      windowMillis,
+      count: Validate.integer(`${rule.name}.count`, rule.count ?? defaults.count, 1),
+      share: Validate.number(`${rule.name}.share`, rule.share ?? defaults.share, 0, 1),
+      growth: Validate.number(`${rule.name}.growth`, rule.growth ?? defaults.growth, 0),
+      baselineMillis: baselineOf(rule, windowMillis),
+      quietMillis: Duration.toMillis(
+        Validate.duration(`${rule.name}.quiet`, rule.quiet ?? defaults.quiet)
+      )
+    }
+  }
+}
+
+/** What a rule reads from an error of any class. */
 interface Failure {
   readonly tag: string
   readonly status: number | undefined
@@ -229,13 +308,13 @@ const matches = ({ statuses, tags }: Rule, failure: Failure): boolean =>
   (statuses === undefined || (failure.status !== undefined && statuses.includes(failure.status)))
 
 /**
- * A new detector. Dies with a `RangeError` that names rule, field and value when a rule is
- * nonsense.
+ * Makes a detector. Invalid rules die with `RangeError`, which names rule, field and value.
  *
  * **Details**
  *
- * Default rules: `standardRules`. Memory is a few numbers for each integration and rule; `observe`
- * is O(rules).
+ * Default rules: `standardRules`. Memory is a few numbers for each integration and rule, ten for
+ * each length of `within` where a rule has a `baseline`; `observe` is O(rules), for a failure times
+ * that length.
  *
  * **Example** (Twenty refused credentials are one incident)
  *
@@ -248,17 +327,20 @@ const matches = ({ statuses, tags }: Rule, failure: Failure): boolean =>
  * const program = Effect.gen(function*() {
  *   const detector = yield* Incident.make()
  *   const raised = yield* Effect.forEach(Array(20), () => detector.observe("site-chat", refused))
- *   return raised.flat().map(({ route }) => route)
+ *   return raised.flat().map(({ name }) => name)
  * })
  *
- * await Effect.runPromise(program) // => ["check key rotation, deployment configuration, revoked keys"]
+ * await Effect.runPromise(program) // => ["unauthorized"]
  * ```
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
-  options: { readonly rules?: ReadonlyArray<Rule> | undefined } = {}
+  options: {
+    /** The rules. Default `standardRules`. */
+    readonly rules?: ReadonlyArray<Rule> | undefined
+  } = {}
 ): Effect.Effect<Detector> =>
   Effect.sync(() => {
     const rules = (options.rules ?? standardRules).map(checked)
@@ -327,18 +409,20 @@ export const make = (
   })
 
 /**
- * Runs an effect and lets a detector see how it ended. Put it inside the retry to see every attempt
- * (rate limits, outages), outside to see what became of the call. Returns the effect unchanged when
- * there is no detector, so that a client can pass on an option of its own.
+ * Runs an effect and reports how it ended to a detector. Put it inside the retry to see every
+ * attempt (rate limits, outages), outside to see the result of the call. Returns the effect
+ * unchanged without a detector, so that a client can pass on an option of its own.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const watch: {
+  /** Reports how an effect ended to a detector. Effect last, for `pipe`. */
   (
     detector: Detector | undefined,
     integration: string
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Reports how the effect ended to a detector. Effect first. */
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     detector: Detector | undefined,
@@ -351,3 +435,66 @@ export const watch: {
       ? self
       : Effect.onExit(self, (exit) => detector.observe(integration, exit))
 )
+
+const told = ({ calls, failures, name, route, ...where }: Incident): Effect.Effect<void> => {
+  const { endpoint, integration, requestId } = where
+  return Effect.annotateLogs(
+    Effect.logWarning(
+      `Incident ${name} of ${integration}: ${failures} of ${calls} calls failed. ${route}`
+    ),
+    {
+      incident: name,
+      integration,
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(requestId === undefined ? {} : { requestId })
+    }
+  )
+}
+
+/**
+ * Makes the same detector log each incident as a warning, with its route, where the call ends that
+ * raised it.
+ *
+ * **Example** (One line for twenty refusals)
+ *
+ * ```ts
+ * import { ApiError, Incident } from "effect-resilience"
+ * import { Effect, Exit, Logger } from "effect"
+ *
+ * const lines: Array<unknown> = []
+ * const logger = Logger.make(({ message }) => void lines.push(message))
+ * const refused = Exit.fail(new ApiError.Auth({ message: "invalid key", status: 401 }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const detector = Incident.logged(yield* Incident.make())
+ *   yield* Effect.forEach(Array(20), () => detector.observe("site-chat", refused))
+ *   return lines.length
+ * })
+ *
+ * const run = program.pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+ * await Effect.runPromise(run) // => 1
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const logged = (detector: Detector): Detector => ({
+  ...detector,
+  observe: (integration, exit) =>
+    Effect.tap(detector.observe(integration, exit), Effect.forEach(told, { discard: true }))
+})
+
+/**
+ * Reads an option `detector` of a client: a given detector stays, `false` is none, and `undefined`
+ * makes one of `rules` that logs each incident. Invalid rules die with `RangeError`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const from = (
+  given: Detector | false | undefined,
+  rules?: ReadonlyArray<Rule>
+): Effect.Effect<Detector | undefined> => {
+  if (given === false) return Effect.succeed(undefined)
+  return given === undefined ? Effect.map(make({ rules }), logged) : Effect.succeed(given)
+}

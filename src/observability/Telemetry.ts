@@ -1,11 +1,11 @@
 /**
- * Metrics, spans and structured logs about calls, where somebody asked for them.
+ * Records metrics, spans and structured logs about calls, where the pipeline has a telemetry stage.
  *
  * It is opt-in for each pipeline, and a pipeline without it has no part of it: no stage, no span,
  * no count. What is counted is tagged with a few words that are known beforehand (the integration,
- * the endpoint's template, how it ended) and never with a key, an id or a text that somebody wrote.
- * What is logged is names and numbers. All of it goes through Effect's own `Metric`, `Tracer` and
- * `Logger`, so whatever exports those exports this.
+ * the endpoint's template, how it ended) and never with a key, an id or free text. Logs hold names
+ * and numbers. All of it goes through Effect's own `Metric`, `Tracer` and `Logger`, so whatever
+ * exports those exports this.
  *
  * @since 0.1.0
  */
@@ -38,31 +38,45 @@ export type { Telemetry } from "./telemetry/instance.js"
 // -----------------------------------------------------------------------------
 
 /**
- * - `integration`: what the API is called, on everything. `environment`: such as `production`,
- *   where given.
- * - `spans`: whether calls and attempts have spans. Default true. Calls of `ApiClient` always have
- *   spans; then theirs get more attributes.
- * - `logs`: the level of the one line for each call that failed, or false for none. Default
- *   `"Warning"`.
- * - `maxEndpoints`: how many endpoints are counted apart; those that come later are counted as
- *   `other`, together. Default 100.
+ * The options of telemetry.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /** The name of the API on every metric, span and log line (required). */
   readonly integration: string
+  /** The environment, such as `production`. Default: none. */
   readonly environment?: string | undefined
+  /**
+   * Makes spans for calls and attempts. Default true. Calls of `ApiClient` always have spans, and
+   * get more attributes here.
+   */
   readonly spans?: boolean | undefined
+  /**
+   * The level of the one log line for each failed call; `false` for no line. Default `"Warning"`.
+   */
   readonly logs?: "Fatal" | "Error" | "Warning" | "Info" | "Debug" | "Trace" | false | undefined
+  /**
+   * How many endpoints are counted apart; later ones are counted together as `other`. Default 100.
+   */
   readonly maxEndpoints?: number | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { spans: true, logs: "Warning", maxEndpoints: 100 } as const
+export const defaults = {
+  /** Default of the option `spans`. */
+  spans: true,
+  /** Default of the option `logs`. */
+  logs: "Warning",
+  /** Default of the option `maxEndpoints`. */
+  maxEndpoints: 100
+} as const
 
 // -----------------------------------------------------------------------------
 // constructors
@@ -71,8 +85,8 @@ export const defaults = { spans: true, logs: "Warning", maxEndpoints: 100 } as c
 const isName = (name: string): boolean => name.trim() !== ""
 
 /**
- * Telemetry for one integration. Dies with a `RangeError` that names field and value when an option
- * is nonsense.
+ * Makes telemetry for one integration. Invalid options die with `RangeError`, which names field and
+ * value.
  *
  * @since 0.1.0
  * @category constructors
@@ -103,7 +117,7 @@ export const make = (options: Options): Effect.Effect<Telemetry> =>
   })
 
 /**
- * Telemetry that is there, or one made of options; none where there is neither.
+ * Reads an option: given telemetry stays, options make one, `undefined` is none.
  *
  * @since 0.1.0
  * @category constructors
@@ -118,12 +132,12 @@ export const from = (
 // -----------------------------------------------------------------------------
 
 /**
- * Looks on at a call, with everything that is done to protect it.
+ * Records a call with everything that protects it: metrics, a span, and a log line on failure.
  *
  * **When to use**
  *
- * Around what is not in a pipeline: a job that is polled for, an idempotent run, a retry of your
- * own. A pipeline has a stage for it (`telemetry`).
+ * Around calls outside a pipeline: a polled job, an idempotent run, a retry of your own. A pipeline
+ * has a stage for it (`telemetry`).
  *
  * **Details**
  *
@@ -154,10 +168,12 @@ export const from = (
  * @category combinators
  */
 export const observe: {
+  /** Records one call: metrics, a span, a log line on failure. Effect last, for `pipe`. */
   (
     telemetry: Telemetry,
     about?: About
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Records one call: metrics, a span, a log line on failure. Effect first. */
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     telemetry: Telemetry,
@@ -173,18 +189,20 @@ export const observe: {
 )
 
 /**
- * Looks on at one attempt of a call: counts `resilience.attempt.outcomes` and
- * `resilience.attempt.duration`, and makes a span. Time that it waited for its turn in our own
- * guards does not count. Inside of whatever tries again; a pipeline does it by itself.
+ * Records one attempt of a call: counts `resilience.attempt.outcomes` and
+ * `resilience.attempt.duration`, and makes a span. Time in queues of the guards does not count. Put
+ * it inside the retry; a pipeline does it by itself.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const observeAttempt: {
+  /** Records one attempt: metrics and a span. Effect last, for `pipe`. */
   (
     telemetry: Telemetry,
     about?: About
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Records one attempt: metrics and a span. Effect first. */
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     telemetry: Telemetry,
@@ -200,16 +218,15 @@ export const observeAttempt: {
 )
 
 /**
- * Looks on at the circuits of a breaker, for as long as it lives: `resilience.circuit.calls`,
- * `resilience.circuit.transitions` and how many circuits are in each state
- * (`resilience.circuit.state`). However often it is asked for the same integration, it counts once.
- * A breaker that is not of this library has nothing that could be looked at.
+ * Counts the circuits of a breaker for as long as it lives: `resilience.circuit.calls`,
+ * `resilience.circuit.transitions`, and how many circuits are in each state
+ * (`resilience.circuit.state`). Repeated calls for the same integration count once. A breaker of
+ * another library is not counted.
  *
  * **Details**
  *
- * A circuit whose opening has ended is half-open for who looks or calls, and counted as open until
- * somebody does. The circuits of a breaker that the program lets go of stay in the count: make
- * breakers once.
+ * The gauge reports `Open` until the next call, even after the open period ends. The circuits of a
+ * dropped breaker stay in the count: make breakers once.
  *
  * @since 0.1.0
  * @category guards
@@ -221,8 +238,8 @@ export const circuitBreaker = (
   Effect.sync(() => CircuitObservers.observe(breaker, observerOf(telemetry)))
 
 /**
- * The same bulkhead, with its permits in use counted (`resilience.bulkhead.in_use`) for calls that
- * go through it here.
+ * Makes a bulkhead that counts its permits in use (`resilience.bulkhead.in_use`) for calls that go
+ * through it.
  *
  * @since 0.1.0
  * @category guards
@@ -231,8 +248,8 @@ export const bulkhead = (telemetry: Telemetry, bulkhead: Bulkhead.Bulkhead): Bul
   permitsCounted(bulkhead, observerOf(telemetry))
 
 /**
- * The same budget, with its refusals counted (`resilience.budget.refused`) for retries and hedges
- * that ask it here.
+ * Makes a budget that counts its refusals (`resilience.budget.refused`) for retries and hedges that
+ * use it.
  *
  * @since 0.1.0
  * @category guards
@@ -247,28 +264,37 @@ export const budget = (
 // -----------------------------------------------------------------------------
 
 /**
- * The metrics themselves, to read one under labels of your own choice. A metric is found again by
- * its description too, so one that is made with the same name is another.
+ * The metrics of this module, to read one under labels of your own. Effect tells metrics apart by
+ * their description too, so a metric of the same name made elsewhere is another one.
  *
  * @since 0.1.0
  * @category figures
  */
 export const metrics = {
+  /** The histogram `resilience.call.duration`. */
   callDuration: Metrics.calls.duration,
+  /** The counter `resilience.call.outcomes`. */
   callOutcomes: Metrics.calls.outcomes,
+  /** The histogram `resilience.attempt.duration`. */
   attemptDuration: Metrics.attempts.duration,
+  /** The counter `resilience.attempt.outcomes`. */
   attemptOutcomes: Metrics.attempts.outcomes,
+  /** The counter `resilience.circuit.calls`. */
   circuitCalls: CircuitObservers.circuitCalls,
+  /** The gauge `resilience.circuit.state`. */
   circuitState: CircuitObservers.circuitState,
+  /** The counter `resilience.circuit.transitions`. */
   circuitTransitions: CircuitObservers.circuitTransitions,
+  /** The counter `resilience.budget.refused`. */
   budgetRefused,
+  /** The gauge `resilience.bulkhead.in_use`. */
   bulkheadInUse
 } as const
 
 /**
- * How each endpoint is doing: success rate, latencies, 4xx and 5xx apart, once as callers saw it
- * and once as the API behaved. Of everything that this process has counted under the integration
- * and environment. O(metrics of the process).
+ * Reads how each endpoint performs: success rate, latencies, 4xx and 5xx apart, once as callers saw
+ * it and once as the API behaved. Covers everything that this process has counted under the
+ * integration and environment. O(metrics of the process).
  *
  * @since 0.1.0
  * @category figures
@@ -279,10 +305,10 @@ export const figures = (
   Effect.map(Metric.snapshot, (snapshot) => Figures.read(snapshot, observerOf(telemetry).labels))
 
 /**
- * What is worth logging about a failure: integration, environment, endpoint, method, status, tenant
- * and site, session, request id, attempts, latency, whether it timed out, verdict, the reason for
- * stopping and the error's tag. Names and numbers; nothing that was sent, nothing that an API
- * wrote. Unknown fields are absent.
+ * Collects the fields to log about a failure: integration, environment, endpoint, method, status,
+ * tenant and site, session, request id, attempts, latency, whether it timed out, verdict, the
+ * reason for stopping and the error's tag. Names and numbers; nothing that was sent, nothing that
+ * an API wrote. Unknown fields are absent.
  *
  * **Details**
  *
@@ -320,16 +346,17 @@ export const fields = (
 ): TelemetryFields.Fields => TelemetryFields.explained(error, context)
 
 /**
- * Says whose calls these are, on every log line and every span within: tenant, site, session. Never
- * on a metric.
+ * Adds tenant, site and session to every log line and every span of an effect. Never to a metric.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const withContext: {
+  /** Adds the context to every log line and span of an effect. Effect last, for `pipe`. */
   (
     context: TelemetryFields.Context
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Adds the context to every log line and span of the effect. Effect first. */
   <A, E, R>(self: Effect.Effect<A, E, R>, context: TelemetryFields.Context): Effect.Effect<A, E, R>
 } = dual(
   2,

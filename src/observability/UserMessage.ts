@@ -1,10 +1,9 @@
 /**
- * What a person may read when something has failed.
+ * Maps failures to sentences that are safe to show to users.
  *
- * The message of an API is written for whoever integrates it: it names fields, keys and hosts, and
- * nobody has promised that it is fit to be shown. So no user ever reads it. Every failure is mapped
- * to one of a small set of safe sentences, in the user's language, which an API or an application
- * may word otherwise.
+ * The message of an API is written for developers: it names fields, keys and hosts, and may not be
+ * fit to be shown. Users never see it. Every failure maps to one of a small set of safe sentences
+ * in the user's language. An API or an application can override the sentences.
  *
  * @since 0.1.0
  */
@@ -36,34 +35,43 @@ export type Catalogue = Readonly<
 >
 
 /**
- * How an error is worded.
- *
- * **Details**
- *
- * - `playbook`: of the API that failed. Its `userMessage` is used where its language fits.
- * - `playbookLocale`: the language that the playbook is written in. Default `en`.
- * - `locale`: the user's, as a BCP 47 tag, or several by preference. `de-AT` falls back to `de`,
- *   and everything to `en`. Default `en`.
- * - `catalogue`: sentences of your own, which go before the playbook's and ours.
+ * The options of a user message.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /**
+   * The playbook of the API that failed. Its `userMessage` is used where its language fits.
+   * Default: none.
+   */
   readonly playbook?: Playbook.Playbook | undefined
+  /** The language of the playbook. Default `en`. */
   readonly playbookLocale?: string | undefined
+  /**
+   * The language of the user as a BCP 47 tag, or several by preference. Falls back from `de-AT` to
+   * `de`, and to `en`. Default `en`.
+   */
   readonly locale?: string | ReadonlyArray<string> | undefined
+  /** Sentences of your own; they come before those of the playbook and of this library. */
   readonly catalogue?: Catalogue | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { locale: "en", playbookLocale: "en" } as const
+export const defaults = {
+  /** Default of the option `locale`. */
+  locale: "en",
+  /** Default of the option `playbookLocale`. */
+  playbookLocale: "en"
+} as const
 
 /**
- * The locales that have sentences without a catalogue.
+ * The locales that have sentences of this library.
  *
  * @since 0.1.0
  * @category defaults
@@ -82,7 +90,7 @@ const ofApiError = (error: ApiError.ApiError): Facts => {
   if (error._tag === "Conflict" && error.inFlight) {
     return { kind: "InProgress", retryAfter: error.retryAfter }
   }
-  // Where another try is pointless, nobody is told when to make it.
+  // Where another try is pointless, the sentence names no time for it.
   const isFinal = error._tag !== "RateLimit" && error._tag !== "Locked" &&
     ApiError.verdict(error)._tag === "Terminal"
   return {
@@ -139,9 +147,8 @@ const factsOf = (error: unknown): Facts => {
 }
 
 /**
- * What happened, as far as a user is concerned: the tag of an `ApiError`, `Rejected` by one of our
- * guards, `InProgress`, `Unknown`, `Pending`, or `Other` for everything that is not understood.
- * O(1).
+ * Classifies a failure for a user: the tag of an `ApiError`, `Rejected` by a guard, `InProgress`,
+ * `Unknown`, `Pending`, or `Other` for everything else. O(1).
  *
  * @since 0.1.0
  * @category accessors
@@ -227,8 +234,8 @@ const units = [
 ] as const
 
 /**
- * Rounded up: nobody should come back too early. Nothing for a wait that is none, or that nobody
- * would sit out.
+ * Rounds up, so that no user comes back too early. Gives nothing for a wait of zero, or one too
+ * long for a person.
  */
 const waitText = (
   retryAfter: Duration.Duration | undefined,
@@ -242,7 +249,7 @@ const waitText = (
     .format(Math.ceil(millis / unit.millis))
 }
 
-/** Whether a locale is one that numbers can be written in. */
+/** Tests whether a locale is one that numbers can be written in. */
 const isLocale = (locale: string): boolean => {
   try {
     return Intl.getCanonicalLocales(locale).length === 1
@@ -263,7 +270,7 @@ const wordingOf = (
 }
 
 /**
- * The sentence that a user may read about a failure.
+ * Makes the sentence that a user may read about a failure.
  *
  * **Details**
  *
@@ -272,11 +279,10 @@ const wordingOf = (
  *   English.
  * - Where it is known how long to wait (`retryAfter` of a rate limit, an outage, an open circuit),
  *   the sentence says so, rounded up.
- * - Understands `ApiError`s, rejections of our guards, idempotency errors, polling errors (by what
- *   is behind them), errors of the platform's client, a `Cause` and the error that
- *   `Effect.runPromise` rejects with. Anything else is one generic sentence. Total: it never
- *   throws.
- * - Never contains a word of what was thrown. O(locales).
+ * - Knows `ApiError`s, rejections of guards, idempotency errors, polling errors (by what is behind
+ *   them), errors of the platform's client, a `Cause` and the error that `Effect.runPromise`
+ *   rejects with. Anything else is one generic sentence. Total: it never throws.
+ * - Never contains text of the error. O(locales).
  *
  * **Example** (Says how long, and not what)
  *
@@ -290,8 +296,9 @@ const wordingOf = (
  * })
  *
  * UserMessage.of(error) // => "We are a little busy. Please try again in 60 seconds."
- * UserMessage.of(error, { locale: "de-AT" }) // => "Wir sind gerade etwas ausgelastet. Bitte versuchen Sie es in 60 Sekunden noch einmal."
- * UserMessage.of(new Error("ECONNREFUSED 10.0.0.1")) // => "Something went wrong. Please try again later."
+ * const german = UserMessage.of(error, { locale: "de-AT" })
+ * german.split(". ")[0] // => "Wir sind gerade etwas ausgelastet"
+ * UserMessage.of(new Error("ECONNREFUSED")) // => "Something went wrong. Please try again later."
  * ```
  *
  * @since 0.1.0

@@ -1,6 +1,5 @@
 /**
- * The sentences that users read, by locale. None of them says anything technical, and none comes
- * from an API.
+ * The sentences that users read, by locale. They hold no technical detail and no text of an API.
  */
 import type * as ApiError from "../errors/ApiError.js"
 
@@ -10,7 +9,7 @@ import type * as ApiError from "../errors/ApiError.js"
  * - the ten tags of `ApiError`
  * - `Rejected`: one of our own guards turned the call away
  * - `InProgress`: the same thing is being done already
- * - `Unknown`: nobody can say whether it was done
+ * - `Unknown`: it is unknown whether it was done
  * - `Pending`: it was accepted and is not done yet
  * - `Other`: everything else
  *
@@ -71,8 +70,8 @@ const de: Texts = {
     "Wir konnten einen Partnerdienst nicht erreichen. Bitte versuchen Sie es gleich noch einmal.",
   Rejected: "Das ist zurzeit nicht verfügbar. Bitte versuchen Sie es gleich noch einmal.",
   InProgress: "Wir arbeiten bereits daran.",
-  Unknown:
-    "Wir wissen nicht, ob das angekommen ist. Bitte prüfen Sie es, bevor Sie es noch einmal versuchen.",
+  Unknown: "Wir wissen nicht, ob das angekommen ist. " +
+    "Bitte prüfen Sie es, bevor Sie es noch einmal versuchen.",
   Pending: "Das dauert länger als üblich. Wir arbeiten noch daran.",
   Other: "Etwas ist schiefgegangen. Bitte versuchen Sie es später noch einmal."
 }

@@ -21,9 +21,10 @@ import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Operation from "../idempotency/Operation.js"
 import type { Rejects, Stages } from "../policies/stage/definition.js"
 import * as Backoff from "../retry/Backoff.js"
-import { type Api, type Input, of, type Rejection, type TagClass } from "./api.js"
+import { type Api, of, type Rejection, type TagClass } from "./api.js"
 import type { Pipeline } from "./built.js"
 import type { Description } from "./description.js"
+import type { Input } from "./input.js"
 import { stages as standardStages } from "./standard.js"
 
 export type { Faults } from "../policies/chaos/stage.js"
@@ -41,18 +42,23 @@ export type {
   Stages
 } from "../policies/stage/definition.js"
 export { of } from "./api.js"
-export type { Api, Input, Rejection, TagClass } from "./api.js"
+export type { Api, Rejection, TagClass } from "./api.js"
 export { forOperation, protect, snapshot, TypeId } from "./built.js"
 export type { Pipeline } from "./built.js"
 export type { CallOptions } from "./compiled.js"
 export type { Description } from "./description.js"
+export { errors } from "./findings.js"
+export type { Finding } from "./findings.js"
+export type { FollowOptions } from "./following.js"
+export type { Input } from "./input.js"
+export { reload } from "./reload.js"
 export { stages } from "./standard.js"
 
 const api: Api = of(standardStages)
 
 /**
- * Builds a pipeline. Dies with a `RangeError` that names field and value when an option is
- * nonsense, or when two of them contradict each other.
+ * Builds a pipeline. Invalid options, and options that contradict each other, die with
+ * `RangeError`, which names field and value.
  *
  * **Details**
  *
@@ -73,13 +79,13 @@ export const make: <R, K extends keyof Stages>(
 ) => Effect.Effect<Pipeline<Rejects[K & keyof Rejects], R>> = api.make
 
 /**
- * A tag for one of several pipelines in a program: one declared value, provided as a layer.
+ * Makes a tag for one of several pipelines: one declared value, provided as a layer.
  *
  * **Details**
  *
  * The state is made with the layer, once for each program that is provided with it. Building the
- * layer dies with a `RangeError` when an option is nonsense. `protect` is for calls without a key
- * of their own; with one,
+ * layer dies with `RangeError` for invalid options. `protect` is for calls without a key of their
+ * own; with one,
  * `Effect.flatMap(Sessions, (pipeline) => Pipeline.protect(call, pipeline, { key }))`.
  *
  * **Example** (A policy with a name)
@@ -114,23 +120,37 @@ export const Tag: <const Id extends string>(
 ) => TagClass<Self, Id, Rejects[K & keyof Rejects], R> = api.Tag
 
 /**
- * What most calls over HTTP want: 30 s for the whole call, three retries with full jitter paid for
- * by a budget of a tenth, a breaker with its defaults, 10 s for each attempt.
+ * The stages that most HTTP calls need: 30 s for the whole call, three retries with full jitter, a
+ * budget of a tenth, a breaker with its defaults, 10 s for each attempt.
  *
  * **Details**
  *
- * The operation is `keyed`; `ApiClient` replaces it by what each request is, and
- * `{ ...Pipeline.standard, operation: Operation.read }` says otherwise.
+ * The operation is `keyed`. `ApiClient` replaces it by the operation of each request. Override it
+ * with `{ ...Pipeline.standard, operation: Operation.read }`.
  *
  * @since 0.1.0
  * @category defaults
  */
 export const standard = {
+  /** Demands an idempotency key; `ApiClient` sets the operation of each request. */
   operation: Operation.keyed,
+  /** Limits the whole call to 30 s. */
   totalTimeout: Duration.seconds(30),
-  retry: { retries: 3, backoff: Backoff.standard },
-  budget: { ratio: 0.1 },
+  /** Retries three times with full jitter. */
+  retry: {
+    /** How many attempts follow the first. */
+    retries: 3,
+    /** The delays between attempts. */
+    backoff: Backoff.standard
+  },
+  /** Pays for retries: one for ten successes in the long run. */
+  budget: {
+    /** How many retries one success pays in. */
+    ratio: 0.1
+  },
+  /** A breaker with its defaults. */
   circuitBreaker: {},
+  /** Limits each attempt to 10 s. */
   attemptTimeout: Duration.seconds(10)
 } as const satisfies Stages
 
@@ -141,8 +161,8 @@ export const standard = {
  *
  * Durations are written as in code (`"10 seconds"`) or as a number of milliseconds, the operation
  * as `"read"`, `"idempotent"`, `"keyed"` or `"once"`; without one it is `"keyed"`, which demands a
- * key. A field that is not known, a value that is nonsense and two values that contradict each
- * other fail with a `ParseError` that names the path and the values.
+ * key. A field that is not known, an invalid value and two values that contradict each other fail
+ * with a `ParseError` that names the path and the values.
  *
  * @since 0.1.0
  * @category schemas
@@ -158,13 +178,14 @@ export const Spec: Schema.Schema<Stages, unknown> = api.Spec
 export const jsonSchema: () => JSONSchema.JsonSchema7Root = api.jsonSchema
 
 /**
- * A pipeline from a configuration that was read from somewhere.
+ * Builds a pipeline from a configuration in JSON.
  *
  * **Details**
  *
- * Fails with a `ParseError` that names the path and the values. Whether a call needs a key has to
- * be known when the program is compiled: without `operation` the type demands one, whatever the
- * configuration says. With it, that operation counts, and not the one of the configuration.
+ * Fails with a `ParseError` whose message has one line for each thing that is wrong: its path, what
+ * it should be, what it is; `errors` gives them one by one. Whether a call needs a key has to be
+ * known when the program is compiled: without `operation` the type demands one, whatever the
+ * configuration says. With it, a configuration that names another operation is refused.
  *
  * **Example** (A limit that contradicts another)
  *
@@ -176,22 +197,34 @@ export const jsonSchema: () => JSONSchema.JsonSchema7Root = api.jsonSchema
  *
  * const program = Pipeline.fromConfig(json, { operation: Operation.read }).pipe(
  *   Effect.as("built"),
- *   Effect.catchAll((error) => Effect.succeed(error.message.split("\n").at(-1)?.trim()))
+ *   Effect.catchAll((error) => Effect.succeed(error.message))
  * )
  *
- * await Effect.runPromise(program) // => "└─ attemptTimeout should be at most totalTimeout (5s), got 10s"
+ * const found = await Effect.runPromise(program)
+ * found // => "attemptTimeout: should be at most totalTimeout (5s), got 10s"
  * ```
  *
  * @since 0.1.0
  * @category constructors
  */
 export const fromConfig: {
+  /**
+   * Builds a pipeline from JSON. The type demands an idempotency key, because the operation is
+   * known only at run time.
+   */
   (
     json: unknown
   ): Effect.Effect<Pipeline<Rejection, IdempotencyKey.IdempotencyKey>, ParseResult.ParseError>
+  /**
+   * Builds a pipeline from JSON for a known operation. Fails with `ParseError` when the JSON names
+   * another.
+   */
   <R>(
     json: unknown,
-    options: { readonly operation: Operation.Operation<R> }
+    options: {
+      /** The operation that the configuration must name, or may omit. */
+      readonly operation: Operation.Operation<R>
+    }
   ): Effect.Effect<Pipeline<Rejection, R>, ParseResult.ParseError>
 } = api.fromConfig
 

@@ -6,14 +6,16 @@ import * as Effect from "effect/Effect"
 import * as JSONSchema from "effect/JSONSchema"
 import * as Layer from "effect/Layer"
 import type * as ParseResult from "effect/ParseResult"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Operation from "../idempotency/Operation.js"
-import type { Frame, Place, Rejects, Stage, Stages } from "../policies/stage/definition.js"
-import { Built, type Pipeline, protect } from "./built.js"
-import { Compiled } from "./compiled.js"
-import { contradictions } from "./contradictions.js"
+import type { Rejects, Stage, Stages } from "../policies/stage/definition.js"
+import { build, ordered } from "./build.js"
+import { Built, InForce, type Pipeline, protect } from "./built.js"
+import * as Configured from "./configured.js"
 import * as Described from "./description.js"
+import { follow, type FollowOptions } from "./following.js"
+import type { Input } from "./input.js"
 import { specOf } from "./spec.js"
 
 /**
@@ -24,18 +26,14 @@ import { specOf } from "./spec.js"
  */
 export type Rejection = Rejects[keyof Rejects]
 
-/**
- * The stages a caller wrote down, checked to the last field: a typo at any depth does not compile.
- *
- * @since 0.1.0
- * @category models
- */
-export type Input<R, K extends keyof Stages> =
-  & { readonly operation: Operation.Operation<R> }
-  & Pick<Stages, K>
+/** Refuses stages that code has made when they can reject with what the tag does not declare. */
+type Declared<P, E> = P extends { readonly operation: Operation.Operation<unknown> }
+  ? [Rejects[keyof P & keyof Rejects]] extends [E] ? unknown
+  : { readonly "rejects with what the tag does not declare": never }
+  : unknown
 
 /**
- * A tag for one of several pipelines, with its layer and its `protect`.
+ * A tag for one of several pipelines, with its layers and its `protect`.
  *
  * @since 0.1.0
  * @category models
@@ -43,7 +41,28 @@ export type Input<R, K extends keyof Stages> =
 export interface TagClass<Self, Id extends string, E, R>
   extends Context.TagClass<Self, Id, Pipeline<E, R>>
 {
+  /** Makes the pipeline of the stages that the tag declares, with state of its own. */
   readonly layer: Layer.Layer<Self>
+  /**
+   * Makes the pipeline of a policy that is read: from a `Config`, a file, a service. A text is read
+   * as JSON, other values as the JSON form of a pipeline (see `Spec`), and a value whose
+   * `operation` is an `Operation` as stages that code has made.
+   *
+   * The operation is that which the tag declares; a policy that names another one is refused. A
+   * stage may stand in the policy when the tag declares it, or when the tag already rejects with
+   * everything that the stage rejects with: calls are then prepared for it. The layer fails with
+   * a `ParseError` for anything else that is wrong, one line each.
+   *
+   * With `reloadOn` the policy is read again for each element of the stream, as `Pipeline.reload`
+   * does it. When it cannot be read or is refused, the old policy stays: one warning until
+   * something else is wrong or it is well again, and the metric `resilience.pipeline.reloads`
+   * with the labels `pipeline` (the id of the tag) and `outcome` (`applied` or `kept`).
+   */
+  readonly layerFrom: <P, E2, R2, R3 = never>(
+    policy: Effect.Effect<P, E2, R2> & Declared<P, E>,
+    options?: FollowOptions<R3>
+  ) => Layer.Layer<Self, E2 | ParseResult.ParseError, R2 | R3>
+  /** Runs a call through the pipeline of the layer. */
   readonly protect: <A, E1, R1>(
     self: Effect.Effect<A, E1, R1>
   ) => Effect.Effect<A, E1 | E, R1 | R | Self>
@@ -59,89 +78,50 @@ export interface TagClass<Self, Id extends string, E, R>
 export interface Api {
   /** The stages, outermost first. */
   readonly stages: ReadonlyArray<Stage>
+  /** Builds a pipeline from stages. */
   readonly make: <R, K extends keyof Stages>(
     stages: Input<R, K>
   ) => Effect.Effect<Pipeline<Rejects[K & keyof Rejects], R>>
+  /** Runs a call through a pipeline. */
   readonly protect: typeof protect
+  /** Makes a tag for one of several pipelines. */
   readonly Tag: <const Id extends string>(
     id: Id
   ) => <Self>() => <R, K extends keyof Stages>(
     stages: Input<R, K>
   ) => TagClass<Self, Id, Rejects[K & keyof Rejects], R>
+  /** The Schema of a configuration. */
   readonly Spec: Schema.Schema<Stages, unknown>
+  /** Writes the JSON Schema of a configuration. */
   readonly jsonSchema: () => JSONSchema.JsonSchema7Root
+  /** Builds a pipeline from JSON. Fails with `ParseError`. */
   readonly fromConfig: {
+    /**
+     * Builds a pipeline from JSON. The type demands an idempotency key, because the operation is
+     * known only at run time.
+     */
     (
       json: unknown
     ): Effect.Effect<Pipeline<Rejection, IdempotencyKey.IdempotencyKey>, ParseResult.ParseError>
+    /**
+     * Builds a pipeline from JSON for a known operation. Fails with `ParseError` when the JSON
+     * names another.
+     */
     <R>(
       json: unknown,
-      options: { readonly operation: Operation.Operation<R> }
+      options: {
+        /** The operation that the configuration must name, or may omit. */
+        readonly operation: Operation.Operation<R>
+      }
     ): Effect.Effect<Pipeline<Rejection, R>, ParseResult.ParseError>
   }
+  /** Describes what stages do: their order, what is retried, the worst case. */
   readonly describe: (stages: Stages) => Described.Description
 }
 
-/** Outermost first. A frame stands wherever it is written. */
-const places: ReadonlyArray<Place> = ["call", "repeat", "guard", "queue", "attempt"]
-
-/** A stage that comes too late goes behind the last one that may be around it. */
-const ordered = (stages: ReadonlyArray<Stage>): ReadonlyArray<Stage> => {
-  const list: Array<Stage> = []
-  for (const stage of stages) {
-    if (list.some(({ name }) => name === stage.name)) {
-      throw new RangeError(`stages should name each stage once, got ${stage.name} twice`)
-    }
-    const place = places.indexOf(stage.place)
-    const isTooLate = place >= 0 && list.some((other) => places.indexOf(other.place) > place)
-    const behind = list.findLastIndex((other) =>
-      other.place !== "frame" && places.indexOf(other.place) <= place
-    )
-    list.splice(isTooLate ? behind + 1 : list.length, 0, stage)
-  }
-  return list
-}
-
-/** A field that no stage of the list reads would guard nothing, and not say so. */
-const checkFields = (stages: ReadonlyArray<Stage>, given: Stages): void => {
-  for (const [name, value] of Object.entries(given)) {
-    const isKnown = name === "operation" || stages.some((stage) => stage.name === name)
-    if (!isKnown && value !== undefined) {
-      const names = stages.map((stage) => stage.name).join(", ")
-      throw new RangeError(`${name} should be a stage of this pipeline (${names})`)
-    }
-  }
-}
-
-/** Asks all stages what others have to know of them, builds those that are there, checks them. */
-const compile = (stages: ReadonlyArray<Stage>, given: Stages): Effect.Effect<Compiled> =>
-  Effect.gen(function*() {
-    yield* Effect.sync(() => checkFields(stages, given))
-    let frame: Frame = {
-      operation: given.operation,
-      totalMillis: Infinity,
-      attemptMillis: Infinity,
-      repeats: false,
-      retries: false,
-      budget: undefined,
-      meter: undefined
-    }
-    for (const stage of stages) frame = yield* stage.frame(given, frame)
-    const all = frame
-    const built = yield* Effect.forEach(
-      stages,
-      ({ build, name, place }) =>
-        Effect.map(build(given, all), (part) => part === undefined ? [] : [{ name, place, part }])
-    )
-    yield* Effect.sync(() => {
-      for (const { message } of contradictions(stages, given)) throw new RangeError(message)
-    })
-    return new Compiled(frame, built.flat())
-  })
-
 /**
  * Pipelines of a list of stages, outermost first: the standard ones without some, or with stages of
- * your own. Throws a `RangeError` when a stage is there twice.
+ * your own. A stage that is there twice throws `RangeError`.
  *
  * **When to use**
  *
@@ -198,8 +178,8 @@ export const of = (stages: ReadonlyArray<Stage>): Api => {
   const Spec = specOf(list)
   const make: Api["make"] = <R, K extends keyof Stages>(given: Input<R, K>) =>
     Effect.map(
-      compile(list, given),
-      (compiled) => new Built<Rejects[K & keyof Rejects], R>(compiled)
+      build(list, given),
+      (policy) => new Built<Rejects[K & keyof Rejects], R>(new InForce(list, policy))
     )
   return {
     stages: list,
@@ -213,6 +193,17 @@ export const of = (stages: ReadonlyArray<Stage>): Api => {
       const Base = Context.Tag(id)<Self, Pipeline<Rejects[K & keyof Rejects], R>>()
       return Object.assign(Base, {
         layer: Layer.effect(Base, make(given)),
+        layerFrom: <P, E2, R2, R3 = never>(
+          policy: Effect.Effect<P, E2, R2>,
+          options?: FollowOptions<R3>
+        ) =>
+          Layer.scoped(
+            Base,
+            Effect.map(
+              follow({ id, stages: list, spec: Spec, declared: given }, policy, options),
+              (inForce) => new Built<Rejects[K & keyof Rejects], R>(inForce)
+            )
+          ),
         protect: <A, E1, R1>(self: Effect.Effect<A, E1, R1>) =>
           Effect.flatMap(Base, (pipeline) => protect(self, pipeline))
       })
@@ -220,11 +211,14 @@ export const of = (stages: ReadonlyArray<Stage>): Api => {
     Spec,
     jsonSchema: () => JSONSchema.make(Spec),
     fromConfig: <R>(json: unknown, options?: { readonly operation: Operation.Operation<R> }) =>
-      Effect.flatMap(Schema.decodeUnknown(Spec)(json), (given) =>
-        Effect.map(
-          compile(list, { ...given, ...options }),
-          (compiled) => new Built<Rejection, never>(compiled)
-        )),
+      Effect.flatMap(
+        Configured.read(Spec, json, options),
+        (given) =>
+          Effect.map(
+            build(list, given),
+            (policy) => new Built<Rejection, never>(new InForce(list, policy))
+          )
+      ),
     describe: (given) => Described.describe(list, given)
   }
 }

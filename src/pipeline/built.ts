@@ -2,11 +2,15 @@
  * A built pipeline, and what can be done with one.
  */
 import * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
+import { dual, identity } from "effect/Function"
 import type * as Operation from "../idempotency/Operation.js"
+import type { Stage } from "../policies/stage/definition.js"
+import type { Policy } from "./build.js"
 import type { CallOptions, Compiled } from "./compiled.js"
 
 /**
+ * Marks pipelines at run time.
+ *
  * @since 0.1.0
  * @category symbols
  */
@@ -22,14 +26,36 @@ export interface Pipeline<out E = never, out R = never> {
   readonly [TypeId]: { readonly _E: (_: never) => E; readonly _R: (_: never) => R }
 }
 
-/** What a built pipeline really is. */
-export class Built<E, R> implements Pipeline<E, R> {
-  readonly [TypeId] = { _E: (_: never): E => _, _R: (_: never): R => _ }
-  constructor(readonly compiled: Compiled) {}
+/**
+ * The policy that is in force in a pipeline and in all those that were made of it by
+ * `forOperation`. A reload replaces it; calls under way end under the one they began with.
+ */
+export class InForce {
+  /** Reloads wait for each other. */
+  readonly oneAtATime = Effect.unsafeMakeSemaphore(1).withPermits(1)
+  constructor(readonly stages: ReadonlyArray<Stage>, public policy: Policy) {}
 }
 
+/** What a built pipeline really is: a view of the policy in force. */
+export class Built<E, R> implements Pipeline<E, R> {
+  readonly [TypeId] = { _E: (_: never): E => _, _R: (_: never): R => _ }
+  constructor(
+    readonly inForce: InForce,
+    readonly view: (compiled: Compiled) => Compiled = identity
+  ) {}
+
+  get compiled(): Compiled {
+    return this.view(this.inForce.policy.compiled)
+  }
+}
+
+/** Tells a built pipeline from the stages of one. */
+export const isPipeline = <E>(u: object): u is Pipeline<E, unknown> => TypeId in u
+
 /** Every pipeline was made here. */
-const compiledOf = <E, R>(pipeline: Pipeline<E, R>): Compiled => (pipeline as Built<E, R>).compiled
+export const builtOf = <E, R>(pipeline: Pipeline<E, R>): Built<E, R> => pipeline as Built<E, R>
+
+const none: CallOptions = {}
 
 /**
  * Runs a call through a pipeline.
@@ -63,10 +89,12 @@ const compiledOf = <E, R>(pipeline: Pipeline<E, R>): Compiled => (pipeline as Bu
  * @category combinators
  */
 export const protect: {
+  /** Runs a call through the pipeline. Effect last, for `pipe`. */
   <E2, R2>(
     pipeline: Pipeline<E2, R2>,
     options?: CallOptions
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | E2, R | R2>
+  /** Runs the call through a pipeline. Effect first. */
   <A, E, R, E2, R2>(
     self: Effect.Effect<A, E, R>,
     pipeline: Pipeline<E2, R2>,
@@ -79,8 +107,13 @@ export const protect: {
     pipeline: Pipeline<E2, R2>,
     options?: CallOptions
   ): Effect.Effect<A, E | E2, R | R2> =>
-    // What the stages can fail with and need is what the pipeline's own type says.
-    compiledOf(pipeline).protect(self, options) as Effect.Effect<A, E | E2, R | R2>
+    // A call goes by the policy that is in force when it begins. What the stages can fail with and
+    // need is what the pipeline's own type says. No view adds a stage to none.
+    (builtOf(pipeline).inForce.policy.compiled.isBare ?
+      self :
+      Effect.withFiberRuntime<A, unknown, R>((fiber) =>
+        builtOf(pipeline).compiled.protect(self, options ?? none, fiber)
+      )) as Effect.Effect<A, E | E2, R | R2>
 )
 
 /**
@@ -93,11 +126,14 @@ export const protect: {
 export const forOperation = <E>(
   pipeline: Pipeline<E, unknown>,
   operation: Operation.Operation<unknown>
-): Pipeline<E> => new Built<E, never>(compiledOf(pipeline).for(operation))
+): Pipeline<E> => {
+  const { inForce, view } = builtOf(pipeline)
+  return new Built<E, never>(inForce, (compiled) => view(compiled).for(operation))
+}
 
 /**
- * What an operator can see of a pipeline: under the name of each stage that keeps something for a
- * key one snapshot a key, as plain JSON.
+ * Shows a pipeline to an operator: under the name of each stage with keys, one snapshot for each
+ * key, as plain JSON.
  *
  * **Example** (The circuits and permits of one pipeline)
  *
@@ -122,4 +158,5 @@ export const forOperation = <E>(
  */
 export const snapshot = <E, R>(
   pipeline: Pipeline<E, R>
-): Effect.Effect<Readonly<Record<string, ReadonlyArray<unknown>>>> => compiledOf(pipeline).snapshot
+): Effect.Effect<Readonly<Record<string, ReadonlyArray<unknown>>>> =>
+  Effect.suspend(() => builtOf(pipeline).compiled.snapshot)

@@ -5,6 +5,7 @@
  * are there and nothing else.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Operation from "../idempotency/Operation.js"
 import type { Around, Call, Frame, Name, Part, Place } from "../policies/stage/definition.js"
 import * as Deadline from "../policies/timeout/deadline.js"
@@ -22,7 +23,9 @@ export interface BuiltStage {
 
 /** What may differ from call to call. */
 export interface CallOptions {
+  /** The key that guards count the call under. Default `"default"`. */
   readonly key?: string | undefined
+  /** What telemetry files the call under. */
   readonly about?: About | undefined
 }
 
@@ -90,24 +93,23 @@ export class Compiled {
     ]
   }
 
-  /** A call through all stages. */
+  /** Tells whether there is no stage around a call. */
+  get isBare(): boolean {
+    return this.#around.length === 0
+  }
+
+  /** A call through all stages, run by a fiber of which the time is asked where that matters. */
   protect<A, R>(
     self: Effect.Effect<A, unknown, R>,
-    options: CallOptions = {}
+    { about, key }: CallOptions,
+    fiber: Fiber.RuntimeFiber<unknown, unknown>
   ): Effect.Effect<A, unknown, R> {
-    const { key } = options
-    const about = this.frame.meter === undefined
-      ? undefined
-      : { operation: this.#operation, ...options.about }
-    return this.frame.totalMillis === Infinity
-      ? around(this.#around, self, { key, about, from: undefined })
-      : Effect.withFiberRuntime<A, unknown, R>((fiber) =>
-        around(this.#around, self, {
-          key,
-          about,
-          from: clockOf(fiber).unsafeCurrentTimeNanos()
-        })
-      )
+    const { meter, totalMillis } = this.frame
+    return around(this.#around, self, {
+      key,
+      about: meter === undefined ? undefined : { operation: this.#operation, ...about },
+      from: totalMillis === Infinity ? undefined : clockOf(fiber).unsafeCurrentTimeNanos()
+    })
   }
 
   /** The same stages over the same state, for another kind of operation. */
@@ -115,12 +117,10 @@ export class Compiled {
     if (operation._tag === this.frame.operation._tag) return this
     const found = this.#like.get(operation._tag)
     if (found !== undefined) return found
+    const frame = { ...this.frame, operation }
     const like = new Compiled(
-      { ...this.frame, operation },
-      this.stages.map((stage) => ({
-        ...stage,
-        part: stage.part.forOperation?.(operation) ?? stage.part
-      }))
+      frame,
+      this.stages.map((stage) => ({ ...stage, part: stage.part.forFrame?.(frame) ?? stage.part }))
     )
     this.#like.set(operation._tag, like)
     return like

@@ -1,6 +1,6 @@
 /**
- * A pipeline as an operator wants to read it before the incident: what it does in which order, what
- * it tries again, and what one call can cost at worst.
+ * Describes a pipeline for an operator: what it does in which order, what it retries, and what one
+ * call costs at worst.
  */
 import * as Duration from "effect/Duration"
 import * as WorstCase from "../core/worstCase.js"
@@ -20,9 +20,16 @@ import { counted, time } from "../policies/stage/words.js"
  * @category models
  */
 export interface Description {
+  /** The stages in their order, what is retried, the worst case. */
   readonly text: string
+  /** The stages as a Mermaid flowchart. */
   readonly mermaid: string
+  /** How many requests one call makes at most. Budgets and breakers can only lower it. */
   readonly worstCaseCalls: number
+  /**
+   * How long one call takes at most, waits for `Retry-After` at their cap included. Infinite where
+   * nothing limits it.
+   */
   readonly worstCaseTime: Duration.Duration
 }
 
@@ -86,7 +93,7 @@ const mermaidOf = (lines: ReadonlyArray<Line>): string => {
   return ["flowchart TD", ...nodes, ...arrows].join("\n")
 }
 
-/** What a pipeline of these stages does, and what one call through it costs at worst. */
+/** Describes a pipeline of these stages, and the worst case of one call through it. */
 export const describe = (stages: ReadonlyArray<Stage>, given: Stages): Description => {
   const lines = stages.flatMap((stage) => stage.lines(given))
   const worst = WorstCase.worstCase(planOf(stages, given))

@@ -1,10 +1,10 @@
 /**
- * Pipelines in JSON: what a configuration file may say of each stage, read into the options that
- * code would write.
+ * The JSON form of pipelines: what a configuration file may set of each stage, read into the
+ * options that code would write.
  *
- * Nonsense in one stage is found by building that stage, so code and JSON are refused for the same
- * reasons in the same words; nonsense between stages by the checks that `make` makes. What only
- * code can say (a `verdict`, a `classify`, an instance) is not part of it.
+ * Invalid options of one stage are found by building that stage, so code and JSON are refused for
+ * the same reasons in the same words; contradictions between stages by the checks that `make`
+ * makes. What only code can say (a `verdict`, a `classify`, an instance) is not part of it.
  */
 import * as Schema from "effect/Schema"
 import * as Operation from "../idempotency/Operation.js"
@@ -21,7 +21,7 @@ const operations = {
 
 type OperationName = keyof typeof operations
 
-const isOperation = (u: unknown): u is Operation.Operation<unknown> =>
+export const isOperation = (u: unknown): u is Operation.Operation<unknown> =>
   Object.values<unknown>(operations).includes(u)
 
 const OperationSpec = Schema.transform(

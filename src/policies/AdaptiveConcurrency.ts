@@ -1,13 +1,13 @@
 /**
- * As many calls at once as the upstream can bear, found out and not guessed.
+ * Limits concurrent calls to what the upstream can serve, and learns the limit from how calls end.
  *
- * A bulkhead needs a number, and the right number changes: with the load of others, with a
- * deployment, with the time of day. A number that is too high fills the queues of the upstream,
- * where calls wait and time out; one that is too low leaves it idle. This limit learns from how
- * calls end: it grows while they succeed, and shrinks when they are dropped, or take longer than
- * they used to.
+ * A bulkhead needs a number, and the right number changes: with the load of other callers, with a
+ * deployment, with the time of day. A limit that is too high fills the queues of the upstream,
+ * where calls wait and time out. A limit that is too low leaves it idle. This limit grows while
+ * calls succeed. It shrinks when calls are dropped or take longer than usual.
  *
- * The learning is pure (`core/concurrency`); this file counts who runs, and gives every place back.
+ * The algorithm is pure (`core/concurrency`). This file counts running calls and returns every
+ * place.
  *
  * @since 0.1.0
  */
@@ -30,60 +30,91 @@ import { ignored, type Outcome } from "./circuitBreaker/outcome.js"
 import * as Guard from "./guard.js"
 
 /**
- * As many calls as are allowed are running: this one did not run. `limit` is how many that are at
- * present. When a place will be free is not known.
+ * Rejects a call because its key runs as many calls as `limit` allows. The call did not run. The
+ * time until a place is free is not known.
  *
  * @since 0.1.0
  * @category errors
  */
 export class ConcurrencyLimited extends Rejection.Error("ConcurrencyLimited")<{
+  /** The key whose limit was reached. */
   readonly key: string
+  /** How many calls the key may run at once at this moment. */
   readonly limit: number
 }> {}
 
 /**
- * How a limit learns.
+ * How the limit learns: by `aimd` or by `gradient`.
  *
  * @since 0.1.0
  * @category models
  */
 export type Limit =
   | {
+    /** Names the case. */
     readonly _tag: "Aimd"
+    /** The limit that a new key starts with. */
     readonly initial: number
+    /** The lowest limit; it never shrinks below this. */
     readonly min: number
+    /** The highest limit; it never grows above this. */
     readonly max: number
+    /** The share of the limit that remains after a drop, above 0 and below 1. */
     readonly backoffRatio: number
+    /** A success slower than this counts as a drop. */
     readonly timeout: Duration.Duration
   }
   | {
+    /** Names the case. */
     readonly _tag: "Gradient"
+    /** The limit that a new key starts with. */
     readonly initial: number
+    /** The lowest limit; it never shrinks below this. */
     readonly min: number
+    /** The highest limit; it never grows above this. */
     readonly max: number
+    /** The share of the limit that remains after a drop, above 0 and below 1. */
     readonly backoffRatio: number
+    /** How far one success moves the limit towards its target, from 0 to 1. */
     readonly smoothing: number
+    /** How many times slower than usual calls may be before the limit shrinks, at least 1. */
     readonly tolerance: number
+    /** How many calls above the present limit the target allows, to find spare capacity. */
     readonly headroom: number
+    /** Over how many calls the usual latency is averaged. */
     readonly longWindow: number
+    /** Over how many calls the present latency is averaged. */
     readonly shortWindow: number
   }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `initial`. */
   initial: 20,
+  /** Default of the option `min`. */
   min: 1,
+  /** Default of the option `max`. */
   max: 200,
+  /** Default of the option `backoffRatio`. */
   backoffRatio: 0.9,
+  /** Default of the option `timeout`. */
   timeout: Duration.infinity,
+  /** Default of the option `smoothing`. */
   smoothing: 0.2,
+  /** Default of the option `tolerance`. */
   tolerance: 1.5,
+  /** Default of the option `headroom`. */
   headroom: 4,
+  /** Default of the option `longWindow`. */
   longWindow: 600,
+  /** Default of the option `shortWindow`. */
   shortWindow: 10,
+  /** Default of the option `idleTimeToLive`. */
   idleTimeToLive: Duration.hours(1)
 } as const
 
@@ -110,25 +141,28 @@ const bounds = (options: {
 }
 
 /**
- * Additive increase, multiplicative decrease: grows by one when as many calls as the limit have
- * succeeded, and shrinks to `backoffRatio` of it when one was dropped.
+ * Learns by additive increase and multiplicative decrease.
  *
  * **Details**
  *
- * - `initial`, `min`, `max`: where the limit begins, and its bounds. Default 20, 1 and 200.
- * - `backoffRatio`: what a drop leaves of the limit. Default 0.9.
- * - `timeout`: a success that took longer than this is a drop. Default: none is.
+ * The limit grows by one after as many successes as the limit, and shrinks to `backoffRatio` of it
+ * after a drop. Invalid options throw `RangeError`.
  *
- * Throws a `RangeError` for nonsense options.
+ * Source: Chiu and Jain, 1989, as in TCP congestion avoidance (RFC 5681).
  *
  * @since 0.1.0
  * @category constructors
  */
 export const aimd = (options: {
+  /** The limit that a new key starts with, in calls. Default 20. */
   readonly initial?: number | undefined
+  /** The lowest limit, in calls. Default 1. */
   readonly min?: number | undefined
+  /** The highest limit, in calls. Default 200. */
   readonly max?: number | undefined
+  /** The share of the limit that remains after a drop. Default 0.9. */
   readonly backoffRatio?: number | undefined
+  /** A success slower than this counts as a drop. Default: no success does. */
   readonly timeout?: Duration.DurationInput | undefined
 } = {}): Limit => ({
   _tag: "Aimd",
@@ -137,40 +171,41 @@ export const aimd = (options: {
 })
 
 /**
- * Shrinks as soon as calls take longer than they used to: then they wait somewhere, and as many
- * would be served with fewer of them under way.
+ * Learns from latency: shrinks the limit as soon as calls take longer than usual.
  *
  * **Details**
  *
- * The limit moves towards `limit * gradient + headroom`, where the gradient is `tolerance` times
- * the usual latency by the present one, at most 1 and at least 0.5.
- *
- * - `initial`, `min`, `max`, `backoffRatio`: as for `aimd`. A drop shrinks this limit as well.
- * - `smoothing`: how far each success moves it. Default 0.2.
- * - `tolerance`: by how much calls may be slower than usual. Default 1.5.
- * - `headroom`: how many calls more are let in to find out whether there is room. Default 4.
- * - `longWindow`, `shortWindow`: over how many calls the usual and the present latency are
- *   averaged. Default 600 and 10.
- *
- * Throws a `RangeError` for nonsense options.
+ * Calls that take longer than usual wait in a queue of the upstream. The limit moves towards
+ * `limit * gradient + headroom`. The gradient is `tolerance` times the usual latency, divided by
+ * the present latency, and lies between 0.5 and 1. A drop shrinks the limit to `backoffRatio` of
+ * it. Invalid options throw `RangeError`.
  *
  * **Gotchas**
  *
- * Calls whose latencies differ by their nature, a look-up and a report, look like a queue. Give
+ * Kinds of calls with different latencies, such as a look-up and a report, look like a queue. Give
  * each kind a key of its own.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const gradient = (options: {
+  /** The limit that a new key starts with, in calls. Default 20. */
   readonly initial?: number | undefined
+  /** The lowest limit, in calls. Default 1. */
   readonly min?: number | undefined
+  /** The highest limit, in calls. Default 200. */
   readonly max?: number | undefined
+  /** The share of the limit that remains after a drop. Default 0.9. */
   readonly backoffRatio?: number | undefined
+  /** How far one success moves the limit towards its target, from 0 to 1. Default 0.2. */
   readonly smoothing?: number | undefined
+  /** How many times slower than usual calls may be, at least 1. Default 1.5. */
   readonly tolerance?: number | undefined
+  /** How many calls above the present limit the target allows. Default 4. */
   readonly headroom?: number | undefined
+  /** Over how many calls the usual latency is averaged. Default 600. */
   readonly longWindow?: number | undefined
+  /** Over how many calls the present latency is averaged. Default 10. */
   readonly shortWindow?: number | undefined
 } = {}): Limit => ({
   _tag: "Gradient",
@@ -183,61 +218,72 @@ export const gradient = (options: {
 })
 
 /**
- * - `limit`: how it learns. Default `aimd()`.
- * - `idleTimeToLive`: when an unused key is forgotten. Default 1 h.
- * - `classify`: whether a call succeeded (`success`), was dropped (`failure`), or says nothing
- *   (`ignored`). Default `classify`.
+ * The options of an adaptive limit.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /** How the limit learns: `aimd` or `gradient`. Default `aimd()`. */
   readonly limit?: Limit | undefined
+  /** Forgets a key that has been unused for this long. Default 1 h. */
   readonly idleTimeToLive?: Duration.DurationInput | undefined
+  /**
+   * Says whether a call succeeded (`success`), was dropped (`failure`) or tells nothing
+   * (`ignored`). Default `classify`.
+   */
   readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
 }
 
 /**
- * `key`: whose limit, default `"default"`.
+ * The options of one call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CallOptions {
+  /** The key whose limit applies. Default `"default"`. */
   readonly key?: string | undefined
 }
 
 /**
- * One key at one moment: how many calls may run at once, and how many do.
+ * Shows one key: how many calls may run, and how many do.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Snapshot {
+  /** The key. */
   readonly key: string
+  /** How many calls may run at once. */
   readonly limit: number
+  /** How many calls run now. */
   readonly running: number
 }
 
 /**
- * Limits that learn, one for each key, under one set of options. Safe for any number of concurrent
- * callers; every method is atomic.
+ * An adaptive limit for each key, under one set of options. Safe for concurrent callers; every
+ * method is atomic.
  *
  * **Details**
  *
- * `protect` fails with `ConcurrencyLimited` without running the call when as many run as may.
- * Nobody waits here; put a bulkhead with a queue around it for that. A place is given back when the
- * call has really ended, interruption included.
+ * `protect` fails with `ConcurrencyLimited`, without running the call, when the limit is reached.
+ * Calls never wait here; put a bulkhead with a queue around it for that. A call keeps its place
+ * until it has ended, finalizers included.
  *
  * @since 0.1.0
  * @category models
  */
 export interface AdaptiveConcurrency extends Guard.View<Snapshot> {
+  /**
+   * Runs a call under the limit of its key. Fails with `ConcurrencyLimited` when the limit is
+   * reached.
+   */
   readonly protect: Protect
 }
 
 /**
- * Runs a call if as many are not running as may, effect first or effect last.
+ * Runs a call when its key is below its limit. Effect first or last.
  *
  * @since 0.1.0
  * @category models
@@ -247,14 +293,15 @@ export interface Protect<Self = never>
 {}
 
 /**
- * What the end of a call says about the load.
+ * Classifies the exit of a call by what it says about load.
  *
  * **Details**
  *
- * - Success: a success.
- * - `RateLimit`, `Timeout`, `Server` with 503 or 504, and Effect's own `TimeoutException`: dropped.
- * - Everything else is ignored: a failure that comes quickly says nothing about how much the
- *   upstream can bear. Interruption, defects and the rejections of our own guards are among it.
+ * • A success is a success.
+ * - `RateLimit`, `Timeout`, `Server` with 503 or 504, and Effect's own `TimeoutException` are
+ *   drops.
+ * - Everything else is ignored: a quick failure says nothing about capacity. This includes
+ *   interruption, defects and the rejections of guards.
  *
  * @since 0.1.0
  * @category outcomes
@@ -314,7 +361,7 @@ const endingOf = (outcome: Outcome, latencyMillis: number): Core.Ending => {
   return { _tag: outcome._tag === "Failure" ? "Drop" : "Ignored" }
 }
 
-/** Checked once more, since a limit is plain data that anybody can write down. */
+/** Checked once more, since a limit is plain data that a caller can write by hand. */
 const policyOf = (limit: Limit): Core.Policy => {
   if (limit._tag === "Gradient") return { ...limit, ...gradient(limit), _tag: "Gradient" }
   const { timeout, ...rest } = { ...limit, ...aimd(limit), _tag: "Aimd" } as const
@@ -322,19 +369,19 @@ const policyOf = (limit: Limit): Core.Policy => {
 }
 
 /**
- * A new limit for each key. Dies with a `RangeError` that names field and value when an option is
- * nonsense.
+ * Makes an adaptive limit for each key. Invalid options die with `RangeError`, which names field
+ * and value.
  *
  * **When to use**
  *
- * Where a bulkhead would be used if only somebody knew the number: for an upstream whose capacity
- * changes, or that many processes share.
+ * Where the right size of a bulkhead is unknown: for an upstream whose capacity changes, or that
+ * many processes share.
  *
  * **Details**
  *
- * A limit that is not used proves nothing: it does not grow while less than half of it is. Calls
- * that were let in before a decrease do not decrease it again. O(1) per call. The metric
- * `resilience.concurrency.rejected` counts the calls turned away.
+ * The limit does not grow while less than half of it is used. Calls that were admitted before a
+ * decrease do not decrease it again. O(1) per call. The metric `resilience.concurrency.rejected`
+ * counts the rejected calls.
  *
  * **Example** (A limit that gives way)
  *
@@ -381,7 +428,7 @@ export const make = (options: Options = {}): Effect.Effect<AdaptiveConcurrency> 
   })
 
 /**
- * The limit of a program that needs one. Programs with several make a `Tag` for each.
+ * The tag of the default limit. Programs with several make a `Tag` for each.
  *
  * @since 0.1.0
  * @category tags
@@ -390,7 +437,7 @@ export const AdaptiveConcurrency: Context.Tag<AdaptiveConcurrency, AdaptiveConcu
   .GenericTag<AdaptiveConcurrency>("effect-resilience/AdaptiveConcurrency")
 
 /**
- * The default limit as a layer.
+ * Makes the default limit as a layer.
  *
  * @since 0.1.0
  * @category layers
@@ -399,7 +446,7 @@ export const layer = (options?: Options): Layer.Layer<AdaptiveConcurrency> =>
   Layer.effect(AdaptiveConcurrency, make(options))
 
 /**
- * Runs a call under the default limit.
+ * Runs a call under the default limit. Fails with `ConcurrencyLimited` when the limit is reached.
  *
  * @since 0.1.0
  * @category combinators
@@ -417,7 +464,7 @@ export interface TagClass<Self, Id extends string>
 {}
 
 /**
- * A tag for the limit of one upstream.
+ * Makes a tag for the limit of one upstream.
  *
  * **Example** (Each API has a limit of its own)
  *

@@ -1,14 +1,13 @@
 /**
- * Not sending what will not be accepted.
+ * Rejects a share of the calls that an overloaded upstream would refuse anyway.
  *
- * An overloaded upstream spends its last strength on refusing. A breaker stops everything or
- * nothing; a throttle stops a part: it looks at how many of the last requests were accepted, and
- * turns away about as many of the next ones as would be refused anyway. The upstream sees little
- * more than it can serve, and as it recovers, it gets more by itself: nobody has to find the right
- * moment to try again.
+ * A breaker stops all calls or none; a throttle stops a share. It counts how many of the last calls
+ * were accepted, and rejects about as many of the next calls as the upstream would refuse. The
+ * upstream gets little more than it can serve. As it recovers, it gets more, without a trial at a
+ * guessed moment.
  *
- * The method is client-side throttling from "Handling Overload" in Google's book on site
- * reliability; the formula is `core/throttle`.
+ * Source: client-side throttling, in "Handling Overload", *Site Reliability Engineering* (Google,
+ * 2016). The formula is in `core/throttle`.
  *
  * @since 0.1.0
  */
@@ -33,84 +32,96 @@ import type { Outcome } from "./circuitBreaker/outcome.js"
 import * as Guard from "./guard.js"
 
 /**
- * Turned away, since too few of the last requests were accepted: the call did not run.
- * `probability` is the share of calls that are turned away at present. There is no `retryAfter`:
- * the next call may well be let through.
+ * Rejects a call because too few of the last calls were accepted. The call did not run.
+ * `probability` is the share of calls that the throttle rejects now. There is no `retryAfter`: the
+ * next call may run.
  *
  * @since 0.1.0
  * @category errors
  */
 export class Throttled extends Rejection.Error("Throttled")<{
+  /** The key whose calls are throttled. */
   readonly key: string
+  /** The share of calls that the throttle rejects at this moment, from 0 to 1. */
   readonly probability: number
 }> {}
 
 /**
- * - `multiplier`: K. All requests are sent as long as at least one in K is accepted. Default 2;
- *   smaller reacts earlier and wastes less, larger lets the upstream see more of what is wanted.
- * - `window`: which requests count, those of the last while. Default 2 min, in 24 parts.
- * - `minimumCalls`: below so many requests in the window nothing is turned away. Default 10.
- * - `maxRejection`: the most that is turned away, as a share. Default 0.9: what gets through is how
- *   a recovery is noticed.
- * - `idleTimeToLive`: when an unused key is forgotten. Default 1 h.
- * - `classify`: whether a request was accepted (`success`), was not (`failure`), or says nothing
- *   (`ignored`). Default `classify`.
+ * The options of a throttle.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /**
+   * K: all calls are sent while at least one in K is accepted. Default 2. A smaller K reacts
+   * earlier; a larger K sends the upstream more of the demand.
+   */
   readonly multiplier?: number | undefined
+  /** The period whose calls count, cut into 8 parts. Default 2 min. */
   readonly window?: Duration.DurationInput | undefined
+  /** Rejects nothing while the window holds fewer calls than this. Default 10. */
   readonly minimumCalls?: number | undefined
+  /**
+   * The largest share of calls to reject, from 0 to 1. Default 0.9: the rest notices the recovery.
+   */
   readonly maxRejection?: number | undefined
+  /** Forgets a key that has been unused for this long. Default 1 h. */
   readonly idleTimeToLive?: Duration.DurationInput | undefined
+  /**
+   * Says whether a call was accepted (`success`), was not (`failure`) or tells nothing (`ignored`).
+   * Default `classify`.
+   */
   readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
 }
 
 /**
- * `key`: whose requests count, default `"default"`.
+ * The options of one call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CallOptions {
+  /** The key whose calls count together. Default `"default"`. */
   readonly key?: string | undefined
 }
 
 /**
- * One key at one moment. `requests` are those of the window, turned away ones included, `accepts`
- * those of them that were accepted, `probability` the share that is turned away now.
+ * Shows one key: its calls in the window, the accepted ones, and the share that is rejected now.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Snapshot {
+  /** The key. */
   readonly key: string
+  /** How many calls the window holds, rejected ones included. */
   readonly requests: number
+  /** How many calls in the window the upstream accepted. */
   readonly accepts: number
+  /** The share of calls that the throttle rejects now, from 0 to 1. */
   readonly probability: number
 }
 
 /**
- * A throttle: what each key's requests came to, under one set of options. Safe for any number of
- * concurrent callers; every method is atomic.
+ * A throttle that counts the calls of each key, under one set of options. Safe for concurrent
+ * callers; every method is atomic.
  *
  * **Details**
  *
- * `protect` fails with `Throttled` without running the call when the call is turned away. A request
- * counts when it has ended; what is under way counts for nothing, and neither does what was
- * interrupted.
+ * `protect` fails with `Throttled`, without running the call, for a share of the calls. A call
+ * counts when it has ended. Running and interrupted calls do not count.
  *
  * @since 0.1.0
  * @category models
  */
 export interface AdaptiveThrottle extends Guard.View<Snapshot> {
+  /** Runs a call, or fails with `Throttled` without running it. */
   readonly protect: Protect
 }
 
 /**
- * Runs a call unless it is turned away, effect first or effect last.
+ * Runs a call unless the throttle rejects it. Effect first or last.
  *
  * @since 0.1.0
  * @category models
@@ -118,33 +129,44 @@ export interface AdaptiveThrottle extends Guard.View<Snapshot> {
 export interface Protect<Self = never> extends Guard.Protect<Throttled, CallOptions, Self> {}
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `multiplier`. */
   multiplier: 2,
+  /** Default of the option `window`. */
   window: Duration.minutes(2),
+  /** Default of the option `minimumCalls`. */
   minimumCalls: 10,
+  /** Default of the option `maxRejection`. */
   maxRejection: 0.9,
+  /** Default of the option `idleTimeToLive`. */
   idleTimeToLive: Duration.hours(1)
 } as const
 
-/** The window moves on in steps of this share of it. */
-const buckets = 24
+/**
+ * The window moves on in steps of this share of it. So few, and two counts in each, that a key's
+ * counts stay beside its other state: with very many keys a call costs what it takes to reach them.
+ */
+const buckets = 8
+const countsPerBucket = 2
 
 /**
- * Whether the upstream took a call on.
+ * Says whether the upstream accepted a call.
  *
  * **Details**
  *
- * - Accepted: success, and failures that are answers (`Auth`, `Policy`, `Validation`, `NotFound`,
- *   `Conflict`, `Locked`).
- * - Not accepted: `RateLimit`, `Server`, `Timeout`, `Network`, defects, and errors that are not
- *   ours.
- * - Ignored: interruption and the rejections of our own guards.
+ * • Accepted: success, and failures that are answers (`Auth`, `Policy`, `Validation`, `NotFound`,
+ * `Conflict`, `Locked`).
+ * - Not accepted: `RateLimit`, `Server`, `Timeout`, `Network`, defects, and errors of other
+ *   libraries.
+ * - Ignored: interruption and the rejections of guards.
  *
- * As `CircuitBreaker.classify`, except for `RateLimit`: to a breaker a 429 says that the upstream
- * works, here it says that it was asked for too much.
+ * The same as `CircuitBreaker.classify` except for `RateLimit`: to a breaker a 429 says that the
+ * upstream works, here it says that the upstream is overloaded.
  *
  * @since 0.1.0
  * @category outcomes
@@ -254,7 +276,8 @@ const throttlingOf = (options: Options): Throttling => {
     },
     classify: options.classify ?? classify,
     requests: new KeyedState({
-      make: (key, now) => new Requests(key, now, TimeWindow.make(windowMillis, buckets)),
+      make: (key, now) =>
+        new Requests(key, now, TimeWindow.make(windowMillis, buckets, countsPerBucket)),
       idleMillis: positiveMillis(
         "idleTimeToLive",
         options.idleTimeToLive ?? defaults.idleTimeToLive
@@ -264,23 +287,24 @@ const throttlingOf = (options: Options): Throttling => {
 }
 
 /**
- * A new throttle. Dies with a `RangeError` that names field and value when an option is nonsense.
+ * Makes a throttle. Invalid options die with `RangeError`, which names field and value.
  *
  * **When to use**
  *
- * One for each upstream that refuses calls when it is overloaded, and that many callers share.
- * Inside of a retry, so that it sees every attempt.
+ * Make one for each upstream that refuses calls when it is overloaded. Put it inside the retry, so
+ * that it sees every attempt.
  *
  * **Details**
  *
- * A call is turned away with the probability `max(0, (requests - K * accepts) / (requests + 1))`,
- * at most `maxRejection`, over the requests of the window; those that were turned away count among
- * them. O(1) per call, a draw from `Random` only when something may be turned away. The metric
- * `resilience.throttle.rejected` counts the calls turned away.
+ * A call is rejected with the probability `max(0, (requests - K * accepts) / (requests + 1))`, at
+ * most `maxRejection`, over the calls of the window, rejected ones included. O(1) per call, a draw
+ * from `Random` only when a call may be rejected. The metric `resilience.throttle.rejected` counts
+ * the rejected calls.
  *
  * **Gotchas**
  *
- * A `maxRejection` of 1 can lock itself out: when nothing is sent, nothing can be accepted.
+ * A `maxRejection` of 1 can lock the throttle: without a call that is sent, no call can be
+ * accepted.
  *
  * **Example** (An upstream that accepts nothing)
  *
@@ -331,7 +355,7 @@ export const make = (options: Options = {}): Effect.Effect<AdaptiveThrottle> =>
   })
 
 /**
- * The throttle of a program that needs one. Programs with several make a `Tag` for each.
+ * The tag of the default throttle. Programs with several make a `Tag` for each.
  *
  * @since 0.1.0
  * @category tags
@@ -340,7 +364,7 @@ export const AdaptiveThrottle: Context.Tag<AdaptiveThrottle, AdaptiveThrottle> =
   .GenericTag<AdaptiveThrottle>("effect-resilience/AdaptiveThrottle")
 
 /**
- * The default throttle as a layer.
+ * Makes the default throttle as a layer.
  *
  * @since 0.1.0
  * @category layers
@@ -349,7 +373,7 @@ export const layer = (options?: Options): Layer.Layer<AdaptiveThrottle> =>
   Layer.effect(AdaptiveThrottle, make(options))
 
 /**
- * Runs a call under the default throttle.
+ * Runs a call under the default throttle. Fails with `Throttled` when it rejects the call.
  *
  * @since 0.1.0
  * @category combinators
@@ -367,7 +391,7 @@ export interface TagClass<Self, Id extends string>
 {}
 
 /**
- * A tag for the throttle of one upstream.
+ * Makes a tag for the throttle of one upstream.
  *
  * **Example** (Each API has a throttle of its own)
  *

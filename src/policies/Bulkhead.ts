@@ -1,13 +1,12 @@
 /**
- * Not sinking with one upstream.
+ * Limits how many calls to one upstream run at once.
  *
- * When an upstream becomes slow, the calls to it pile up, and with them what they hold: memory,
- * sockets, the patience of their own callers. A bulkhead lets a fixed number of them run, keeps a
- * bounded number waiting, and turns the rest away at once, so that the rest of the program stays
- * afloat.
+ * When an upstream becomes slow, calls to it pile up, and with them memory, sockets and waiting
+ * callers. A bulkhead runs a fixed number of calls, keeps a bounded number waiting, and rejects the
+ * rest at once. The rest of the program keeps its resources.
  *
- * Who gets a permit is decided in `core/permits`; this file waits, and gives permits back whatever
- * becomes of a call.
+ * `core/permits` decides which call gets a permit. This file waits, and returns the permit however
+ * the call ends.
  *
  * @since 0.1.0
  */
@@ -25,46 +24,67 @@ import { clockOf, turn } from "../runtime/clock.js"
 import { whenEnded } from "../runtime/ending.js"
 import { withBehind } from "../runtime/instances.js"
 import { defaultKey, Keyed, KeyedState } from "../runtime/keyedState.js"
+import type { Misnamed } from "../runtime/misnamed.js"
 import * as QueueTime from "../runtime/queueTime.js"
 import { Signal } from "../runtime/signal.js"
 import * as Validate from "../runtime/validate.js"
 import * as Guard from "./guard.js"
 
 /**
- * As many calls as may run do, and as many as may wait too, or this one has waited for `maxWait`:
- * it did not run. The fields are those of the bulkhead.
+ * Rejects a call because all permits and all places in the queue are taken, or because it has
+ * waited for `maxWait`. The call did not run. The fields show the options of the bulkhead.
  *
  * @since 0.1.0
  * @category errors
  */
 export class BulkheadFull extends Rejection.Error("BulkheadFull")<{
+  /** How many calls the bulkhead runs at once. */
   readonly concurrency: number
+  /** How many calls the bulkhead lets wait. */
   readonly queue: number
 }> {}
 
 /**
- * - `concurrency`: how many calls run at once.
- * - `queue`: how many more wait for a permit, first come first served. Default 0: a call that finds
- *   no permit is turned away.
- * - `maxWait`: how long a call waits at most. Default: for as long as it takes.
- * - `perKey`: whether each key has permits and a queue of its own. Default false: all keys share
- *   them.
+ * The options of a bulkhead.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends
+  Misnamed<{
+    limit: "use concurrency: how many calls run at once"
+    maxConcurrent: "use concurrency: how many calls run at once"
+    maxQueue: "use queue: how many calls wait"
+    timeout: "use maxWait: how long a call waits for a permit"
+  }>
+{
+  /** How many calls run at once (required). */
   readonly concurrency: number
+  /**
+   * How many calls may wait for a permit, first come, first served. Default 0: a call without a
+   * permit is rejected.
+   */
   readonly queue?: number | undefined
+  /** How long a call may wait for a permit. Default: no limit. */
   readonly maxWait?: Duration.DurationInput | undefined
+  /** Gives each key its own permits and queue. Default false: all keys share one set. */
   readonly perKey?: boolean | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { queue: 0, maxWait: Duration.infinity, perKey: false } as const
+export const defaults = {
+  /** Default of the option `queue`. */
+  queue: 0,
+  /** Default of the option `maxWait`. */
+  maxWait: Duration.infinity,
+  /** Default of the option `perKey`. */
+  perKey: false
+} as const
 
 /**
  * The largest sizes that options may ask for.
@@ -74,39 +94,43 @@ export const defaults = { queue: 0, maxWait: Duration.infinity, perKey: false } 
 export const bounds = { queue: 1_000_000 } as const
 
 /**
- * `key`: whose permits, where `perKey` is set. Default `"default"`.
+ * The options of one call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CallOptions {
+  /** The key whose permits the call uses, with `perKey`. Default `"default"`. */
   readonly key?: string | undefined
 }
 
 /**
- * How many calls run, and how many wait.
+ * Counts running and waiting calls.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Snapshot {
+  /** How many calls hold a permit. */
   readonly running: number
+  /** How many calls wait for a permit. */
   readonly waiting: number
 }
 
 /**
- * The same for one key.
+ * Counts the running and waiting calls of one key.
  *
  * @since 0.1.0
  * @category models
  */
 export interface KeySnapshot extends Snapshot {
+  /** The key. */
   readonly key: string
 }
 
 /**
- * Runs a call when there is a permit for it: `bulkhead.protect(call)`,
- * `bulkhead.protect(call, { key })`, or `call.pipe(bulkhead.protect)`.
+ * Runs a call with a permit: `bulkhead.protect(call)`, `bulkhead.protect(call, { key })`, or
+ * `call.pipe(bulkhead.protect)`.
  *
  * @since 0.1.0
  * @category models
@@ -119,26 +143,34 @@ export interface Protect<Self = never> {
 }
 
 /**
- * A bulkhead. Safe for any number of concurrent callers; every decision is atomic and O(1).
+ * A bulkhead. Safe for concurrent callers; every decision is atomic and O(1).
  *
  * **Details**
  *
- * - `protect` fails with `BulkheadFull` without running the call when there is neither a permit nor
- *   a place in the queue. The queue is first come, first served: a permit that is given back goes
- *   to the first in line, and no call that comes later can take it.
- * - A call has its permit until it has ended: when it is interrupted, until its finalizers have
- *   run.
- * - An interrupted call that still waits leaves the queue at once.
- * - `snapshot` counts all keys together, `snapshotOf` one of them. Both are taken on demand.
+ * • `protect` fails with `BulkheadFull`, without running the call, when there is neither a permit
+ * nor a place in the queue.
+ * - The queue is first come, first served: a returned permit goes to the first call in the queue,
+ *   and no later call can take it.
+ * - A call keeps its permit until it has ended, finalizers included.
+ * - An interrupted call that waits leaves the queue at once.
+ * - `snapshot` counts all keys together, `snapshotOf` one of them. Both are computed on demand.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Bulkhead {
+  /**
+   * Runs a call with a permit. Fails with `BulkheadFull` when the queue is full or `maxWait` has
+   * passed.
+   */
   readonly protect: Protect
+  /** Counts the calls of all keys together. */
   readonly snapshot: Effect.Effect<Snapshot>
+  /** Counts the calls of one key. Default key `"default"`. */
   readonly snapshotOf: (key?: string) => Effect.Effect<KeySnapshot>
+  /** Lists the keys that have a state now. */
   readonly keys: Effect.Effect<ReadonlyArray<string>>
+  /** Counts the calls of every key that has a state now. */
   readonly snapshots: Effect.Effect<ReadonlyArray<KeySnapshot>>
 }
 
@@ -227,12 +259,12 @@ const snapshotOf = ({ key, permits }: Compartment): KeySnapshot => ({
 })
 
 /**
- * A new bulkhead. Dies with a `RangeError` that names field and value when an option is nonsense.
+ * Makes a bulkhead. Invalid options die with `RangeError`, which names field and value.
  *
  * **When to use**
  *
- * One for each upstream, or for each resource that calls hold while they wait. It bounds how many
- * calls are under way; how many begin in a second is for a `RateLimiter`.
+ * Make one for each upstream, or for each resource that calls hold while they wait. It limits how
+ * many calls run at once; to limit how many start in a second, use a `RateLimiter`.
  *
  * **Details**
  *
@@ -241,9 +273,9 @@ const snapshotOf = ({ key, permits }: Compartment): KeySnapshot => ({
  *
  * **Gotchas**
  *
- * A long queue does not make an upstream faster. What waits for longer than its own caller does is
- * work for nothing: keep `queue` small or set `maxWait`. A call that goes through the same bulkhead
- * again inside of itself can wait for its own permit for ever.
+ * A long queue does not make an upstream faster. A call that waits longer than its caller is wasted
+ * work: keep `queue` small or set `maxWait`. A call that enters the same bulkhead again can wait
+ * for its own permit for ever.
  *
  * **Example** (The third of three callers at once is turned away)
  *
@@ -313,7 +345,7 @@ export const make = (options: Options): Effect.Effect<Bulkhead> =>
   })
 
 /**
- * The bulkhead of a program that needs one. Programs with several make a `Tag` for each.
+ * The tag of the default bulkhead. Programs with several make a `Tag` for each.
  *
  * @since 0.1.0
  * @category tags
@@ -323,7 +355,7 @@ export const Bulkhead: Context.Tag<Bulkhead, Bulkhead> = Context.GenericTag<Bulk
 )
 
 /**
- * The default bulkhead as a layer.
+ * Makes the default bulkhead as a layer.
  *
  * @since 0.1.0
  * @category layers
@@ -332,7 +364,7 @@ export const layer = (options: Options): Layer.Layer<Bulkhead> =>
   Layer.effect(Bulkhead, make(options))
 
 /**
- * Runs a call under the default bulkhead.
+ * Runs a call under the default bulkhead. Fails with `BulkheadFull` when it rejects the call.
  *
  * @since 0.1.0
  * @category combinators
@@ -350,7 +382,7 @@ export interface TagClass<Self, Id extends string>
 {}
 
 /**
- * A tag for the bulkhead of one upstream.
+ * Makes a tag for the bulkhead of one upstream.
  *
  * **Example** (Reports cannot use up what payments need)
  *

@@ -1,10 +1,10 @@
 /**
- * Finding out beforehand what a bad day does.
+ * Injects faults at a known rate, to test how the program handles them.
  *
- * Retries, breakers and fallbacks are code that hardly ever runs, until it is all that runs. Chaos
- * makes calls late, failed or interrupted on purpose, at a known rate and in the same order each
- * time, so that what is built on top can be watched at work. It sits innermost, where real failures
- * come from, and does nothing at all unless a service says so.
+ * Retries, breakers and fallbacks run rarely, and during an outage they are the code that runs.
+ * Chaos delays, fails or interrupts calls on purpose, at a known rate and in the same order each
+ * time. It sits innermost, where real failures come from. It is off until `Enabled` is provided as
+ * `true`.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@ import * as CallContext from "../runtime/callContext.js"
 import * as Validate from "../runtime/validate.js"
 
 /**
- * Whether faults are injected. Off, unless this is provided as `true`.
+ * Switches faults on. Default `false`.
  *
  * @since 0.1.0
  * @category references
@@ -28,7 +28,7 @@ export class Enabled extends Context.Reference<Enabled>()("effect-resilience/Cha
 }) {}
 
 /**
- * Switches chaos on for everything it is provided to.
+ * Switches faults on for the effects that it is provided to.
  *
  * @since 0.1.0
  * @category layers
@@ -36,19 +36,38 @@ export class Enabled extends Context.Reference<Enabled>()("effect-resilience/Cha
 export const layerEnabled: Layer.Layer<never> = Layer.succeed(Enabled, true)
 
 /**
- * What can befall a call. `A` and `E` are what the fault can make it succeed and fail with.
+ * A fault of one call. `A` is what the fault can make the call succeed with, `E` what it can make
+ * it fail with.
  *
  * @since 0.1.0
  * @category models
  */
 export type Fault<A = never, E = never> =
-  | { readonly _tag: "Latency"; readonly duration: Duration.Duration }
-  | { readonly _tag: "Failure"; readonly error: () => E }
-  | { readonly _tag: "Outcome"; readonly value: () => A }
-  | { readonly _tag: "Interruption" }
+  | {
+    /** Names the case. */
+    readonly _tag: "Latency"
+    /** How long the call is delayed. */
+    readonly duration: Duration.Duration
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Failure"
+    /** Makes the error that the call fails with. */
+    readonly error: () => E
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Outcome"
+    /** Makes the value that the call succeeds with. */
+    readonly value: () => A
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Interruption"
+  }
 
 /**
- * The call is late: it runs after this while.
+ * Delays the call by this duration, then runs it.
  *
  * @since 0.1.0
  * @category faults
@@ -59,7 +78,7 @@ export const latency = (duration: Duration.DurationInput): Fault => ({
 })
 
 /**
- * The call does not run and fails with this. The error is made anew each time.
+ * Fails the call with this error, without running it. Each fault makes a new error.
  *
  * @since 0.1.0
  * @category faults
@@ -67,7 +86,7 @@ export const latency = (duration: Duration.DurationInput): Fault => ({
 export const failure = <E>(error: () => E): Fault<never, E> => ({ _tag: "Failure", error })
 
 /**
- * The call does not run and succeeds with this: an empty page, an answer that is out of date.
+ * Succeeds with this value, without running the call: an empty page, a stale answer.
  *
  * @since 0.1.0
  * @category faults
@@ -75,7 +94,7 @@ export const failure = <E>(error: () => E): Fault<never, E> => ({ _tag: "Failure
 export const outcome = <A>(value: () => A): Fault<A> => ({ _tag: "Outcome", value })
 
 /**
- * The call does not run and is interrupted, as if somebody had lost interest.
+ * Interrupts the call without running it, as if its caller had gone away.
  *
  * @since 0.1.0
  * @category faults
@@ -83,21 +102,22 @@ export const outcome = <A>(value: () => A): Fault<A> => ({ _tag: "Outcome", valu
 export const interruption: Fault = { _tag: "Interruption" }
 
 /**
- * - `faults`: what is injected, each equally often. At least one.
- * - `rate`: the share of calls that meet one. Default 0.1.
- * - `seed`: a whole number. The same seed gives the same faults to the same calls. Default 0.
+ * The options of a source of faults.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<Faults extends ReadonlyArray<Fault<unknown, unknown>>> {
+  /** The faults to inject, each equally often. At least one (required). */
   readonly faults: Faults
+  /** The share of calls that get a fault, from 0 to 1. Default 0.1. */
   readonly rate?: number | undefined
+  /** A whole number. The same seed gives the same calls the same faults. Default 0. */
   readonly seed?: number | undefined
 }
 
 /**
- * What these faults can make a call succeed with.
+ * The values that these faults can make a call succeed with.
  *
  * @since 0.1.0
  * @category models
@@ -106,7 +126,7 @@ export type Value<F> = F extends { readonly _tag: "Outcome"; readonly value: () 
   : never
 
 /**
- * What these faults can make a call fail with.
+ * The errors that these faults can make a call fail with.
  *
  * @since 0.1.0
  * @category models
@@ -115,29 +135,35 @@ export type Failure<F> = F extends { readonly _tag: "Failure"; readonly error: (
   : never
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { rate: 0.1, seed: 0 } as const
+export const defaults = {
+  /** Default of the option `rate`. */
+  rate: 0.1,
+  /** Default of the option `seed`. */
+  seed: 0
+} as const
 
 /**
- * A source of faults. The n-th call that goes through it meets what the seed has for the n-th call,
- * whatever became of the others.
- *
- * **Details**
- *
- * `injected` tells what the calls so far have met, newest last, at most the last 1000: `none` or
- * the name of the fault.
+ * A source of faults. The n-th call gets the fault that the seed has for it, independent of the
+ * other calls. Safe for concurrent callers.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Chaos<out A2 = never, out E2 = never> {
+  /** Runs a call, with a fault where the seed has one for it. */
   readonly protect: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R>
+  /** Lists what the last calls got, newest last, at most 1000 of them. */
   readonly injected: Effect.Effect<ReadonlyArray<Injected>>
 }
 
 /**
+ * What one call got: `none`, or the fault that was injected.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -181,19 +207,17 @@ const struck = <A, E, R, A2, E2>(
 const remembered = 1000
 
 /**
- * A new source of faults. Dies with a `RangeError` that names field and value when an option is
- * nonsense.
+ * Makes a source of faults. Invalid options die with `RangeError`, which names field and value.
  *
  * **When to use**
  *
- * In tests and in staging, around the call itself: inside of everything that should be seen at
- * work.
+ * In tests and in staging, around the call itself, inside the guards that should be tested.
  *
  * **Details**
  *
  * Calls are counted only while chaos is enabled. O(1) per call; while it is off, a look at
- * `Enabled`. What is injected is on the span (`resilience.chaos.fault`) and in the metric
- * `resilience.chaos.injected`.
+ * `Enabled`. The span (`resilience.chaos.fault`) and the metric `resilience.chaos.injected` show
+ * each fault.
  *
  * **Gotchas**
  *

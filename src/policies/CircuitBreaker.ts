@@ -1,13 +1,13 @@
 /**
- * Not calling what evidently does not work.
+ * Stops calling an upstream that fails or is slow, and tries again after a while.
  *
- * A circuit watches the outcomes of the calls to one upstream. When too many of the last ones
- * failed or were slow it opens, and calls are rejected at once instead of waiting for a failure
- * that is to be expected; after a while a few trials find out whether it works again. This spares
- * the callers the waiting, and the upstream the load that keeps it down.
+ * A circuit watches the outcomes of the calls to one upstream. When too many of the last calls
+ * failed or were slow, it opens and rejects calls at once. After the open time a few trials find
+ * out whether the upstream works again. Callers do not wait for a failure, and the upstream gets no
+ * load that keeps it down.
  *
- * The machine is pure (`core/circuit`); this file reads the clock, keeps one state for each key,
- * and lets interruption be no failure.
+ * The state machine is pure (`core/circuit`). This file reads the clock and keeps one state for
+ * each key. Interruption is not a failure.
  *
  * @since 0.1.0
  */
@@ -46,7 +46,8 @@ export { CircuitOpen } from "./circuitBreaker/registry.js"
 export type { Transition } from "./circuitBreaker/registry.js"
 
 /**
- * What callers see. `Isolated`, `ForcedOpen`, `ForcedClosed` and `Disabled` are an operator's.
+ * The state that callers meet. `Isolated`, `ForcedOpen`, `ForcedClosed` and `Disabled` are set by
+ * an operator.
  *
  * @since 0.1.0
  * @category models
@@ -54,86 +55,112 @@ export type { Transition } from "./circuitBreaker/registry.js"
 export type State = Circuit.Visible
 
 /**
- * One circuit at one moment.
- *
- * **Details**
- *
- * `calls`, `failures` and `slow` are what the window holds; the rates are none below
- * `minimumCalls`. `inFlight` counts everything that still runs, `rejected` everything rejected
- * since the circuit was made, `openings` the consecutive openings.
+ * Shows one circuit.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Snapshot {
+  /** The key of the circuit. */
   readonly key: string
+  /** The state that callers meet. */
   readonly state: State
+  /** How many outcomes the window holds. */
   readonly calls: number
+  /** How many of them are failures. */
   readonly failures: number
+  /** How many of them were slow. */
   readonly slow: number
+  /** The share of failures, from 0 to 1. None below `minimumCalls`. */
   readonly failureRate: Option.Option<number>
+  /** The share of slow calls, from 0 to 1. None below `minimumCalls`. */
   readonly slowRate: Option.Option<number>
+  /** How many admitted calls still run. */
   readonly inFlight: number
+  /** How many calls were rejected since the circuit was made. */
   readonly rejected: number
+  /** How many times in a row the circuit has opened. */
   readonly openings: number
+  /** How long calls will still be rejected. None when the circuit admits calls. */
   readonly retryAfter: Option.Option<Duration.Duration>
 }
 
 /**
- * `key`: which circuit, default `"default"`. `classify`: what the exit of this call says, instead
- * of the breaker's own.
+ * The options of one call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ProtectOptions<in A = never, in E = never> {
+  /** The key of the circuit. Default `"default"`. */
   readonly key?: string | undefined
+  /** Classifies the exit of this call, in place of the breaker's own `classify`. */
   readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
 }
 
 /**
- * Runs a call under a circuit, effect first or effect last.
+ * Runs a call under a circuit. Effect first or last.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Protect<Self = never> {
+  /** Runs the call under its circuit. Effect first. */
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     options?: ProtectOptions<A, E>
   ): Effect.Effect<A, E | CircuitOpen, R | Self>
-  (options?: { readonly key?: string | undefined; readonly classify?: undefined }): <A, E, R>(
+  /** Runs a call under its circuit. Effect last, for `pipe`. */
+  (options?: {
+    /** The key of the circuit. Default `"default"`. */
+    readonly key?: string | undefined
+    /** Not set here: `classify` has an overload of its own. */
+    readonly classify?: undefined
+  }): <A, E, R>(
     self: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | CircuitOpen, R | Self>
+  /** Runs a call under its circuit with a `classify` of its own. Effect last, for `pipe`. */
   <A, E>(options: ProtectOptions<NoInfer<A>, NoInfer<E>>): <R>(
     self: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | CircuitOpen, R | Self>
 }
 
 /**
- * A breaker: any number of circuits by key, under one set of options. Safe for any number of
- * concurrent callers; every method is atomic.
+ * A breaker: one circuit for each key, under one set of options. Safe for concurrent callers; every
+ * method is atomic.
  *
  * **Details**
  *
- * - `protect` fails with `CircuitOpen` without running the call when the circuit does not admit it.
- *   Interruption is no failure.
- * - `transitions` tells every change of what callers see, from when it is listened to. Without
- *   listeners it costs nothing.
- * - Operator controls (see `Controls`) are for one key or for all of them. The last command wins,
- *   isolation outranks all. A command for a key that no call has used applies, and is warned about
- *   once with the keys in use.
- * - `exportState` and `importState` carry all keys across a restart as JSON. Importing what is not
- *   of this format fails and changes nothing.
+ * • `protect` fails with `CircuitOpen`, without running the call, when the circuit rejects it.
+ * Interruption is not a failure.
+ * - `transitions` starts at the moment of subscription.
+ * - Operator controls (see `Controls`) apply to one key or to all of them. The last command wins;
+ *   isolation outranks all. A command for an unused key applies, and logs one warning with the keys
+ *   in use.
+ * - `exportState` and `importState` carry all keys across a restart as JSON. An import that does
+ *   not fit fails and changes nothing.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CircuitBreaker extends Controls, Guard.View<Snapshot> {
+  /**
+   * Runs a call under the circuit of its key. Fails with `CircuitOpen` when the circuit rejects it.
+   */
   readonly protect: Protect
+  /** Reads the state that callers of a key meet. Default key `"default"`. */
   readonly state: (key?: string) => Effect.Effect<State>
+  /**
+   * Streams every change of state from the moment of subscription. Costs nothing without
+   * subscribers.
+   */
   readonly transitions: Stream.Stream<Transition>
+  /** Exports the circuits of all keys as JSON, for `importState` after a restart. */
   readonly exportState: Effect.Effect<unknown>
+  /**
+   * Imports circuits from `exportState`. Fails with `ParseError` and changes nothing when the JSON
+   * does not fit.
+   */
   readonly importState: (state: unknown) => Effect.Effect<void, ParseResult.ParseError>
 }
 
@@ -209,8 +236,8 @@ const ended = <A, E>(admission: Admission<A, E>, exit: Exit.Exit<A, E>): Effect.
     : Effect.flatMap(Random.next, (unit) => recordOutcome(admission, exit, unit))
 
 /**
- * Records the outcome. A `classify` that throws ignores the call, frees its place and is the
- * defect that it is.
+ * Records the outcome. A `classify` that throws ignores the call, frees its place and is the defect
+ * that it is.
  */
 const recordOutcome = <A, E>(
   { cell, circuits, classify, clock, fiber, started, token, waited }: Admission<A, E>,
@@ -262,7 +289,7 @@ const snapshotOf = (circuits: Circuits, cell: Cell, now: number): Snapshot => {
 }
 
 /**
- * A new breaker. Dies with a `RangeError` that names field and value when an option is nonsense.
+ * Makes a breaker. Invalid options die with `RangeError`, which names field and value.
  *
  * **Example** (Rejecting calls once the circuit opens)
  *
@@ -333,7 +360,7 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
   })
 
 /**
- * The breaker of a program that needs one. Programs with several make a `Tag` for each.
+ * The tag of the default breaker. Programs with several make a `Tag` for each.
  *
  * @since 0.1.0
  * @category tags
@@ -345,7 +372,7 @@ export const CircuitBreaker: Context.Tag<CircuitBreaker, CircuitBreaker> = Conte
 )
 
 /**
- * The default breaker as a layer.
+ * Makes the default breaker as a layer.
  *
  * @since 0.1.0
  * @category layers
@@ -354,7 +381,8 @@ export const layer = (options?: Options): Layer.Layer<CircuitBreaker> =>
   Layer.effect(CircuitBreaker, make(options))
 
 /**
- * Runs a call under a circuit of the default breaker.
+ * Runs a call under a circuit of the default breaker. Fails with `CircuitOpen` when the circuit
+ * rejects it.
  *
  * @since 0.1.0
  * @category combinators
@@ -372,7 +400,7 @@ export interface TagClass<Self, Id extends string>
 {}
 
 /**
- * A tag for one of several breakers in a program.
+ * Makes a tag for one of several breakers.
  *
  * **Example** (Payments may be down while search works)
  *

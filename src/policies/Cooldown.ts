@@ -1,13 +1,12 @@
 /**
- * Doing as one is told by a 429.
+ * Pauses all calls after a 429 with `Retry-After`.
  *
- * `Retry-After` is addressed to the caller, but a program is many callers: while the one that was
- * told waits, the others go on, are told the same, and are counted against the program. A cooldown
- * tells all of them. Once a call has been asked to wait, those to come wait as well, and when the
- * time is over a single one goes ahead of them to see whether it is.
+ * `Retry-After` is addressed to the caller, but a program makes many calls at once. While one of
+ * them waits, the others get the same answer and count against the quota. A cooldown makes all of
+ * them wait. When the time is over, a single call goes first as a trial.
  *
- * The states are in `core/cooldown`; this file waits, learns from how calls end, and lets
- * interruption be no failure.
+ * The states are in `core/cooldown`. This file waits and learns from how calls end. Interruption is
+ * not a failure.
  *
  * @since 0.1.0
  */
@@ -39,46 +38,57 @@ import * as Guard from "./guard.js"
 export { CoolingDown } from "./cooldown/registry.js"
 
 /**
- * - `mode`: whether calls wait until it has passed (default) or are rejected.
- * - `maxWait`: how long a call waits at most. One that would have to wait longer is rejected, at
- *   once where that is known. Default 60 s.
- * - `cap`: the longest cooldown that a server may ask for. Default 5 min.
- * - `trialTimeout`: how long the others wait for a trial that does not end, before the next of them
- *   is the trial. Default 30 s.
+ * The options of a cooldown.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /** Makes calls wait until the cooldown is over (`"wait"`, the default) or rejects them. */
   readonly mode?: "wait" | "reject" | undefined
+  /**
+   * How long a call may wait. A longer wait is rejected, at once where it is known. Default 60 s.
+   */
   readonly maxWait?: Duration.DurationInput | undefined
+  /** The longest cooldown that a server may ask for. Default 5 min. */
   readonly cap?: Duration.DurationInput | undefined
+  /**
+   * How long calls wait for a trial to end before the next call becomes the trial. Default 30 s.
+   */
   readonly trialTimeout?: Duration.DurationInput | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `mode`. */
   mode: "wait",
+  /** Default of the option `maxWait`. */
   maxWait: Duration.minutes(1),
+  /** Default of the option `cap`. */
   cap: Duration.minutes(5),
+  /** Default of the option `trialTimeout`. */
   trialTimeout: Duration.seconds(30)
 } as const
 
 /**
- * `key`: what the server counts by, default `"default"`.
+ * The options of one call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CallOptions {
+  /** The key that the server limits by. Default `"default"`. */
   readonly key?: string | undefined
 }
 
 /**
- * `Clear`: calls run. `Cooling`: they wait. `Trial`: one is under way, or the next call is it.
+ * The state of one key. `Clear`: calls run. `Cooling`: calls wait. `Trial`: one call runs as the
+ * trial, or the next one will.
  *
  * @since 0.1.0
  * @category models
@@ -86,21 +96,25 @@ export interface CallOptions {
 export type State = Core.State["_tag"]
 
 /**
- * One key at one moment. `retryAfter` is how long a call that comes now would wait, or be rejected
- * for; none where it would run.
+ * Shows one key. `retryAfter` is how long a call that comes now would wait; none where it would
+ * run.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Snapshot {
+  /** The key. */
   readonly key: string
+  /** Whether calls run, wait, or wait for a trial. */
   readonly state: State
+  /** How many calls wait. */
   readonly waiting: number
+  /** How long a call that comes now would wait. None when it would run. */
   readonly retryAfter: Option.Option<Duration.Duration>
 }
 
 /**
- * Runs a call unless its key is cooling down, effect first or effect last.
+ * Runs a call unless its key has a cooldown. Effect first or last.
  *
  * @since 0.1.0
  * @category models
@@ -108,28 +122,28 @@ export interface Snapshot {
 export interface Protect<Self = never> extends Guard.Protect<CoolingDown, CallOptions, Self> {}
 
 /**
- * A cooldown: any number of keys. Safe for any number of concurrent callers; every decision is
+ * A cooldown for each key, under one set of options. Safe for concurrent callers; every decision is
  * atomic.
  *
  * **Details**
  *
- * - `protect` learns from the failures of what it protects: `RateLimit`, and `Server` with status
- *   503, where they carry a `retryAfter`; the platform's `ResponseError` of these statuses counts
- *   as well.
- * - Calls under way when a cooldown begins go on. What they are told can make it longer and never
- *   shorter.
- * - When the time is over the call that has waited longest goes first, alone. The others follow,
- *   first come first served, when it ends in any way but being told to wait again; then all wait
- *   on. A trial that is interrupted, or turned away by another guard, leaves it to the next one.
- * - `hold` begins or lengthens a cooldown by hand, for as long as it says. It dies with a
- *   `RangeError` when the duration is nonsense.
- * - `snapshot` is taken on demand. `keys` and `snapshots` name the keys that are not clear.
+ * • A cooldown begins with a failure that carries a `retryAfter`: `RateLimit`, `Server` with status
+ * 503, or the platform's `ResponseError` of these statuses.
+ * - Calls that run when a cooldown begins go on. Their answers can lengthen the cooldown and never
+ *   shorten it.
+ * - When the time is over, the call that has waited longest runs alone, as the trial. When the
+ *   trial ends without another `retryAfter`, the other calls follow, first come, first served. With
+ *   one, all calls wait on.
+ * - A trial that is interrupted, or rejected by another guard, hands the trial to the next call.
+ * - `keys` and `snapshots` list the keys that are not clear.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Cooldown extends Guard.View<Snapshot> {
+  /** Runs a call when its key has no cooldown. Otherwise waits, or fails with `CoolingDown`. */
   readonly protect: Protect
+  /** Begins or lengthens a cooldown by hand. Invalid durations die with `RangeError`. */
   readonly hold: (key: string, duration: Duration.DurationInput) => Effect.Effect<void>
 }
 
@@ -234,25 +248,25 @@ const positiveMillis = (field: string, input: Duration.DurationInput): number =>
   Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
 
 /**
- * A new cooldown. Dies with a `RangeError` that names field and value when an option is nonsense.
+ * Makes a cooldown. Invalid options die with `RangeError`, which names field and value.
  *
  * **When to use**
  *
- * For an API that says `Retry-After`, with the key by which it counts: an API key, a tenant, an
- * endpoint. It reacts to what the API says; to stay below a rate that is known is for a
- * `RateLimiter`, and the two go well together.
+ * For an API that sends `Retry-After`, with the key by which the API counts: an API key, a tenant,
+ * an endpoint. A cooldown reacts to the API; to stay below a known rate, use a `RateLimiter` as
+ * well.
  *
  * **Details**
  *
- * O(1) for each call, and O(waiting) when a call is told to wait. A key that is clear takes no
- * memory; one whose cooldown is over and that nobody calls is forgotten after an hour, while others
- * are used. Nothing ticks at rest: while calls wait, each has a timer for its `maxWait`.
+ * O(1) for each call, and O(waiting) for a `Retry-After`. A key that is clear takes no memory; one
+ * whose cooldown is over and that no call uses is forgotten after an hour, while others are used.
+ * No timer runs at rest; each waiting call has a timer for its `maxWait`.
  *
  * **Gotchas**
  *
- * When the trial has gone well everybody follows at once: put a `RateLimiter` or a `Bulkhead`
- * around what waits. A trial keeps the others waiting, so the protected call needs a timeout.
- * Errors of your own are not understood; map them to `ApiError`, or use `hold`.
+ * After a successful trial all waiting calls run at once: put a `RateLimiter` or a `Bulkhead`
+ * inside it. A trial keeps the other calls waiting, so the protected call needs a timeout. A
+ * cooldown does not know your own errors; map them to `ApiError`, or use `hold`.
  *
  * **Example** (One is told to wait, the next one does not even ask)
  *
@@ -308,7 +322,7 @@ export const make = (options: Options = {}): Effect.Effect<Cooldown> =>
   })
 
 /**
- * The cooldown of a program that needs one. Programs with several make a `Tag` for each.
+ * The tag of the default cooldown. Programs with several make a `Tag` for each.
  *
  * @since 0.1.0
  * @category tags
@@ -318,7 +332,7 @@ export const Cooldown: Context.Tag<Cooldown, Cooldown> = Context.GenericTag<Cool
 )
 
 /**
- * The default cooldown as a layer.
+ * Makes the default cooldown as a layer.
  *
  * @since 0.1.0
  * @category layers
@@ -327,7 +341,7 @@ export const layer = (options?: Options): Layer.Layer<Cooldown> =>
   Layer.effect(Cooldown, make(options))
 
 /**
- * Runs a call unless its key of the default cooldown is cooling down.
+ * Runs a call unless its key of the default cooldown has a cooldown.
  *
  * @since 0.1.0
  * @category combinators
@@ -345,7 +359,7 @@ export interface TagClass<Self, Id extends string>
 {}
 
 /**
- * A tag for the cooldown of one upstream.
+ * Makes a tag for the cooldown of one upstream.
  *
  * **Example** (Each API has a cooldown of its own)
  *
@@ -363,7 +377,8 @@ export interface TagClass<Self, Id extends string>
  *   return [before, typeof after === "string" ? after : after._tag]
  * })
  *
- * await Effect.runPromise(Effect.provide(program, Mailer.layer({ mode: "reject" }))) // => ["sent", "CoolingDown"]
+ * const sent = Effect.provide(program, Mailer.layer({ mode: "reject" }))
+ * await Effect.runPromise(sent) // => ["sent", "CoolingDown"]
  * ```
  *
  * @since 0.1.0

@@ -1,10 +1,10 @@
 /**
- * An answer that is good enough when the right one cannot be had.
+ * Gives an acceptable answer when the right one is not available.
  *
- * Not every failure has to reach whoever asked: a price of five minutes ago, an empty list of
- * suggestions, the answer of a second source may do. A fallback is a decision about the result, not
- * about the call, so it stands around everything else, says in its type which errors are gone, and
- * leaves a mark: an answer that is not the real one must not be taken for it.
+ * Not every failure has to reach the caller: a price of five minutes ago, an empty list of
+ * suggestions or the answer of a second source may do. A fallback decides about the result and not
+ * about the call, so it stands around everything else. Its type says which errors are gone. It
+ * leaves a mark, so that a fallback can be told from the real answer.
  *
  * @since 0.1.0
  */
@@ -39,7 +39,7 @@ interface Choice {
 
 const isChosen = ({ tags, when }: Choice, error: unknown): boolean => {
   if (tags !== undefined) return hasProperty(error, "_tag") && tags.includes(error._tag as string)
-  // Whoever chose by a predicate wrote it for the errors of this effect.
+  // The caller wrote the predicate for the errors of this effect.
   return when === undefined || when(error as never)
 }
 
@@ -62,8 +62,9 @@ const instead = <A, E, R, A2, E2, R2>(
       : Option.none())
 
 /**
- * Whether a failure hides that an earlier attempt of its call may have been executed: the error
- * that was chosen says that nothing was, and doing the same elsewhere could be doing it twice.
+ * Tests whether a failure hides that an earlier attempt of its call may have been executed: the
+ * error that was chosen says that nothing was, and doing the same elsewhere could be doing it
+ * twice.
  */
 const isHidden = (error: unknown, record: Attempts): boolean =>
   CallFacts.tellsByItself(error)
@@ -93,21 +94,21 @@ const elsewhere = <A, E, R, A2, E2, R2>(
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
 
 /**
- * Runs another effect when the first one fails with one of these errors.
+ * Runs another effect when the first one fails with one of the chosen errors.
  *
  * **When to use**
  *
- * Around a whole pipeline, for the errors that are left when it has given up.
+ * Around a whole pipeline, for the errors that it ends with.
  *
  * **Details**
  *
- * `tags`: for errors with one of these tags, which then are gone from the type; or `when`: for
- * errors that pass a test, which are gone if the test is a type guard. `orElse` sees the error. Its
- * own errors stay.
+ * `tags` chooses errors by their tag and removes them from the type. `when` chooses errors by a
+ * test, and removes them if the test is a type guard. `orElse` receives the error; its own errors
+ * stay.
  *
- * Only failures are replaced; defects and interruption are not, and neither is the cause of other
- * errors touched. A fallback that succeeded is on the span (`resilience.fallback.taken`, the tag of
- * the error) and in the metric `resilience.fallback.taken`; `marked` puts it into the result. O(1).
+ * Only failures are replaced. Defects, interruption and the causes of other errors stay. A fallback
+ * that succeeded is on the span (`resilience.fallback.taken`, the tag of the error) and in the
+ * metric `resilience.fallback.taken`; `marked` puts it into the result. O(1).
  *
  * **Gotchas**
  *
@@ -140,30 +141,48 @@ const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
  * @category combinators
  */
 export const orElse: {
+  /** Replaces errors with one of these tags by another effect. Effect last, for `pipe`. */
   <E, const Tag extends TagOf<E>, A2, E2, R2>(options: {
+    /** The tags of the errors to replace. They leave the error type. */
     readonly tags: ReadonlyArray<Tag>
+    /** Makes the effect to run instead. Its own errors stay. */
     readonly orElse: (error: Extract<E, Tagged<Tag>>) => Effect.Effect<A2, E2, R2>
   }): <A, R>(
     self: Effect.Effect<A, E, R>
   ) => Effect.Effect<A | A2, Exclude<E, Tagged<Tag>> | E2, R | R2>
+  /** Replaces errors that pass a type guard by another effect. Effect last, for `pipe`. */
   <E, E3 extends E, A2, E2, R2>(options: {
+    /** Chooses the errors to replace. A type guard removes them from the error type. */
     readonly when: (error: NoInfer<E>) => error is E3
+    /** Makes the effect to run instead. Its own errors stay. */
     readonly orElse: (error: NoInfer<E3>) => Effect.Effect<A2, E2, R2>
   }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, Exclude<E, E3> | E2, R | R2>
+  /** Replaces errors that pass a test by another effect. Effect last, for `pipe`. */
   <E, A2, E2, R2>(options: {
+    /** Chooses the errors to replace. A type guard removes them from the error type. */
     readonly when: (error: NoInfer<E>) => boolean
+    /** Makes the effect to run instead. Its own errors stay. */
     readonly orElse: (error: NoInfer<E>) => Effect.Effect<A2, E2, R2>
   }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R | R2>
+  /** Replaces errors with one of these tags by another effect. Effect first. */
   <A, E, R, const Tag extends TagOf<E>, A2, E2, R2>(self: Effect.Effect<A, E, R>, options: {
+    /** The tags of the errors to replace. They leave the error type. */
     readonly tags: ReadonlyArray<Tag>
+    /** Makes the effect to run instead. Its own errors stay. */
     readonly orElse: (error: Extract<E, Tagged<Tag>>) => Effect.Effect<A2, E2, R2>
   }): Effect.Effect<A | A2, Exclude<E, Tagged<Tag>> | E2, R | R2>
+  /** Replaces errors that pass a type guard by another effect. Effect first. */
   <A, E, R, E3 extends E, A2, E2, R2>(self: Effect.Effect<A, E, R>, options: {
+    /** Chooses the errors to replace. A type guard removes them from the error type. */
     readonly when: (error: NoInfer<E>) => error is E3
+    /** Makes the effect to run instead. Its own errors stay. */
     readonly orElse: (error: NoInfer<E3>) => Effect.Effect<A2, E2, R2>
   }): Effect.Effect<A | A2, Exclude<E, E3> | E2, R | R2>
+  /** Replaces errors that pass a test by another effect. Effect first. */
   <A, E, R, A2, E2, R2>(self: Effect.Effect<A, E, R>, options: {
+    /** Chooses the errors to replace. A type guard removes them from the error type. */
     readonly when: (error: NoInfer<E>) => boolean
+    /** Makes the effect to run instead. Its own errors stay. */
     readonly orElse: (error: NoInfer<E>) => Effect.Effect<A2, E2, R2>
   }): Effect.Effect<A | A2, E | E2, R | R2>
 } = dual(
@@ -175,7 +194,7 @@ export const orElse: {
 )
 
 /**
- * Succeeds with a value when the effect fails with one of these errors: `orElse` for values.
+ * Succeeds with a value when the effect fails with one of the chosen errors: `orElse` for values.
  *
  * **Example** (A value that is always at hand)
  *
@@ -197,28 +216,46 @@ export const orElse: {
  * @category combinators
  */
 export const orElseSucceed: {
+  /** Replaces errors with one of these tags by a value. Effect last, for `pipe`. */
   <E, const Tag extends TagOf<E>, A2>(options: {
+    /** The tags of the errors to replace. They leave the error type. */
     readonly tags: ReadonlyArray<Tag>
+    /** Makes the value from the error. */
     readonly value: (error: Extract<E, Tagged<Tag>>) => A2
   }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, Exclude<E, Tagged<Tag>>, R>
+  /** Replaces errors that pass a type guard by a value. Effect last, for `pipe`. */
   <E, E3 extends E, A2>(options: {
+    /** Chooses the errors to replace. A type guard removes them from the error type. */
     readonly when: (error: NoInfer<E>) => error is E3
+    /** Makes the value from the error. */
     readonly value: (error: NoInfer<E3>) => A2
   }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, Exclude<E, E3>, R>
+  /** Replaces errors that pass a test by a value. Effect last, for `pipe`. */
   <E, A2>(options: {
+    /** Chooses the errors to replace. A type guard removes them from the error type. */
     readonly when: (error: NoInfer<E>) => boolean
+    /** Makes the value from the error. */
     readonly value: (error: NoInfer<E>) => A2
   }): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E, R>
+  /** Replaces errors with one of these tags by a value. Effect first. */
   <A, E, R, const Tag extends TagOf<E>, A2>(self: Effect.Effect<A, E, R>, options: {
+    /** The tags of the errors to replace. They leave the error type. */
     readonly tags: ReadonlyArray<Tag>
+    /** Makes the value from the error. */
     readonly value: (error: Extract<E, Tagged<Tag>>) => A2
   }): Effect.Effect<A | A2, Exclude<E, Tagged<Tag>>, R>
+  /** Replaces errors that pass a type guard by a value. Effect first. */
   <A, E, R, E3 extends E, A2>(self: Effect.Effect<A, E, R>, options: {
+    /** Chooses the errors to replace. A type guard removes them from the error type. */
     readonly when: (error: NoInfer<E>) => error is E3
+    /** Makes the value from the error. */
     readonly value: (error: NoInfer<E3>) => A2
   }): Effect.Effect<A | A2, Exclude<E, E3>, R>
+  /** Replaces errors that pass a test by a value. Effect first. */
   <A, E, R, A2>(self: Effect.Effect<A, E, R>, options: {
+    /** Chooses the errors to replace. A type guard removes them from the error type. */
     readonly when: (error: NoInfer<E>) => boolean
+    /** Makes the value from the error. */
     readonly value: (error: NoInfer<E>) => A2
   }): Effect.Effect<A | A2, E, R>
 } = dual(
@@ -230,9 +267,8 @@ export const orElseSucceed: {
 )
 
 /**
- * Whether an error says that there was no answer, as opposed to one that nobody likes: the
- * rejections of our guards, `RateLimit`, `Server`, `Timeout`, `Network`, and what
- * `ApiError.verdict` calls transient.
+ * Tests whether an error means that there was no answer: a rejection by a guard of this library,
+ * `RateLimit`, `Server`, `Timeout`, `Network`, and what `ApiError.verdict` calls transient.
  *
  * @since 0.1.0
  * @category guards
@@ -245,56 +281,68 @@ export const isUnavailable = (error: unknown): boolean => {
 }
 
 /**
- * - `staleFor`: how old a value may be.
- * - `when`: for which errors it is taken. Default `isUnavailable`: not for a `NotFound`, which is
- *   an answer.
- * - `capacity`: of how many keys the last value is kept; the one that was written longest ago goes
- *   first. Default 1000.
+ * The options of `lastGood`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface LastGoodOptions {
+  /** How old a value may be (required). */
   readonly staleFor: Duration.DurationInput
+  /**
+   * Chooses the errors to replace. Default `isUnavailable`; a `NotFound` is an answer and stays.
+   */
   readonly when?: ((error: unknown) => boolean) | undefined
+  /** How many keys keep their last value. The one written longest ago goes first. Default 1000. */
   readonly capacity?: number | undefined
 }
 
 /**
- * `key`: whose value, default `"default"`.
+ * The options of one call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CallOptions {
+  /** The key of the value. Default `"default"`. */
   readonly key?: string | undefined
 }
 
 /**
- * The last good values, by key. Safe for any number of concurrent callers.
+ * The last good values, by key. Safe for concurrent callers.
  *
  * **Details**
  *
- * `protect` remembers what the effect succeeds with, and succeeds with that again when it fails
- * later, for as long as it is not too old. An error for which there is no such value stays what it
- * is, so errors stay in the type. `forget` drops the value of a key: when it is known to be wrong.
+ * `protect` remembers the value of each success, and gives it when a later call fails, until it is
+ * too old. Without such a value the error stays, so errors stay in the type.
  *
  * @since 0.1.0
  * @category models
  */
 export interface LastGood<A> {
+  /** Remembers what the effect succeeds with, and succeeds with that when a later call fails. */
   readonly protect: {
+    /** Runs the effect, or succeeds with the last good value of its key. Effect first. */
     <E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions): Effect.Effect<A, E, R>
+    /** Runs an effect, or succeeds with the last good value of its key. Effect last, for `pipe`. */
     (options?: CallOptions): <E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   }
+  /** Drops the value of a key, when it is known to be wrong. Default key `"default"`. */
   readonly forget: (key?: string) => Effect.Effect<void>
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { when: isUnavailable, capacity: 1000 } as const
+export const defaults = {
+  /** Default of the option `when`. */
+  when: isUnavailable,
+  /** Default of the option `capacity`. */
+  capacity: 1000
+} as const
 
 interface Good<A> {
   readonly value: A
@@ -302,19 +350,19 @@ interface Good<A> {
 }
 
 /**
- * Remembers the last good value of each key, to be used while it is not too old. Dies with a
- * `RangeError` when an option is nonsense.
+ * Remembers the last good value of each key and gives it when a call fails, until it is too old.
+ * Invalid options die with `RangeError`.
  *
  * **Details**
  *
  * A value is as old as the time since its call succeeded, by the monotonic clock; one of exactly
- * `staleFor` is still good. Values are kept in the memory of this process until they are too old
- * and somebody asks for them, or newer ones take their place. O(1) per call.
+ * `staleFor` is still good. Values are kept in the memory of this process until a call finds them
+ * too old, or newer ones take their place. O(1) per call.
  *
  * **Gotchas**
  *
- * What depends on who asks needs a key that says who: else one user is shown what belongs to
- * another.
+ * Put the user into the key of a value that depends on the user. Otherwise one user sees the data
+ * of another.
  *
  * **Example** (The price of a moment ago)
  *
@@ -390,21 +438,23 @@ export const lastGood = <A>(options: LastGoodOptions): Effect.Effect<LastGood<A>
   })
 
 /**
- * A result, and whether it is the real one. `taken` are the fallbacks that were taken on the way to
- * it, in order.
+ * A result, and whether a fallback replaced the real one. `taken` lists the fallbacks, in order.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Marked<A> {
+  /** The result. */
   readonly value: A
+  /** True when a fallback replaced the real result. */
   readonly isFallback: boolean
+  /** The fallbacks that were taken, in order. */
   readonly taken: ReadonlyArray<Taken>
 }
 
 /**
- * Puts into the result whether a fallback was taken anywhere inside: for a note to the user, a
- * shorter lifetime in a cache, a status of its own.
+ * Adds to the result whether a fallback was taken anywhere inside: for a note to the user, a
+ * shorter lifetime in a cache, or a status of its own.
  *
  * **Example** (A note for the user)
  *

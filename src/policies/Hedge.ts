@@ -1,14 +1,14 @@
 /**
- * Asking again before the first answer is late.
+ * Sends a second call when the first one is slow, and takes the answer that comes first.
  *
- * Most calls are fast and a few are slow for no reason of their own: a collector ran, a queue was
- * long, a packet got lost. Whoever waits for the slowest of ten such calls meets one nearly every
- * time. A hedge is a second call, sent when the first one has taken longer than usual; the answer
- * that comes first counts. For a few per cent more load, the slow tail all but disappears (Dean and
- * Barroso, "The Tail at Scale", 2013).
+ * Most calls are fast, and a few are slow for reasons of their own: a garbage collection, a long
+ * queue, a lost packet. A caller that waits for the slowest of ten such calls meets one nearly
+ * every time. A hedge is a second call, sent when the first one has taken longer than usual. For a
+ * few per cent more load, the slow tail nearly disappears.
  *
- * It is only done where doing it twice is harmless, and it is paid for from the same budget as
- * retries.
+ * Hedges are sent only where a second execution is harmless. They use the same budget as retries.
+ *
+ * Source: Dean and Barroso, "The Tail at Scale", 2013.
  *
  * @since 0.1.0
  */
@@ -30,92 +30,112 @@ import * as Guard from "./guard.js"
 import { type Plan, Race, type Story } from "./hedge/race.js"
 
 /**
- * A delay that is learned: this share of the primary calls is faster.
+ * A delay that is learned from latencies: this share of the primary calls is faster.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Quantile {
+  /** Names a delay that is learned. */
   readonly _tag: "Quantile"
+  /** The share of primary calls that is faster than the delay, from 0 to 1. */
   readonly quantile: number
+  /** The shortest delay. */
   readonly atLeast: Duration.Duration
+  /** The longest delay. */
   readonly atMost: Duration.Duration
+  /** The delay while fewer than `minimumCalls` latencies are known. */
   readonly initial: Duration.Duration
+  /** How many of the last latencies count. */
   readonly samples: number
+  /** How many latencies must be known before the delay is learned. */
   readonly minimumCalls: number
 }
 
 /**
- * How a call is hedged, as data.
- *
- * **Details**
- *
- * - `operation`: what running it twice would mean. `once` is never hedged; `keyed` demands an
- *   `IdempotencyKey`, the same for all hedges.
- * - `delay`: the k-th hedge starts `k * delay` after the call.
- * - `hedges`: the most that are sent beside the primary. Default 1.
- * - `budget`: shared by all calls to one upstream, and with its retries; each hedge takes a token.
+ * The options of a hedge, as data.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options<R2 = never> {
+  /**
+   * Says what a second execution would mean (required). `once` is never hedged; `keyed` demands an
+   * `IdempotencyKey`.
+   */
   readonly operation: Operation.Operation<R2>
+  /** The k-th hedge starts `k * delay` after the call (required). */
   readonly delay: Duration.DurationInput
+  /** How many calls are sent beside the primary at most. Default 1. */
   readonly hedges?: number | undefined
+  /**
+   * Pays for hedges: each takes a token. Share it with the retries of the same upstream. Default:
+   * none.
+   */
   readonly budget?: RetryBudget.RetryBudget | undefined
 }
 
 /**
- * The same for a hedge that is made once and shared: here the `delay` may also be learned, as a
- * `quantile` of the latencies measured so far.
+ * The options of a hedge that is made once and shared. Its `delay` may be a `quantile` of the
+ * latencies so far.
  *
  * @since 0.1.0
  * @category models
  */
 export interface MakeOptions<R2 = never> extends Omit<Options<R2>, "delay"> {
+  /** The k-th hedge starts `k * delay` after the call (required). A `quantile` learns the delay. */
   readonly delay: Duration.DurationInput | Quantile
 }
 
 /**
- * What may differ from call to call: `key` says whose latencies count, default `"default"`. It
- * matters only for a delay that is learned.
+ * The options of one call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CallOptions {
+  /** The key whose latencies count, for a delay that is learned. Default `"default"`. */
   readonly key?: string | undefined
 }
 
 /**
- * A way of hedging, with what it has learned. Safe for any number of concurrent callers.
- *
- * **Details**
- *
- * `delay` is what a call would wait for before its first hedge: none while too little is known.
+ * A hedge, with the latencies that it has learned. Safe for concurrent callers.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Hedge<out R2 = never> {
+  /** Runs a call and sends hedges when it is slow. The first success counts. */
   readonly protect: Guard.Protect<never, CallOptions, R2>
+  /**
+   * Reads how long a call of this key waits before its first hedge. None while too little is known.
+   */
   readonly delay: (key?: string) => Effect.Effect<Option.Option<Duration.Duration>>
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `hedges`. */
   hedges: 1,
+  /** The defaults of `quantile`. */
   quantile: {
+    /** Default of the option `atLeast`. */
     atLeast: Duration.millis(1),
+    /** Default of the option `atMost`. */
     atMost: Duration.infinity,
+    /** Default of the option `initial`. */
     initial: Duration.infinity,
+    /** Default of the option `samples`. */
     samples: 200,
+    /** Default of the option `minimumCalls`. */
     minimumCalls: 20
   },
+  /** How long the latencies of an unused key are kept. */
   idleTimeToLive: Duration.hours(1)
 } as const
 
@@ -127,32 +147,32 @@ export const defaults = {
 export const bounds = { hedges: 100, samples: 100_000 } as const
 
 /**
- * A delay of as long as this share of the primary calls takes at most: at 0.95, one call in twenty
- * is hedged.
+ * Learns the delay: this share of the primary calls ends within it. At 0.95, one call in twenty is
+ * hedged.
  *
  * **Details**
  *
- * - `atLeast`, `atMost`: bounds of the delay. Default 1 ms and none. A quantile of answers from a
- *   cache is no reason to double every real call.
- * - `initial`: the delay while fewer than `minimumCalls` (default 20) latencies are known. Default:
- *   no hedges by time until then.
- * - `samples`: how many of the last latencies count. Default 200; takes two numbers for each. Below
- *   `1 / (1 - quantile)` it is the largest of them.
- *
- * Measured is how long the primary takes to succeed. One that has been overtaken, given up or has
- * failed counts with the time it took if that is longer than the delay, and not otherwise: so
- * hedging does not hide from itself that the upstream has become slower. O(log samples) per call.
- *
- * Throws a `RangeError` for nonsense options.
+ * • Set `atLeast` above the latency of cached answers, so that they do not double the real calls.
+ * - `samples` takes two numbers for each latency. Below `1 / (1 - quantile)` samples the delay is
+ *   the largest of them.
+ * - The latency of a primary counts when it succeeds. A primary that was overtaken, cancelled or
+ *   failed counts only when it took longer than the delay, so that hedging does not hide a slower
+ *   upstream.
+ * - O(log samples) per call. Invalid options throw `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const quantile = (quantile: number, options: {
+  /** The shortest delay. Default 1 ms. */
   readonly atLeast?: Duration.DurationInput | undefined
+  /** The longest delay. Default: none. */
   readonly atMost?: Duration.DurationInput | undefined
+  /** The delay while fewer than `minimumCalls` latencies are known. Default: no hedges by time. */
   readonly initial?: Duration.DurationInput | undefined
+  /** How many of the last latencies count. Default 200, at most 100,000. */
   readonly samples?: number | undefined
+  /** How many latencies must be known first. Default 20, or `samples` if that is less. */
   readonly minimumCalls?: number | undefined
 } = {}): Quantile => {
   const byDefault = defaults.quantile
@@ -223,9 +243,9 @@ const answerOf = <A, E, R>(race: Race<A, E, R>): Effect.Effect<A, E> =>
   )
 
 /**
- * The caller waits without a mask, all else is masked: an attempt that is under way is always known
- * to somebody who interrupts it. Losers that have to be interrupted while the caller has not waited
- * at all get their turn before the caller goes on.
+ * The caller waits without a mask, all else is masked: a running attempt is always known to the
+ * code that interrupts it. Losers that have to be interrupted while the caller has not waited at
+ * all get their turn before the caller goes on.
  */
 const raced = <A, E, R>(attempt: Effect.Effect<A, E, R>, plan: Plan): Effect.Effect<A, E, R> =>
   CallContext.attempting(
@@ -278,9 +298,12 @@ class Built<R2> implements Hedge<R2> {
     })
   }
 
-  /** The same hedging, over the same latencies, for another kind of operation. */
-  for<R3>(operation: Operation.Operation<R3>): Built<R3> {
-    return new Built(operation, this.hedges, this.wait, this.budget, this.#measured)
+  /** The same hedging over the same latencies, for another operation and paid by this budget. */
+  like<R3>(
+    operation: Operation.Operation<R3>,
+    budget: RetryBudget.RetryBudget | undefined
+  ): Built<R3> {
+    return new Built(operation, this.hedges, this.wait, budget, this.#measured)
   }
 
   #delayMillis(wait: Quantile, latencies: Latency.Latencies): number {
@@ -341,8 +364,8 @@ const build = <R2>(options: MakeOptions<R2>): Built<R2> =>
   )
 
 /**
- * A way of hedging whose state can be shared and looked at. Dies with a `RangeError` that names
- * field and value when an option is nonsense.
+ * Makes a hedge whose state can be shared and read. Invalid options die with `RangeError`, which
+ * names field and value.
  *
  * @since 0.1.0
  * @category constructors
@@ -351,63 +374,66 @@ export const make = <R2 = never>(options: MakeOptions<R2>): Effect.Effect<Hedge<
   Effect.sync(() => build(options))
 
 /**
- * Hedging like this one for another kind of operation, over the same latencies: for a caller that
- * knows better what each call is.
+ * Hedging like this one over the same latencies, for another kind of operation and paid by another
+ * budget: for a caller that knows better what each call is.
  *
  * @internal
  */
-export const forOperation = <R2, R3>(
+export const like = <R2, R3>(
   hedge: Hedge<R2>,
-  operation: Operation.Operation<R3>
+  { budget, operation }: {
+    readonly operation: Operation.Operation<R3>
+    readonly budget: RetryBudget.RetryBudget | undefined
+  }
 ): Hedge<R3> =>
   // Every hedge was made here.
-  (hedge as Built<R2>).for(operation)
+  (hedge as Built<R2>).like(operation, budget)
 
 /** Learns nothing, so that it can be made anew for each call. */
 const fixed = <R2>(options: Options<R2>): Built<R2> => {
   if (isQuantile(options.delay)) {
     throw new RangeError(
-      "delay should be a duration here, got a quantile: what is learned needs a hedge that is made once, with Hedge.make"
+      "delay should be a duration here, got a quantile: " +
+        "what is learned needs a hedge that is made once, with Hedge.make"
     )
   }
   return build(options)
 }
 
 /**
- * Sends a call again when it has not been answered after a while, and takes the answer that comes
- * first.
+ * Sends a call again when it takes longer than `delay`, and takes the first success.
  *
  * **When to use**
  *
- * Around a call whose slowest answers are much slower than most of them, and whose upstream can
- * bear a few per cent more. Around one attempt, inside of a retry; in a pipeline it is there
- * already.
+ * Around a call whose slowest answers are much slower than most, for an upstream with a few per
+ * cent of spare capacity. Put it around one attempt, inside the retry. A pipeline has a stage for
+ * it.
  *
  * **Details**
  *
- * - The k-th hedge starts `k * delay` after the call. When the primary fails, or nothing runs any
- *   more, the next one starts at once.
- * - The first success counts. The others are interrupted then; the answer does not wait for their
- *   finalizers.
- * - When all fail, it is the failure of the primary, marked with `mayHaveRun` when any of them may
- *   have been executed. A hedge that fails while others run changes nothing.
- * - A failure that forbids another try now starts no hedges: one that the API has judged (`Auth`,
- *   `Validation` and their like), one that asks to wait (`retryAfter`), a rejection by one of our
- *   guards. Neither does a defect of the primary, which ends the call at once.
- * - Without a token in the budget there are no further hedges; the primary goes on untouched.
- *   Nothing is paid in: that is for whoever retries.
- * - When the caller is interrupted, all are, and have ended before the caller has.
- * - Fiber refs are those of the attempt whose answer counts. The span has `resilience.hedge.hedges`
- *   and `resilience.hedge.outcome`, the metric `resilience.hedge.calls` the outcome, if a hedge was
- *   due.
- * - Throws a `RangeError` for nonsense options. Attempts are forked; a primary that does not wait
- *   for anything makes no timer.
+ * • The k-th hedge starts `k * delay` after the call. When the primary fails, or no attempt runs
+ * any more, the next hedge starts at once.
+ * - The first success counts. The other attempts are interrupted, and the answer does not wait for
+ *   their finalizers.
+ * - When all fail, the call fails with the error of the primary, marked with `mayHaveRun` when any
+ *   attempt may have been executed. A hedge that fails while others run changes nothing.
+ * - No hedge starts after a failure that forbids another try now: an answer of the API (`Auth`,
+ *   `Validation` and so on), a `retryAfter`, or a rejection by a guard. A defect of the primary
+ *   ends the call at once.
+ * - Without a token in the budget no further hedge starts; the primary goes on. Hedges pay nothing
+ *   in; the retry does that.
+ * - Interrupting the caller interrupts all attempts and waits for them.
+ * - Fiber refs are those of the winning attempt. If a hedge was due, the span has
+ *   `resilience.hedge.hedges` and `resilience.hedge.outcome`, and the metric
+ *   `resilience.hedge.calls` counts the outcome.
+ * - Each attempt is forked. A primary that never waits needs no timer.
+ * - Invalid options throw `RangeError`.
  *
  * **Gotchas**
  *
- * Losers may have been executed: that is why there is an `operation`. A delay that is learned needs
- * a hedge that is made once, with `make`. Finalizers of losers may still run when the caller has
- * its answer, and when its scope closes.
+ * Losing attempts may have been executed: the `operation` says whether that is harmless. A learned
+ * delay needs a hedge that is made once, with `make`. Finalizers of losers may still run when the
+ * caller has its answer, and when its scope closes.
  *
  * **Example** (The replica that answers first)
  *
@@ -430,9 +456,17 @@ const fixed = <R2>(options: Options<R2>): Built<R2> => {
  * @category combinators
  */
 export const hedge: {
+  /**
+   * Sends a second call when the first is slow, and takes the first success. Effect last, for
+   * `pipe`. Invalid options throw `RangeError`.
+   */
   <R2 = never>(
     options: Options<R2>
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+  /**
+   * Sends a second call when the first is slow, and takes the first success. Effect first. Invalid
+   * options throw `RangeError`.
+   */
   <A, E, R, R2 = never>(
     self: Effect.Effect<A, E, R>,
     options: Options<R2>

@@ -1,12 +1,12 @@
 /**
- * Staying below an agreed rate.
+ * Spaces calls so that they stay below an agreed rate.
  *
  * An API that allows ten calls a second answers the eleventh with a 429, and often counts that one
- * too. A limiter spaces the calls before they are sent: a burst passes at once, the rest waits for
- * its turn or is told exactly when to come back.
+ * too. A limiter spaces calls before they are sent. A burst passes at once; later calls wait for
+ * their turn, or are rejected with the exact time to come back.
  *
- * The arithmetic is in `core/gcra`; this file keeps one number and one line of waiting calls for
- * each key.
+ * Source: the generic cell rate algorithm (ITU-T I.371), in `core/gcra`. This file keeps one number
+ * and one queue of waiting calls for each key.
  *
  * @since 0.1.0
  */
@@ -20,9 +20,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Fifo from "../core/fifo.js"
 import * as Gcra from "../core/gcra.js"
+import * as RateLine from "../core/rateLine.js"
 import { whenEnded } from "../runtime/ending.js"
 import { withBehind } from "../runtime/instances.js"
 import { defaultKey } from "../runtime/keyedState.js"
+import type { Misnamed } from "../runtime/misnamed.js"
 import * as QueueTime from "../runtime/queueTime.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
 import * as Validate from "../runtime/validate.js"
@@ -32,55 +34,76 @@ import { Limiter, type Rate, RateLimited, type Waiter } from "./rateLimiter/limi
 export { RateLimited } from "./rateLimiter/limiter.js"
 
 /**
- * - `limit`: how many units of cost in each `interval`. A call costs one unit unless it says
- *   otherwise.
- * - `burst`: how many units at once, after a rest. Default: `limit`.
- * - `mode`: whether a call that comes too early waits (default) or is rejected.
- * - `maxWait`: a call that would have to wait longer is rejected, at once. Default 30 s.
+ * The options of a rate limiter.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends
+  Misnamed<{
+    window: "use interval: the time in which limit calls may start"
+    rate: "use limit and interval"
+    timeout: "use maxWait: how long a call waits for its turn"
+  }>
+{
+  /**
+   * How many units of cost may start in each `interval` (required). A call costs one unit by
+   * default.
+   */
   readonly limit: number
+  /** The time in which `limit` units may start (required). */
   readonly interval: Duration.DurationInput
+  /** How many units may start at once after a rest. Default: `limit`. */
   readonly burst?: number | undefined
+  /** Makes a call that comes too early wait (`"wait"`, the default) or rejects it. */
   readonly mode?: "wait" | "reject" | undefined
+  /** Rejects a call that would wait longer than this, at once. Default 30 s. */
   readonly maxWait?: Duration.DurationInput | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { mode: "wait", maxWait: Duration.seconds(30) } as const
+export const defaults = {
+  /** Default of the option `mode`. */
+  mode: "wait",
+  /** Default of the option `maxWait`. */
+  maxWait: Duration.seconds(30)
+} as const
 
 /**
- * `key`: whose rate, default `"default"`. `cost`: how many units the call takes, a whole number
- * from 1 to `burst`, default 1.
+ * The options of one call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CallOptions {
+  /** The key whose rate applies. Default `"default"`. */
   readonly key?: string | undefined
+  /** How many units the call takes, a whole number from 1 to `burst`. Default 1. */
   readonly cost?: number | undefined
 }
 
 /**
- * One key at one moment: how many units would run at once, and how many calls wait.
+ * Shows one key: how many units could start now, and how many calls wait.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Snapshot {
+  /** The key. */
   readonly key: string
+  /** How many units could start at once now. */
   readonly available: number
+  /** How many calls wait. */
   readonly waiting: number
 }
 
 /**
- * Runs a call when the rate allows it, effect first or effect last.
+ * Runs a call when its rate allows it. Effect first or last.
  *
  * @since 0.1.0
  * @category models
@@ -88,22 +111,21 @@ export interface Snapshot {
 export interface Protect<Self = never> extends Guard.Protect<RateLimited, CallOptions, Self> {}
 
 /**
- * A limiter: any number of keys, each with a rate of its own, under one set of options. Safe for
- * any number of concurrent callers; every decision is atomic and O(1).
+ * A limiter with a rate for each key, under one set of options. Safe for concurrent callers; every
+ * decision is atomic and O(1).
  *
  * **Details**
  *
- * - `protect` waits or fails with `RateLimited` without running the call. A `cost` that is no whole
- *   number from 1 to `burst` throws a `RangeError` when it is given: it could never run.
- * - Those that wait are served first come, first served; one that is interrupted leaves what it had
- *   reserved to the others.
- * - The rate counts beginnings. How long a call takes, and how it ends, changes nothing.
- * - `snapshot` is taken on demand.
+ * • `protect` waits, or fails with `RateLimited` without running the call. A `cost` that is not a
+ * whole number from 1 to `burst` throws `RangeError`: it could never run.
+ * - Waiting calls run first come, first served. An interrupted call gives its units to the others.
+ * - The rate counts starts. How long a call takes, and how it ends, changes nothing.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RateLimiter extends Guard.View<Snapshot> {
+  /** Runs a call when its key has units left. Otherwise waits, or fails with `RateLimited`. */
   readonly protect: Protect
 }
 
@@ -118,20 +140,14 @@ const waitForTurn = (
   clock: Clock.Clock
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const { cost, signal } = place.value
-    if (rate.line.first !== place) {
+    const now = clock.unsafeCurrentTimeNanos()
+    const nanos = RateLine.waitNanos(limiter.policy, rate, place, now)
+    if (nanos === undefined) {
       return Effect.flatMap(
-        signal.wait(Infinity),
+        place.value.signal.wait(Infinity),
         () => waitForTurn(limiter, rate, place, clock)
       )
     }
-    const nanos = Gcra.waitNanos(
-      limiter.policy,
-      rate.taken,
-      0,
-      cost,
-      clock.unsafeCurrentTimeNanos()
-    )
     return nanos === 0n ? Effect.void : sleepAtLeast(Number(nanos) / 1e6)
   })
 
@@ -213,27 +229,26 @@ const policyOf = (options: Options): Gcra.Policy => {
 }
 
 /**
- * A new limiter. Dies with a `RangeError` that names field and value when an option is nonsense.
+ * Makes a limiter. Invalid options die with `RangeError`, which names field and value.
  *
  * **When to use**
  *
  * For an API with an agreed rate, with the key by which the API counts: an API key, a tenant, an
- * endpoint. It bounds how many calls begin in a while; how many are under way at once is for a
- * `Bulkhead`, and what to do when the API says 429 all the same is for a `Cooldown`.
+ * endpoint. It limits how many calls start in an interval. Use a `Bulkhead` to limit how many run
+ * at once, and a `Cooldown` for the 429 that comes all the same.
  *
  * **Details**
  *
- * The generic cell rate algorithm (ITU-T I.371), in whole nanoseconds: in any stretch of time `t`
- * no more than `burst + t * limit / interval` units begin. `limit` and `burst` are whole numbers of
- * at least 1. O(1) for each call and about a hundred bytes for each key; keys whose burst is whole
- * again are forgotten while others are used. While calls wait there is one timer for each key,
- * otherwise none.
+ * The generic cell rate algorithm (ITU-T I.371), in whole nanoseconds: in any time `t` at most
+ * `burst + t * limit / interval` units start. `limit` and `burst` are whole numbers of at least 1.
+ * O(1) for each call and about a hundred bytes for each key; keys whose burst is whole again are
+ * forgotten while others are used. One timer for each key with waiting calls, none at rest.
  *
  * **Gotchas**
  *
  * The default burst of a whole `limit` means that up to twice `limit` can begin within one interval
- * after a rest. Where an API counts by fixed windows, take a smaller `burst`, or a `limit` below
- * what was agreed. The state lives in one process: with four of them each takes a quarter.
+ * after a rest. For an API that counts by fixed windows, set a smaller `burst`, or a `limit` below
+ * the agreed one. The state lives in one process: give each of four processes a quarter.
  *
  * **Example** (Two at once, the third is told when to come back)
  *
@@ -275,7 +290,7 @@ export const make = (options: Options): Effect.Effect<RateLimiter> =>
   })
 
 /**
- * The limiter of a program that needs one. Programs with several make a `Tag` for each.
+ * The tag of the default limiter. Programs with several make a `Tag` for each.
  *
  * @since 0.1.0
  * @category tags
@@ -285,7 +300,7 @@ export const RateLimiter: Context.Tag<RateLimiter, RateLimiter> = Context.Generi
 )
 
 /**
- * The default limiter as a layer.
+ * Makes the default limiter as a layer.
  *
  * @since 0.1.0
  * @category layers
@@ -312,7 +327,7 @@ export interface TagClass<Self, Id extends string>
 {}
 
 /**
- * A tag for the limiter of one upstream.
+ * Makes a tag for the limiter of one upstream.
  *
  * **Example** (Each API has a rate of its own)
  *

@@ -1,9 +1,9 @@
 /**
- * Not waiting for ever.
+ * Limits how long a call may take.
  *
- * A call without a limit takes as long as the other side likes, and everything that waits for it
- * takes as long. A limit ends the waiting with a failure that says which limit it was, and ends the
- * work too: it is interrupted, and what it holds has been released before anybody goes on.
+ * A call without a limit takes as long as the upstream does, and everything that waits for it takes
+ * as long. At the limit the work is interrupted and its resources are released. Then the call fails
+ * with an error that says which limit it was.
  *
  * @since 0.1.0
  */
@@ -16,16 +16,18 @@ import * as Deadline from "./timeout/deadline.js"
 import type { Limits } from "./timeout/limits.js"
 
 /**
- * Limits the time that an effect may take, effect first or effect last.
+ * Limits the time of an effect. Effect first or last.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Limit {
+  /** Limits the time of an effect. Effect last, for `pipe`. */
   (
     duration: Duration.DurationInput,
     options?: Options
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ApiError.Timeout, R>
+  /** Limits the time of the effect. Effect first. */
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     duration: Duration.DurationInput,
@@ -34,21 +36,29 @@ export interface Limit {
 }
 
 /**
- * `detach`: whether work that has run out of time goes on in the background. Default `false`: it is
- * interrupted, and has ended before the caller sees the failure.
+ * The options of a time limit.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /**
+   * Lets work that has run out of time go on in the background. Default `false`: it is interrupted,
+   * and has ended before the caller sees the failure.
+   */
   readonly detach?: boolean | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { detach: false } as const
+export const defaults = {
+  /** Default of the option `detach`. */
+  detach: false
+} as const
 
 const millisOf = (duration: Duration.DurationInput): number =>
   Duration.toMillis(Validate.duration("duration", duration))
@@ -68,34 +78,32 @@ const limit = (limits: (millis: number, detach: boolean) => Limits): Limit =>
   )
 
 /**
- * Limits how long one attempt may take. Out of time it fails with an `ApiError.Timeout` whose
- * `deadline` is `"attempt"`: another attempt may be in time.
+ * Limits how long one attempt may take. At the limit it fails with an `ApiError.Timeout` whose
+ * `deadline` is `"attempt"`: another attempt may be in time. Invalid durations throw `RangeError`.
  *
  * **When to use**
  *
- * Around a single call, inside of whatever tries again. Around everything together, `total`. In a
- * pipeline both are already there, as `attemptTimeout` and `totalTimeout`.
+ * Around a single call, inside the retry. Use `total` around the retry. A pipeline has both, as
+ * `attemptTimeout` and `totalTimeout`.
  *
  * **Details**
  *
- * - Out of time, the work is interrupted, and the failure comes when its finalizers have run. With
- *   `detach` it comes at once, and the work goes on in the background; what becomes of it nobody
- *   learns.
- * - Work that succeeds after all while it is being interrupted was still too late. Its defects are
- *   not hidden: they are in the cause, behind the failure.
- * - The message names the limit. The failure is ambiguous: the other side may have done what it was
- *   asked.
+ * - At the limit the work is interrupted, and the failure comes when its finalizers have run. With
+ *   `detach` it comes at once, the work goes on in the background, and its outcome is dropped.
+ * - Work that succeeds while it is being interrupted is still too late. Its defects are in the
+ *   cause, behind the failure.
+ * - The message names the limit. The failure is ambiguous: the call may have been executed.
  * - One fork for each run; it counts as the caller: interruption is passed on and waited for, and
  *   what is written to fiber refs stays, except what was written by work that ran out of time. One
  *   timer, and none for work that ends without waiting for anything.
  * - A limit of zero is over at once for all work that waits. An infinite one, and one of more than
  *   2^31-1 ms (24.8 days), never ends and costs nothing.
- * - Throws a `RangeError` for a duration that is negative or none.
+ * - Invalid and negative durations throw `RangeError`.
  *
  * **Gotchas**
  *
- * Work that cannot be interrupted is waited for, however long it takes; so is work in an
- * uninterruptible region around this. `detach` does not wait.
+ * The limit waits for uninterruptible work, however long it takes, and in an uninterruptible region
+ * for any work. `detach` does not wait.
  *
  * **Example** (An answer that does not come)
  *
@@ -121,15 +129,14 @@ export const attempt: Limit = limit((attemptMillis, detach) => ({
 }))
 
 /**
- * Limits how long a call may take with all its attempts and waits. Out of time it fails with an
- * `ApiError.Timeout` whose `deadline` is `"total"`, which nothing tries again. Everything else is
- * as with `attempt`.
+ * Limits how long a call may take with all its attempts and waits. At the limit it fails with an
+ * `ApiError.Timeout` whose `deadline` is `"total"`, which is never retried. Everything else is as
+ * with `attempt`.
  *
  * **Gotchas**
  *
- * It knows nothing of what it is put around: a retry inside of it goes on to wait for a delay that
- * cannot end in time. `totalTimeout` of a pipeline, or `within` of the retry, does not begin such a
- * wait.
+ * It does not know a retry inside it, which may begin a delay that cannot end in time.
+ * `totalTimeout` of a pipeline, or `within` of the retry, begins no such delay.
  *
  * **Example** (Ending the work, not only the waiting)
  *

@@ -1,8 +1,8 @@
 /**
- * What all guards have in common: how they are called, provided and looked at.
+ * The interface that all guards share: how they are called, provided and read.
  *
- * A guard module says what is its own (its options, what it admits, what a key looks like) and has
- * everything else from here, so that all of them are used in the same way.
+ * A guard module defines its own options, admission and snapshot, and takes everything else from
+ * here, so that all guards are used in the same way.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,27 +12,35 @@ import { turn } from "../runtime/clock.js"
 import { defaultKey, type Keyed, type KeyedState } from "../runtime/keyedState.js"
 
 /**
- * Runs a call under a guard, effect first or effect last. `E` is what the guard rejects with,
- * `Options` what may differ from call to call, `Self` the tag through which the guard comes.
+ * Runs a call under a guard. Effect first or last. `E` is what the guard rejects with, `Options`
+ * the options of one call, `Self` the tag that provides the guard.
  */
 export interface Protect<E, Options, Self = never> {
+  /** Runs the call under the guard. Effect first. */
   <A, E1, R>(
     self: Effect.Effect<A, E1, R>,
     options?: Options
   ): Effect.Effect<A, E1 | E, R | Self>
+  /** Runs a call under the guard. Effect last, for `pipe`. */
   (
     options?: Options
   ): <A, E1, R>(self: Effect.Effect<A, E1, R>) => Effect.Effect<A, E1 | E, R | Self>
 }
 
-/** What an operator can see of a guard, key by key. Nothing that is looked at changes. */
+/** Shows a guard to an operator, key by key. Reading changes nothing. */
 export interface View<out Snapshot> {
+  /**
+   * Shows one key now. A key that no call has used shows its initial state. Default key
+   * `"default"`.
+   */
   readonly snapshot: (key?: string) => Effect.Effect<Snapshot>
+  /** Lists the keys that have a state now. */
   readonly keys: Effect.Effect<ReadonlyArray<string>>
+  /** Shows every key that has a state now. */
   readonly snapshots: Effect.Effect<ReadonlyArray<Snapshot>>
 }
 
-/** The view of a guard that keeps a state for each key. */
+/** Makes the view of a guard that keeps a state for each key. */
 export const viewOf = <S extends Keyed, Snapshot>(
   states: KeyedState<S>,
   snapshotOf: (state: S, now: number) => Snapshot
@@ -43,10 +51,10 @@ export const viewOf = <S extends Keyed, Snapshot>(
   snapshots: turn((clock, now) => states.all(clock, now).map((state) => snapshotOf(state, now)))
 })
 
-/** The first argument is a call and not options. */
+/** Tests whether the first argument is a call and not options. */
 export const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
 
-/** `protect` of a guard whose calls differ in nothing but their key. */
+/** Makes `protect` for a guard whose call options are the key alone. */
 export const protectByKey = <E>(
   run: <A, E1, R>(self: Effect.Effect<A, E1, R>, key: string) => Effect.Effect<A, E1 | E, R>
 ): Protect<E, { readonly key?: string | undefined }> =>
@@ -66,7 +74,7 @@ interface Guard {
   ) => Effect.Effect<unknown, unknown, unknown>
 }
 
-/** `protect` through a tag. `P` is what it is for this guard: the same, and it needs the tag. */
+/** Makes `protect` through a tag. `P` is its type for this guard, with the tag as a requirement. */
 export const through = <P, Self, Instance extends Guard>(tag: Context.Tag<Self, Instance>): P =>
   dual(
     isDataFirst,
@@ -78,11 +86,13 @@ export const through = <P, Self, Instance extends Guard>(tag: Context.Tag<Self, 
 export interface TagClass<Self, Id extends string, Instance, Args extends ReadonlyArray<unknown>, P>
   extends Context.TagClass<Self, Id, Instance>
 {
+  /** Makes the guard and provides it under this tag. */
   readonly layer: (...args: Args) => Layer.Layer<Self>
+  /** Runs a call under the guard that this tag provides. */
   readonly protect: P
 }
 
-/** Makes such a tag. */
+/** Makes a tag for one of several guards. */
 export const tagClass = <
   Self,
   const Id extends string,

@@ -1,10 +1,12 @@
 /**
- * How long to wait between attempts, as a value: readable, comparable, decodable from JSON, and
- * exact enough to test.
+ * Computes how long to wait between attempts. A backoff is a value: readable, comparable, decodable
+ * from JSON, and exact enough to test.
  *
- * Effect's own `Schedule.jittered` spreads by a fifth around the delay. Clients that failed
- * together then come back together: with a hundred of them contending it takes several times as
- * long to get everybody through as with full jitter, which is therefore the default here.
+ * Effect's own `Schedule.jittered` spreads by a fifth around the delay, so clients that failed
+ * together come back together. With a hundred contending clients it takes several times as long to
+ * serve all of them as with full jitter, which is the default here.
+ *
+ * Source: Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
  *
  * @since 0.1.0
  */
@@ -16,20 +18,35 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Interval from "effect/ScheduleInterval"
 import * as Schema from "effect/Schema"
 import * as Core from "../core/backoff.js"
+import type { Misnamed } from "../runtime/misnamed.js"
 import * as OptionSchema from "../runtime/optionSchema.js"
 import * as Validate from "../runtime/validate.js"
 
 /**
- * How a delay is spread. See `none`, `full`, `equal` and `additive`.
+ * How a delay is spread: `none`, `full`, `equal` or `additive`.
  *
  * @since 0.1.0
  * @category models
  */
 export type Jitter =
-  | { readonly _tag: "None" }
-  | { readonly _tag: "Full" }
-  | { readonly _tag: "Equal" }
-  | { readonly _tag: "Additive"; readonly max: Duration.Duration }
+  | {
+    /** Names the kind of jitter. */
+    readonly _tag: "None"
+  }
+  | {
+    /** Names the kind of jitter. */
+    readonly _tag: "Full"
+  }
+  | {
+    /** Names the kind of jitter. */
+    readonly _tag: "Equal"
+  }
+  | {
+    /** Names the kind of jitter. */
+    readonly _tag: "Additive"
+    /** The longest time that is added. */
+    readonly max: Duration.Duration
+  }
 
 /**
  * A backoff. With `n` counting from 0 after the first failure, the delay before jitter is
@@ -43,41 +60,62 @@ export type Jitter =
  * @category models
  */
 export type Backoff =
-  | { readonly _tag: "Constant"; readonly delay: Duration.Duration; readonly jitter: Jitter }
   | {
+    /** Names the formula. */
+    readonly _tag: "Constant"
+    /** The delay before jitter. */
+    readonly delay: Duration.Duration
+    /** How the delay is spread. */
+    readonly jitter: Jitter
+  }
+  | {
+    /** Names the formula. */
     readonly _tag: "Linear"
+    /** The first delay. */
     readonly base: Duration.Duration
+    /** The longest delay. */
     readonly cap: Duration.Duration
+    /** How the delay is spread. */
     readonly jitter: Jitter
   }
   | {
+    /** Names the formula. */
     readonly _tag: "Exponential"
+    /** The first delay. */
     readonly base: Duration.Duration
+    /** What each delay is multiplied by. */
     readonly factor: number
+    /** The longest delay. */
     readonly cap: Duration.Duration
+    /** How the delay is spread. */
     readonly jitter: Jitter
   }
   | {
+    /** Names the formula. */
     readonly _tag: "Decorrelated"
+    /** The shortest delay; also the first `previous`. */
     readonly base: Duration.Duration
+    /** The longest delay. */
     readonly cap: Duration.Duration
   }
 
 /**
- * What is not said gets these: a first delay of 200 ms for the schedules that need one, doubling,
- * capped at 20 s.
+ * The default options: a first delay of 200 ms for the schedules that need one, factor 2, cap 20 s.
  *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `base`. */
   base: Duration.millis(200),
+  /** Default of the option `factor`. */
   factor: 2,
+  /** Default of the option `cap`. */
   cap: Duration.seconds(20)
 } as const
 
 /**
- * The delay as computed. All clients that failed together come back together.
+ * Keeps the delay as computed. Clients that failed together come back together.
  *
  * @since 0.1.0
  * @category jitter
@@ -85,7 +123,7 @@ export const defaults = {
 export const none: Jitter = { _tag: "None" }
 
 /**
- * Anything from zero to the delay. Spreads contending clients best; the default of `exponential`.
+ * Draws from zero to the delay. Spreads contending clients best; the default of `exponential`.
  *
  * @since 0.1.0
  * @category jitter
@@ -93,7 +131,7 @@ export const none: Jitter = { _tag: "None" }
 export const full: Jitter = { _tag: "Full" }
 
 /**
- * Half of the delay, and up to the other half by chance: never immediate, still spread.
+ * Draws from half of the delay to all of it: never immediate, still spread.
  *
  * @since 0.1.0
  * @category jitter
@@ -101,8 +139,8 @@ export const full: Jitter = { _tag: "Full" }
 export const equal: Jitter = { _tag: "Equal" }
 
 /**
- * The delay and up to `max` more, cut at the cap. Once the delay reaches the cap nothing is left to
- * spread.
+ * Adds up to `max` to the delay, cut at the cap. At the cap there is no spread left. Invalid
+ * durations throw `RangeError`.
  *
  * @since 0.1.0
  * @category jitter
@@ -130,15 +168,18 @@ const growing = (
 }
 
 /**
- * The same delay every time. No jitter unless asked for. A delay of zero is allowed, and is what it
- * says: a hot loop.
+ * Waits the same delay every time, without jitter by default. A delay of zero is allowed and makes
+ * a hot loop. Invalid delays throw `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const constant = (
   delay: Duration.DurationInput,
-  options?: { readonly jitter?: Jitter | undefined }
+  options?: {
+    /** How the delay is spread. Default `none`. */
+    readonly jitter?: Jitter | undefined
+  }
 ): Backoff => ({
   _tag: "Constant",
   delay: Validate.finiteDuration("delay", delay),
@@ -146,25 +187,28 @@ export const constant = (
 })
 
 /**
- * `base`, `2 * base`, `3 * base`, ... up to `cap` (default 20 s). No jitter unless asked for.
- * Throws a `RangeError` for a base above the cap.
+ * Waits `base`, `2 * base`, `3 * base` and so on up to `cap` (default 20 s), without jitter by
+ * default. A base above the cap throws `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const linear = (options: {
+  /** The first delay, and the step (required). */
   readonly base: Duration.DurationInput
+  /** The longest delay. Default 20 s. */
   readonly cap?: Duration.DurationInput | undefined
+  /** How each delay is spread. Default `none`. */
   readonly jitter?: Jitter | undefined
 }): Backoff => ({ _tag: "Linear", ...growing(options), jitter: options.jitter ?? none })
 
 /**
- * `base`, `base * factor`, `base * factor^2`, ... up to `cap`.
+ * Waits `base`, `base * factor`, `base * factor^2` and so on up to `cap`.
  *
  * **Details**
  *
- * Defaults: `factor` 2, `cap` 20 s, full jitter. Throws a `RangeError` for a base above the cap or
- * a factor below 1.
+ * Defaults: `factor` 2, `cap` 20 s, full jitter. A base above the cap, or a factor below 1, throws
+ * `RangeError`.
  *
  * **Example** (min(500 * 2^n + random(0..300), 8000) ms)
  *
@@ -186,12 +230,25 @@ export const linear = (options: {
  * @since 0.1.0
  * @category constructors
  */
-export const exponential = (options: {
-  readonly base: Duration.DurationInput
-  readonly factor?: number | undefined
-  readonly cap?: Duration.DurationInput | undefined
-  readonly jitter?: Jitter | undefined
-}): Backoff => ({
+export const exponential = (
+  options:
+    & Misnamed<{
+      initial: "use base: the first delay"
+      max: "use cap: the longest delay"
+      maxDelay: "use cap: the longest delay"
+      multiplier: "use factor"
+    }>
+    & {
+      /** The first delay before jitter (required). */
+      readonly base: Duration.DurationInput
+      /** What each delay is multiplied by, at least 1. Default 2. */
+      readonly factor?: number | undefined
+      /** The longest delay. Default 20 s. */
+      readonly cap?: Duration.DurationInput | undefined
+      /** How each delay is spread. Default `full`. */
+      readonly jitter?: Jitter | undefined
+    }
+): Backoff => ({
   _tag: "Exponential",
   ...growing(options),
   factor: Validate.number("factor", options.factor ?? defaults.factor, 1),
@@ -199,18 +256,21 @@ export const exponential = (options: {
 })
 
 /**
- * Each delay drawn between `base` and three times the one before, cut at `cap`.
+ * Draws each delay between `base` and three times the delay before, cut at `cap`. A base above the
+ * cap throws `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const decorrelated = (options: {
+  /** The shortest delay (required). */
   readonly base: Duration.DurationInput
+  /** The longest delay (required). */
   readonly cap: Duration.DurationInput
 }): Backoff => ({ _tag: "Decorrelated", ...growing(options) })
 
 /**
- * What a policy gets that names no backoff: `exponential({ base: "200 millis" })`.
+ * The backoff of a policy that names none: `exponential({ base: "200 millis" })`.
  *
  * @since 0.1.0
  * @category defaults
@@ -242,14 +302,14 @@ const baseWithinCap = (range: Range) =>
   Duration.lessThanOrEqualTo(range.base, range.cap) || { path: ["base"], message: aboveCap(range) }
 
 /**
- * A backoff in JSON:
- * `{ "_tag": "Exponential", "base": "500 millis", "cap": "8 seconds", "jitter": { "_tag": "Full" } }`.
+ * The Schema of a backoff in JSON, such as
+ * `{ "_tag": "Exponential", "base": "500 millis", "jitter": { "_tag": "Full" } }`.
  *
  * **Details**
  *
  * Durations are written as in code, or as a number of milliseconds. Left out, `factor`, `cap` and
- * `jitter` get the defaults of the constructors. Nonsense fails with a `ParseError` that names the
- * path.
+ * `jitter` get the defaults of the constructors. Invalid values fail with a `ParseError` that names
+ * the path.
  *
  * @since 0.1.0
  * @category schemas
@@ -310,7 +370,7 @@ export const toCore = (backoff: Backoff): Core.Backoff => {
 }
 
 /**
- * The delay in milliseconds: finite, never negative, never above the cap, for any attempt number.
+ * Computes the delay in milliseconds: finite, at least 0, at most the cap, for any attempt number.
  *
  * `attempt` counts from 0 after the first failure, `previousMillis` is the delay before this one,
  * `unit` is a draw from `[0, 1)`. O(1).
@@ -320,12 +380,19 @@ export const toCore = (backoff: Backoff): Core.Backoff => {
  */
 export const delayMillis = (
   backoff: Backoff,
-  input: { readonly attempt: number; readonly previousMillis: number; readonly unit: number }
+  input: {
+    /** Counts from 0 after the first failure. */
+    readonly attempt: number
+    /** The delay before this one, in milliseconds. */
+    readonly previousMillis: number
+    /** A random draw from `[0, 1)`. */
+    readonly unit: number
+  }
 ): number => Core.delayMillis(toCore(backoff), input)
 
 /**
- * The shortest and the longest delay possible for an attempt (counted from 0 after the first
- * failure). O(1).
+ * Computes the shortest and the longest possible delay of an attempt (counted from 0 after the
+ * first failure). O(1).
  *
  * @since 0.1.0
  * @category accessors
@@ -339,7 +406,7 @@ export const envelope = (
 }
 
 /**
- * An endless Effect `Schedule` with these delays, whose output is the delay. Bound it with
+ * Makes an endless Effect `Schedule` with these delays, whose output is the delay. Bound it with
  * `Schedules.retries` or `Schedules.within`.
  *
  * **Details**

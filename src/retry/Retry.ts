@@ -1,9 +1,9 @@
 /**
- * One driver that tries again: only what may be repeated, only as often as agreed, never earlier
- * than the server asked, never into a deadline it cannot meet.
+ * Retries calls: only what may be repeated, only as often as agreed, never before the time that the
+ * server named, and never past a deadline.
  *
- * The decision is a pure function (`decide`); the driver only waits. On success it does nothing: no
- * schedule is started, no clock is read, no state is made until the first failure.
+ * The decision is a pure function (`decide`); the driver only waits. A success costs nothing: no
+ * schedule, no clock read and no state before the first failure.
  *
  * @since 0.1.0
  */
@@ -12,10 +12,10 @@ import { dual } from "effect/Function"
 import type * as Verdict from "../errors/Verdict.js"
 import { insideAttempt } from "../runtime/callContext.js"
 import { retryFrom } from "./driver.js"
-import { type Base, check, type Options } from "./policy.js"
+import { type Base, check, type Known, type Options } from "./policy.js"
 
 export { decide, defaults } from "./policy.js"
-export type { Base, Decision, Options, StopReason } from "./policy.js"
+export type { Base, Decision, Known, Options, StopReason } from "./policy.js"
 
 const retryWith = <A, E, R, R2>(
   self: Effect.Effect<A, E, R>,
@@ -35,23 +35,26 @@ const isDataFirst = (args: IArguments): boolean => {
 }
 
 /**
- * Runs an effect and tries again after failures that another try may mend.
+ * Runs an effect and retries it after transient failures.
  *
  * **When to use**
  *
- * Around one call to an API, on any effect with any error type. Inside a pipeline or the HTTP
- * client it is already there; do not nest it: three tries of three tries are nine.
+ * Around one call to an API, with any error type. Pipelines and the HTTP client have a retry
+ * already. Do not nest retries: three attempts of three attempts are nine. A nested retry is
+ * counted in the metric `resilience.retry.nested` and logged once, with the product;
+ * `nested: "allow"` on either silences it.
  *
  * **Details**
  *
- * - The last error is returned as it is; one of our `ApiError`s gets `attempts`, the number of
- *   calls made.
+ * - Errors other than `Known` need a `verdict`; `Verdict.byTag` makes one. In code that is generic
+ *   in its errors, pass `verdict: ApiError.verdict`.
+ * - The call fails with the last error. An `ApiError` gets `attempts`, the number of calls made.
  * - The reason for stopping is on the current span (`resilience.retry.stop`), in the debug log and
  *   in the metric `resilience.retry.attempts`.
  * - Defects and interruption end the call at once. Interruption during a delay runs nothing
  *   further.
- * - Throws a `RangeError` for nonsense options. O(1) per attempt; nothing on success, unless
- *   `within` (one clock read) or `budget` (one deposit).
+ * - Invalid options throw `RangeError`. O(1) per attempt; nothing on success, unless `within` (one
+ *   clock read) or `budget` (one deposit).
  *
  * **Example** (Any effect, any error)
  *
@@ -79,14 +82,45 @@ const isDataFirst = (args: IArguments): boolean => {
  * @category combinators
  */
 export const retry: {
+  /**
+   * Retries an effect whose errors are `Known`. Effect last, for `pipe`. Invalid options throw
+   * `RangeError`.
+   */
   <R2 = never>(
-    options: Base<R2> & { readonly verdict?: undefined }
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+    options: Base<R2> & {
+      /** Not needed for `Known` errors: `ApiError.verdict` judges them. */
+      readonly verdict?: undefined
+    }
+  ): <A, E extends Known, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+  /**
+   * Retries an effect by a `verdict` of the caller. Effect last, for `pipe`. Invalid options throw
+   * `RangeError`.
+   */
   <E, R2 = never>(
-    options: Base<R2> & { readonly verdict: (error: NoInfer<E>) => Verdict.Verdict }
+    options: Base<R2> & {
+      /** Says what an error means for another try. */
+      readonly verdict: (error: NoInfer<E>) => Verdict.Verdict
+    }
   ): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+  /**
+   * Retries an effect whose errors are `Known`. Effect first. Invalid options throw `RangeError`.
+   */
+  <A, E extends Known, R, R2 = never>(
+    self: Effect.Effect<A, E, R>,
+    options: Base<R2> & {
+      /** Not needed for `Known` errors: `ApiError.verdict` judges them. */
+      readonly verdict?: undefined
+    }
+  ): Effect.Effect<A, E, R | R2>
+  /**
+   * Retries an effect by a `verdict` of the caller. Effect first. Invalid options throw
+   * `RangeError`.
+   */
   <A, E, R, R2 = never>(
     self: Effect.Effect<A, E, R>,
-    options: Options<E, R2>
+    options: Base<R2> & {
+      /** Says what an error means for another try. */
+      readonly verdict: (error: E) => Verdict.Verdict
+    }
   ): Effect.Effect<A, E, R | R2>
 } = dual(isDataFirst, retryWith)

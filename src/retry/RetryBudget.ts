@@ -1,12 +1,11 @@
 /**
- * Retries are paid for by successes.
+ * Limits retries to a share of the successes.
  *
- * A retry policy bounds what one call does; it says nothing about ten thousand calls that fail
- * together. When a whole upstream is down, each of them retries, and three tries each triple the
- * load on the thing that is failing. A budget is shared by all calls to one upstream: each success
- * pays in a fraction of a retry, each retry costs a whole one, and a small reserve per second keeps
- * quiet callers able to retry. In a total outage nothing is paid in, so the extra load falls to the
- * reserve.
+ * A retry policy bounds one call. It does not bound ten thousand calls that fail together: when an
+ * upstream is down, each of them retries, and three attempts triple its load. A budget is shared by
+ * all calls to one upstream. Each success pays in a fraction of a retry, and each retry costs a
+ * whole one. A small reserve per second keeps quiet callers able to retry. In a total outage
+ * nothing is paid in, so the extra load falls to the reserve.
  *
  * @since 0.1.0
  */
@@ -19,47 +18,60 @@ import { withBehind } from "../runtime/instances.js"
 import * as Validate from "../runtime/validate.js"
 
 /**
- * The two moves of a budget, and a look inside. Make one per upstream and process, shared by its
- * retries and hedges.
+ * A budget of retries. Make one per upstream and process, shared by its retries and hedges.
  *
  * **Details**
  *
- * `withdraw` takes a token for a retry and says whether there was one; `deposit` is called for each
- * success; `available` is the number of tokens, fractions included. Each is atomic and O(1).
+ * `withdraw` takes a token for a retry, `deposit` pays in for a success, `available` reads the
+ * number of tokens, fractions included. Each is atomic and O(1).
  *
  * @since 0.1.0
  * @category models
  */
 export interface RetryBudget {
+  /** Takes a token for one retry. False when there is none. O(1). */
   readonly withdraw: Effect.Effect<boolean>
+  /** Pays in for one success. O(1). */
   readonly deposit: Effect.Effect<void>
+  /** Reads the number of tokens, fractions included. */
   readonly available: Effect.Effect<number>
 }
 
 /**
- * - `ratio`: what a success pays in, in retries. Default 0.1: at most one retry for ten successes,
- *   in the long run.
- * - `capacity`: how many retries can be saved up. Default 10, initially full.
- * - `reservePerSecond`: what flows in by itself. Default 1.
+ * The options of a retry budget.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
+  /**
+   * How many tokens one success pays in. Default 0.1: in the long run at most one retry for ten
+   * successes.
+   */
   readonly ratio?: number | undefined
+  /** How many tokens can be saved up. Default 10. The budget starts full. */
   readonly capacity?: number | undefined
+  /** How many tokens flow in each second without successes. Default 1. */
   readonly reservePerSecond?: number | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { ratio: 0.1, capacity: 10, reservePerSecond: 1 } as const
+export const defaults = {
+  /** Default of the option `ratio`. */
+  ratio: 0.1,
+  /** Default of the option `capacity`. */
+  capacity: 10,
+  /** Default of the option `reservePerSecond`. */
+  reservePerSecond: 1
+} as const
 
 /**
- * The budget of a program that talks to one upstream. Programs with several make several with
- * `make`.
+ * The tag of the default budget. Programs with several upstreams make several budgets with `make`.
  *
  * @since 0.1.0
  * @category tags
@@ -69,7 +81,7 @@ export const RetryBudget: Context.Tag<RetryBudget, RetryBudget> = Context.Generi
 )
 
 /**
- * A new, full budget. Dies with a `RangeError` when an option is not a number in its range.
+ * Makes a full budget. Invalid options die with `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
@@ -106,7 +118,7 @@ export const make = (options?: Options): Effect.Effect<RetryBudget> =>
   )
 
 /**
- * The default budget as a layer.
+ * Makes the default budget as a layer.
  *
  * @since 0.1.0
  * @category layers

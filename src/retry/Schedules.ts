@@ -1,10 +1,9 @@
 /**
- * Ready schedules and combinators of schedules, each a plain Effect `Schedule` that composes with
- * Effect's own.
+ * Makes and combines schedules, each a plain Effect `Schedule`.
  *
- * For programs that already speak `Schedule` (`Effect.retry`, `Effect.repeat`, `Stream.retry`).
- * Where only a retry is wanted, `Retry.retry` says the same in one value, costs nothing on success
- * and sees successes, which a schedule does not.
+ * For programs that use `Schedule` already (`Effect.retry`, `Effect.repeat`, `Stream.retry`). Where
+ * only a retry is needed, use `Retry.retry`: it is one value, costs nothing on success, and sees
+ * successes, which a schedule does not.
  *
  * @since 0.1.0
  */
@@ -24,7 +23,7 @@ import * as Policy from "./policy.js"
 import type * as RetryBudget from "./RetryBudget.js"
 
 /**
- * Changes when a schedule continues or how long it waits, and nothing about its types.
+ * Changes when a schedule continues or how long it waits, and keeps its types.
  *
  * @since 0.1.0
  * @category models
@@ -70,19 +69,21 @@ const refine = <O, I, R, S, R2 = never>(
   )
 
 /**
- * Exponential backoff with full jitter, the default for contending clients: `base` 200 ms,
- * doubling, `cap` 20 s. Endless; bound it.
+ * Waits with exponential backoff and full jitter, the default for contending clients: `base` 200
+ * ms, factor 2, `cap` 20 s. Endless; bound it.
  *
  * **Details**
  *
- * Jitter is drawn below the cap, so delays still spread once the cap is reached. Throws a
- * `RangeError` for nonsense options.
+ * Jitter is drawn below the cap, so delays still spread once the cap is reached. Invalid options
+ * throw `RangeError`.
  *
  * @since 0.1.0
  * @category schedules
  */
 export const cappedJitter = (options?: {
+  /** The first delay before jitter. Default 200 ms. */
   readonly base?: Duration.DurationInput | undefined
+  /** The longest delay. Default 20 s. */
   readonly cap?: Duration.DurationInput | undefined
 }): Schedule.Schedule<Duration.Duration> =>
   Backoff.schedule(
@@ -90,8 +91,8 @@ export const cappedJitter = (options?: {
   )
 
 /**
- * Waits at least as long as the failed call said (`Retry-After` and its like, or when a circuit
- * lets calls through again).
+ * Waits at least as long as the failed call asked for: `Retry-After`, other rate-limit headers, or
+ * the time until a circuit admits calls.
  *
  * **Details**
  *
@@ -103,7 +104,9 @@ export const cappedJitter = (options?: {
  * @category combinators
  */
 export const honourRetryAfter = (options?: {
+  /** The longest wait that a server may ask for. Default 60 s. */
   readonly cap?: Duration.DurationInput | undefined
+  /** A longer wait ends the schedule (`"fail"`, the default) or is cut to the cap (`"clamp"`). */
   readonly beyondCap?: "fail" | "clamp" | undefined
 }): Combinator => {
   const policy = {
@@ -122,9 +125,9 @@ export const honourRetryAfter = (options?: {
 }
 
 /**
- * Continues only while the failure may be repeated for this kind of operation: not on terminal
- * failures or rejections, and for `Operation.once` not when the call may have been executed.
- * `Operation.keyed` puts `IdempotencyKey` into the environment.
+ * Continues only while the failure may be repeated for this operation: not on terminal failures or
+ * rejections, and for `Operation.once` not when the call may have been executed. `Operation.keyed`
+ * puts `IdempotencyKey` into the environment.
  *
  * @since 0.1.0
  * @category combinators
@@ -139,7 +142,8 @@ export const whileTransient =
     })
 
 /**
- * At most `n` further attempts after the first. `retries(2)` and `attempts(3)` are the same.
+ * Allows at most `n` attempts after the first. `retries(2)` and `attempts(3)` are the same. Invalid
+ * numbers throw `RangeError`.
  *
  * @since 0.1.0
  * @category combinators
@@ -156,7 +160,7 @@ export const retries = (n: number): Combinator => {
 }
 
 /**
- * At most `n` attempts in all, the first one included.
+ * Allows at most `n` attempts, the first one included. Invalid numbers throw `RangeError`.
  *
  * @since 0.1.0
  * @category combinators
@@ -164,8 +168,7 @@ export const retries = (n: number): Combinator => {
 export const attempts = (n: number): Combinator => retries(Validate.integer("attempts", n, 1) - 1)
 
 /**
- * Ends the schedule when the next delay would not be over before `total` has passed since the
- * schedule was first asked.
+ * Ends the schedule when the next delay would end later than `total` after the first question.
  *
  * **Gotchas**
  *
@@ -188,7 +191,7 @@ export const within = (total: Duration.DurationInput): Combinator => {
 }
 
 /**
- * Pays for every retry from a budget, and ends when it is spent. A rejection by one of our guards
+ * Pays for every retry from a budget, and ends when the budget is spent. A rejection by a guard
  * costs nothing.
  *
  * **Gotchas**
@@ -211,14 +214,16 @@ export const budgeted = (budget: RetryBudget.RetryBudget): Combinator => (self) 
   )
 
 /**
- * Asks again at a steady pace, `every` so often, and never for longer than `within`. Its output
- * counts the polls, from 0.
+ * Polls at a steady pace, once in `every`, for at most `within`. Its output counts the polls, from
+ * 0. Invalid durations throw `RangeError`.
  *
  * @since 0.1.0
  * @category schedules
  */
 export const poll = (options: {
+  /** The time between two polls (required). */
   readonly every: Duration.DurationInput
+  /** Stops polling after this long (required). */
   readonly within: Duration.DurationInput
 }): Schedule.Schedule<number> =>
   Schedule.spaced(Validate.positiveDuration("every", options.every)).pipe(within(options.within))

@@ -1,6 +1,4 @@
-/**
- * The loop behind `Retry.retry`: it runs an attempt, asks the policy about a failure, and waits.
- */
+/** The loop behind `Retry.retry`: runs an attempt, asks the policy about a failure, and waits. */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -14,6 +12,7 @@ import type { Attempts } from "../runtime/attempts.js"
 import * as CallContext from "../runtime/callContext.js"
 import { elapsedMillis } from "../runtime/clock.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
+import { tellOfNesting, tellOfUnknown } from "./mistakes.js"
 import { judge, type Options, policyFor, type StopReason } from "./policy.js"
 import type * as RetryBudget from "./RetryBudget.js"
 
@@ -86,6 +85,34 @@ interface Driver<A, E, R> {
 const run = <A, E, R>(driver: Driver<A, E, R>, progress: Progress): Effect.Effect<A, E, R> =>
   Effect.catchAllCause(driver.attempt, (cause) => onFailure(driver, progress, cause))
 
+/** A further attempt: what retries inside of it multiplies. */
+const again = <A, E, R>(driver: Driver<A, E, R>, progress: Progress): Effect.Effect<A, E, R> =>
+  Effect.catchAllCause(
+    CallContext.retrying.during(driver.attempt, retryingOf(driver)),
+    (cause) => onFailure(driver, progress, cause)
+  )
+
+const retryingOf = <A, E, R>(
+  { options, policy }: Driver<A, E, R>
+): CallContext.Retrying => ({
+  policy,
+  attempts: policy.retries + 1,
+  isAllowed: options.nested === "allow"
+})
+
+/** What is said in the log the first time that it is met. */
+const mistakes = <A, E, R>(
+  driver: Driver<A, E, R>,
+  { attempt }: Progress,
+  error: E
+): Effect.Effect<void> => {
+  const { options, policy } = driver
+  const unknown = options.verdict === undefined ? tellOfUnknown(error) : Effect.void
+  return attempt === 0 && policy.retries > 0
+    ? Effect.zipRight(unknown, tellOfNesting(retryingOf(driver)))
+    : unknown
+}
+
 const onFailure = <A, E, R>(
   driver: Driver<A, E, R>,
   progress: Progress,
@@ -104,7 +131,7 @@ const onFailure = <A, E, R>(
     mayHaveRun: progress.mayHaveRun || isOpen || record?.mayHaveRun === true,
     budget: options.budget
   }
-  return Effect.clockWith((clock) =>
+  const decided = Effect.clockWith((clock) =>
     Effect.flatMap(Random.next, (unit) => {
       const decision = Core.decide(policy, {
         ...progress,
@@ -114,13 +141,13 @@ const onFailure = <A, E, R>(
         budgetLeft: true
       })
       if (decision._tag === "Stop") return stop(cause, decision.reason, made)
-      const again = Effect.zipRight(
+      const further = Effect.zipRight(
         wait(decision.delayMillis, record),
         Effect.suspend(() =>
           // A timer may come late, and then the deadline has passed.
           startedAt !== undefined && elapsedMillis(clock, startedAt) >= policy.withinMillis
             ? stop(cause, "deadline", made)
-            : run(driver, {
+            : again(driver, {
               attempt,
               previousMillis: decision.delayMillis,
               mayHaveRun: made.mayHaveRun
@@ -128,14 +155,15 @@ const onFailure = <A, E, R>(
         )
       )
       return options.budget === undefined || verdict._tag === "Rejected"
-        ? again
+        ? further
         : Effect.flatMap(options.budget.withdraw, (granted) =>
-          granted ? again : stop(cause, "budget", made))
+          granted ? further : stop(cause, "budget", made))
     })
   )
+  return Effect.zipRight(mistakes(driver, progress, failure.value), decided)
 }
 
-/** Whether one of the failures of an attempt says that it may have been executed. */
+/** Tests whether one of the failures of an attempt says that it may have been executed. */
 const isLeftOpen = (cause: Cause.Cause<unknown>): boolean =>
   cause._tag === "Fail"
     ? CallFacts.mayHaveRunWithin(cause.error)
@@ -157,7 +185,9 @@ const stop = <E>(
 ): Effect.Effect<never, E> => {
   const ended = Effect.zipRight(
     report(reason, made.attempts),
-    Effect.failCause(Cause.map(cause, (error) => CallFacts.ofCall(error, made)))
+    Effect.failCause(
+      Cause.map(cause, (error) => CallFacts.ofCall(error, { ...made, stopReason: reason }))
+    )
   )
   // An upstream that judges the request works, as one that answers with a success does.
   return made.budget !== undefined && Option.exists(failureOf(cause), CallFacts.isAnswer)

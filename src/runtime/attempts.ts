@@ -1,5 +1,5 @@
 /**
- * What is known of the attempts of a call: whether some of them may have been executed.
+ * Records whether attempts of a call may have been executed.
  *
  * The last failure of a call speaks of the last attempt alone. What decides by the whole call
  * (whether a claim may be released, whether a second provider may be asked) puts a record around

@@ -1,5 +1,5 @@
 /**
- * All that a fiber knows of the call it is part of.
+ * The fiber-local state of a call.
  *
  * What belongs to a call ends with it. A fiber that was started inside and goes on afterwards (a
  * daemon, a cached worker) inherits the values, but finds them ended: it may make keys of its own,
@@ -16,6 +16,7 @@ import type * as MetricLabel from "effect/MetricLabel"
 import * as Option from "effect/Option"
 import { Attempts } from "./attempts.js"
 import { whenEnded } from "./ending.js"
+import * as FiberLocal from "./fiberLocal.js"
 
 /** A value for the time of one effect, and what there was around it. */
 interface Scope<A> {
@@ -52,19 +53,18 @@ export class CallRef<A> {
     Effect.succeed(this.of(fiber))
   )
 
-  /** Runs an effect with a value that ends when the effect does. */
+  /**
+   * Runs an effect with a value that ends when the effect does. The ref is put back as it was, so
+   * that a fiber whose refs are compared has written nothing.
+   */
   during<B, E, R>(self: Effect.Effect<B, E, R>, value: A): Effect.Effect<B, E, R> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.withFiberRuntime<B, E, R>((fiber) => {
-        const before = fiber.getFiberRef(this.#ref)
-        const scope: Scope<A> = { value, around: live(before), ended: false }
-        // Put back as it was, so that a fiber whose refs are compared has written nothing.
-        const left = (exit: Exit.Exit<B, E>): Effect.Effect<B, E> => {
-          scope.ended = true
-          return Effect.zipRight(FiberRef.set(this.#ref, before), exit)
-        }
-        return Effect.zipRight(FiberRef.set(this.#ref, scope), whenEnded(restore(self), left))
-      })
+    return FiberLocal.during<Scope<A> | undefined, B, E, R>(
+      self,
+      this.#ref,
+      (_, before) => ({ value, around: live(before), ended: false }),
+      (scope) => {
+        if (scope !== undefined) scope.ended = true
+      }
     )
   }
 }
@@ -74,24 +74,24 @@ export class CallRef<A> {
 // -----------------------------------------------------------------------------
 
 /**
- * What one call is filed under.
- *
- * **Details**
- *
- * - `endpoint`: its template, such as `/v1/sessions/:id`, never an address with an id in it.
- *   Default `"default"`.
- * - `method`: of the request, where there is one. `operation`: which kind it is.
- * - `kid`: the fingerprint of its idempotency key, for logs and spans.
- * - `traced`: whether the caller has spans of its own for it and its attempts. Default false.
+ * What telemetry files one call under.
  *
  * @since 0.1.0
  * @category models
  */
 export interface About {
+  /**
+   * The template of the path, such as `/v1/sessions/:id`, never an address with an id in it.
+   * Default `"default"`.
+   */
   readonly endpoint?: string | undefined
+  /** The HTTP method of the request. */
   readonly method?: string | undefined
+  /** The kind of operation. */
   readonly operation?: string | undefined
+  /** The fingerprint of the idempotency key, for logs and spans. */
   readonly kid?: string | undefined
+  /** True when the caller makes spans for the call and its attempts. Default false. */
   readonly traced?: boolean | undefined
 }
 
@@ -130,7 +130,7 @@ export const recording = <A, E, R>(
     return attempts.during(self(record), record)
   })
 
-/** Whether the end of a call says nothing about its last attempt. */
+/** Tests whether the end of a call says nothing about its last attempt. */
 const isCut = (cause: Cause.Cause<unknown>): boolean =>
   Cause.isInterrupted(cause) || Option.isSome(Cause.dieOption(cause))
 
@@ -167,6 +167,16 @@ export interface FallbackTaken {
 export const fallbackListeners = new CallRef<ReadonlyArray<(taken: FallbackTaken) => void>>(
   "fallbackListeners"
 )
+
+/** A retry that makes a further attempt, and how many attempts it makes at most. */
+export interface Retrying {
+  readonly policy: object
+  readonly attempts: number
+  readonly isAllowed: boolean
+}
+
+/** Only from the second attempt on: until then nothing has been multiplied. */
+export const retrying = new CallRef<Retrying>("retrying")
 
 /** The template that requests are filed under. */
 export const endpoint = new CallRef<string>("endpoint")

@@ -1,5 +1,5 @@
 /**
- * Reading the time. Guards read the monotonic clock: a wall clock that steps must change nothing
+ * Reads the time. Guards read the monotonic clock, so that a step of the wall clock changes nothing
  * that they have learned.
  */
 import * as Clock from "effect/Clock"

@@ -1,6 +1,4 @@
-/**
- * Learning how a call ends, whichever way it ends.
- */
+/** Observes how a call ends, however it ends. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 

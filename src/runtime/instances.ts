@@ -22,11 +22,11 @@ export interface Behind {
 export const withBehind = <I extends object>(instance: I, what: Behind): I =>
   Object.assign(instance, { [behind]: what })
 
-/** What stands behind an instance; nothing behind one that was made elsewhere. */
+/** Reads what stands behind an instance; undefined for one that was made elsewhere. */
 export const behindOf = (instance: object): Behind | undefined =>
   (instance as { readonly [behind]?: Behind })[behind]
 
-/** Whether a guard, and not its options, was given. */
+/** Tests whether a guard, and not its options, was given. */
 export const isInstance = <I extends object, O extends object>(given: I | O): given is I =>
   "protect" in given || "withdraw" in given
 

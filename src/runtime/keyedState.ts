@@ -1,10 +1,10 @@
 /**
- * One state for each key, of any number of keys.
+ * Keeps one state for each key, for any number of keys.
  *
  * A state is made when its key is first used. Nothing ticks: keys stand in a line, and a use only
  * notes the time. When the first in line could be idle, the next uses look at it: a key that was
- * used meanwhile goes to the end of the line, an idle one is forgotten. So a use costs the same with
- * ten keys and with a million, and touches no key but its own nearly always. (A `Map` that is
+ * used meanwhile goes to the end of the line, an idle one is forgotten. So a use costs the same
+ * with ten keys and with a million, and touches no key but its own nearly always. (A `Map` that is
  * reordered by deleting and inserting again walks over everything it has deleted.)
  */
 import type * as Clock from "effect/Clock"

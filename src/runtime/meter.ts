@@ -1,6 +1,4 @@
-/**
- * What telemetry offers to those it looks on at: counting under the labels of one integration.
- */
+/** Counts under the labels of one integration, for the stages that telemetry observes. */
 import type * as Metric from "effect/Metric"
 
 /** Labels beside those of the integration: few, and known beforehand. */

@@ -1,5 +1,6 @@
 /**
- * Options in JSON: the same fields as in code, and refused for the same reasons in the same words.
+ * Reads options in JSON: the same fields as in code, refused for the same reasons in the same
+ * words.
  *
  * A schema here only names the fields; whether the values make sense is found by building what they
  * are for. JSON Schema, which cannot build anything, is told the bounds besides. Durations are
@@ -22,8 +23,8 @@ const write = (duration: Duration.Duration): string => {
 /** What JSON holds; code may pass a `Duration` too, of which a JSON Schema says nothing. */
 const Written = Schema.Union(Schema.String, Schema.Number, Schema.DurationFromSelf).annotations({
   jsonSchema: {
-    description:
-      "A duration such as \"500 millis\" or \"2 minutes\", \"Infinity\", or a number of milliseconds",
+    description: "A duration such as \"500 millis\" or \"2 minutes\", \"Infinity\", " +
+      "or a number of milliseconds",
     anyOf: [
       {
         type: "string",
@@ -90,25 +91,72 @@ export const strict = <const Fields extends Schema.Struct.Fields>(title: string,
   Schema.Struct(fields).annotations({ title, parseOptions: { onExcessProperty: "error" } })
 
 /** A check names the field it refuses first, with its path inside the options. */
-const issueOf = (message: string) => ({
+export const issueOf = (message: string) => ({
   path: /^[\w.]+/.exec(message)?.[0].split(".") ?? [],
   message
 })
+
+/** What is refused on purpose. */
+const isRefusal = (cause: Cause.Cause<unknown>): boolean =>
+  Cause.squash(cause) instanceof RangeError
 
 const refusalOf = (cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
   return issueOf(error instanceof RangeError ? error.message : String(error))
 }
 
+type Path = ReadonlyArray<string>
+
+/** Options with something else at a path, or without it; none where the path leads nowhere. */
+const changed = (options: object, [field, ...below]: Path, to: unknown): object | undefined => {
+  if (field === undefined) return undefined
+  const { [field]: value, ...rest } = options as Readonly<Record<string, unknown>>
+  if (below.length === 0) return to === undefined ? rest : { ...rest, [field]: to }
+  if (typeof value !== "object" || value === null) return undefined
+  const inner = changed(value, below, to)
+  return inner === undefined ? undefined : { ...rest, [field]: inner }
+}
+
+type Refusal = ReturnType<typeof issueOf>
+
+/** What stands in for a field that has to be there: a number or a duration that most allow. */
+const standIn = 1
+
+/**
+ * All that building refuses. A field that is refused is left out, and it is tried again: then the
+ * field has its default, or it is refused for its absence and something stands in for it.
+ */
+const refusalsOf = (
+  build: (options: object) => Effect.Effect<unknown>,
+  options: object,
+  found: ReadonlyArray<Refusal> = [],
+  changes: ReadonlyArray<string> = []
+): Effect.Effect<ReadonlyArray<Refusal>> =>
+  Effect.matchCauseEffect(Effect.suspend(() => build(options)), {
+    onSuccess: () => Effect.succeed(found),
+    onFailure: (cause) => {
+      const refusal = refusalOf(cause)
+      // Without a field that has to be there, building may break in any way.
+      if (found.length > 0 && !isRefusal(cause)) return Effect.succeed(found)
+      const field = refusal.path.join(".")
+      const times = changes.filter((name) => name === field).length
+      const all = times === 0 ? [...found, refusal] : found
+      const next = times < 2
+        ? changed(options, refusal.path, times === 0 ? undefined : standIn)
+        : undefined
+      return next === undefined
+        ? Effect.succeed(all)
+        : refusalsOf(build, next, all, [...changes, field])
+    }
+  })
+
 /** Options of which something can be built. */
 export const buildable =
   <O>(title: string, make: (options: O) => Effect.Effect<unknown>) =>
   <A extends O, I>(schema: Schema.Schema<A, I>): Schema.Schema<A, I> =>
     Schema.filterEffect(schema, (options) =>
-      Effect.matchCause(make(options), {
-        onFailure: refusalOf,
-        onSuccess: () => true as const
-      })).annotations({ title })
+      // A field that is left out has its default, or is refused for its absence.
+      refusalsOf((given) => make(given as O), options as object)).annotations({ title })
 
 /**
  * What a constructor makes of what is written. Made, it says all of it, so it is written as it is.

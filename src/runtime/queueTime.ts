@@ -1,5 +1,5 @@
 /**
- * Time that a call spent in our own lines and not at the upstream.
+ * Measures the time that a call spent in queues of this library and not at the upstream.
  *
  * A call that stood for four seconds in front of a limiter was not slow: the upstream answered in
  * no time. What makes calls wait adds the time here, and a circuit breaker around it takes it off
@@ -16,7 +16,7 @@ import * as FiberRef from "effect/FiberRef"
 import { queueMillis } from "./callContext.js"
 import { elapsedMillis } from "./clock.js"
 
-/** What this fiber has waited so far, in milliseconds. */
+/** Reads how long this fiber has waited in queues so far, in milliseconds. */
 export const millisOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): number =>
   fiber.getFiberRef(queueMillis)
 

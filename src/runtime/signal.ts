@@ -1,6 +1,4 @@
-/**
- * How a call that waits hears that something has changed.
- */
+/** Wakes a waiting call when a state has changed. */
 import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"
 import { whenPassed } from "./timer.js"

@@ -1,5 +1,5 @@
 /**
- * Waiting for at least as long as was said.
+ * Waits at least as long as asked.
  *
  * A timer may fire up to a millisecond early, and then what was waited for is not ready yet; and no
  * timer holds more than 2^31-1 ms. Time is the clock's monotonic one: a wall clock that steps

@@ -1,5 +1,5 @@
 /**
- * The one place that arms timers.
+ * Arms timers; the only place that does.
  *
  * Under the live clock a timer is the platform's own, and needs no fiber. Under any other clock it
  * is a fiber that runs that clock's `sleep` and nothing else.
@@ -43,9 +43,9 @@ export const after = (fiber: Running, millis: number, wake: () => void): () => v
 }
 
 /**
- * Whether a timer fired early. It may, by a millisecond and a little. Where less than a good part of
- * its time has passed on the clock, the clock stands still or the timer is a fake one, and to wait
- * again would take twice as long.
+ * Tests whether a timer fired early. It may, by a millisecond and a little. Where less than a good
+ * part of its time has passed on the clock, the clock stands still or the timer is a fake one, and
+ * to wait again would take twice as long.
  */
 const isEarly = (part: number, elapsed: number, missing: number): boolean =>
   missing > 1e-3 && (missing <= 1 || (missing <= 2 && elapsed >= 0.4 * part))

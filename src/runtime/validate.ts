@@ -1,5 +1,5 @@
 /**
- * Reading options: one place that refuses nonsense, naming the field and the value.
+ * Checks options, and refuses invalid values with a message that names the field and the value.
  *
  * `Duration.decode` turns -5 and NaN into zero, and a zero wait is a hot loop; numbers are
  * therefore checked before they are decoded.
@@ -14,7 +14,7 @@ const refuse = (field: string, should: string, value: unknown): never => {
   )
 }
 
-/** Whether the input is a duration at all: no NaN, nothing negative, no unreadable string. */
+/** Tests whether the input is a duration at all: no NaN, nothing negative, no unreadable string. */
 const readable = (input: Duration.DurationInput): boolean => {
   if (typeof input === "number") return input >= 0
   if (typeof input === "bigint") return input >= 0n

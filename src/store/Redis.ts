@@ -1,19 +1,21 @@
 /**
- * Records in Redis, shared by all that use the server.
+ * Stores idempotency records in Redis, shared by all programs that use the server.
  *
- * Machines that serve the same callers must agree on who runs a call. Redis answers in well under a
- * millisecond, and forgets by itself what is over; it also forgets what it has not written to disk.
- * Where forgetting a claim would cost money, use a database.
+ * Machines that serve the same callers must agree which of them runs a call. Redis answers in well
+ * under a millisecond and removes expired records by itself. It loses what it has not written to
+ * disk: where a lost claim would cost money, use a database.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
-import type { Redis, RedisOptions } from "ioredis"
+import type { ClusterOptions, Redis, RedisOptions } from "ioredis"
 import * as IdempotencyRecord from "../core/idempotencyRecord.js"
+import { currentStoreCall } from "../idempotency/conflicts.js"
 import * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import * as Validate from "../runtime/validate.js"
 import * as Connection from "./redisConnection.js"
@@ -21,11 +23,12 @@ import { fields, keptMillis, millis, type Script, scripts } from "./redisScripts
 import * as Secrets from "./secrets.js"
 import * as Stored from "./storedRecord.js"
 
+export type { Node } from "./redisConnection.js"
 export type { Secret } from "./secrets.js"
 
 /**
  * How the store reaches Redis and names its records. Either `url` or `options`, or both: options
- * complete what the URL says.
+ * complete what the URL says. For a cluster set `cluster` instead of `url`.
  *
  * **Details**
  *
@@ -34,7 +37,11 @@ export type { Secret } from "./secrets.js"
  * - `url`: `redis://` or `rediss://`; redact it where it holds a password.
  * - `options`: of ioredis. Of these `connectTimeout` (2 seconds), `commandTimeout` (5 seconds) and
  *   `socketTimeout` (10 seconds of silence while commands wait) have defaults here and can be
- *   changed. No command is ever queued or sent again, whatever the options say.
+ *   changed. No command is ever queued or sent again, whatever the options say, but for a cluster.
+ *   In a cluster they are those of the connection to each node.
+ * - `cluster`: nodes of a cluster that are known from the start; the others are found through them.
+ *   `clusterOptions`: of ioredis (`natMap`, `dnsLookup` and so on). Of these `slotsRefreshInterval`
+ *   (5 seconds) and `maxRedirections` (5) have defaults here and can be changed.
  * - `prefix`: what the names of records begin with. No braces. Default
  *   `effect-resilience:idempotency:`.
  * - `timeSource`: who says what time it is, Redis (`"store"`, the default) or the program's `Clock`
@@ -44,9 +51,25 @@ export type { Secret } from "./secrets.js"
  * @category models
  */
 export interface Options extends Secrets.Secrets {
+  /**
+   * `redis://` or `rediss://`. Redact it where it holds a password. Default: the address in
+   * `options`.
+   */
   readonly url?: string | Redacted.Redacted<string> | undefined
+  /** Options of ioredis; they complete the URL. */
   readonly options?: RedisOptions | undefined
+  /** Nodes of a cluster to begin with; the store finds the others through them. */
+  readonly cluster?: ReadonlyArray<Connection.Node> | undefined
+  /** Options of ioredis for a cluster, such as `natMap`. */
+  readonly clusterOptions?: Omit<ClusterOptions, "redisOptions"> | undefined
+  /**
+   * What the names of records begin with, without braces. Default `effect-resilience:idempotency:`.
+   */
   readonly prefix?: string | undefined
+  /**
+   * Takes the time from Redis (`"store"`, the default) or from the `Clock` of the program
+   * (`"clock"`).
+   */
   readonly timeSource?: "clock" | "store" | undefined
 }
 
@@ -57,7 +80,9 @@ export interface Options extends Secrets.Secrets {
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `prefix`. */
   prefix: "effect-resilience:idempotency:",
+  /** Default of the option `timeSource`. */
   timeSource: "store",
   ...Connection.defaults
 } as const
@@ -120,10 +145,10 @@ const read = (
 const literally = (text: string): string => text.replaceAll(/[\\*?[\]]/g, "\\$&")
 
 class Store {
-  /** Where the sweep goes on. */
-  private cursor = "0"
+  /** Where the sweep of each server goes on. */
+  private readonly cursors = new WeakMap<Redis, string>()
 
-  constructor(private readonly redis: Redis, private readonly settings: Settings) {}
+  constructor(private readonly client: Connection.Client, private readonly settings: Settings) {}
 
   /**
    * All names that a key may have are in one slot of a cluster, because one script has to see them:
@@ -137,13 +162,21 @@ class Store {
     operation: Operation,
     script: Script,
     keys: ReadonlyArray<string>,
-    args: ReadonlyArray<string>
+    args: ReadonlyArray<string>,
+    client: Connection.Client = this.client
   ): Effect.Effect<unknown, IdempotencyStore.StoreError> {
     const send = (now: string) =>
       Effect.tryPromise({
-        try: () => Connection.run(this.redis, script, keys, [now, ...args]),
-        catch: () => new IdempotencyStore.StoreError({ operation })
-      })
+        try: () => Connection.run(client, script, keys, [now, ...args]),
+        catch: (error) => error
+      }).pipe(
+        Effect.catchAll((error) =>
+          Effect.flatMap(FiberRef.get(currentStoreCall), (call) => {
+            if (call !== undefined) call.refused = Connection.isRefusal(error)
+            return new IdempotencyStore.StoreError({ operation })
+          })
+        )
+      )
     return this.settings.timeSource === "store"
       ? send("")
       : Effect.flatMap(Clock.currentTimeMillis, (now) => send(String(now)))
@@ -196,24 +229,36 @@ class Store {
     )
   }
 
+  /** Over all servers, one after the other. */
   sweep(limit: number): Effect.Effect<number, IdempotencyStore.StoreError> {
     const most = Number.isNaN(limit) ? 0 : Math.min(1_000_000, Math.max(0, Math.floor(limit)))
-    if (most === 0) return Effect.succeed(0)
-    const pattern = `${literally(this.settings.prefix)}{*`
     return Effect.suspend(() =>
-      this.run("sweep", scripts.sweep, [], [this.cursor, pattern, String(most)])
-    ).pipe(
-      Effect.flatMap((reply) => {
-        if (!Array.isArray(reply)) return unreadable("sweep")
-        this.cursor = String(reply[0])
-        return Effect.succeed(Number(reply[1]))
-      })
+      Effect.reduce(Connection.servers(this.client), 0, (removed, server) =>
+        removed >= most
+          ? Effect.succeed(removed)
+          : Effect.map(this.sweepOf(server, most - removed), (more) => removed + more))
     )
+  }
+
+  private sweepOf(
+    server: Redis,
+    most: number
+  ): Effect.Effect<number, IdempotencyStore.StoreError> {
+    const pattern = `${literally(this.settings.prefix)}{*`
+    const args = [this.cursors.get(server) ?? "0", pattern, String(most)]
+    return Effect.flatMap(this.run("sweep", scripts.sweep, [], args, server), (reply) => {
+      if (!Array.isArray(reply)) return unreadable("sweep")
+      this.cursors.set(server, String(reply[0]))
+      return Effect.succeed(Number(reply[1]))
+    })
   }
 }
 
-const make = (redis: Redis, settings: Settings): IdempotencyStore.Service => {
-  const store = new Store(redis, settings)
+const make = (
+  client: Connection.Client,
+  settings: Settings
+): Omit<IdempotencyStore.Service, "secrets" | "scope"> => {
+  const store = new Store(client, settings)
   return {
     acquire: (claim) => store.acquire(claim),
     complete: (held, outcome, timeToLiveMillis) =>
@@ -256,7 +301,7 @@ const make = (redis: Redis, settings: Settings): IdempotencyStore.Service => {
   }
 }
 
-const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
+const settingsOf = ({ cluster, options, prefix, timeSource, url }: Options): Settings => {
   const source = timeSource ?? defaults.timeSource
   Validate.text(
     "timeSource",
@@ -268,6 +313,15 @@ const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
     const value = options?.[field]
     if (value !== undefined) Validate.integer(`options.${field}`, value, 1)
   }
+  if (cluster !== undefined) {
+    Validate.integer("cluster.length", cluster.length, 1)
+    Validate.text(
+      "url",
+      url === undefined ? "" : "a URL",
+      "absent beside cluster",
+      (url) => url === ""
+    )
+  }
   const given = Validate.text(
     "prefix",
     prefix ?? defaults.prefix,
@@ -278,13 +332,13 @@ const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
 }
 
 /**
- * A store on a Redis server, over a connection of its own that lives as long as the layer. Keys of
- * calls over it are named under its secrets.
+ * Makes a store on a Redis server, over a connection of its own that lives as long as the layer.
+ * Keys are named under the secrets of the store.
  *
  * **When to use**
  *
- * When several machines serve the same callers and Redis is there already, and forgetting a claim
- * in the worst case is bearable.
+ * When several machines serve the same callers, the program has Redis already, and a claim that is
+ * lost in the worst case is acceptable.
  *
  * **Details**
  *
@@ -292,22 +346,26 @@ const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
  *   record is one hash.
  * - Redis removes by itself what is over: a completed record a minute after its time to live, an
  *   unfinished one a day after its lease at least (a lapsed lease must not make the record vanish:
- *   who comes then has to learn of it). `sweep` is hardly needed; it looks at some five thousand
- *   keys at a time.
+ *   who comes then has to learn of it). `sweep` is rarely needed; it reads about five thousand keys
+ *   at a time.
  * - A command fails after `commandTimeout`, at once without a connection, and is never sent again.
- *   The connection is tried again at most a second apart. The layer waits for the server at most
- *   `connectTimeout`, and comes up without it, with a warning in the log; calls then fail, or run
- *   unprotected, as they say themselves.
+ *   The store reconnects at least once a second. The layer waits for the server at most
+ *   `connectTimeout`, and starts without it, with a warning in the log; calls then fail or run
+ *   unprotected, by their `onStoreFailure`.
+ * - In a cluster redirections are followed, and a command whose connection broke is sent again at
+ *   most `maxRedirections` times, `retryDelayOnFailover` apart: another node may serve its slot by
+ *   then, and the owner may repeat every step. A node that was demoted is left. `sweep` asks every
+ *   master.
  * - Every failure is a `StoreError` without the client's text. A record of another version, or one
  *   that cannot be read, is a `StoreError` that says `corrupt`, and is left as it is.
- * - Nonsense is refused with a `RangeError` here.
+ * - Invalid options throw `RangeError` here.
  *
  * **Gotchas**
  *
  * - Set `maxmemory-policy noeviction`: an evicted record is a forgotten one.
  * - Redis answers before it has written to disk (`appendfsync`) and before replicas have it. A
  *   crash or a failover can forget the claims and outcomes of the last moments, and these calls can
- *   be executed again. Nothing here waits for replicas.
+ *   be executed again. The store does not wait for replicas.
  * - All records of one scope are in one slot of a cluster.
  *
  * **Example** (Sharing keys between machines)
@@ -345,10 +403,19 @@ const settingsOf = ({ options, prefix, timeSource }: Options): Settings => {
 export const layer = (options: Options): Layer.Layer<IdempotencyStore.IdempotencyStore> => {
   const settings = settingsOf(options)
   const secrets = Secrets.secretsOf(options)
-  const target = { url: options.url, options: options.options }
+  const target = {
+    url: options.url,
+    options: options.options,
+    cluster: options.cluster,
+    clusterOptions: options.clusterOptions
+  }
   const store = Layer.scoped(
     IdempotencyStore.IdempotencyStore,
-    Effect.map(Connection.make(target), (redis) => ({ ...make(redis, settings), secrets }))
+    Effect.zipWith(Connection.make(target), Effect.scope, (client, scope) => ({
+      ...make(client, settings),
+      secrets,
+      scope
+    }))
   )
   return Layer.merge(store, Secrets.layer(secrets))
 }

@@ -1,60 +1,72 @@
 /**
- * Records in a SQL database, which outlive the process and are shared by all that use the table.
+ * Stores idempotency records in a SQL database. They outlive the process and are shared by all
+ * programs that use the table.
  *
- * A call that was executed by a process that has died since must not be executed again by the next
- * one. The database that the program has already is the place to remember it: a claim is one row,
- * and the database decides who has it.
+ * A call that was executed by a process that has died must not be executed again by the next one.
+ * The database of the program can remember it: a claim is one row, and the database decides which
+ * owner has it.
  *
  * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as IdempotencyStore from "../idempotency/IdempotencyStore.js"
 import * as Validate from "../runtime/validate.js"
 import * as Secrets from "./secrets.js"
-import { make, type Settings } from "./sqlOperations.js"
-import { type Dialect, dialectOf, isTableName, migrate, statementsOf } from "./sqlTable.js"
+import { make } from "./sqlOperations.js"
+import {
+  commitsOf,
+  type Dialect,
+  dialectOf,
+  isTableName,
+  migrate,
+  statementsOf
+} from "./sqlTable.js"
 
 export type { Secret } from "./secrets.js"
 export type { Dialect } from "./sqlTable.js"
 
 /**
- * How the store uses the database.
+ * The options of the store.
  *
  * **Details**
  *
- * - `secret`, `previousSecrets`: keys are named by an HMAC under `secret`, the same for all that
- *   share the table. A record that was made under one of `previousSecrets` is still found.
- * - `table`: a plain name of at most 48 letters, digits and underscores. Default
- *   `effect_resilience_idempotency`.
- * - `timeSource`: who says what time it is, the database (`"store"`) or the program's `Clock`
- *   (`"clock"`). Default: the database, for one that is shared by machines (PostgreSQL, MySQL); the
- *   `Clock` for SQLite.
- * - `transactional`: whether the store writes in the transaction that it is called in. Default
- *   `false`.
- * - `migrate`: whether the layer makes the table and its index where they are missing. Default
- *   `true`.
+ * Keys are named by an HMAC under `secret`, the same for all programs that share the table. `table`
+ * is a plain name.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends Secrets.Secrets {
+  /**
+   * The table: at most 48 letters, digits and underscores. Default `effect_resilience_idempotency`.
+   */
   readonly table?: string | undefined
+  /**
+   * Takes the time from the database (`"store"`) or from the `Clock` of the program (`"clock"`).
+   * Default: `"store"` for PostgreSQL and MySQL, `"clock"` for SQLite.
+   */
   readonly timeSource?: "clock" | "store" | undefined
+  /** Writes in the transaction of the caller. Default `false`. */
   readonly transactional?: boolean | undefined
+  /** Makes the table and its index where they are missing. Default `true`. */
   readonly migrate?: boolean | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `table`. */
   table: "effect_resilience_idempotency",
+  /** Default of the option `transactional`. */
   transactional: false,
+  /** Default of the option `migrate`. */
   migrate: true
 } as const
 
@@ -79,15 +91,18 @@ const timeSourceOf = (timeSource: Options["timeSource"]): Options["timeSource"] 
 }
 
 /**
- * What makes the table and its index, as text, for a program that has migrations of its own. Each
- * statement can be repeated.
+ * Writes the statements that make the table and its index, for a program that has migrations of its
+ * own. Each statement can be repeated.
  *
  * @since 0.1.0
  * @category migrations
  */
 export const statements = (
   dialect: Dialect,
-  options?: { readonly table?: string | undefined }
+  options?: {
+    /** The table. Default `effect_resilience_idempotency`. */
+    readonly table?: string | undefined
+  }
 ): ReadonlyArray<string> => statementsOf(dialect, tableOf(options?.table))
 
 /**
@@ -98,15 +113,18 @@ export const statements = (
  * @category migrations
  */
 export const migration = (
-  options?: { readonly table?: string | undefined }
+  options?: {
+    /** The table. Default `effect_resilience_idempotency`. */
+    readonly table?: string | undefined
+  }
 ): Effect.Effect<void, SqlError, SqlClient.SqlClient> => {
   const table = tableOf(options?.table)
   return Effect.flatMap(SqlClient.SqlClient, (sql) => migrate(sql, table))
 }
 
 /**
- * A store in a table of the database behind `SqlClient`: SQLite (libsql), PostgreSQL or MySQL
- * (MariaDB). Keys of calls over it are named under its secrets.
+ * Makes a store in a table of the database behind `SqlClient`: SQLite (libsql), PostgreSQL or MySQL
+ * (MariaDB). Keys are named under the secrets of the store.
  *
  * **When to use**
  *
@@ -115,21 +133,25 @@ export const migration = (
  *
  * **Details**
  *
- * - On PostgreSQL and SQLite every operation is one statement, which makes its step only where the
- *   record allows it, and answers with the row. MySQL cannot do that: there an operation is a short
- *   transaction that locks the row, and so is a claim while there are `previousSecrets` on
- *   PostgreSQL.
+ * - Every operation is one statement, which makes its step only where the record allows it: one
+ *   round trip. A second one is there for a claim that takes over on PostgreSQL, for a replay on
+ *   SQLite and MySQL (a third takes over there), and for a holder whose step was not made. A claim
+ *   while there are `previousSecrets` is a short
+ *   transaction that locks the rows, and so is every operation of a `transactional` store on MySQL,
+ *   or of a server with `autocommit = 0`.
+ * - A replay, and any other claim that is refused, writes nothing.
  * - A claim never waits for another claim's work, only for the moment of its statement. O(1) for
  *   each operation, by primary key; `sweep` is by index.
  * - A completed record is replayed until its time to live ends. An unfinished one is kept for at
- *   least a day after its lease, so that whoever comes then learns of it. Nothing removes old rows
- *   by itself: call `sweep` now and then.
+ *   least a day after its lease, so that a later caller learns of it. Nothing removes old rows by
+ *   itself: call `sweep` now and then.
  * - Conflicts (serialization failures, deadlocks, locks that are not free) are tried again, with
  *   jitter, for as long as the caller waits. A call that its caller gave up is left behind, and
- *   never cancelled. Whatever else goes wrong is a `StoreError` without the driver's text, and the statements are
- *   not traced, because a driver repeats values in its messages. A row of another version, or one
- *   that cannot be read, is a `StoreError` that says `corrupt`, and is left as it is.
- * - Nonsense is refused with a `RangeError` here; a database that cannot be reached, or refuses the
+ *   never cancelled. Whatever else goes wrong is a `StoreError` without the driver's text, and the
+ *   statements are not traced, because a driver repeats values in its messages. A row of another
+ *   version, or one that cannot be read, is a `StoreError` that says `corrupt`, and is left as it
+ *   is.
+ * - Invalid options throw `RangeError` here; a database that cannot be reached, or refuses the
  *   table, fails the layer.
  *
  * **Gotchas**
@@ -139,6 +161,9 @@ export const migration = (
  *   more than there are such callers. SQLite has only one writer. There a call inside a transaction
  *   fails at once with a `StoreError`, and an error in the log says why: put the transaction inside
  *   the idempotent call.
+ * - On libsql a statement that finds the file locked stays busy in the driver until it is garbage,
+ *   and its connection commits nothing meanwhile. The store leaves such a connection, and what it
+ *   answers is committed; a statement of the program that was busy can keep the file locked.
  * - `transactional: true` makes claim, work and outcome one transaction, for work that writes to
  *   this database and does nothing else. A duplicate that comes meanwhile waits for the
  *   transaction, for as long as the caller's `storeTimeout` allows. A failed store call fails the
@@ -185,17 +210,18 @@ export const layer = (
   const transactional = options.transactional ?? defaults.transactional
   const secrets = Secrets.secretsOf(options)
   const migrates = options.migrate ?? defaults.migrate
-  const store = Layer.effect(
+  const store = Layer.scoped(
     IdempotencyStore.IdempotencyStore,
     Effect.gen(function*() {
+      const scope = yield* Effect.scope
       const sql = yield* SqlClient.SqlClient
       const dialect = yield* dialectOf(sql)
       if (migrates) yield* migrate(sql, table)
       const source = timeSource ?? (dialect === "sqlite" ? "clock" : "store")
-      const nowMillis: Settings["nowMillis"] = source === "clock"
-        ? Clock.currentTimeMillis
-        : Effect.succeed(undefined)
-      return { ...make({ sql, dialect, table, nowMillis, transactional }), secrets }
+      const ownClock = source === "clock"
+      const commits = yield* commitsOf(sql, dialect)
+      const store = make({ sql, dialect, table, ownClock, transactional, commits })
+      return { ...store, secrets, scope }
     })
   )
   return Layer.merge(store, Secrets.layer(secrets))

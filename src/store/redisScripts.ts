@@ -1,6 +1,6 @@
 /**
  * The operations of the store as Lua scripts, one for each. Redis runs a script from beginning to
- * end without anything between.
+ * end without another command in between.
  *
  * The first write of a script decides what a Redis at `maxmemory` with `noeviction` does with it: a
  * command that may need memory is refused there, and the script with it, and any other lets the
@@ -53,12 +53,15 @@ local function load(key)
   return {
     raw = r, state = r[2], owner = r[3], fingerprint = r[5],
     generation = tonumber(r[4]), lease = tonumber(r[9]), expires = tonumber(r[10]),
-    readable = r[1] == '${Stored.version}' and states[r[2]] ~= nil and tonumber(r[4]) ~= nil and tonumber(r[10]) ~= nil
+    readable = r[1] == '${Stored.version}' and states[r[2]] ~= nil
+      and tonumber(r[4]) ~= nil and tonumber(r[10]) ~= nil
       and (r[2] ~= 'in_progress' or tonumber(r[9]) ~= nil)
   }
 end
 local function live(r) return r.state ~= 'released' and r.expires > now end
-local function keep(key, expires) redis.call('PEXPIRE', key, whole(math.max(1, expires - now + ${graceMillis}))) end
+local function keep(key, expires)
+  redis.call('PEXPIRE', key, whole(math.max(1, expires - now + ${graceMillis})))
+end
 local function answer(key)
   local r = redis.call('HMGET', key, ${fields.map((field) => `'${field}'`).join(", ")})
   table.insert(r, whole(now))
@@ -91,15 +94,17 @@ if found and live(found) then
   end
   point = found.raw[7]
 end
-redis.call('HSET', KEYS[1], 'version', '${Stored.version}', 'state', 'in_progress', 'owner', owner, 'generation', whole(generation),
-  'fingerprint', fingerprint, 'recovered', recovered, 'lease_until', whole(now + lease), 'expires_at', whole(now + kept))
+redis.call('HSET', KEYS[1], 'version', '${Stored.version}', 'state', 'in_progress',
+  'owner', owner, 'generation', whole(generation),
+  'fingerprint', fingerprint, 'recovered', recovered,
+  'lease_until', whole(now + lease), 'expires_at', whole(now + kept))
 redis.call('HDEL', KEYS[1], 'outcome', 'recovery_point')
 if point then redis.call('HSET', KEYS[1], 'recovery_point', point) end
 keep(KEYS[1], now + kept)
 if at > 1 then
   redis.call('DEL', KEYS[at])
-  redis.call('HSET', KEYS[at], 'version', '${Stored.version}', 'state', 'released', 'owner', owner, 'generation', whole(generation),
-    'expires_at', whole(now + lease))
+  redis.call('HSET', KEYS[at], 'version', '${Stored.version}', 'state', 'released',
+    'owner', owner, 'generation', whole(generation), 'expires_at', whole(now + lease))
   keep(KEYS[at], now + lease)
 end
 return answer(KEYS[1])
@@ -110,7 +115,8 @@ const change = (step: string): string =>
   `${prelude}
 local key, r = KEYS[1], load(KEYS[1])
 if not r then return {} end
-if r.readable and r.state == 'in_progress' and live(r) and r.owner == ARGV[2] and r.generation == tonumber(ARGV[3]) then
+if r.readable and r.state == 'in_progress' and live(r)
+  and r.owner == ARGV[2] and r.generation == tonumber(ARGV[3]) then
 ${step}
 end
 return answer(key)
@@ -136,9 +142,9 @@ const savepoint = change(`  redis.call('HDEL', key, 'recovery_point')
   redis.call('HSET', key, 'recovery_point', ARGV[4])`)
 
 /**
- * Goes on from where the last one stopped, over a bounded part of the keys, so that nobody has to
- * wait for long. ARGV: time, where to go on, pattern, limit. Gives back where it stopped and how
- * many it removed; what was released goes along and does not count.
+ * Goes on from where the last one stopped, over a bounded part of the keys, so that no other
+ * command waits for long. ARGV: time, where to go on, pattern, limit. Gives back where it stopped
+ * and how many it removed; what was released goes along and does not count.
  */
 const sweep = `${prelude}
 local cursor, limit, removed = ARGV[2], tonumber(ARGV[4]), 0
@@ -182,7 +188,7 @@ export const scripts = {
 /** A duration as an argument. */
 export const millis = (value: number): string => whole(Stored.wholeMillis(value))
 
-/** How long an unfinished record is kept, as an argument. */
+/** Writes how long an unfinished record is kept, as an argument. */
 export const keptMillis = (timeToLiveMillis: number, leaseMillis: number): string =>
   whole(
     Math.max(

@@ -23,7 +23,9 @@ export type Secret = string | Redacted.Redacted<string>
  * @category models
  */
 export interface Secrets {
+  /** The secret that names keys, the same for all programs that share the store. */
   readonly secret: Secret
+  /** Earlier secrets. Records under them are still found. Default: none. */
   readonly previousSecrets?: ReadonlyArray<Secret> | undefined
 }
 
@@ -44,7 +46,7 @@ export const secretsOf = (options: Secrets): StoreSecrets => ({
   )
 })
 
-/** The same secrets for the fingerprints of keys in the logs of the program. */
+/** Provides the same secrets for the fingerprints of keys in the logs of the program. */
 export const layer = ({ previousSecrets, secret }: StoreSecrets): Layer.Layer<never> =>
   Layer.succeedContext(
     Context.make(IdempotencyKey.Secret, secret).pipe(

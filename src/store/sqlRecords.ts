@@ -1,21 +1,24 @@
 /**
- * Records that are read, decided on by the pure record and written back, in several statements that
- * nobody comes between.
+ * Reads a record, decides by the pure record and writes it back, in several statements that no
+ * other writer can come between.
  *
- * Two cases need it: MySQL, which does not answer a write with the row; and a claim by several
- * names, which may move a record from one row to another.
+ * Two cases need it: a claim by several names, which may move a record from one row to another; and
+ * MySQL, which does not answer a write with the row, where it is asked in the caller's transaction,
+ * or for a record that is there already.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import type * as Statement from "@effect/sql/Statement"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import { hasProperty } from "effect/Predicate"
 import * as IdempotencyRecord from "../core/idempotencyRecord.js"
-import { nowOf, type Parts, tableOf } from "./sqlStatements.js"
+import { isGivenUp } from "../idempotency/conflicts.js"
+import { nowOf, type Parts, type Rows, tableOf } from "./sqlParts.js"
 import { columns } from "./sqlTable.js"
 import * as Stored from "./storedRecord.js"
 
-/** What stands in a row is no record. */
+/** A row that holds no record. */
 export class Unreadable extends Data.TaggedError("Unreadable")<{}> {}
 
 export type Row = ReadonlyArray<unknown>
@@ -61,6 +64,9 @@ export const read = (
     : Effect.succeed([record, Number(row[columns.length])])
 }
 
+/** PostgreSQL: whether the statement made the row that it gave back. */
+export const isMade = (row: Row): boolean => Number(row[columns.length + 1]) === 1
+
 /** Absent where nothing was there and nothing is to be. */
 const valuesOf = (
   record: IdempotencyRecord.IdempotencyRecord
@@ -100,11 +106,11 @@ const placed = (
   )
 
 /** The row of a place, if there is one. */
-const rowOf = (rows: ReadonlyArray<Row>, place: Place): Row | undefined =>
+const rowOf = (rows: Rows, place: Place): Row | undefined =>
   rows.find((row) => row[columns.length + 1] === nameOf(place))
 
 /** The records of all places, in their order. */
-const inOrder = (places: ReadonlyArray<Place>, rows: ReadonlyArray<Row>) =>
+const inOrder = (places: ReadonlyArray<Place>, rows: Rows) =>
   Effect.forEach(
     places,
     (place): Effect.Effect<IdempotencyRecord.IdempotencyRecord, Unreadable> => {
@@ -129,10 +135,54 @@ const placeholder: IdempotencyRecord.IdempotencyRecord = {
   expiresAtMillis: 0
 }
 
+const equations = (
+  sql: SqlClient.SqlClient,
+  operator: "=" | "<=>",
+  values: ReadonlyArray<unknown>
+): ReadonlyArray<Statement.Fragment> =>
+  values.map((value, index) => sql`${sql.literal(`${columns[index] ?? ""} ${operator}`)} ${value}`)
+
+/** Writes a record over the row of its place. */
+const written = (
+  parts: Parts,
+  place: Place,
+  record: IdempotencyRecord.IdempotencyRecord
+): Statement.Statement<unknown> => {
+  const { sql } = parts
+  return sql`UPDATE ${tableOf(parts)} SET ${
+    commaSeparated(sql, equations(sql, "=", valuesOf(record)))
+  } WHERE id = ${nameOf(place)}`
+}
+
+/** MySQL: how many rows a statement has changed. Drivers differ in what they say of no change. */
+export const changes = (result: unknown): number =>
+  hasProperty(result, "affectedRows") ? Number(result.affectedRows) : 0
+
 /**
- * Under locks on the rows of all places, taken in the order of their names, so that two claims by
- * the same names cannot wait for each other. Where a row may have to be made it is made first: what
- * is not there cannot be locked.
+ * MySQL, without a transaction: writes a record over its row if that still is as it was read, in
+ * one statement. Nothing is written where nothing would change. Answers whether the record stands
+ * there now.
+ */
+export const swapped = (
+  parts: Parts,
+  place: Place,
+  row: Row,
+  record: IdempotencyRecord.IdempotencyRecord
+): Effect.Effect<boolean, SqlError> => {
+  const { sql } = parts
+  const values = valuesOf(record)
+  if (values.every((value, index) => value === row[index])) return Effect.succeed(true)
+  const unchanged = equations(sql, "<=>", row.slice(0, columns.length))
+  return Effect.map(
+    sql`${written(parts, place, record)} AND ${sql.join(" AND ", false)(unchanged)}`.raw,
+    (result) => changes(result) > 0
+  )
+}
+
+/**
+ * Works under locks on the rows of all places, taken in the order of their names, so that two
+ * claims by the same names cannot wait for each other. A row that may have to be made is made
+ * first, because a missing row cannot be locked.
  */
 export const locked = <A>(
   parts: Parts,
@@ -154,13 +204,6 @@ export const locked = <A>(
       }) ${ifThere}`,
     { discard: true }
   )
-  const write = (place: Place, record: IdempotencyRecord.IdempotencyRecord) =>
-    sql`UPDATE ${table} SET ${
-      commaSeparated(
-        sql,
-        valuesOf(record).map((value, index) => sql`${sql.literal(columns[index] ?? "")} = ${value}`)
-      )
-    } WHERE id = ${nameOf(place)}`
   return sql.withTransaction(Effect.gen(function*() {
     yield* make
     const rows = yield* sql`${select(parts, places)} ORDER BY id FOR UPDATE`.values
@@ -169,14 +212,27 @@ export const locked = <A>(
     const [answer, writes] = decide(records, Number(rows[0]?.[columns.length] ?? 0))
     for (const [index, record] of writes) {
       const place = places[index]
-      if (place !== undefined) yield* write(place, record)
+      if (place !== undefined) yield* written(parts, place, record)
     }
     return answer
   }))
 }
 
-/** How often a claim begins again before it gives up. Each time somebody else has got further. */
-const comparisons = 100
+/** How often a claim begins again before it gives up. Each time another owner has got further. */
+export const comparisons = 100
+
+/**
+ * Begins again, after a turn: unless others were always faster, or the caller has stopped waiting.
+ */
+export const again = <A, E>(
+  left: number,
+  self: Effect.Effect<A, E>
+): Effect.Effect<A, E | SqlError> =>
+  Effect.flatMap(
+    Effect.zipRight(Effect.yieldNow(), isGivenUp),
+    (givenUp): Effect.Effect<A, E | SqlError> =>
+      left === 0 || givenUp ? new SqlError({ message: "Others were always faster" }) : self
+  )
 
 /**
  * Without a transaction: reads, and writes with one statement that does so only where everything
@@ -200,8 +256,8 @@ export const compared = <A>(
     })`
   }
   return Effect.gen(function*() {
-    const [[now] = []] = yield* sql`SELECT ${nowOf(parts)}`.values
-    const rows = yield* sql`${select(parts, places)}`.values
+    const [[now] = []] = yield* parts.rows(sql`SELECT ${nowOf(parts)}`)
+    const rows = yield* parts.rows(sql`${select(parts, places)}`)
     const [answer, writes] = decide(yield* inOrder(places, rows), Number(now))
     if (writes.length === 0) return answer
     const after = writes.flatMap(([index, record]) => {
@@ -209,15 +265,15 @@ export const compared = <A>(
       return place === undefined ? [] : [sql`SELECT ${placed(sql, place, record)}`]
     })
     const unchanged = places.map((place) => asRead(place, rowOf(rows, place)))
-    const written = yield* sql`INSERT INTO ${table} (id, scope, key_hash, ${sql.literal(list)})
+    const written = yield* parts.rows(sql`
+      INSERT INTO ${table} (id, scope, key_hash, ${sql.literal(list)})
       SELECT * FROM (${sql.join(" UNION ALL ", false)(after)}) WHERE ${
       sql.join(" AND ", false)(unchanged)
     }
       ON CONFLICT (id) DO UPDATE SET ${
       commaSeparated(sql, columns.map((column) => sql.literal(`${column} = excluded.${column}`)))
-    } RETURNING 1`.values
+    } RETURNING 1`)
     if (written.length > 0) return answer
-    if (left === 0) return yield* new SqlError({ message: "Others were always faster" })
-    return yield* Effect.zipRight(Effect.yieldNow(), compared(parts, places, decide, left - 1))
+    return yield* again(left, Effect.suspend(() => compared(parts, places, decide, left - 1)))
   })
 }

@@ -1,217 +1,181 @@
 /**
- * The operations of the store as one statement each, for databases that answer a write with the row
- * that is there afterwards.
+ * The operations of the store as one statement each, which makes its step only where the record
+ * allows it.
  *
- * The statement makes the step only where the record allows it, and always gives the row back. A
- * step can be repeated by its owner, so asking the pure record what it thinks of the row tells what
- * has happened: there is no second place that knows the answers.
+ * A step can be repeated by its owner, so asking the pure record what it thinks of a row tells what
+ * has happened: there is no second place that knows the answers. A claim gives its row back where
+ * the database can. What a holder does gives nothing back but whether it was done; where it was
+ * not, the row has to be looked at.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
-import type * as Statement from "@effect/sql/Statement"
 import { unfinishedMillis } from "../core/idempotencyRecord.js"
 import type { Claim, Held } from "../idempotency/IdempotencyStore.js"
+import { databaseNow, type Query } from "./sqlParts.js"
 import { columns, type Dialect, quoted } from "./sqlTable.js"
+import { text } from "./sqlText.js"
 import * as Stored from "./storedRecord.js"
 
-type Fragment = Statement.Fragment
+/** The statements of one table. `now` is the program's clock, where it counts. */
+export interface Statements {
+  /**
+   * The row of a new claim, or what a claim makes of the row that is there. A refused claim gives
+   * nothing back. MySQL makes new rows only: a row that is there is an error.
+   */
+  readonly acquire: (claim: Claim, now?: number) => Query
+  /**
+   * The same, and PostgreSQL leaves a row that is there as it is: it gives a new row back with 1,
+   * and another with 0. A row that another makes at the same moment is neither.
+   */
+  readonly enter: (claim: Claim, now?: number) => Query
+  /** The row as it is. */
+  readonly look: (place: Pick<Claim, "keyHash" | "scope">, now?: number) => Query
+  /** The record is over and has an outcome. */
+  readonly complete: (
+    held: Held,
+    outcome: string,
+    timeToLiveMillis: number,
+    now?: number
+  ) => Query
+  /** Nothing is left of the record but who has released it. */
+  readonly release: (held: Held, now?: number) => Query
+  /** The lease begins anew. */
+  readonly extend: (held: Held, leaseMillis: number, now?: number) => Query
+  /** The work has come this far. */
+  readonly savepoint: (held: Held, data: string, now?: number) => Query
+}
 
-type Query = Statement.Statement<unknown>
-
-/** What every statement is made of: the table, and what time it is. */
-export interface Parts {
+export interface Options {
   readonly sql: SqlClient.SqlClient
   readonly dialect: Dialect
   readonly table: string
-  /**
-   * Milliseconds of the program's clock, or undefined where the database is to say what time it is.
-   */
-  readonly nowMillis: number | undefined
+  /** Whether the program says what time it is. */
+  readonly ownClock: boolean
 }
-
-/**
- * The present time of the database. Not the beginning of the transaction, which may be long ago.
- */
-const databaseNow: Readonly<Record<Dialect, string>> = {
-  sqlite: "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS BIGINT)",
-  pg: "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)",
-  mysql: "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000)"
-}
-
-export const nowOf = ({ dialect, nowMillis, sql }: Parts): Fragment =>
-  nowMillis === undefined
-    ? sql.literal(databaseNow[dialect])
-    : dialect === "mysql"
-    ? sql`${nowMillis}`
-    : sql`CAST(${nowMillis} AS BIGINT)`
-
-export const tableOf = ({ dialect, sql, table }: Parts): Fragment =>
-  sql.literal(quoted(dialect, table))
 
 const list = columns.join(", ")
 
-/** One reading of the clock for the whole statement, whatever it has to wait for. */
-const clock = (parts: Parts): Fragment => parts.sql`WITH clock (now) AS (SELECT ${nowOf(parts)})`
-
-const now = "(SELECT now FROM clock)"
-
-const returning = `RETURNING ${columns.map((column) => `r.${column}`).join(", ")}, ${now}`
-
-/** SQLite knows the table in RETURNING by no other name. */
-const returningOf = ({ dialect, sql }: Parts): Fragment =>
-  sql.literal(dialect === "pg" ? returning : `RETURNING ${list}, ${now}`)
+const listOfRow = columns.map((column) => `r.${column}`).join(", ")
 
 /** Whether the row is a record of this version. What is not is left as it is. */
 const readable =
   `(r.version = ${Stored.version} AND r.state IN ('in_progress', 'completed', 'released'))`
 
+/** PostgreSQL and SQLite read the clock once for the whole statement, whatever it waits for. */
+const clock = "(SELECT now FROM clock)"
+
 /** Whether nothing is left of the record that would answer. */
-const over = `(r.state = 'released' OR r.expires_at <= ${now})`
+const over = `(r.state = 'released' OR r.expires_at <= ${clock})`
 
 const claimable =
   `(${readable} AND (${over} OR (r.state = 'in_progress' AND r.fingerprint = excluded.fingerprint
-  AND (r.owner = excluded.owner OR r.lease_until <= ${now}))))`
+  AND (r.owner = excluded.owner OR r.lease_until <= ${clock}))))`
 
+/** What a claim makes of a row that it may have. */
 const claimed = `
-  state = CASE WHEN ${claimable} THEN 'in_progress' ELSE r.state END,
-  owner = CASE WHEN ${claimable} THEN excluded.owner ELSE r.owner END,
-  generation = CASE WHEN ${claimable} AND (${over} OR r.owner <> excluded.owner) THEN r.generation + 1 ELSE r.generation END,
-  fingerprint = CASE WHEN ${claimable} THEN excluded.fingerprint ELSE r.fingerprint END,
-  recovered = CASE WHEN ${claimable} THEN CASE WHEN ${over} THEN 0 WHEN r.owner = excluded.owner THEN r.recovered ELSE 1 END
-    ELSE r.recovered END,
-  recovery_point = CASE WHEN ${claimable} AND ${over} THEN NULL ELSE r.recovery_point END,
-  outcome = CASE WHEN ${claimable} THEN NULL ELSE r.outcome END,
-  lease_until = CASE WHEN ${claimable} THEN excluded.lease_until ELSE r.lease_until END,
-  expires_at = CASE WHEN ${claimable} THEN excluded.expires_at ELSE r.expires_at END`
+  state = 'in_progress',
+  owner = excluded.owner,
+  generation = CASE WHEN ${over} OR r.owner <> excluded.owner
+    THEN r.generation + 1 ELSE r.generation END,
+  fingerprint = excluded.fingerprint,
+  recovered = CASE WHEN ${over} THEN 0 WHEN r.owner = excluded.owner THEN r.recovered ELSE 1 END,
+  recovery_point = CASE WHEN ${over} THEN NULL ELSE r.recovery_point END,
+  outcome = NULL,
+  lease_until = excluded.lease_until,
+  expires_at = excluded.expires_at`
 
-/**
- * The row of a new claim, or what a claim makes of the row that is there.
- *
- * A refused claim changes nothing. PostgreSQL writes the row as it is, to give it back in the same
- * round trip; SQLite has no round trips to spare and waits for the disk with every write, so there
- * a refused claim gives nothing back, and `look` has to be asked.
- */
-export const acquire = (parts: Parts, claim: Claim): Query => {
-  const { sql } = parts
-  const lease = Stored.wholeMillis(claim.leaseMillis)
-  const kept = Math.max(Stored.wholeMillis(claim.timeToLiveMillis), lease + unfinishedMillis)
-  return sql`${clock(parts)}
-    INSERT INTO ${tableOf(parts)} AS r (id, scope, key_hash, ${sql.literal(list)})
-    SELECT ${Stored.recordName(claim.scope, claim.keyHash)}, ${Stored.toText(claim.scope)}, ${
-    Stored.toText(claim.keyHash)
-  },
-      ${sql.literal(String(Stored.version))}, 'in_progress', ${Stored.toText(claim.owner)}, 1, ${
-    Stored.toText(claim.fingerprint)
-  }, 0,
-      NULL, NULL, now + CAST(${lease} AS BIGINT), now + CAST(${kept} AS BIGINT)
-    FROM clock WHERE true
-    ON CONFLICT (id) DO UPDATE SET ${sql.literal(claimed)} ${
-    sql.literal(parts.dialect === "sqlite" ? `WHERE ${claimable}` : "")
+/** Writes the texts, once. */
+export const make = ({ dialect, ownClock, sql, table }: Options): Statements => {
+  const isMysql = dialect === "mysql"
+  const name = quoted(dialect, table)
+  const integer = (parameter: string) => isMysql ? parameter : `CAST(${parameter} AS BIGINT)`
+  const present = ownClock ? integer(":now") : databaseNow[dialect]
+  // MySQL has one time for a statement, however often it is asked.
+  const now = isMysql ? present : clock
+  const withClock = isMysql ? "" : `WITH clock (now) AS (SELECT ${present})`
+
+  const fresh =
+    `:id, :scope, :keyHash, ${Stored.version}, 'in_progress', :owner, 1, :fingerprint, 0, ` +
+    `NULL, NULL, ${now} + ${integer(":lease")}, ${now} + ${integer(":kept")}`
+
+  const into = `INTO ${name}${isMysql ? "" : " AS r"} (id, scope, key_hash, ${list})`
+
+  const acquireText = isMysql
+    ? `INSERT ${into} VALUES (${fresh})`
+    : `${withClock} INSERT ${into} SELECT ${fresh} FROM clock WHERE true
+      ON CONFLICT (id) DO UPDATE SET ${claimed} WHERE ${claimable}
+      RETURNING ${dialect === "pg" ? listOfRow : list}, ${now}`
+
+  // A row that is there is only read: to lock it would be to write it.
+  const enterText = dialect === "pg"
+    ? `${withClock}, made AS (INSERT ${into} SELECT ${fresh} FROM clock
+        ON CONFLICT (id) DO NOTHING RETURNING ${listOfRow})
+      SELECT ${list}, ${now}, 1 FROM made
+      UNION ALL SELECT ${list}, ${now}, 0 FROM ${name} WHERE id = :id`
+    : acquireText
+
+  const mine = `${readable} AND r.state = 'in_progress' AND r.expires_at > ${now}
+    AND r.owner = :owner AND r.generation = ${integer(":generation")}`
+
+  /** What a holder does to its record, where it still holds it. */
+  const change = (assignments: string) =>
+    text(
+      sql,
+      dialect,
+      `${withClock} UPDATE ${name} AS r SET ${assignments} WHERE r.id = :id AND ${mine}
+        ${isMysql ? "" : "RETURNING 1"}`
+    )
+
+  const enter = text(sql, dialect, enterText)
+  const acquire = text(sql, dialect, acquireText)
+  const look = text(
+    sql,
+    dialect,
+    `SELECT ${list}, ${present} FROM ${name} WHERE id = :id`
+  )
+  const kept = `${now} + ${integer(":kept")}`
+  const complete = change(
+    `state = 'completed', outcome = :outcome, recovery_point = NULL, expires_at = ${kept}`
+  )
+  const release = change("state = 'released', recovery_point = NULL, expires_at = r.lease_until")
+  const extend = change(`lease_until = ${now} + ${integer(":lease")},
+    expires_at = CASE WHEN r.expires_at < ${kept} THEN ${kept} ELSE r.expires_at END`)
+  const savepoint = change("recovery_point = :data")
+
+  const rowOf = (claim: Claim, now: number | undefined) => {
+    const lease = Stored.wholeMillis(claim.leaseMillis)
+    return {
+      now,
+      id: Stored.recordName(claim.scope, claim.keyHash),
+      scope: Stored.toText(claim.scope),
+      keyHash: Stored.toText(claim.keyHash),
+      owner: Stored.toText(claim.owner),
+      fingerprint: Stored.toText(claim.fingerprint),
+      lease,
+      kept: Math.max(Stored.wholeMillis(claim.timeToLiveMillis), lease + unfinishedMillis)
+    }
   }
-    ${returningOf(parts)}`
-}
+  const holderOf = ({ generation, keyHash, owner, scope }: Held, now: number | undefined) => ({
+    now,
+    id: Stored.recordName(scope, keyHash),
+    owner: Stored.toText(owner),
+    generation
+  })
 
-/** The row as it is. */
-export const look = (parts: Parts, { keyHash, scope }: Claim): Query =>
-  parts.sql`SELECT ${parts.sql.literal(list)}, ${nowOf(parts)} FROM ${tableOf(parts)} WHERE id = ${
-    Stored.recordName(scope, keyHash)
-  }`
-
-/** What a holder does to its record, where it still holds it. */
-const change = (
-  parts: Parts,
-  held: Held,
-  assignments: (mine: Fragment) => Fragment
-): Query => {
-  const { sql } = parts
-  const mine = sql`(${sql.literal(readable)} AND r.state = 'in_progress' AND r.expires_at > ${
-    sql.literal(now)
+  return {
+    acquire: (claim, now) => acquire(rowOf(claim, now)),
+    enter: (claim, now) => enter(rowOf(claim, now)),
+    look: ({ keyHash, scope }, now) => look({ now, id: Stored.recordName(scope, keyHash) }),
+    complete: (held, outcome, timeToLiveMillis, now) =>
+      complete({
+        ...holderOf(held, now),
+        outcome: Stored.toText(outcome),
+        kept: Stored.wholeMillis(timeToLiveMillis)
+      }),
+    release: (held, now) => release(holderOf(held, now)),
+    extend: (held, leaseMillis, now) => {
+      const lease = Stored.wholeMillis(leaseMillis)
+      return extend({ ...holderOf(held, now), lease, kept: lease + unfinishedMillis })
+    },
+    savepoint: (held, data, now) => savepoint({ ...holderOf(held, now), data: Stored.toText(data) })
   }
-    AND r.owner = ${
-    Stored.toText(held.owner)
-  } AND r.generation = CAST(${held.generation} AS BIGINT))`
-  return sql`${clock(parts)}
-    UPDATE ${tableOf(parts)} AS r SET ${assignments(mine)}
-    WHERE r.id = ${Stored.recordName(held.scope, held.keyHash)}
-    ${returningOf(parts)}`
-}
-
-/** The record is over and has an outcome. */
-export const complete = (
-  parts: Parts,
-  held: Held,
-  outcome: string,
-  timeToLiveMillis: number
-): Query => {
-  const { sql } = parts
-  const until = sql`${sql.literal(now)} + CAST(${Stored.wholeMillis(timeToLiveMillis)} AS BIGINT)`
-  return change(parts, held, (mine) =>
-    sql`
-    state = CASE WHEN ${mine} THEN 'completed' ELSE r.state END,
-    outcome = CASE WHEN ${mine} THEN ${Stored.toText(outcome)} ELSE r.outcome END,
-    recovery_point = CASE WHEN ${mine} THEN NULL ELSE r.recovery_point END,
-    expires_at = CASE WHEN ${mine} THEN ${until} ELSE r.expires_at END`)
-}
-
-/** Nothing is left of the record but who has released it. */
-export const release = (parts: Parts, held: Held): Query => {
-  const { sql } = parts
-  return change(parts, held, (mine) =>
-    sql`
-    state = CASE WHEN ${mine} THEN 'released' ELSE r.state END,
-    recovery_point = CASE WHEN ${mine} THEN NULL ELSE r.recovery_point END,
-    expires_at = CASE WHEN ${mine} THEN r.lease_until ELSE r.expires_at END`)
-}
-
-/** The lease begins anew. */
-export const extend = (parts: Parts, held: Held, leaseMillis: number): Query => {
-  const { sql } = parts
-  const lease = Stored.wholeMillis(leaseMillis)
-  const until = sql`${sql.literal(now)} + CAST(${lease} AS BIGINT)`
-  const kept = sql`${sql.literal(now)} + CAST(${lease + unfinishedMillis} AS BIGINT)`
-  return change(parts, held, (mine) =>
-    sql`
-    lease_until = CASE WHEN ${mine} THEN ${until} ELSE r.lease_until END,
-    expires_at = CASE WHEN ${mine} AND r.expires_at < ${kept} THEN ${kept} ELSE r.expires_at END`)
-}
-
-/** The work has come this far. */
-export const savepoint = (parts: Parts, held: Held, data: string): Query => {
-  const { sql } = parts
-  return change(parts, held, (mine) =>
-    sql`
-    recovery_point = CASE WHEN ${mine} THEN ${Stored.toText(data)} ELSE r.recovery_point END`)
-}
-
-const isOver = (parts: Parts): Fragment =>
-  parts.sql`version = ${parts.sql.literal(String(Stored.version))} AND expires_at <= ${
-    nowOf(parts)
-  }`
-
-/** Some records that are over, the oldest first: names and states. By index, and without locks. */
-export const expired = (parts: Parts, limit: number, after: number): Query =>
-  parts.sql`SELECT id, state FROM ${tableOf(parts)} WHERE ${isOver(parts)}
-    ORDER BY expires_at LIMIT ${parts.sql.literal(`${limit} OFFSET ${after}`)}`
-
-const among = ({ sql }: Parts, ids: ReadonlyArray<string>): Fragment =>
-  sql`id IN (${sql.join(", ", false)(ids.map((id) => sql`${id}`))})`
-
-/** MySQL: those of the names that are still over and that no transaction holds, locked. */
-export const lockExpired = (parts: Parts, ids: ReadonlyArray<string>, skips: boolean): Query =>
-  parts.sql`SELECT id, ${isOver(parts)} FROM ${tableOf(parts)} WHERE ${among(parts, ids)}
-    ORDER BY id FOR UPDATE ${parts.sql.literal(skips ? "SKIP LOCKED" : "")}`
-
-/** MySQL: removes what is locked. */
-export const removeLocked = (parts: Parts, ids: ReadonlyArray<string>): Query =>
-  parts.sql`DELETE FROM ${tableOf(parts)} WHERE ${among(parts, ids)}`
-
-/** Removes those of the names that are still over, and answers with their names. */
-export const removeExpired = (parts: Parts, ids: ReadonlyArray<string>): Query => {
-  const { dialect, sql } = parts
-  const table = tableOf(parts)
-  const still = sql`${among(parts, ids)} AND ${isOver(parts)}`
-  // A transaction that claims a record at this moment keeps it.
-  return dialect === "pg"
-    ? sql`DELETE FROM ${table} WHERE id IN (
-        SELECT id FROM ${table} WHERE ${still} FOR UPDATE SKIP LOCKED) RETURNING id`
-    : sql`DELETE FROM ${table} WHERE ${still} RETURNING id`
 }

@@ -51,6 +51,15 @@ export const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect> =>
     orElse: () => Effect.dieMessage("The idempotency store needs SQLite, PostgreSQL or MySQL")
   })
 
+/** Whether a statement outside of a transaction is one of its own: not with `autocommit = 0`. */
+export const commitsOf = (
+  sql: SqlClient.SqlClient,
+  dialect: Dialect
+): Effect.Effect<boolean, SqlError> =>
+  dialect === "mysql"
+    ? Effect.map(sql`SELECT @@autocommit`.values, ([row]) => Number(row?.[0]) === 1)
+    : Effect.succeed(true)
+
 const columnsOf = (text: string, name: string, short: string): string =>
   [
     `id ${name} PRIMARY KEY`,
@@ -68,7 +77,7 @@ const columnsOf = (text: string, name: string, short: string): string =>
     "expires_at BIGINT NOT NULL"
   ].join(",\n  ")
 
-/** What makes the table and its index where they are not there. */
+/** Writes the statements that make the table and its index where they are missing. */
 export const statementsOf = (dialect: Dialect, table: string): ReadonlyArray<string> => {
   const name = quoted(dialect, table)
   const index = `CREATE INDEX IF NOT EXISTS ${
@@ -92,7 +101,8 @@ export const statementsOf = (dialect: Dialect, table: string): ReadonlyArray<str
         "SMALLINT"
       )
       return [
-        `CREATE TABLE IF NOT EXISTS ${name} (\n  ${body},\n  INDEX expires_at (expires_at)\n) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`
+        `CREATE TABLE IF NOT EXISTS ${name} (\n  ${body},\n  INDEX expires_at (expires_at)\n) ` +
+        "ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
       ]
     }
   }

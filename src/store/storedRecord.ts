@@ -1,7 +1,7 @@
 /**
- * How a record is written down where it outlives the process, the same in every store: plain
- * fields, texts that every database takes byte for byte, and nothing but fingerprints. What cannot
- * be read back is not guessed at.
+ * Writes a record where it outlives the process, in the same form in every store: plain fields,
+ * texts that every database keeps byte for byte, and only fingerprints. A record that cannot be
+ * read back is not guessed at.
  */
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex } from "@noble/hashes/utils"
@@ -118,7 +118,7 @@ export const decode = (
   }
 }
 
-/** What is written for a record: the fields of its state, and null for the others. */
+/** Writes a record: the fields of its state, and null for the others. */
 export const encode = (
   record: Exclude<IdempotencyRecord.IdempotencyRecord, { _tag: "Absent" }>
 ) => ({

@@ -1,42 +1,37 @@
 /**
- * A real HTTP server that plays an API on a bad day.
+ * Serves an API on a real HTTP server and breaks its answers on purpose.
  *
  * A stubbed client cannot show what happens when the connection is reset after the server did the
- * work, when the body stops half way, or when nobody listens for a moment: all of that lies below
- * the level at which one stubs. Here an ordinary `HttpApp` is served on a loopback port, a script
- * disturbs its answers on the wire, idempotency keys are honoured as a good API honours them, and
- * the server keeps count of what it received and of what it executed. So a test can say what
- * matters: however often the client had to ask, the work was done once.
+ * work, when the body stops half way, or when the server does not listen for a moment. Here an
+ * ordinary `HttpApp` is served on a loopback port, and a script disturbs its answers on the wire.
+ * The server honours idempotency keys, and counts the requests it received and the calls it
+ * executed. A test can then check that the work was done once, however often the client asked.
  *
  * @since 0.1.0
  */
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpApp from "@effect/platform/HttpApp"
-import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Fiber from "effect/Fiber"
 import { constTrue, constVoid } from "effect/Function"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as Http from "node:http"
 import * as HttpDate from "../core/httpDate.js"
 import * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Validate from "../runtime/validate.js"
 import type { Arrival, Fault, Script } from "./faults.js"
-import { identity, none, responseOf } from "./faults.js"
-import { bytesOf, collected, replay } from "./recorded.js"
+import { identity, none } from "./faults.js"
+import { host, listen } from "./flakyApi/listener.js"
+import { play, resetConnection } from "./flakyApi/wire.js"
+import { collected, replay } from "./recorded.js"
 
 export type { Arrival, Fault, RetryAfter, Script, StatusOptions } from "./faults.js"
 export {
@@ -59,12 +54,13 @@ export {
 } from "./faults.js"
 
 /**
- * A request that arrived, and what the script had in store for it.
+ * A request that arrived, and the fault that the script had for it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Received extends Arrival {
+  /** The fault that the script had for the request. */
   readonly fault: Fault
 }
 
@@ -88,9 +84,11 @@ export interface Executed extends Pick<Arrival, "method" | "path" | "key"> {
 export interface FlakyApi {
   /** `http://127.0.0.1:port`, without a slash at the end. */
   readonly url: string
+  /** The port that the server listens on. */
   readonly port: number
   /**
-   * Every request that arrived so far, in order. Those that found nobody listening did not arrive.
+   * Every request that arrived so far, in order. Requests that were refused while it did not listen
+   * did not arrive.
    */
   readonly received: Effect.Effect<ReadonlyArray<Received>>
   /** Every run of the handler so far, in order of completion. A replayed answer is not a run. */
@@ -110,7 +108,7 @@ export interface FlakyApi {
 }
 
 /**
- * What the server plays, and how badly.
+ * The options of the server.
  *
  * @since 0.1.0
  * @category models
@@ -127,7 +125,11 @@ export interface Options<E, R> {
    * @default no faults
    */
   readonly script?: Script | undefined
-  /** @default "Idempotency-Key" */
+  /**
+   * The header of the idempotency key.
+   *
+   * @default "Idempotency-Key"
+   */
   readonly idempotencyHeader?: string | undefined
   /**
    * 0 takes any free port.
@@ -138,8 +140,6 @@ export interface Options<E, R> {
 }
 
 const defaults = { script: (): Fault => none, idempotencyHeader: "Idempotency-Key", port: 0 }
-
-const host = "127.0.0.1"
 
 const problem = (status: number, type: string, title: string, headers?: Headers.Input) =>
   HttpServerResponse.text(
@@ -154,159 +154,7 @@ const inFlight = problem(409, "in-flight", "The first request with this key is s
 })
 
 /**
- * Ends the connection with an RST. Left to itself `resetAndDestroy` says goodbye first (a FIN, in
- * `destroySoon`), and the client could take that for an orderly end. The response that is returned
- * goes nowhere.
- */
-const resetConnection = Effect.map(HttpServerRequest, (request) => {
-  const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
-  socket.destroySoon = () => void socket.destroy()
-  socket.resetAndDestroy()
-  return HttpServerResponse.empty()
-})
-
-/**
- * The headers and half of the body, under a `content-length` that promises more; then what comes
- * next.
- */
-const cutShort = (
-  response: HttpServerResponse.HttpServerResponse,
-  next: Effect.Effect<unknown, never, HttpServerRequest>
-) =>
-  Effect.map(HttpServerRequest, (request) => {
-    const bytes = bytesOf(response)
-    const half = bytes.length === 0
-      ? new Uint8Array([0x20])
-      : bytes.subarray(0, Math.ceil(bytes.length / 2))
-    const written = Effect.async<void>((resume) => {
-      NodeHttpServerRequest.toServerResponse(request).write(half, () => resume(Effect.void))
-    })
-    const body = Stream.execute(Effect.provideService(
-      Effect.zipRight(written, next),
-      HttpServerRequest,
-      request
-    ))
-    const contentType = response.headers["content-type"] ?? "application/json"
-    return HttpServerResponse.setBody(
-      response,
-      HttpBody.stream(body, contentType, Math.max(bytes.length, 1) + 1)
-    )
-  })
-
-const slowly = (response: HttpServerResponse.HttpServerResponse, delay: Duration.Duration) => {
-  const bytes = bytesOf(response)
-  if (bytes.length === 0) return response
-  const half = Math.ceil(bytes.length / 2)
-  const body = Stream.make(bytes.subarray(0, half)).pipe(
-    Stream.concat(Stream.execute(Effect.sleep(delay))),
-    Stream.concat(Stream.make(bytes.subarray(half)))
-  )
-  return HttpServerResponse.setBody(
-    response,
-    HttpBody.stream(body, response.headers["content-type"], bytes.length)
-  )
-}
-
-const notJson = HttpBody.text("{\"id\": \"", "application/json")
-
-/**
- * What becomes of an answer on a bad day. Faults that strike before the execution leave the answer
- * alone.
- */
-const play = (fault: Fault, answer: HttpApp.Default, down: FlakyApi["down"]): HttpApp.Default => {
-  switch (fault._tag) {
-    case "None":
-      return answer
-    case "Status":
-      return fault.when === "before"
-        ? responseOf(fault)
-        : Effect.zipRight(answer, responseOf(fault))
-    case "Reset":
-      if (fault.when === "before") return resetConnection
-      return fault.when === "after"
-        ? Effect.zipRight(answer, resetConnection)
-        : Effect.flatMap(answer, (response) => cutShort(response, resetConnection))
-    case "SlowHeaders":
-      return Effect.tap(answer, () => Effect.sleep(fault.delay))
-    case "SlowBody":
-      return Effect.map(answer, (response) => slowly(response, fault.delay))
-    case "Truncated":
-      return Effect.flatMap(
-        answer,
-        (response) =>
-          cutShort(HttpServerResponse.setHeader(response, "connection", "close"), Effect.void)
-      )
-    case "Malformed":
-      return Effect.map(answer, HttpServerResponse.setBody(notJson))
-    case "Refused":
-      return Effect.zipRight(down(fault.for), resetConnection)
-  }
-}
-
-/**
- * A server whose listener can be taken away and brought back, and that ends with its scope,
- * connections and all.
- */
-const listen = (wanted: number) =>
-  Effect.gen(function*() {
-    const scope = yield* Effect.scope
-    const node = Http.createServer()
-    const platform = yield* Effect.orDie(NodeHttpServer.make(() => node, { host, port: wanted }))
-    yield* Effect.addFinalizer(() =>
-      Effect.async<void>((resume) => {
-        node.close(() => resume(Effect.void))
-        node.closeAllConnections()
-      })
-    )
-    const port = platform.address._tag === "TcpAddress" ? platform.address.port : wanted
-    const turn = yield* Effect.makeSemaphore(1)
-    let downUntil = 0
-
-    const close = Effect.sync(() => {
-      if (node.listening) node.close()
-    }).pipe(turn.withPermits(1))
-
-    const open = Effect.async<void, Error>((resume) => {
-      if (node.listening) return resume(Effect.void)
-      const done = (error?: Error) => {
-        node.off("error", done).off("listening", done)
-        resume(error === undefined ? Effect.void : Effect.fail(error))
-      }
-      node.on("error", done).on("listening", done).listen(port, host)
-    }).pipe(
-      Effect.uninterruptible,
-      // The port is nobody's while we are away: an outgoing connection may hold it for a moment.
-      Effect.retry(Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(500))),
-      Effect.orDie,
-      turn.withPermits(1)
-    )
-
-    const stop = Effect.suspend(() => {
-      downUntil = Infinity
-      return close
-    })
-    const start = Effect.suspend(() => {
-      downUntil = 0
-      return open
-    })
-    const down = (duration: Duration.DurationInput) => {
-      const wait = Validate.finiteDuration("FlakyApi: down", duration)
-      return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const until = now + Duration.toMillis(wait)
-        if (until <= downUntil) return close
-        downUntil = until
-        const comeBack = Effect.delay(
-          Effect.suspend(() => downUntil === until ? start : Effect.void),
-          wait
-        )
-        return Effect.zipRight(close, Effect.forkIn(Effect.interruptible(comeBack), scope))
-      }).pipe(Effect.asVoid, Effect.uninterruptible)
-    }
-    return { platform, port, isListening: () => node.listening, stop, start, down }
-  })
-
-/**
- * Starts the server.
+ * Starts a server that lives as long as its scope.
  *
  * **When to use**
  *
@@ -357,7 +205,8 @@ const listen = (wanted: number) =>
  *   }
  * })
  *
- * await Effect.runPromise(Effect.scoped(program)) // => { answers: [504, 201], replayed: "true", executed: 1 }
+ * const seen = await Effect.runPromise(Effect.scoped(program))
+ * seen // => { answers: [504, 201], replayed: "true", executed: 1 }
  * ```
  *
  * @since 0.1.0

@@ -1,7 +1,7 @@
 /**
- * Properties that every policy should have, to run on policies of your own: one line in a test.
+ * Checks properties that every policy should have, for policies of your own: one line in a test.
  *
- * A law that is broken fails with the smallest case that breaks it, in words.
+ * A broken law fails with the smallest case that breaks it, in words.
  *
  * @since 0.1.0
  */
@@ -29,7 +29,7 @@ export { idempotencyStore } from "./store/law.js"
 /** Any schedule at all: its inputs are tried out, whatever it takes. */
 type AnySchedule<R> = Schedule.Schedule<unknown, never, R>
 
-/** A clock that stands still until somebody sleeps, and then has slept. */
+/** A clock that stands still until a fiber sleeps, and then jumps to the end of the sleep. */
 class VirtualClock implements Clock.Clock {
   readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
   #millis = 0
@@ -44,8 +44,8 @@ class VirtualClock implements Clock.Clock {
 }
 
 /**
- * The delays, in milliseconds, that a schedule answers to these inputs, in virtual time. Shorter
- * than the inputs when the schedule ends.
+ * Computes the delays, in milliseconds, that a schedule answers to these inputs, in virtual time.
+ * Shorter than the inputs when the schedule ends.
  *
  * **Details**
  *
@@ -70,7 +70,10 @@ class VirtualClock implements Clock.Clock {
 export const delays = <R>(
   schedule: AnySchedule<R>,
   inputs: ReadonlyArray<unknown>,
-  options?: { readonly seed?: number | undefined }
+  options?: {
+    /** Fixes the randomness. Default 0. */
+    readonly seed?: number | undefined
+  }
 ): Effect.Effect<ReadonlyArray<number>, never, R> =>
   Effect.suspend(() => {
     const clock = new VirtualClock()
@@ -133,9 +136,8 @@ const after = (inputs: ReadonlyArray<unknown>): string =>
 const clients = 64
 
 /**
- * The laws of a schedule of retries: every delay can be held by a timer, none is longer than `cap`,
- * none is shorter than what the failed call asked for (`Retry-After`), and clients that are at the
- * cap are not all in step there.
+ * Checks a schedule of retries: a timer can hold every delay, none is longer than `cap`, none is
+ * shorter than the failed call asked for (`Retry-After`), and clients at the cap are spread.
  *
  * **Details**
  *
@@ -172,8 +174,11 @@ const clients = 64
 export const schedule = <R>(
   schedule: AnySchedule<R>,
   options: {
+    /** The failures to try the schedule with, at least one (required). */
     readonly inputs: ReadonlyArray<unknown>
+    /** The longest delay that is allowed. Default: no limit. */
     readonly cap?: Duration.DurationInput | undefined
+    /** How many sequences are tried. Default 200. */
     readonly runs?: number | undefined
   }
 ): Effect.Effect<void, Error, R> =>
@@ -249,7 +254,7 @@ const checked = <A, B, R>(
   Effect.promise((signal) =>
     FastCheck.check(
       FastCheck.asyncProperty(a, b, async (a, b) => {
-        // Nobody is waiting any more: every case that is left fails at once.
+        // The caller is gone: every case that is left fails at once.
         signal.throwIfAborted()
         const message = await Runtime.runPromise(runtime, broken(a, b), { signal })
         if (message !== undefined) throw new LawBroken({ message: `${law}: ${message}` })
@@ -284,8 +289,8 @@ const rowFault = (status: number, row: Playbook.Entry): string | undefined => {
 }
 
 /**
- * The laws of a playbook: it has a row for every status, repeats nothing that fails the same way
- * every time (a 401, a 422, a 501), and has something to say to the integrator and the user.
+ * Checks a playbook: it has a row for every status, repeats nothing that fails the same way every
+ * time (a 401, a 422, a 501), and has a text for the integrator and the user.
  *
  * **Details**
  *
@@ -303,7 +308,8 @@ const rowFault = (status: number, row: Playbook.Entry): string | undefined => {
  * })
  *
  * const message = Laws.playbook(wrong).pipe(Effect.flip, Effect.map((error) => error.message))
- * await Effect.runPromise(message) // => "Laws.playbook: 401 repeats Auth, which fails the same way every time"
+ * const found = await Effect.runPromise(message)
+ * found // => "Laws.playbook: 401 repeats Auth, which fails the same way every time"
  * ```
  *
  * @since 0.1.0

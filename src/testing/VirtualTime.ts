@@ -1,10 +1,9 @@
 /**
- * Hours in milliseconds: runs an effect under a clock that jumps from one thing that is waited for
- * to the next.
+ * Runs hours in milliseconds: an effect under a clock that jumps from one wait to the next.
  *
- * What a policy does over an hour of outage cannot be tried out in an hour. Under virtual time the
- * clock jumps to the earliest end of a wait as soon as every fiber waits. Unlike a test clock it
- * does not have to be told when, so a simulation is written as the program that it simulates.
+ * The behaviour of a policy over an hour of outage cannot be tested in an hour. Under virtual time
+ * the clock jumps to the earliest end of a wait as soon as every fiber waits. Unlike a test clock
+ * it needs no commands, so a simulation is written as the program that it simulates.
  *
  * @since 0.1.0
  */
@@ -217,7 +216,7 @@ export const real = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
  * Real work that is not registered looks like a fiber that waits: the clock jumps on to the next
  * sleeper, and where no fiber sleeps, the real work is waited for.
  *
- * An effect that waits for ever for something that nobody will do never ends here, either.
+ * An effect that waits for an event that never comes does not end here, either.
  *
  * **Example** (An hour of attempts)
  *
@@ -245,7 +244,10 @@ export const real = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
  */
 export const run = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  options: { readonly startMillis?: number | undefined } = {}
+  options: {
+    /** The time at the start, in epoch milliseconds. Default 0. */
+    readonly startMillis?: number | undefined
+  } = {}
 ): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
     const driver = new Driver(options.startMillis ?? 0)

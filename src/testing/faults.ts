@@ -69,7 +69,10 @@ const Fault = Data.taggedEnum<Fault>()
  * @since 0.1.0
  * @category models
  */
-export type RetryAfter = number | Date | { readonly dateIn: Duration.DurationInput }
+export type RetryAfter = number | Date | {
+  /** How far the HTTP-date lies after the moment of the answer. */
+  readonly dateIn: Duration.DurationInput
+}
 
 /**
  * What may be said about a fault that is an answer of another status.
@@ -113,7 +116,7 @@ const retryAfterValue = (retryAfter: RetryAfter, now: number): string => {
   return HttpDate.format(Math.ceil((now + Duration.toMillis(retryAfter.dateIn)) / 1000) * 1000)
 }
 
-/** What the client gets to see of a `Status`. */
+/** Makes the response of a `Status` that the client sees. */
 export const responseOf = (fault: Extract<Fault, { _tag: "Status" }>) =>
   Effect.map(Clock.currentTimeMillis, (now) =>
     HttpServerResponse.text(fault.body, {
@@ -213,8 +216,8 @@ export const gatewayTimeout = (options?: StatusOptions): Fault => status(504, op
  */
 export const htmlPage = (code: number = 502, options: StatusOptions = {}): Fault =>
   status(code, {
-    body:
-      `<!DOCTYPE html>\n<html><head><title>${code}</title></head><body><h1>${code}</h1><hr>proxy</body></html>\n`,
+    body: `<!DOCTYPE html>\n<html><head><title>${code}</title></head>` +
+      `<body><h1>${code}</h1><hr>proxy</body></html>\n`,
     ...options,
     headers: { "content-type": "text/html; charset=utf-8", ...options.headers }
   })
@@ -236,7 +239,10 @@ export const htmlPage = (code: number = 502, options: StatusOptions = {}): Fault
  * @category faults
  */
 export const reset = (
-  options?: { readonly when?: "before" | "after" | "afterHeaders" | undefined }
+  options?: {
+    /** When the connection is reset. Default `"before"`: the call is not executed. */
+    readonly when?: "before" | "after" | "afterHeaders" | undefined
+  }
 ): Fault => Fault.Reset({ when: options?.when ?? "before" })
 
 /**
@@ -276,12 +282,12 @@ export const truncated: Fault = Fault.Truncated()
 export const malformed: Fault = Fault.Malformed()
 
 /**
- * This connection is reset before the call is executed, and nobody listens for a while: new
+ * Resets the connection before the call is executed, and stops listening for a while: new
  * connections meet ECONNREFUSED.
  *
  * **Gotchas**
  *
- * The outage is everybody's: it also meets calls for which the script has no fault, and those never
+ * The outage is shared: it also meets calls for which the script has no fault, and those never
  * arrive, so that no `maxPerKey` counts them. Keep it shorter than the clients' waits add up to.
  *
  * @since 0.1.0
@@ -304,6 +310,7 @@ export interface Arrival {
    * 3...
    */
   readonly attempt: number
+  /** The HTTP method. */
   readonly method: string
   /** Without the query. */
   readonly path: string
@@ -341,7 +348,7 @@ export const identity = (call: Pick<Arrival, "method" | "path" | "key">): string
   [call.method, call.path, ...Option.toArray(Option.map(call.key, Redacted.value))].join(" ")
 
 /**
- * One fault per request in order of arrival, and none when they are used up.
+ * Plays one fault per request in order of arrival, and none when they are used up.
  *
  * **When to use**
  *
@@ -369,7 +376,7 @@ const unit = (text: string): number => {
 }
 
 /**
- * Faults at a rate, the same ones in every run.
+ * Makes faults at a rate, the same ones in every run.
  *
  * **When to use**
  *
@@ -393,9 +400,13 @@ const unit = (text: string): number => {
  * @category scripts
  */
 export const seeded = (options: {
+  /** The same seed gives the same faults (required). */
   readonly seed: string | number
+  /** The share of attempts that get a fault, from 0 to 1 (required). */
   readonly rate: number
+  /** The faults, each equally likely (required). */
   readonly faults: ReadonlyArray<Fault>
+  /** How many faults one call gets at most. Default: no limit. */
   readonly maxPerKey?: number | undefined
 }): Script => {
   const { faults, maxPerKey } = options

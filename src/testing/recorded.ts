@@ -1,6 +1,4 @@
-/**
- * Answers that are kept, to be said again under the same idempotency key.
- */
+/** Keeps answers, to repeat them under the same idempotency key. */
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Chunk from "effect/Chunk"

@@ -191,6 +191,37 @@ describe("FaceSign: error types, over real HTTP", () => {
       )
     }))
 
+  it.effect.each(
+    [
+      ["a page of a gateway", FlakyApi.htmlPage(502)],
+      ["nothing", FlakyApi.status(500, { body: "" })],
+      ["JSON without a type", Server.fault(500, undefined, "oops", "internal")],
+      ["JSON with a type that is none", Server.fault(500, "outage", "oops", "internal")],
+      ["a proxy's form", FlakyApi.status(503, { body: JSON.stringify({ message: "busy" }) })],
+      ["a 401 of a gateway", FlakyApi.status(401, { body: "<html>" })],
+      ["a 429 of a gateway", FlakyApi.status(429, { body: "slow down" })]
+    ] as const
+  )(
+    "E5: an error object has no type where the body did not say it: %s",
+    ([, fault]) =>
+      Effect.gen(function*() {
+        const error = apiErrorOf((yield* against(() => fault, create)).exit)
+        expect([
+          Option.getOrThrow(FaceSign.errorObject(error)).type,
+          FaceSign.supportReference(error).summary.includes("_error")
+        ]).toEqual([undefined, false])
+      })
+  )
+
+  it.effect("E5: the type is in the reference for the support where the body said it", () =>
+    Effect.gen(function*() {
+      const fault = Server.fault(500, "server_error", "oops", "internal")
+      const error = apiErrorOf((yield* against(() => fault, create)).exit)
+      expect(FaceSign.supportReference(error).summary).toBe(
+        "POST /v1/sessions, HTTP 500, server_error, internal, 3 attempts, request id req_500_internal"
+      )
+    }))
+
   it("a 403 and a 409 have no type in the table", () => {
     const typesOf = [
       forbidden(),
@@ -354,6 +385,93 @@ describe("FaceSign: missing authentication", () => {
           )
       )
       expect(tags).toEqual(["Auth", "Policy"])
+    }))
+
+  const words = [
+    "Access denied",
+    "Forbidden: who are you?",
+    "Zugriff verweigert",
+    "No bearer was given",
+    "The API key does not have the required permission"
+  ]
+  const inWords = (message: string, body?: string) =>
+    FlakyApi.status(403, {
+      body: body ?? JSON.stringify({ error: { message, code: "forbidden" } }),
+      headers: { "content-type": body === undefined ? "application/json" : "text/html" }
+    })
+
+  it.effect.each([
+    ...words.map((word) => [word, inWords(word)] as const),
+    [
+      "a page",
+      inWords("", "<html><h1>403</h1></html>")
+    ] as const,
+    ["nothing", inWords("", "")] as const
+  ])(
+    "in development, a 403 to a request without a credential is Auth, whatever the words: %s",
+    ([, fault]) =>
+      Effect.gen(function*() {
+        const environment = "development"
+        const stripped = [lost, HttpClientRequest.setHeader("authorization", "")]
+        const errors = yield* Effect.forEach(
+          stripped,
+          (onItsWay) =>
+            Effect.map(
+              against(() => fault, create, { environment }, onItsWay),
+              ({ exit, requests }) => [apiErrorOf(exit)._tag, apiErrorOf(exit).status, requests]
+            )
+        )
+        expect(errors).toEqual([["Auth", 403, 1], ["Auth", 403, 1]])
+      })
+  )
+
+  it.effect.each(
+    [
+      ["The API key does not have the required permission", "Policy"],
+      ["This token requires the role admin", "Policy"],
+      ["You have no permission for this", "Policy"],
+      ["No API key found in request", "Auth"],
+      ["Full authentication is required to access this resource", "Auth"],
+      ["Request is unauthenticated", "Auth"]
+    ] as const
+  )(
+    "in development, a 403 to a request with a credential goes by its words: %s is %s",
+    ([message, tag]) =>
+      Effect.gen(function*() {
+        const { exit } = yield* against(() => inWords(message), create, {
+          environment: "development"
+        })
+        expect(apiErrorOf(exit)._tag).toBe(tag)
+      })
+  )
+
+  it.effect("in production a 403 without a credential stays Policy, and in development a type decides", () =>
+    Effect.gen(function*() {
+      const production = yield* against(() => inWords("Access denied"), create, {}, lost)
+      const typed = yield* against(
+        () => Server.fault(403, "validation_error", "no", "x"),
+        create,
+        { environment: "development" },
+        lost
+      )
+      expect([apiErrorOf(production.exit)._tag, apiErrorOf(typed.exit)._tag]).toEqual([
+        "Policy",
+        "Validation"
+      ])
+    }))
+
+  it.effect("a playbook of one's own has the rule of the environment, too", () =>
+    Effect.gen(function*() {
+      const playbook = Playbook.extend(FaceSign.playbook, {
+        inFlightCodes: ["request_in_progress"]
+      })
+      const { exit } = yield* against(
+        () => inWords("Access denied"),
+        create,
+        { environment: "development", playbook },
+        lost
+      )
+      expect(apiErrorOf(exit)._tag).toBe("Auth")
     }))
 
   it.effect("production consistently returns 401 for it: there a 403 without a type is Policy", () =>

@@ -65,7 +65,7 @@ describe("FaceSign: getting help", () => {
     const [first, ...rest] = FaceSign.help(new ApiError.Validation({ message: "x", status: 400 }))
     expect([first, rest]).toEqual([
       "Review the request parameters against the API documentation.",
-      ["Contact support (HTTP 400, validation_error, no request id)."]
+      ["Contact support (HTTP 400, no request id)."]
     ])
   })
 

@@ -39,10 +39,10 @@ describe("FieldActivities: diagnostics", () => {
     ])
   })
 
-  it("docs/field-activities.md shows the rows and the routes that the code has", () => {
+  it("docs/api/field-activities.md shows the rows and the routes that the code has", () => {
     const cells = (line: string) => line.split("|").map((cell) => cell.trim())
     const document = fs.readFileSync(
-      new URL("../../docs/field-activities.md", import.meta.url),
+      new URL("../../docs/api/field-activities.md", import.meta.url),
       "utf8"
     )
     const lines = document.split("\n").map(cells)

@@ -1,7 +1,7 @@
 import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Option, Random, TestClock } from "effect"
-import { Backoff, Operation, Pipeline } from "effect-resilience"
+import { Backoff, Operation, Pipeline, Playbook } from "effect-resilience"
 import * as FieldActivities from "effect-resilience/api/FieldActivities"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
 import { errorOf } from "../support/exits.js"
@@ -95,6 +95,18 @@ describe("FieldActivities: retries, over real HTTP", () => {
       )
       expect(posts).toEqual([1, 1])
     }))
+
+  it.effect.each([408, 425])(
+    "the document retries no 4xx: a %i is asked for once, by a submission and by a query",
+    (status) =>
+      Effect.gen(function*() {
+        const fault = FlakyApi.status(status, { retryAfter: 1 })
+        const submitted = yield* against(Server.submissions(() => fault), submit)
+        const asked = yield* against(() => fault, (client) => client.activity("A-1"))
+        expect([submitted.posts, asked.gets]).toEqual([1, 1])
+        expect(Playbook.lookup(FieldActivities.playbook, status).repeat).toBe("never")
+      })
+  )
 
   it.effect("E12: a 429, which the document does not mention, is repeated, and not before Retry-After", () =>
     Effect.gen(function*() {

@@ -173,10 +173,43 @@ describe("Messaging: alerts", () => {
     })
 
   it.effect.each(
-    [[401, "Auth", 5], [403, "Policy", 5], [429, "RateLimit", 10], [503, "Server", 5]] as const
+    [[429, "RateLimit", 10], [503, "Server", 5]] as const
   )("a few %i among many successes are none", ([status, tag, count]) =>
     Effect.gen(function*() {
       expect((yield* refusals(status, tag, count, count * 100)).raised).toEqual([])
+    }))
+
+  it.effect.each([[401, "Auth", "unauthorized"], [403, "Policy", "forbidden"]] as const)(
+    "a sudden spike of %i is one incident, however many other calls succeed; as many as usual are none",
+    ([status, tag, name]) =>
+      Effect.gen(function*() {
+        const { detector, raised } = yield* watching
+        const refused = Exit.fail({ _tag: tag, status, endpoint: "/v1/otp" })
+        const minute = (failures: number) =>
+          Effect.gen(function*() {
+            for (let n = 0; n < 300; n++) {
+              yield* detector.observe("messaging", n < failures ? refused : Exit.void)
+            }
+            yield* TestClock.adjust("1 minute")
+          })
+        yield* Effect.forEach(Array(20), () => minute(2))
+        const usual = [...raised]
+        yield* Effect.forEach([3, 4, 5], minute)
+        const more = [...raised]
+        yield* Effect.forEach([12, 12], minute)
+        expect([usual, more, raised]).toEqual([[], [], [`${name} /v1/otp`]])
+      })
+  )
+
+  it.effect("a spike of 401 in a tenth of the calls is an incident, over real HTTP", () =>
+    Effect.gen(function*() {
+      const { detector, raised } = yield* watching
+      const { exit } = yield* against(
+        { script: ({ index }) => index % 10 === 9 ? FlakyApi.status(401) : FlakyApi.none },
+        (client) => Effect.forEach(Array(50), () => Effect.exit(sendOtp(client))),
+        { detector, ...closed }
+      )
+      expect([Exit.isSuccess(exit), raised]).toEqual([true, ["unauthorized /v1/otp"]])
     }))
 
   it.effect("429s are a trend: as many as before are none, twice as many are one", () =>

@@ -187,6 +187,19 @@ describe("SiteChat: the retry decision table, over real HTTP", () => {
       ])
     }))
 
+  it.effect("a 408 is a time-out, and is retried as one; a 425 is no 5xx, and is final", () =>
+    Effect.gen(function*() {
+      const requests = yield* Effect.forEach(
+        [408, 425],
+        (status) =>
+          Effect.map(
+            against(() => FlakyApi.status(status), (chat) => chat.tenant),
+            ({ requests }) => requests
+          )
+      )
+      expect(requests).toEqual([5, 1])
+    }))
+
   it.effect("E12: Retry-After is a floor", () =>
     Effect.gen(function*() {
       const { exit, waits } = yield* against(

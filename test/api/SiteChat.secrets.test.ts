@@ -1,7 +1,7 @@
-import { HttpClient, HttpClientResponse } from "@effect/platform"
+import { HttpClient, HttpClientResponse, HttpServerResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { ApiError, Backoff, IdempotencyKey } from "effect-resilience"
+import { Backoff, IdempotencyKey } from "effect-resilience"
 import * as SiteChat from "effect-resilience/api/SiteChat"
 import * as Incident from "effect-resilience/Incident"
 import * as FlakyApi from "effect-resilience/testing/FlakyApi"
@@ -98,6 +98,75 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
         }
       }).pipe(Effect.scoped, live)
   )
+
+  const lines = ["SENTINEL opening hours", "We are closed", "SENTINEL on bank holidays, and in May"]
+  const title = "SENTINEL title 6f"
+  const inTheMidst = "L on bank holidays, and"
+
+  /** What an API may repeat of a document: all of it, a line, some words, as it is or escaped. */
+  const repeats: ReadonlyArray<readonly [what: string, said: string]> = [
+    ["the title", `Title "${title}" is taken`],
+    ["the title in capitals", `TITLE ${title.toUpperCase()}`],
+    ["the text", lines.join("\n")],
+    ["the text as JSON", JSON.stringify(lines.join("\n"))],
+    ["a line", `line 3: ${lines[2]}`],
+    ["a short line", `line 2: ${lines[1]}`],
+    ["a line cut short", `near '${lines[2]?.slice(0, 20)}...'`],
+    ["words from the midst of a line", `unexpected word in '${inTheMidst}'`],
+    ["a line for a page", lines[0]?.replaceAll(" ", "&#32;") ?? ""]
+  ]
+  const parts = ["SENTINEL", "closed", "bank holidays"]
+
+  const documentsSent: Readonly<Record<string, (typeof sent)[string]>> = {
+    "a text": (chat: Chat) => chat.createDocument({ ...written, title, content: lines.join("\n") }),
+    "a text that is synced": (chat: Chat) =>
+      chat.syncDocument({ ...written, title, content: lines.join("\n") }),
+    "a question and its answer": (chat: Chat) =>
+      chat.createDocument({ kind: "qa", sourceId: "q", question: title, answer: lines.join("\n") }),
+    "a file": (chat: Chat) =>
+      chat.uploadDocument({
+        ...file,
+        name: title,
+        content: new TextEncoder().encode(lines.join("\n"))
+      }),
+    "a question of a visitor": (chat: Chat) => chat.chat({ message: [title, ...lines].join("\n") })
+  }
+
+  it.live.each(
+    Object.keys(documentsSent).flatMap((name) =>
+      repeats.map(([what, said]) => [name, what, said] as const)
+    )
+  )(
+    "T1, T9: %s: an API that repeats %s: in no error, log line and span",
+    ([name, , said]) =>
+      Effect.gen(function*() {
+        const api = yield* FlakyApi.make({
+          app: HttpServerResponse.unsafeJson({
+            error: { message: said, code: said },
+            request_id: said,
+            issues: [{ path: said, message: said }]
+          }, { status: 400 })
+        })
+        const chat = yield* SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known })
+        const call = documentsSent[name]!(chat)
+        const texts = yield* renderings(IdempotencyKey.provideNew(call))
+        expect(leaks(texts, ...parts)).toEqual([])
+      }).pipe(Effect.scoped, live)
+  )
+
+  it.live("T1: words of the API that are not of the document stay", () =>
+    Effect.gen(function*() {
+      const said = `The field 'content' is longer than allowed: ${lines[2]} (at most 10 lines)`
+      const api = yield* FlakyApi.make({
+        app: HttpServerResponse.unsafeJson({ message: said }, { status: 400 })
+      })
+      const chat = yield* SiteChat.make({ baseUrl: api.url, apiKey: key, ...Server.known })
+      const call = chat.createDocument({ ...written, title, content: lines.join("\n") })
+      const error = yield* Effect.flip(IdempotencyKey.provideNew(call))
+      expect(error.message).toBe(
+        "The field 'content' is longer than allowed: <redacted> (at most 10 lines)"
+      )
+    }).pipe(Effect.scoped, live))
 
   it.live.each(["uploadDocument", "syncDocument"] as const)(
     "T1: %s: nor the content of the file, nor a line of it, in an error whose API repeats it",
@@ -204,7 +273,17 @@ describe("SiteChat: what is never shown (T1, T2)", () => {
         typeof secret === "string" ? secret === name : secret.test(name)
       )
     expect(
-      ["api_key", "apiKey", "config", "configuration", "customer", "content", "question", "answer"]
+      [
+        "api_key",
+        "apiKey",
+        "config",
+        "configuration",
+        "customer",
+        "content",
+        "question",
+        "answer",
+        "title"
+      ]
         .filter((name) => !named(name))
     ).toEqual([])
   })
@@ -223,38 +302,12 @@ describe("SiteChat: keys and ids that cannot be sent", () => {
 
   it.live.each(Stray.unsendableKeys)(
     "T1: a key with %s, over %s: Auth without a request, and in nothing that is printed",
-    ([, , key, layer]) =>
-      Effect.gen(function*() {
-        const api = yield* Server.make()
-        const http = Stray.counting(layer)
-        const call = Effect.provide(askWith(api.url, key), http.layer)
-        const error = yield* Effect.flip(call)
-        const { code, endpoint, method } = error as ApiError.ApiError
-        const texts = yield* renderings(call)
-        expect([error._tag, code, method, endpoint, http.requests(), leaks(texts, Stray.key)])
-          .toEqual([
-            "Auth",
-            "malformed_api_key",
-            "POST",
-            SiteChat.operations.chat.path,
-            0,
-            []
-          ])
-      }).pipe(Effect.scoped)
+    Stray.isNotSent(askWith, { method: "POST", endpoint: SiteChat.operations.chat.path })
   )
 
   it.live.each(Stray.paddedKeys)(
     "T1: a key with %s, over %s, that the API repeats as it came is in nothing that is printed",
-    ([, , key, layer]) =>
-      Effect.gen(function*() {
-        const api = yield* FlakyApi.make({ app: Stray.tellTale })
-        const call = Effect.provide(askWith(api.url, key), layer)
-        const error = yield* Effect.flip(call)
-        expect(ApiError.isApiError(error) && error.message).toBe(
-          "not a key: <redacted>, <redacted>"
-        )
-        expect(leaks(yield* renderings(call), Stray.key)).toEqual([])
-      }).pipe(Effect.scoped)
+    Stray.isNotShown(askWith)
   )
 
   it.effect("a key that cannot be sent is an incident like one that is refused", () =>

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
+import * as vm from "node:vm"
 import * as CanonicalJson from "../../src/core/canonicalJson.js"
 import { runs } from "../support/runs.js"
 
@@ -223,6 +224,52 @@ describe("refused", () => {
     expect(told(endless())).toBe("$.next.next.next: a value of more than 1000 levels")
   })
 
+  it("I16: a cycle at any depth, with the path of where it closes", () => {
+    for (const levels of [1, 15, 16, 17, 900]) {
+      const top: { in?: unknown } = {}
+      let bottom = top
+      for (let level = 1; level < levels; level++) {
+        const next = {}
+        bottom.in = next
+        bottom = next
+      }
+      bottom.in = [bottom]
+      expect(told(top)).toBe(`$${".in".repeat(levels)}[0]: an object that holds itself`)
+    }
+  })
+
+  it("I17: a container of the platform is refused with properties of its own too", () => {
+    class Cart extends Map<string, number> {
+      readonly kind = "cart"
+    }
+    expect([told(new Cart()), told(Object.assign(new Set(), { a: 1 }))]).toEqual([
+      "$: an object that shows JSON nothing of what it holds",
+      "$: an object that shows JSON nothing of what it holds"
+    ])
+    class Named {
+      readonly name = "n"
+    }
+    expect(told(new Named())).toBe("{\"name\":\"n\"}")
+  })
+
+  it("I17: what is revealed is written, and a text of a toJSON with the mask is refused", () => {
+    const secret = { toJSON: () => "***" }
+    const reading = {
+      reveal: (value: object) => value === secret ? { card: 1 } : value,
+      mask: "***"
+    }
+    const told = (value: unknown) => CanonicalJson.stringify(value, reading)
+    expect([
+      told({ a: [secret], b: "***" }),
+      told({ a: { toJSON: () => ({ b: ["x *** y"] }) }, z: 1 }),
+      told({ a: { toJSON: () => ({ b: secret }) } })
+    ]).toEqual([
+      { _tag: "Text", text: "{\"a\":[{\"card\":1}],\"b\":\"***\"}" },
+      { _tag: "Refused", path: "$.a.b[0]", reason: "an object whose toJSON hides what it holds" },
+      { _tag: "Text", text: "{\"a\":{\"b\":{\"card\":1}}}" }
+    ])
+  })
+
   it("an object without properties and no bytes are none of these", () => {
     expect([{}, Object.create(null), new Uint8Array(0)].map(told)).toEqual(["{}", "{}", "{}"])
   })
@@ -318,5 +365,120 @@ describe("properties", () => {
       ),
       { numRuns: runs(1000) }
     )
+  })
+})
+
+describe("what is like a value of JSON, and is none or another", () => {
+  const refused = "$: an object that shows JSON nothing of what it holds"
+
+  it("I16: a toJSON that is no function is a property like others", () => {
+    expect([
+      told({ toJSON: 1 }),
+      told({ toJSON: () => null }),
+      told({ a: { toJSON: () => "undefined" } })
+    ])
+      .toEqual(["{\"toJSON\":1}", "null", "{\"a\":\"undefined\"}"])
+  })
+
+  it("I16: toJSON is told the key, at the top the empty one", () => {
+    const keyed = { toJSON: (key: string) => key }
+    expect([told(keyed), told({ a: keyed }), told([keyed])]).toEqual([
+      "\"\"",
+      "{\"a\":\"a\"}",
+      "[\"0\"]"
+    ])
+  })
+
+  it("I16: a valueOf of one's own is not asked", () => {
+    class Money {
+      readonly cents = 5
+      valueOf() {
+        return 7
+      }
+    }
+    expect(told(new Money())).toBe("{\"cents\":5}")
+  })
+
+  it("I16: an empty record of another realm is a record, and what has no keys but a tag is none", () => {
+    expect([
+      told(vm.runInNewContext("({})")),
+      told(Math),
+      told(new DataView(new ArrayBuffer(2))),
+      told(new Uint8Array())
+    ])
+      .toEqual(["{}", refused, refused, "{}"])
+  })
+
+  it.each([
+    new ArrayBuffer(1),
+    new Blob(["a"]),
+    new DataView(new ArrayBuffer(1)),
+    new File(["a"], "a"),
+    new FormData(),
+    new Headers(),
+    new Map(),
+    Promise.resolve(),
+    new Set(),
+    new SharedArrayBuffer(1),
+    new URLSearchParams("a=1"),
+    new WeakMap(),
+    new WeakSet()
+  ])("I16: %o keeps its contents to itself, also with a property", (object) => {
+    expect(told(Object.assign(object, { a: 1 }))).toBe(refused)
+  })
+
+  it("I16: a property that is undefined is left out before its name is looked at", () => {
+    expect(told({ "\ud800": undefined, a: 1 })).toBe("{\"a\":1}")
+  })
+
+  it("I16: a getter that throws is a refusal with its place", () => {
+    const value = {
+      get a(): never {
+        throw new Error("no")
+      }
+    }
+    expect(CanonicalJson.stringify(value)).toEqual({
+      _tag: "Refused",
+      path: "$.a",
+      reason: "a value that throws when it is read"
+    })
+  })
+
+  it("I16: many pieces are one text", () => {
+    const numbers = Array.from({ length: 10_000 }, (_, n) => n)
+    expect(told(numbers)).toBe(JSON.stringify(numbers))
+  })
+
+  it.each([10, 14, 15, 16, 17, 20])(
+    "I16: an object twice, %i levels deep, is no cycle",
+    (levels) => {
+      const shared = {}
+      let value: unknown = [shared, shared]
+      for (let level = 0; level < levels; level++) value = [value]
+      expect(told(value)).toBe(JSON.stringify(value))
+    }
+  )
+})
+
+describe("values that are hidden on purpose", () => {
+  const reveal = (value: object): unknown => {
+    if (typeof value !== "object" || value === null) throw new Error("not an object")
+    return "hidden" in value ? value.hidden : value
+  }
+  const shown = (value: unknown) => CanonicalJson.stringify(value, { reveal, mask: "<hidden>" })
+
+  it("I17: are opened, and only objects are asked", () => {
+    expect(shown([1, "a", null, { hidden: "b" }, { hidden: null }, { hidden: { c: 1 } }]))
+      .toEqual({ _tag: "Text", text: "[1,\"a\",null,\"b\",null,{\"c\":1}]" })
+  })
+
+  it("I17: a toJSON that shows the mask is refused, a text that is the mask is not", () => {
+    expect([
+      shown([{ toJSON: () => 1 }, "<hidden>"]),
+      shown({ toJSON: () => ["a <hidden> b"] })
+    ]).toEqual([
+      { _tag: "Text", text: "[1,\"<hidden>\"]" },
+      { _tag: "Refused", path: "$[0]", reason: "an object whose toJSON hides what it holds" }
+    ])
   })
 })

@@ -76,6 +76,13 @@ describe("chaos", () => {
     expect(picks({ seed: 3, rate: 1, faults: 1 }, 1000).every((pick) => pick === 0)).toBe(true)
   })
 
+  it("G35: a draw equal to the rate is spared, else a draw of 0 would be met at a rate of 0", () => {
+    const [seed, call] = [7, 11]
+    const rate = Chaos.unit(seed, call, 0)
+    expect(Chaos.pick({ seed, rate, faults: 1 }, call)).toBeUndefined()
+    expect(Chaos.pick({ seed, rate: rate + Number.EPSILON, faults: 1 }, call)).toBe(0)
+  })
+
   it("G35: what a seed means stays the same from version to version", () => {
     const none = undefined
     const first = [none, none, 1, none, 1, 1, none, 0, none, 1, 1, none]

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { CircuitBreaker } from "effect-resilience"
+import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as Circuit from "../../src/core/circuit.js"
 import { policyOf } from "../../src/policies/circuitBreaker/options.js"
 import { Bench, halfOpened, none } from "./circuit.js"

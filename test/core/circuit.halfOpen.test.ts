@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration } from "effect"
-import { CircuitBreaker } from "effect-resilience"
+import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import { Bench, type Ending, halfOpened, none, touchy } from "./circuit.js"
 
 describe("B7: half-open", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { Backoff, CircuitBreaker } from "effect-resilience"
+import * as Backoff from "effect-resilience/Backoff"
+import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as Circuit from "../../src/core/circuit.js"
 import { policyOf } from "../../src/policies/circuitBreaker/options.js"
 import { commandsOf } from "../../src/testing/breaker/commands.js"

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Backoff, CircuitBreaker } from "effect-resilience"
+import * as Backoff from "effect-resilience/Backoff"
+import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as Circuit from "../../src/core/circuit.js"
 import { Bench, halfOpened, opened, touchy } from "./circuit.js"
 

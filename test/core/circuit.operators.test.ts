@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { CircuitBreaker } from "effect-resilience"
+import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as Circuit from "../../src/core/circuit.js"
 import { Bench, halfOpened, none, opened } from "./circuit.js"
 
@@ -31,6 +31,19 @@ describe("B12: operators", () => {
   it("reset does not end an isolation", () => {
     const bench = new Bench().isolate(1).order("ForcedOpen").reset()
     expect([bench.visible, bench.isolate(-1).visible]).toEqual(["Isolated", "Closed"])
+  })
+
+  it("a control that says nothing is the one that all circuits share", () => {
+    const silent = Circuit.controlled({ order: undefined, isolations: 0 })
+    expect(silent).toBe(Circuit.uncontrolled)
+    const said: ReadonlyArray<Circuit.Control> = [
+      { order: "ForcedOpen", isolations: 0 },
+      { order: undefined, isolations: 1 },
+      { order: "Disabled", isolations: 2 }
+    ]
+    expect(said.map((control) => Circuit.controlled(control) === control)).toEqual(
+      said.map(() => true)
+    )
   })
 
   it("a rejection by an operator lasts for ever", () => {

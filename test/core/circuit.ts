@@ -1,5 +1,5 @@
 /** What the tests of the circuit share: a circuit on a bench, with a clock that the test moves. */
-import { CircuitBreaker } from "effect-resilience"
+import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import * as Circuit from "../../src/core/circuit.js"
 import { policyOf } from "../../src/policies/circuitBreaker/options.js"
 

@@ -28,6 +28,9 @@ const success = (latencyMillis = 10): Concurrency.Ending => ({ _tag: "Success", 
 const drop: Concurrency.Ending = { _tag: "Drop" }
 const ignored: Concurrency.Ending = { _tag: "Ignored" }
 
+/** More than any policy here admits: a limit that is broken ends the test, and not the memory. */
+const mostCalls = 1000
+
 /** One limit and who runs. */
 class Bench {
   state: Concurrency.State
@@ -36,6 +39,7 @@ class Bench {
     this.state = Concurrency.make(policy)
   }
   start(n = 1): this {
+    if (n > mostCalls) throw new Error(`${n} calls would run`)
     for (let i = 0; i < n; i++) {
       const [token, state] = Concurrency.admit(this.state)
       this.state = state
@@ -209,6 +213,7 @@ const overloaded = (
       const to = Math.max(now, free[server] ?? 0) + service(now)
       free[server] = to
       calls.push({ token, from: now, to })
+      if (calls.length > mostCalls) throw new Error("nothing limits the calls")
     }
     calls.sort((a, b) => a.to - b.to)
     const ended = calls.shift()
@@ -376,6 +381,22 @@ describe("concurrency", () => {
   it("G21: AIMD takes a success above the timeout for a drop, and one of exactly the timeout not", () => {
     expect(new Bench(aimd).start().end(success(1001)).state.limit).toBe(5)
     expect(new Bench(aimd).start(5).end(success(1000)).state.limit).toBe(10.1)
+  })
+
+  it("G21: AIMD changes its limit and measures nothing", () => {
+    const { state } = new Bench(aimd).start(5).end(success())
+    expect(state).toEqual({ ...Concurrency.make(aimd), limit: 10.1, running: 4 })
+  })
+
+  it("G21: a long average decays when it is more than twice the short one, not at twice", () => {
+    const policy = { ...gradient, longWindow: 3, shortWindow: 1 }
+    const longAfter = (...latencies: ReadonlyArray<number>) => {
+      const bench = new Bench(policy)
+      for (const latency of latencies) bench.start().end(success(latency))
+      return bench.state.longMillis
+    }
+    // The mean of both: 20 is twice 10, and 22 is more than twice 10.
+    expect([longAfter(30, 10), longAfter(34, 10)]).toEqual([20, 22 * 0.95])
   })
 
   it("G21: what is ignored gives its place back and changes nothing", () => {

@@ -35,7 +35,7 @@ const commands: fc.Arbitrary<ReadonlyArray<Command>> = fc.array(
       })
     }
   ),
-  { maxLength: 60 }
+  { maxLength: 60, size: "max" }
 )
 
 /** The same in words: until when to stay away, and which call is ahead of the others. */
@@ -141,6 +141,22 @@ describe("cooldown", () => {
       _tag: "Cooling",
       untilMillis: 86_400_000
     }])
+  })
+
+  it("G17: a wait that ends no later leaves the very state, so that nothing is woken", () => {
+    const state = Cooldown.hold(Cooldown.clear, 50, 0)
+    expect([50, 49].map((millis) => Cooldown.hold(state, millis, 0) === state)).toEqual([
+      true,
+      true
+    ])
+    expect(Cooldown.hold(state, 51, 0)).toEqual({ _tag: "Cooling", untilMillis: 51 })
+  })
+
+  it("G17: a microsecond is below what a timer can tell, and nothing is waited for it", () => {
+    const waits = [1e-4, 1e-3, 2e-3].map((untilMillis) =>
+      Cooldown.waitMillis({ _tag: "Cooling", untilMillis }, 0)
+    )
+    expect(waits).toEqual([0, 0, 2e-3])
   })
 
   it("G17: a trial that has lost its place clears nothing", () => {

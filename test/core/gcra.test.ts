@@ -200,6 +200,29 @@ describe("gcra", () => {
     )
   })
 
+  it("G15: ten nanoseconds are not waited for, eleven are", () => {
+    const policy: Gcra.Policy = { limit: 3n, intervalNanos: 999n, burst: 1 }
+    const taken = Gcra.take(policy, Gcra.unused, 1, 0n)
+    expect([322n, 323n, 324n].map((now) => Gcra.waitNanos(policy, taken, 0, 1, now))).toEqual([
+      11n,
+      0n,
+      0n
+    ])
+    expect([322n, 323n].map((now) => Gcra.available(policy, taken, now))).toEqual([0, 1])
+  })
+
+  it("G15: a line that is taken further than its burst has nothing available", () => {
+    const policy = policyOf({ limit: 1, intervalMillis: 100, burst: 1 })
+    expect(Gcra.available(policy, Gcra.take(policy, Gcra.unused, 4, 0n), 0n)).toBe(0)
+  })
+
+  it("G15: what a limit of a million per millisecond has in ten nanoseconds is available", () => {
+    const policy = policyOf({ limit: 1_000_000, intervalMillis: 1, burst: 20 })
+    const taken = Gcra.take(policy, Gcra.unused, 20, 0n)
+    expect(Gcra.available(policy, taken, 0n)).toBe(10)
+    expect([10, 11].map((cost) => Gcra.waitNanos(policy, taken, 0, cost, 0n))).toEqual([0n, 11n])
+  })
+
   it("G16: a line may be forgotten exactly when the whole burst is there again", () => {
     const policy = policyOf({ limit: 10, intervalMillis: 1000, burst: 10 })
     const taken = Gcra.take(policy, Gcra.unused, 4, 0n)

@@ -53,6 +53,19 @@ describe("core/histogram", () => {
     expect(Histogram.quantile(of(values), 0.95)).toBeCloseTo(195, 0)
   })
 
+  it("T6: of what lies in the buckets before, only the rest of the rank counts in a bucket", () => {
+    const values = [
+      ...Array.from({ length: 50 }, () => 60),
+      ...Array.from({ length: 100 }, () => 160)
+    ]
+    // Rank 100 is the 50th of a hundred, and the bucket reaches from 100 to 160.
+    expect(Histogram.quantile(of(values), 100 / 150)).toBeCloseTo(130, 9)
+  })
+
+  it("T6: a rank at the end of a bucket is there, not beyond the empty buckets after it", () => {
+    expect(Histogram.quantile(of([5, 50]), 0.5)).toBe(5)
+  })
+
   it("what lies beyond the last boundary is not taken for infinite", () => {
     expect(Histogram.quantile(of([2000, 3000]), 1)).toBe(3000)
   })

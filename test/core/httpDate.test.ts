@@ -336,4 +336,53 @@ describe("httpDate", () => {
     expect(HttpDate.reference("yesterday", now)).toBe(now)
     expect(HttpDate.reference("1994-11-06T08:49:37Z", now)).toBe(now)
   })
+
+  it.each([
+    "2026-08-07T21:34:56Z",
+    "0001-12-31t00:00:00z",
+    "2026-08-07 21:34:56Z",
+    "2026-08-07T21:34:56+05:30",
+    "2026-08-07T21:34:56-03:45",
+    "2026-08-07T00:00:00+23:59",
+    "2026-08-07T23:59:59-00:00",
+    "2024-02-29T23:00:00.5Z",
+    "2026-08-07T21:34:56.123-01:00"
+  ])("E13: the timestamp %s of RFC 3339 is read", (text) => {
+    const millis = Date.parse(text.toUpperCase().replace(" ", "T"))
+    expect(millis).not.toBeNaN()
+    expect(HttpDate.parseTimestamp(text)).toBe(millis)
+    expect(HttpDate.parseTimestamp(` ${text}\t`)).toBe(millis)
+  })
+
+  it("E13: the leap second of a timestamp is the second after it, a fraction is rounded up", () => {
+    expect([
+      HttpDate.parseTimestamp("2016-12-31T23:59:60Z"),
+      HttpDate.parseTimestamp("2016-12-31T23:59:59.0001Z")
+    ]).toEqual([Date.parse("2017-01-01T00:00:00Z"), Date.parse("2016-12-31T23:59:59.001Z")])
+  })
+
+  it.each([
+    "",
+    "2026-08-07",
+    "2026-08-07T21:34:56",
+    "x2026-08-07T21:34:56Z",
+    "2026-08-07T21:34:56Zx",
+    "2026-08-07T21:34Z",
+    "2026-08-07T21:34:56.Z",
+    "2026-08-07T21:34:56+0530",
+    "2026-8-07T21:34:56Z",
+    "2026-02-29T00:00:00Z",
+    "2026-04-31T00:00:00Z",
+    "2026-01-00T00:00:00Z",
+    "2026-01-99T00:00:00Z",
+    "2026-00-01T00:00:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-08-07T24:00:00Z",
+    "2026-08-07T21:60:00Z",
+    "2026-08-07T21:34:61Z",
+    "2026-08-07T21:34:56+24:00",
+    "2026-08-07T21:34:56-99:00"
+  ])("E13: %j is no moment of RFC 3339", (text) => {
+    expect(HttpDate.parseTimestamp(text)).toBe(undefined)
+  })
 })

@@ -523,6 +523,18 @@ describe("the two clocks", () => {
       ])
   })
 
+  it("I14: who had lost its claim before is stale while what the new owner released is kept", () => {
+    const taken = IdempotencyRecord.acquire(inProgress, claim("b"), 100)[1]
+    const released = IdempotencyRecord.release(taken, { owner: "b", generation: 2 }, 150)
+    expect(released[0]).toBe("ok")
+    const told = [199, 200].map((now) => [
+      IdempotencyRecord.release(released[1], held, now)[0],
+      IdempotencyRecord.release(released[1], { owner: "b", generation: 2 }, now)[0]
+    ])
+    // The lease of the new owner would have ended at 200.
+    expect(told).toEqual([["stale", "ok"], ["ok", "ok"]])
+  })
+
   it("I10: nothing is never expired", () => {
     expect(IdempotencyRecord.isExpired(IdempotencyRecord.absent, Infinity)).toBe(false)
   })

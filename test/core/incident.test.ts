@@ -68,6 +68,13 @@ describe("when failures are an incident", () => {
     expect(raised(rule({ share: 0.5 }), [...successes, ...failures(20, 30, 40)])).toEqual([])
   })
 
+  it("says how many failures there were of how many calls in the window", () => {
+    const watch = Incident.make(rule())
+    const calls = [[0, true], [10, false], [20, true], [30, false], [40, true]] as const
+    const answers = calls.map(([at, failed]) => Incident.record(rule(), watch, failed, at))
+    expect(answers.at(-1)).toEqual({ failures: 3, calls: 5 })
+  })
+
   it("once it is raised, only a quiet while makes room for another", () => {
     const burst = (from: number) => failures(from, from + 1, from + 2, from + 3)
     expect(raised(rule(), [...burst(0), ...burst(4000), ...burst(9003), ...burst(14_006)])).toEqual(
@@ -80,6 +87,38 @@ describe("when failures are an incident", () => {
     expect(raised(rule({ growth: 2, count: 3, quietMillis: 0 }), steady)).toEqual([200])
     const growing = failures(0, 1500, 1600, 1700)
     expect(raised(rule({ growth: 2, count: 3 }), growing)).toEqual([1700])
+  })
+
+  /** Failures spread evenly, `count` in each of `windows` windows. */
+  const evenly = (from: number, windows: number, count: number) =>
+    Array.from({ length: windows * count }, (_, n) => [from + n * 1000 / count, true] as const)
+
+  it("with a baseline, growth is over the mean of the time before, not over one window", () => {
+    const spike = rule({ growth: 3, count: 3, baselineMillis: 10_000, quietMillis: 1000 })
+    // One window without failures would make three look like growth.
+    const uneven = [...evenly(0, 9, 3), ...evenly(10_000, 1, 3), ...evenly(12_000, 1, 6)]
+    expect(raised(spike, uneven.slice(3)).filter((at) => at > 3000)).toEqual([])
+    const grown = raised(spike, [...evenly(0, 10, 3), ...evenly(10_000, 1, 12)])
+    expect(grown.filter((at) => at > 3000)).toEqual([expect.closeTo(10_583, -2)])
+  })
+
+  it("with a baseline, failures that are no more than usual do not keep an incident going", () => {
+    const changes = { growth: 3, count: 5, quietMillis: 3000 }
+    const calls = [
+      ...evenly(0, 20, 2),
+      ...evenly(20_000, 1, 20),
+      ...evenly(21_000, 40, 2),
+      ...evenly(61_000, 1, 20)
+    ]
+    const windowOf = (at: number) => Math.floor(at / 1000)
+    const spike = raised(rule({ ...changes, baselineMillis: 10_000 }), calls).map(windowOf)
+    const trend = raised(rule(changes), calls).map(windowOf)
+    expect([spike, trend]).toEqual([[20, 61], [20]])
+  })
+
+  it("with a baseline, failures that go on for ever raise one incident", () => {
+    const spike = rule({ growth: 3, count: 5, baselineMillis: 10_000, quietMillis: 3000 })
+    expect(raised(spike, evenly(0, 200, 10))).toEqual([400])
   })
 
   it("agrees with a model that keeps every call", () => {

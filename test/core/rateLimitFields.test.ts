@@ -134,6 +134,78 @@ describe("rateLimitFields", () => {
     })
   })
 
+  it("E13: of quotas that reset together the first says the limit, and 0 is longer than nothing", () => {
+    const policy = { "ratelimit-policy": "\"a\";q=10, \"b\";q=20" }
+    expect([
+      fieldsOf({ ratelimit: "\"a\";r=0;t=5, \"b\";r=0;t=5", ...policy }),
+      fieldsOf({ ratelimit: "\"a\";r=0;t=0, \"b\";r=0", ...policy }),
+      fieldsOf({ ratelimit: "\"a\";r=0, \"b\";r=0;t=0", ...policy })
+    ]).toEqual([
+      { resetMillis: 5000, remaining: 0, limit: 10 },
+      { resetMillis: 0, remaining: 0, limit: 10 },
+      { resetMillis: 0, remaining: 0, limit: 20 }
+    ])
+  })
+
+  it("E13: a quota counts as spent when exactly 0 remains; what is no number may be 0", () => {
+    const wait = (remaining: string) => ({
+      any: RateLimitFields.parse({ "x-reset": "5", "x-remaining": remaining }, {
+        nowMillis,
+        resetHeaders: ["x-reset"]
+      }).resetMillis,
+      spent: RateLimitFields.parse(
+        { "ratelimit-reset": "5", "ratelimit-remaining": remaining },
+        { nowMillis, onlySpent: true }
+      ).resetMillis
+    })
+    const spent = { any: 5000, spent: 5000 }
+    const unknown = { any: 5000, spent: undefined }
+    const left = { any: undefined, spent: undefined }
+    const table = [
+      ["0", spent],
+      ["0.0", spent],
+      ["0, 100;w=60", spent],
+      ["0;w=60, 5;w=1", spent],
+      ["0.25", left],
+      ["12", left],
+      ["7, 100;w=60", left],
+      ["", unknown],
+      ["-1", unknown],
+      ["a0", unknown],
+      ["5 of 100", unknown],
+      [".5", unknown]
+    ] as const
+    expect(table.map(([remaining]) => [remaining, wait(remaining)])).toEqual(table)
+  })
+
+  it("E13: onlySpent leaves out quotas of which nothing is known, in every header", () => {
+    const spentOnly = (headers: Record<string, string>) =>
+      RateLimitFields.parse(headers, { nowMillis, onlySpent: true }).resetMillis
+    expect([
+      spentOnly({ ratelimit: "\"a\";t=5" }),
+      spentOnly({ ratelimit: "\"a\";r=3;t=5" }),
+      spentOnly({ ratelimit: "\"a\";r=0;t=5" }),
+      spentOnly({ "ratelimit-reset": "5" })
+    ]).toEqual([undefined, undefined, 5000, undefined])
+  })
+
+  it("E13: a spent quota without a readable reset silences what is left of another", () => {
+    const ratelimit = "\"a\";r=5;t=7"
+    const at = (reset: string, remaining: string) =>
+      resetOf({ ratelimit, "ratelimit-reset": reset, "ratelimit-remaining": remaining })
+    expect([at("soon", "0"), at("soon", "1"), at("soon, 5", "0, 0")]).toEqual([
+      undefined,
+      7000,
+      7000
+    ])
+  })
+
+  it("E13: one value that cannot be read spoils its line", () => {
+    const at = (reset: string) =>
+      resetOf({ "ratelimit-reset": reset, "ratelimit-remaining": "0, 0" })
+    expect([at("5, 9"), at("5, soon"), at("soon, 5")]).toEqual([9000, undefined, undefined])
+  })
+
   it("E13: an exhausted quota that does not say when it resets leaves the question to the next source", () => {
     const ratelimit = "\"burst\";r=0, \"daily\";r=100;t=3600"
     expect(resetOf({ ratelimit })).toBe(undefined)

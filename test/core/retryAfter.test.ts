@@ -330,6 +330,46 @@ describe("retryAfter", () => {
     ]).toEqual([1500, 1, 2500, 1500, 3000, 2000, 1500, undefined, undefined])
   })
 
+  it("E10: a comma at the end joins a value that is empty, and one before a name joins", () => {
+    expect([
+      RetryAfter.members(["120,"]),
+      RetryAfter.members(["120, 5"]),
+      RetryAfter.members(["Sun, 06 Nov 1994 08:49:37 GMT"]),
+      RetryAfter.members(["a Monday, Tue, 06 Jan 2026 07:00:00 GMT"])
+    ]).toEqual([
+      ["120", ""],
+      ["120", "5"],
+      ["Sun, 06 Nov 1994 08:49:37 GMT"],
+      ["a Monday", "Tue, 06 Jan 2026 07:00:00 GMT"]
+    ])
+  })
+
+  it("E13: three years of seconds are a moment, and 1e14 are microseconds since the epoch", () => {
+    const epoch = { nowMillis: 0 }
+    expect([
+      RetryAfter.delayOrMoment("99999999", { nowMillis }),
+      RetryAfter.delayOrMoment("100000000", { nowMillis }),
+      RetryAfter.delayOrMoment("99999999999999", epoch),
+      RetryAfter.delayOrMoment("100000000000000", epoch)
+    ]).toEqual([99_999_999_000, 0, 99_999_999_999_999, 1e11])
+  })
+
+  it("E11: one line stays as the platform read it, and only names of lines are names", () => {
+    const headers = { "retry-after": "1" }
+    const read = (source: unknown) => RetryAfter.headersOf({ headers, source })
+    const single = [
+      undefined,
+      null,
+      "Retry-After",
+      { rawHeaders: ["Retry-After", "9"] },
+      { rawHeaders: ["x-note", "retry-after", "Retry-After", "9"] },
+      { rawHeaders: [7, "9", "Retry-After", 9, "Retry-After", "8"] }
+    ]
+    for (const source of single) expect(read(source)).toBe(headers)
+    expect(read({ rawHeaders: ["x", "retry-after", "Retry-After", "2", "Retry-After", "3"] }))
+      .toEqual({ "retry-after": "2, 3" })
+  })
+
   it("E11: of two lines that node:http keeps in rawHeaders the larger counts", () => {
     const at = (rawHeaders: unknown) =>
       RetryAfter.ofHeaders(

@@ -139,6 +139,15 @@ describe("how often and how long", () => {
     expect(answers.slice(1).map((answer) => typeof answer)).toEqual(["string", "string"])
   })
 
+  it("R15: a rejection with an infinite time stops, also where no wait is too long", () => {
+    const patient = { waitForRejections: true, retryAfterCapMillis: Infinity }
+    expect([
+      answer(patient, { verdict: rejected(1e9) }),
+      answer(patient, { verdict: rejected(Infinity) }),
+      answer({ ...patient, beyondCap: "clamp" }, { verdict: rejected(Infinity) })
+    ]).toEqual([1e9, "retryAfter", "retryAfter"])
+  })
+
   it("R15: a rejection costs no budget but counts as a retry", () => {
     const patient = { waitForRejections: true }
     expect([

@@ -32,7 +32,7 @@ const simulate = (
   seed: number
 ) => {
   const unit = draws(seed)
-  const window = TimeWindow.make(120_000, 24)
+  const window = TimeWindow.make(120_000, 8, 2)
   const sentIn = Array.from({ length: seconds }, () => 0)
   const acceptedIn = Array.from({ length: seconds }, () => 0)
   for (let call = 0; call < seconds * 10; call++) {

@@ -83,6 +83,7 @@ const shapes = fc.constantFrom([100, 1], [100, 2], [10, 3], [1000, 10], [7, 5]).
     bucketMillis: fc.constant(bucketMillis),
     buckets: fc.constant(buckets),
     startMillis: fc.constantFrom(0, 5, 99, 123_456),
+    width: fc.constantFrom(2 as const, 3 as const),
     commands: commandsOf(bucketMillis, buckets)
   })
 )
@@ -94,8 +95,9 @@ const both = { failed: true, slow: true }
 describe("timeWindow", () => {
   it("B2: it agrees with an array of entries that is filtered by age each time", () => {
     fc.assert(
-      fc.property(shapes, ({ bucketMillis, buckets, commands, startMillis }) => {
-        const window = TimeWindow.make(bucketMillis * buckets, buckets)
+      fc.property(shapes, ({ bucketMillis, buckets, commands, startMillis, width }) => {
+        const window = TimeWindow.make(bucketMillis * buckets, buckets, width)
+        const slowOf = (count: number) => (width === 3 ? count : 0)
         let entries: Array<Entry> = []
         let now = startMillis
         let newest = 0
@@ -114,13 +116,14 @@ describe("timeWindow", () => {
                 bucket: newest,
                 calls: 1,
                 failures: command.failed ? 1 : 0,
-                slow: command.slow ? 1 : 0
+                slow: slowOf(command.slow ? 1 : 0)
               })
               TimeWindow.record(window, command, now)
               break
             case "Add":
               if (command.age < buckets) {
-                entries.push({ ...countsOf(command), bucket: newest - command.age })
+                const { calls, failures, slow } = command
+                entries.push({ calls, failures, slow: slowOf(slow), bucket: newest - command.age })
               }
               TimeWindow.add(window, command, command.age)
               break
@@ -241,6 +244,33 @@ describe("timeWindow", () => {
     TimeWindow.record(window, both, 0)
     TimeWindow.add(window, { calls: 5, failures: 2, slow: 1 }, 0)
     expect(TimeWindow.contents(window)).toEqual([{ age: 0, calls: 6, failures: 3, slow: 2 }])
+  })
+
+  it("B13: how long ago the newest bucket began, also one that began between two", () => {
+    const window = TimeWindow.make(400, 4)
+    TimeWindow.record(window, both, 350)
+    expect([350, 399, 530, 200].map((now) => TimeWindow.intoMillis(window, now))).toEqual([
+      50,
+      99,
+      230,
+      0
+    ])
+    const begun = TimeWindow.make(400, 4)
+    TimeWindow.advance(begun, 350)
+    TimeWindow.begin(begun, 1030)
+    TimeWindow.advance(begun, 1250)
+    expect([begun.epoch, TimeWindow.intoMillis(begun, 1250)]).toEqual([2, 20])
+  })
+
+  it("B13: a window that is begun forgets by the beginnings of its own buckets", () => {
+    const window = TimeWindow.make(400, 4)
+    TimeWindow.begin(window, 1030)
+    TimeWindow.record(window, both, 1030)
+    const calls = [1129, 1429, 1430].map((now) => {
+      TimeWindow.advance(window, now)
+      return [window.epoch, window.calls]
+    })
+    expect(calls).toEqual([[0, 1], [3, 1], [4, 0]])
   })
 
   it("B1: a cleared window is empty and keeps its place in time", () => {

@@ -173,6 +173,21 @@ describe("tokenBucket", () => {
     expect([after(9), after(10)]).toEqual([false, true])
   })
 
+  it("R20: ten deposits of a tenth are shown as one token, three of a third as they are", () => {
+    const bucket = { capacity: 10, perSecond: 0 }
+    const tokensAfter = (deposits: number, amount: number) =>
+      Array.from({ length: deposits }).reduce<TokenBucket.State>(
+        (state) => TokenBucket.deposit(bucket, state, amount),
+        { tokens: 0, atMillis: 0 }
+      ).tokens
+    expect([
+      tokensAfter(10, 0.1),
+      tokensAfter(30, 0.1),
+      tokensAfter(1, 1 / 3),
+      tokensAfter(1, 1e-12)
+    ]).toEqual([1, 3, 1 / 3, 1e-12])
+  })
+
   it("R20: the reserve of one per second grants a token at the thousandth millisecond", () => {
     const bucket = { capacity: 10, perSecond: 1 }
     const empty = { tokens: 0, atMillis: 0 }

@@ -1,12 +1,5 @@
-import { HttpClient, HttpClientRequest, HttpServerResponse } from "@effect/platform"
-import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
-import * as FlakyApi from "effect-resilience/testing/FlakyApi"
-import * as Http from "node:http"
-import type * as Net from "node:net"
 import * as TransportError from "../../src/core/transportError.js"
-import { closedPort } from "../support/servers.js"
 
 /** An error as Node makes them. */
 const nodeError = (code: string, extra: object = {}): Error =>
@@ -20,35 +13,13 @@ const aggregate = (...codes: ReadonlyArray<string>): Error =>
 
 const sent = (error: unknown) => TransportError.read(error).sent
 
-/** What a request of `node:http` fails with. */
-const httpFailure = (options: Http.RequestOptions) =>
-  Effect.async<unknown>((resume) => {
-    Http.request({ agent: false, ...options }).on("error", (error) => resume(Effect.succeed(error)))
-      .end()
-  })
-
-const fetchFailure = (url: string) =>
-  Effect.flip(Effect.tryPromise({ try: () => fetch(url), catch: (error) => error }))
-
-const undiciFailure = (url: string) =>
-  HttpClient.get(url).pipe(
-    Effect.flip,
-    Effect.map((error) => error._tag === "RequestError" ? error.cause : error),
-    Effect.provide(NodeHttpClient.layerUndici)
-  )
-
-const resetting = FlakyApi.make({
-  app: HttpServerResponse.empty(),
-  script: () => FlakyApi.reset()
-})
-
 describe("failures that prove that nothing was sent (E4)", () => {
   it.each([
     "ECONNREFUSED",
     "ENOTFOUND",
     "EAI_AGAIN",
-    "EHOSTUNREACH",
-    "ENETUNREACH",
+    "EADDRNOTAVAIL",
+    "ERR_TLS_HANDSHAKE_TIMEOUT",
     "UND_ERR_CONNECT_TIMEOUT"
   ])("E4: %s, bare or as the cause that fetch gives", (code) => {
     expect([sent(nodeError(code)), sent(fetchFailed(nodeError(code)))]).toEqual(["no", "no"])
@@ -59,64 +30,37 @@ describe("failures that prove that nothing was sent (E4)", () => {
     })
   })
 
+  it.each([
+    ["EHOSTUNREACH", "connect"],
+    ["ENETUNREACH", "connect"],
+    ["ENETDOWN", "connect"],
+    ["ETIMEDOUT", "connect"],
+    ["ECONNREFUSED", "connect"],
+    ["ENOTFOUND", "getaddrinfo"],
+    ["ETIMEDOUT", "getaddrinfo"]
+  ])("E4: %s of %s, bare, as a cause and in an aggregate", (code, syscall) => {
+    const error = nodeError(code, { syscall })
+    const both = new AggregateError([error, nodeError("ECONNREFUSED", { syscall: "connect" })], "")
+    for (const failure of [error, fetchFailed(error), both, fetchFailed(both)]) {
+      expect(TransportError.read(failure)).toEqual({ sent: "no", permanent: false, code })
+    }
+  })
+
+  it("E4: HTTP/2 REFUSED_STREAM, and no other code of a stream", () => {
+    const closed = (name: string) =>
+      Object.assign(new Error(`Stream closed with error code ${name}`), {
+        code: "ERR_HTTP2_STREAM_ERROR"
+      })
+    expect(sent(fetchFailed(closed("NGHTTP2_REFUSED_STREAM")))).toBe("no")
+    expect(sent(fetchFailed(closed("NGHTTP2_INTERNAL_ERROR")))).toBe("unknown")
+  })
+
   it("E4: a name with two addresses that both refuse", () => {
     expect([
       sent(aggregate("ECONNREFUSED", "ECONNREFUSED")),
-      sent(fetchFailed(aggregate("ECONNREFUSED", "ENETUNREACH")))
+      sent(fetchFailed(aggregate("ECONNREFUSED", "EAI_AGAIN")))
     ]).toEqual(["no", "no"])
   })
-
-  it.live("E4: node:http against a closed port", () =>
-    Effect.gen(function*() {
-      const port = yield* closedPort
-      expect(TransportError.read(yield* httpFailure({ host: "127.0.0.1", port }))).toEqual({
-        sent: "no",
-        permanent: false,
-        code: "ECONNREFUSED"
-      })
-    }))
-
-  it.live("E4: node:http against a name with two addresses, an AggregateError", () =>
-    Effect.gen(function*() {
-      const port = yield* closedPort
-      const lookup: Net.LookupFunction = (_, __, found) =>
-        found(null, [{ address: "127.0.0.1", family: 4 }, { address: "127.0.0.2", family: 4 }])
-      const options = { host: "two.test", port, lookup, autoSelectFamily: true }
-      const error = yield* httpFailure(options)
-      expect(error).toBeInstanceOf(AggregateError)
-      expect(TransportError.read(error)).toEqual({
-        sent: "no",
-        permanent: false,
-        code: "ECONNREFUSED"
-      })
-    }))
-
-  it.live("E4: node:http when the name does not resolve", () =>
-    Effect.gen(function*() {
-      const lookup: Net.LookupFunction = (host, _, found) =>
-        found(nodeError("ENOTFOUND", { syscall: "getaddrinfo", hostname: host }), "")
-      expect(sent(yield* httpFailure({ host: "nobody.test", port: 80, lookup }))).toBe("no")
-    }))
-
-  it.live("E4: fetch against a closed port", () =>
-    Effect.gen(function*() {
-      const error = yield* fetchFailure(`http://127.0.0.1:${yield* closedPort}`)
-      expect(TransportError.read(error)).toEqual({
-        sent: "no",
-        permanent: false,
-        code: "ECONNREFUSED"
-      })
-    }))
-
-  it.live("E4: the undici client against a closed port", () =>
-    Effect.gen(function*() {
-      const error = yield* undiciFailure(`http://127.0.0.1:${yield* closedPort}`)
-      expect(TransportError.read(error)).toEqual({
-        sent: "no",
-        permanent: false,
-        code: "ECONNREFUSED"
-      })
-    }))
 })
 
 describe("failures that prove nothing (E4)", () => {
@@ -124,6 +68,8 @@ describe("failures that prove nothing (E4)", () => {
     "ECONNRESET",
     "EPIPE",
     "ETIMEDOUT",
+    "EHOSTUNREACH",
+    "ENETUNREACH",
     "UND_ERR_SOCKET",
     "UND_ERR_HEADERS_TIMEOUT",
     "UND_ERR_BODY_TIMEOUT",
@@ -135,6 +81,26 @@ describe("failures that prove nothing (E4)", () => {
       "unknown"
     ])
   })
+
+  it.each(["read", "write"])(
+    "E4: a connection in use that fails on %s may have sent",
+    (syscall) => {
+      for (
+        const code of [
+          "EHOSTUNREACH",
+          "ENETUNREACH",
+          "ENETDOWN",
+          "EHOSTDOWN",
+          "ETIMEDOUT",
+          "ECONNREFUSED",
+          "EADDRNOTAVAIL"
+        ]
+      ) {
+        const error = nodeError(code, { syscall })
+        expect([sent(error), sent(fetchFailed(error))]).toEqual(["unknown", "unknown"])
+      }
+    }
+  )
 
   it("E4: when in doubt, ambiguous: no code, no error, no object", () => {
     const doubtful = [
@@ -159,17 +125,6 @@ describe("failures that prove nothing (E4)", () => {
       sent(fetchFailed(aggregate("ECONNREFUSED", "ECONNRESET")))
     ]).toEqual(["unknown", "unknown", "unknown"])
   })
-
-  it.live("E4: node:http, fetch and the undici client after a reset", () =>
-    Effect.gen(function*() {
-      const api = yield* resetting
-      const failures = [
-        yield* httpFailure({ host: "127.0.0.1", port: api.port }),
-        yield* fetchFailure(api.url),
-        yield* undiciFailure(api.url)
-      ]
-      expect(failures.map(sent)).toEqual(["unknown", "unknown", "unknown"])
-    }).pipe(Effect.scoped))
 })
 
 describe("failures that another try cannot help", () => {
@@ -204,40 +159,6 @@ describe("failures that another try cannot help", () => {
     }
   )
 
-  it.live("E4: a header that the undici client does not accept", () =>
-    Effect.gen(function*() {
-      const api = yield* FlakyApi.make({ app: HttpServerResponse.empty() })
-      const request = HttpClientRequest.setHeader(
-        HttpClientRequest.get(api.url),
-        "x-api-key",
-        "a\nb"
-      )
-      const error = yield* HttpClient.execute(request).pipe(
-        Effect.flip,
-        Effect.provide(NodeHttpClient.layerUndici)
-      )
-      expect(TransportError.read(error)).toEqual({
-        sent: "no",
-        permanent: true,
-        code: "UND_ERR_INVALID_ARG"
-      })
-      expect(yield* api.received).toEqual([])
-    }).pipe(Effect.scoped))
-
-  it.live("E4: a header that fetch takes and what is below it does not", () =>
-    Effect.gen(function*() {
-      const api = yield* FlakyApi.make({ app: HttpServerResponse.empty() })
-      const call = Effect.tryPromise({
-        try: () => fetch(api.url, { headers: { "x-api-key": "a\u0001b" } }),
-        catch: (error) => error
-      })
-      expect(TransportError.read(yield* Effect.flip(call))).toEqual({
-        sent: "no",
-        permanent: true,
-        code: "UND_ERR_INVALID_ARG"
-      })
-    }).pipe(Effect.scoped))
-
   it("a certificate at one address and a refusal at another are not", () => {
     expect(TransportError.read(aggregate("CERT_HAS_EXPIRED", "ECONNREFUSED")).permanent).toBe(false)
   })
@@ -265,7 +186,7 @@ describe("how deep it looks", () => {
   it("aggregates within aggregates count to the last of them", () => {
     const nested = (code: string) =>
       new AggregateError([aggregate("ECONNREFUSED", code), nodeError("ECONNREFUSED")])
-    expect([sent(nested("ENETUNREACH")), sent(nested("ECONNRESET"))]).toEqual(["no", "unknown"])
+    expect([sent(nested("ENOTFOUND")), sent(nested("ECONNRESET"))]).toEqual(["no", "unknown"])
   })
 
   it("an aggregate of nothing is as good as its own code and cause", () => {
@@ -317,5 +238,21 @@ describe("how deep it looks", () => {
       permanent: false,
       code: undefined
     })
+  })
+})
+
+describe("limits of time of a client", () => {
+  it.each([
+    "ETIMEDOUT",
+    "ESOCKETTIMEDOUT",
+    "UND_ERR_CONNECT_TIMEOUT",
+    "UND_ERR_HEADERS_TIMEOUT",
+    "UND_ERR_BODY_TIMEOUT"
+  ])("E4: %s", (code) => {
+    expect(TransportError.isTimeout(code)).toBe(true)
+  })
+
+  it.each(["ECONNRESET", "", undefined])("E4: not %s", (code) => {
+    expect(TransportError.isTimeout(code)).toBe(false)
   })
 })

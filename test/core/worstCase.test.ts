@@ -2,7 +2,8 @@ import { describe, expect, it } from "@effect/vitest"
 import { FastCheck } from "effect"
 import type * as Backoff from "../../src/core/backoff.js"
 import * as RetryDecision from "../../src/core/retryDecision.js"
-import { type Plan, worstCase } from "../../src/core/worstCase.js"
+import * as WorstCase from "../../src/core/worstCase.js"
+import type { Plan } from "../../src/core/worstCase.js"
 import { runs } from "../support/runs.js"
 
 const plan = (changes: Partial<Plan>): Plan => ({
@@ -17,6 +18,21 @@ const plan = (changes: Partial<Plan>): Plan => ({
   attemptMillis: Infinity,
   ...changes
 })
+
+/** However many retries a plan has, it is asked for no more delays than twice 12,000 (O(1)). */
+const mostDelays = 24_000
+
+/** The worst case of a plan, of which no more than so many delays are computed. */
+const worstCase = (plan: Plan): WorstCase.WorstCase => {
+  let delays = 0
+  return WorstCase.worstCase({
+    ...plan,
+    get backoff() {
+      if (++delays > mostDelays) throw new Error(`more than ${mostDelays} delays are computed`)
+      return plan.backoff
+    }
+  })
+}
 
 /**
  * Everything that can happen to one call, tried out: each attempt fails at once or as late as
@@ -146,6 +162,71 @@ describe("the worst case of a call", () => {
     expect(worstCase(plan({ retries: 5, withinMillis: 250, attemptMillis: 10 })).attempts).toBe(3)
     expect(worstCase(plan({ retries: 5, withinMillis: 300, attemptMillis: 10 })).attempts).toBe(3)
     expect(worstCase(plan({ retries: 5, withinMillis: 301, attemptMillis: 10 })).attempts).toBe(4)
+  })
+
+  it("G43: the last wait ends before the deadline of the retries, and one attempt follows", () => {
+    // Retries that fail at once: waits of 100, four attempts. Slow ones: 400, 100, and 400 more.
+    const bounded = plan({ retries: 3, withinMillis: 500, attemptMillis: 400 })
+    expect(worstCase(bounded)).toEqual({ attempts: 4, calls: 4, millis: 900 })
+  })
+
+  it("G43: where no time is left for a wait there is one attempt, whatever the jitter", () => {
+    const jitters: ReadonlyArray<Backoff.Jitter> = [{ _tag: "None" }, { _tag: "Full" }]
+    for (const jitter of jitters) {
+      const backoff: Backoff.Backoff = { _tag: "Constant", delayMillis: 100, jitter }
+      const once = { attempts: 1, calls: 1, millis: 10 }
+      const options = { retries: 2, backoff, attemptMillis: 10 }
+      expect(worstCase(plan({ ...options, withinMillis: 0 }))).toEqual(once)
+      expect(worstCase(plan({ ...options, totalMillis: 0 }))).toEqual({ ...once, millis: 0 })
+    }
+  })
+
+  describe("G43: beyond 10,000 retries, which are taken in stretches", () => {
+    const linear: Backoff.Backoff = {
+      _tag: "Linear",
+      baseMillis: 1,
+      capMillis: Infinity,
+      jitter: { _tag: "None" }
+    }
+    /** The first so many waits: 1, 2, 3 and so on. */
+    const sum = (waits: number) => waits * (waits + 1) / 2
+    const many = plan({ backoff: linear, attemptMillis: 0 })
+
+    it("10,000 waits are exact, and of the stretch after them the last is the most", () => {
+      expect(worstCase({ ...many, retries: 10_000 }).millis).toBe(sum(10_000))
+      expect(worstCase({ ...many, retries: 10_002 }).millis).toBe(sum(10_000) + 2 * 10_002)
+    })
+
+    it("of the stretch after 10,000 the first is the least", () => {
+      const within = (withinMillis: number) =>
+        worstCase({ ...many, retries: 10_002, withinMillis }).attempts
+      const exact = sum(10_000)
+      expect([exact, exact + 1, exact + 20_002, exact + 20_003].map(within)).toEqual([
+        10_000,
+        10_001,
+        10_002,
+        10_003
+      ])
+    })
+
+    it.each([100_000, 1e6, 1e7])(
+      "%d of them: no less than exact, a hundredth more at most",
+      (n) => {
+        const { millis } = worstCase({ ...many, retries: n })
+        expect(millis).toBeGreaterThanOrEqual(sum(n))
+        expect(millis).toBeLessThanOrEqual(sum(n) * 1.01)
+        // Just the time for all waits but the last: the last retry cannot begin.
+        const { attempts } = worstCase({ ...many, retries: 1e12, withinMillis: sum(n) })
+        expect(attempts).toBeGreaterThanOrEqual(n)
+        expect(attempts).toBeLessThanOrEqual(n * 1.01)
+      }
+    )
+
+    it("as many as anybody may ask for are counted at once", () => {
+      const endless = plan({ retries: 1e12, attemptMillis: 0 })
+      const { attempts, millis } = worstCase(endless)
+      expect([attempts, millis]).toEqual([1e12 + 1, 1e14])
+    })
   })
 
   it("G43: what nothing bounds is infinite", () => {

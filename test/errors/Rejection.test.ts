@@ -31,7 +31,7 @@ describe("Rejection.Error", () => {
 
   it("says that the call was turned away before it ran", () => {
     expect([spent().message, new Closed().message]).toEqual([
-      "QuotaSpent: the call was turned away before it ran",
+      "QuotaSpent: the call was turned away before it ran (retry after 3s)",
       "Closed: the call was turned away before it ran"
     ])
   })

@@ -305,6 +305,45 @@ describe("what is recorded", () => {
       expect(runs).toEqual([1])
     }).pipe(Effect.provide(memory), Effect.provide(Logger.remove(Logger.defaultLogger))))
 
+  it.effect("I20, I42, fault 15: after a held 500 the refusal says until when the key is held, and a client that waits so long needs one try", () =>
+    Effect.gen(function*() {
+      const { app, runs } = counting(() => status(500))
+      const short = protect({ lease: "40 seconds" })(app)
+      yield* send(short, { key: "k" })
+      yield* TestClock.adjust("5500 millis")
+      const held = yield* send(short, { key: "k" })
+      expect([problemOf(held).type, held.status, held.headers.get("retry-after")]).toEqual([
+        "in-flight",
+        409,
+        "35"
+      ])
+      expect(held.body).toContain(
+        "It has ended with an unknown outcome, and the key is held until 1970-01-01T00:00:40.000Z"
+      )
+      expect(held.body).not.toContain("running")
+      yield* TestClock.adjust("35 seconds")
+      expect(problemOf(yield* send(short, { key: "k" })).type).toBe("unknown-outcome")
+      expect(runs).toEqual([1])
+    }).pipe(Effect.provide(memory), Effect.provide(Logger.remove(Logger.defaultLogger))))
+
+  it.effect("I22, I42, fault 15: a request that runs is not said to have ended, also under a key that was held before", () =>
+    Effect.gen(function*() {
+      const { app: failing } = counting(() => status(500))
+      const recovering = { lease: "10 seconds", recover: "run" } as const
+      yield* send(protect(recovering)(failing), { key: "k" })
+      yield* TestClock.adjust("10 seconds")
+      const { app, begun, open } = yield* gated
+      const first = yield* Effect.fork(send(protect(recovering)(app), { key: "k" }))
+      yield* begun
+      const during = yield* send(protect(recovering)(app), { key: "k" })
+      expect([during.headers.get("retry-after"), during.body.includes("still running")]).toEqual([
+        "1",
+        true
+      ])
+      yield* open
+      yield* Fiber.join(first)
+    }).pipe(Effect.provide(memory), Effect.provide(Logger.remove(Logger.defaultLogger))))
+
   it.effect("I20, I29: with recover: run the handler runs again, and learns what the first one left behind", () =>
     Effect.gen(function*() {
       const seen: Array<readonly [boolean, Option.Option<unknown>]> = []

@@ -6,9 +6,10 @@ import {
 } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { ApiClient, ApiError, Backoff, Operation, Pipeline } from "effect-resilience"
 import { serve } from "../support/servers.js"
+import { turn, until } from "../support/turns.js"
 import { baseUrl, failureOf, over, reply, retrying, transport } from "./support.js"
 
 const wires = {
@@ -114,6 +115,36 @@ for (const [wire, layer] of Object.entries(wires)) {
         expect([(yield* call)._tag, (yield* call)._tag, (yield* call)._tag]).toEqual(
           ["Server", "Server", "CircuitOpen"]
         )
+      }))
+
+    it.scopedLive("a read may ask for the text again, and for JSON after it, within and afterwards", () =>
+      Effect.gen(function*() {
+        const server = yield* serve((response) => response.end("{\"id\":7}"))
+        const client = yield* make(server.url, { attemptTimeout: "5 seconds" })
+        const all = (response: HttpClientResponse.HttpClientResponse) =>
+          Effect.all([response.text, response.text, response.json, thing(response)])
+        const whole = ["{\"id\":7}", "{\"id\":7}", { id: 7 }, { id: 7 }]
+        expect(yield* ApiClient.execute(client, get, all)).toEqual(whole)
+        expect(yield* Effect.flatMap(client.execute(get), all)).toEqual(whole)
+      }))
+
+    it.scopedLive("interrupting a read, or one of several things in it, ends the request", () =>
+      Effect.gen(function*() {
+        let closed = 0
+        const server = yield* serve((response) => {
+          response.on("close", () => closed++)
+          response.writeHead(200)
+          response.write("{")
+        })
+        const client = yield* make(server.url, { attemptTimeout: "20 seconds" })
+        const fiber = yield* Effect.fork(ApiClient.execute(client, get, ApiClient.text))
+        yield* until(() => server.requests.length === 1)
+        yield* Fiber.interrupt(fiber)
+        yield* until(() => closed === 1)
+        const firstByte = ({ text }: HttpClientResponse.HttpClientResponse) =>
+          Effect.race(Effect.exit(text), Effect.as(turn, "no text"))
+        expect(yield* ApiClient.execute(client, get, firstByte)).toBe("no text")
+        yield* until(() => closed === 2)
       }))
 
     it.scopedLive("of hedges, the value is that of the answer that counts", () =>

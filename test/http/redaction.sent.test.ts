@@ -209,9 +209,9 @@ describe("secrets in bodies", () => {
         access_tokens: numbers,
         password: value
       })
-      const began = performance.now()
+      const began = process.cpuUsage()
       const message = yield* messageOf(post(body), `limit 4096 of ${value} reached`)
-      expect(performance.now() - began).toBeLessThan(2500)
+      expect(process.cpuUsage(began).user / 1000).toBeLessThan(2500)
       expect(message.endsWith("of <redacted> reached")).toBe(true)
     }))
 

@@ -651,6 +651,62 @@ describe("interruption", () => {
     }))
 })
 
+describe("waits where nothing can be interrupted", () => {
+  it.effect("I23: every call of the store ends the wait when it answers, and not when its time is over", () =>
+    Effect.gen(function*() {
+      const long = { ...defaults, storeTimeout: "30 seconds", lease: "5 minutes" } as const
+      const work = (run: Idempotency.Run) => Effect.as(run.savepoint(1), { id: "r" })
+      for (const operation of ["acquire", "savepoint", "complete"] as const) {
+        const s = yield* setting
+        s.faults[operation] = 100
+        const run = Effect.uninterruptible(s.here(Idempotency.run(work, long)))
+        expect([operation, yield* inTime(100, run)]).toEqual([operation, { id: "r" }])
+      }
+    }))
+
+  it.effect("I22: a duplicate ends its wait with the run that it waits for", () =>
+    Effect.gen(function*() {
+      const { here } = yield* setting
+      const { counter, work } = counting()
+      const options = { ...defaults, onDuplicate: { wait: "50 seconds" } } as const
+      const first = yield* Effect.fork(here(Idempotency.run(Effect.delay(work, 100), options)))
+      yield* TestClock.adjust(1)
+      const waiting = Effect.uninterruptible(here(Idempotency.run(work, options)))
+      expect([yield* inTime(99, waiting), counter.begun]).toEqual([{ id: "r-1" }, 1])
+      yield* Fiber.join(first)
+    }))
+
+  it.effect("I22: a duplicate that is interrupted leaves at once, and the run goes on", () =>
+    Effect.gen(function*() {
+      const { here } = yield* setting
+      const { work } = counting()
+      const options = { ...defaults, onDuplicate: { wait: "50 seconds" } } as const
+      const first = yield* Effect.fork(here(Idempotency.run(Effect.delay(work, 100), options)))
+      yield* TestClock.adjust(1)
+      for (let turns = 0; turns < 12; turns++) {
+        const waiting = yield* Effect.fork(here(Idempotency.run(work, options)))
+        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow()
+        expect(Exit.isInterrupted(yield* Fiber.interrupt(waiting))).toBe(true)
+      }
+      yield* TestClock.adjust(99)
+      expect(yield* Fiber.join(first)).toEqual({ id: "r-1" })
+    }))
+
+  it.effect("I24: a heartbeat whose store hangs holds up neither the end of the work nor an interruption", () =>
+    Effect.gen(function*() {
+      const beating = { ...defaults, lease: "3 seconds", heartbeat: true } as const
+      for (let millis = 900; millis < 4_000; millis += 100) {
+        const s = yield* setting
+        s.faults.extend = "hang"
+        const fiber = yield* Effect.fork(s.here(Idempotency.run(Effect.never, beating)))
+        yield* TestClock.adjust(millis)
+        const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
+        yield* TestClock.adjust(0)
+        expect([millis, (yield* Fiber.poll(interrupting))._tag]).toEqual([millis, "Some"])
+      }
+    }))
+})
+
 describe("nothing is executed twice in silence", () => {
   it.effect("I20: a run that recovered and failed leaves the outcome as unknown as it was", () =>
     Effect.gen(function*() {

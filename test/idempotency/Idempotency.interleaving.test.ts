@@ -101,6 +101,8 @@ const script = fc.array(
  */
 interface Execution {
   readonly id: string
+  /** When its lease ends, unless something extends it. */
+  readonly lapsesAt: number
   readonly gate: Deferred.Deferred<Receipt, Busy | ApiError.Timeout>
   state: "running" | "succeeded" | "refused" | "unknown"
 }
@@ -116,7 +118,7 @@ const play = (commands: ReadonlyArray<Command>) =>
     const broken: Array<string> = []
     const callers: Array<Fiber.RuntimeFiber<Exit.Exit<Receipt, unknown>>> = []
 
-    const work = (run: Pick<Idempotency.Run, "recovered">) =>
+    const work = (heartbeat: boolean) => (run: Pick<Idempotency.Run, "recovered">) =>
       Effect.suspend(() => {
         const others = executions.filter(({ state }) => state !== "refused")
         if (!run.recovered && others.length > 0) {
@@ -130,6 +132,7 @@ const play = (commands: ReadonlyArray<Command>) =>
         }
         const execution: Execution = {
           id: `r-${executions.length}`,
+          lapsesAt: heartbeat ? Infinity : clock.unsafeCurrentTimeMillis() + leaseMillis,
           gate: Deferred.unsafeMake(Fiber.id(callers[0]!)),
           state: "running"
         }
@@ -150,10 +153,11 @@ const play = (commands: ReadonlyArray<Command>) =>
         heartbeat: command.heartbeat,
         onDuplicate: command.waits ? { wait: waitMillis } : "reject"
       } as const
-      const plain = work({ recovered: false })
+      const working = work(command.heartbeat)
+      const plain = working({ recovered: false })
       const run = command.form === "effect"
         ? Idempotency.run(plain, options)
-        : Idempotency.run(work, options)
+        : Idempotency.run(working, options)
       return run.pipe(
         IdempotencyKey.provide(key),
         Effect.provideService(IdempotencyStore.IdempotencyStore, processes[command.process]!),
@@ -168,6 +172,8 @@ const play = (commands: ReadonlyArray<Command>) =>
           execution.state = "succeeded"
           if (Object.values(faults).some((fault) => fault !== undefined)) unrecorded = true
           if (executions.length > 1) unrecorded = true
+          // A caller that came since may have taken the claim over, with or without a run of its own.
+          if (clock.unsafeCurrentTimeMillis() >= execution.lapsesAt) unrecorded = true
           return Deferred.succeed(execution.gate, { id: execution.id })
         case "refused":
           execution.state = "refused"

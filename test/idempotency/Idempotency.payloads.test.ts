@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted } from "effect"
+import { Chunk, Effect, Either, HashMap, Layer, List, Logger, Option, Redacted } from "effect"
 import { Idempotency, IdempotencyKey } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import { counting, defaults, setting, told } from "../support/idempotent.js"
@@ -40,9 +40,58 @@ describe("payloads", () => {
       expect(yield* second(card(), card())).toEqual([{ id: "r-1" }, 1])
     }))
 
+  it.effect("I17: a redacted value counts inside of an Option, an Either and a Chunk too, whose toJSON masks it", () =>
+    Effect.gen(function*() {
+      const card = (number: string) => Redacted.make(number)
+      const around: ReadonlyArray<(secret: Redacted.Redacted<string>) => unknown> = [
+        (secret) => Option.some(secret),
+        (secret) => ({ card: Option.some([secret]) }),
+        (secret) => Either.right(secret),
+        (secret) => Either.left({ secret }),
+        (secret) => Chunk.of(Option.some(secret)),
+        (secret) => Redacted.make(secret)
+      ]
+      for (const payload of around) {
+        expect(yield* second(payload(card("4242")), payload(card("9999")))).toEqual(["Mismatch", 1])
+        expect(yield* second(payload(card("4242")), payload(card("4242")))).toEqual([
+          { id: "r-1" },
+          1
+        ])
+      }
+    }))
+
+  it.effect("I17: a redacted value that a toJSON masks has no fingerprint, and nothing runs", () =>
+    Effect.gen(function*() {
+      const card = Redacted.make("4242")
+      for (
+        const payload of [
+          HashMap.make(["card", card]),
+          { cards: List.of(card) },
+          { card: { toJSON: () => `card ${String(card)}` } }
+        ]
+      ) {
+        expect(yield* second(payload, payload)).toEqual(["FingerprintError", 0])
+      }
+      expect(yield* second(HashMap.make(["a", 1]), HashMap.make(["a", 1]))).toEqual([
+        { id: "r-1" },
+        1
+      ])
+    }))
+
   it.effect("I17: an object that shows JSON nothing has no fingerprint, and nothing runs", () =>
     Effect.gen(function*() {
-      for (const payload of [new Hidden("4242"), [new Hidden("4242")], { card: new Map() }]) {
+      class Cart extends Map<string, number> {
+        readonly kind = "cart"
+      }
+      for (
+        const payload of [
+          new Hidden("4242"),
+          [new Hidden("4242")],
+          { card: new Map() },
+          new Cart([["a", 1]]),
+          { toJSON: () => new Hidden("4242") }
+        ]
+      ) {
         expect(yield* second(payload, payload)).toEqual(["FingerprintError", 0])
       }
     }))

@@ -135,27 +135,6 @@ describe("a first run", () => {
 })
 
 describe("payloads", () => {
-  const fingerprintOf = (payload: unknown) =>
-    Effect.gen(function*() {
-      const { claims, here } = yield* setting
-      yield* here(Idempotency.run(Effect.succeed({ id: "r" }), { ...defaults, payload }))
-      return claims[0]!.fingerprint
-    })
-
-  it.effect("I16: the fingerprint is the SHA-256 of the canonical JSON", () =>
-    Effect.gen(function*() {
-      // printf '{"1":true,"a":0,"b":[null]}' | sha256sum
-      const expected = yield* Effect.promise(async () =>
-        Buffer.from(
-          await crypto.subtle.digest(
-            "SHA-256",
-            new TextEncoder().encode("{\"1\":true,\"a\":0,\"b\":[null]}")
-          )
-        ).toString("hex")
-      )
-      expect(yield* fingerprintOf({ b: [null], a: -0, c: undefined, 1: true })).toBe(expected)
-    }))
-
   it.effect("I16: what has no canonical JSON is refused before any claim, with the place and without the value", () =>
     Effect.gen(function*() {
       const { calls, here } = yield* setting

@@ -16,6 +16,7 @@ import {
 import * as Backoff from "effect-resilience/Backoff"
 import * as Bulk from "effect-resilience/Bulk"
 import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
+import * as Idempotency from "effect-resilience/Idempotency"
 import * as IdempotencyKey from "effect-resilience/IdempotencyKey"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import { countingClock } from "../support/clocks.js"
@@ -531,6 +532,77 @@ describe("Bulk.syncLog", () => {
         keys[0] === keys.at(sent.lastIndexOf("DOC-0"))
       ])
         .toEqual([6, 2, true])
+    }).pipe(Effect.provide(IdempotencyStore.layerStoreMemory)))
+
+  it.effect("I1: an item that was corrected after a refusal is sent under another key, and so is one that is sent once more", () =>
+    Effect.gen(function*() {
+      const { create, keys } = api()
+      const refused = (document: Document) => Effect.zipRight(create(document), wrong)
+      const [one, other] = [{ id: "DOC-1", text: "mistake" }, { id: "DOC-2", text: "right" }]
+      const before = yield* Bulk.forEach([one, other], refused, { syncLog: log })
+      const corrected = { ...one, text: "corrected" }
+      const after = yield* Bulk.forEach([corrected, other], create, { syncLog: log })
+      expect([before.failed, after.done, keys.length, new Set(keys).size]).toEqual([2, 2, 4, 4])
+    }).pipe(Effect.provide(IdempotencyStore.layerStoreMemory)))
+
+  it.effect("I1: all attempts of an item have one key, in the run that was cut off and in the next one", () =>
+    Effect.gen(function*() {
+      const { create, keys } = api()
+      let attempts = 0
+      const failing = (document: Document) =>
+        Effect.zipRight(create(document), ++attempts % 3 === 0 ? Effect.never : down)
+      for (const _ of [1, 2]) {
+        const cutOff = yield* Effect.fork(
+          Bulk.forEach(documents.slice(0, 1), failing, { syncLog: log, pauseWhen: false })
+        )
+        yield* TestClock.adjust("10 minutes")
+        yield* Fiber.interrupt(cutOff)
+      }
+      const { done } = yield* inTheEnd(
+        Bulk.forEach(documents.slice(0, 1), create, { syncLog: log })
+      )
+      expect([done, keys.length, new Set(keys).size]).toEqual([1, 7, 1])
+    }).pipe(Effect.provide(IdempotencyStore.layerStoreMemory)))
+
+  it.effect("I1: an item that an earlier version began is sent again under the key that version gave it", () =>
+    Effect.gen(function*() {
+      const { create, keys } = api()
+      const scope = ["acme", "documents"]
+      const [document = { id: "", text: "" }] = documents
+      // The key of version 1: from the scope and the id alone.
+      const key = IdempotencyKey.derive(
+        yield* IdempotencyKey.fromString(`effect-resilience/Bulk ${JSON.stringify(scope)}`),
+        document.id
+      )
+      const began = Idempotency.run(
+        ({ savepoint }) => Effect.zipRight(savepoint({ madeAt: 0 }), Effect.never),
+        { scope, payload: document, result: log.result }
+      )
+      const cutOff = yield* Effect.fork(IdempotencyKey.provide(began, key))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(cutOff)
+      yield* inTheEnd(Bulk.forEach([document], create, { syncLog: log }))
+      expect(keys).toEqual([Redacted.value(key.value)])
+    }).pipe(Effect.provide(IdempotencyStore.layerStoreMemory)))
+
+  it.effect("I1: an earlier version that finds an item of this one makes it an unknown outcome, and sends nothing", () =>
+    Effect.gen(function*() {
+      const { create } = api()
+      const store = yield* IdempotencyStore.IdempotencyStore
+      const points: Array<unknown> = []
+      yield* TestClock.adjust("2 days")
+      const watched: IdempotencyStore.Service = {
+        ...store,
+        savepoint: (held, data) => {
+          points.push(JSON.parse(data))
+          return store.savepoint(held, data)
+        }
+      }
+      yield* Bulk.forEach(documents.slice(0, 1), create, { syncLog: log }).pipe(
+        Effect.provideService(IdempotencyStore.IdempotencyStore, watched)
+      )
+      // It takes `madeAt` for the time at which the key was made.
+      expect(points).toMatchObject([{ madeAt: 0 }])
     }).pipe(Effect.provide(IdempotencyStore.layerStoreMemory)))
 
   it.effect("I4: when the API has forgotten the key, what was under way is an unknown outcome and is not sent again", () =>

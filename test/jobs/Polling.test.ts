@@ -364,7 +364,9 @@ describe("Polling.until: two kinds of failure", () => {
         done: isDone,
         within: "1 minute"
       })
-      yield* after(Retry.retry(call, { operation: Operation.read }))
+      yield* after(
+        Retry.retry(call, { operation: Operation.read, verdict: ApiError.verdict })
+      )
       expect(submitted).toBe(1)
     }))
 

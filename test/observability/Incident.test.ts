@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Chunk, type Duration, Effect, Exit, Fiber, Stream, TestClock } from "effect"
+import { Cause, Chunk, type Duration, Effect, Exit, Fiber, Logger, Stream, TestClock } from "effect"
 import * as ApiError from "effect-resilience/ApiError"
 import * as Incident from "effect-resilience/Incident"
 import { forbidden, rateLimit, server, unauthorized } from "../support/errors.js"
@@ -18,9 +18,11 @@ const observeAll = (
 ) =>
   Effect.map(
     Effect.forEach(exits, (exit) =>
-      Effect.zipLeft(detector.observe("site-chat", exit), TestClock.adjust(between))),
-    (raised) =>
-      raised.flat()
+      Effect.zipLeft(
+        detector.observe("site-chat", exit),
+        between === 0 ? Effect.void : TestClock.adjust(between)
+      )),
+    (raised) => raised.flat()
   )
 
 const repeated = (exit: Exit.Exit<unknown, unknown>, times: number) =>
@@ -53,6 +55,71 @@ describe("Incident", () => {
       const detector = yield* Incident.make()
       const raised = yield* observeAll(detector, repeated(notAllowed, 8))
       expect(raised.map(({ name }) => name)).toEqual(["forbidden"])
+    }))
+
+  /** Many calls at once of which the last is refused, and this again after a while. */
+  const amongMany = (
+    detector: Incident.Detector,
+    refused: Exit.Exit<unknown, unknown>,
+    { between, calls, times }: {
+      readonly between: Duration.DurationInput
+      readonly calls: number
+      readonly times: number
+    }
+  ) =>
+    Effect.map(
+      Effect.forEach(Array(times), () =>
+        Effect.zipLeft(
+          observeAll(detector, [...repeated(Exit.void, calls - 1), refused]),
+          TestClock.adjust(between)
+        )),
+      (raised) => raised.flat()
+    )
+
+  it.effect.each([["unauthorized", badKey], ["forbidden", notAllowed]] as const)(
+    "%s: a spike is an incident although it is one call in a hundred, and what is usual is none",
+    ([name, refused]) =>
+      Effect.gen(function*() {
+        const detector = yield* Incident.make()
+        // 3 in 5 min are usual, 30 are not, and both are at most one call in a hundred.
+        const usual = yield* amongMany(detector, refused, {
+          between: "100 seconds",
+          calls: 200,
+          times: 40
+        })
+        const spike = yield* amongMany(detector, refused, {
+          between: "10 seconds",
+          calls: 100,
+          times: 30
+        })
+        expect([usual.length, spike.map((incident) => incident.name)]).toEqual([0, [name]])
+        expect(spike.map(({ calls, failures }) => failures / calls < 0.03)).toEqual([true])
+      })
+  )
+
+  it.effect("logged: one warning for each incident, with its route and where to begin", () =>
+    Effect.gen(function*() {
+      const lines: Array<unknown> = []
+      const logger = Logger.make(({ annotations, logLevel, message }) =>
+        lines.push([logLevel.label, message, Object.fromEntries(annotations)])
+      )
+      const raised = yield* Effect.flatMap(
+        Incident.make(),
+        (detector) => observeAll(Incident.logged(detector), repeated(broken, 30))
+      ).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+      expect([raised.length, lines]).toEqual([1, [[
+        "WARN",
+        [
+          "Incident server-errors of site-chat: 10 of 10 calls failed. keep bounded retries, " +
+          "monitor recovery, pause non-critical bulk jobs if needed"
+        ],
+        {
+          incident: "server-errors",
+          integration: "site-chat",
+          endpoint: "/v1/chat",
+          requestId: "REQ-1"
+        }
+      ]]])
     }))
 
   it.effect("rate limits are an incident when they grow, not when they stay", () =>
@@ -189,6 +256,21 @@ describe("Incident", () => {
         ["unauthorized", "call the key owner"]
       ])
   })
+
+  it.effect.each([["1 second", 0.2], ["1 hour", 720]] as const)(
+    "a baseline of %s beside 5 s is refused: from as long to a hundred times as long",
+    ([baseline, times]) =>
+      Effect.gen(function*() {
+        const rules = [{ name: "any", tags: [], route: "", within: "5 seconds", baseline }] as const
+        expect(yield* Effect.exit(Incident.make({ rules }))).toEqual(
+          Exit.die(
+            new RangeError(
+              `any.baseline in times of any.within should be a number between 1 and 100, got ${times}`
+            )
+          )
+        )
+      })
+  )
 
   it.effect("nonsense is refused with rule, field and value", () =>
     Effect.gen(function*() {

@@ -83,8 +83,7 @@ describe("Telemetry: options", () => {
       const error = yield* Effect.flip(
         Pipeline.fromConfig({ telemetry: { integration: "" } }, { operation: Operation.read })
       )
-      expect(error.message).toContain("[\"telemetry\"]")
-      expect(error.message).toContain("integration should be a name, got \"\"")
+      expect(error.message).toBe("telemetry.integration: should be a name, got \"\"")
     }))
 
   it.effect("a pipeline says that it is looked at", () =>

@@ -27,7 +27,7 @@ describe("sizes have bounds", () => {
       Effect.gen(function*() {
         const refused = yield* Effect.flip(Pipeline.fromConfig({ operation: "read", ...json }))
         expect(refused.message).toMatch(
-          new RegExp(`${field} should be a whole number of at most ${maximum}, got \\d+`)
+          new RegExp(`${field}:? should be a whole number of at most ${maximum}, got \\d+`)
         )
         expect(JSON.stringify(Pipeline.jsonSchema())).toContain(`"maximum":${maximum}`)
         const inCode = { operation: Operation.read, ...json as Omit<Pipeline.Stages, "operation"> }

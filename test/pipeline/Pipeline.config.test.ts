@@ -219,13 +219,10 @@ describe("Pipeline.fromConfig", () => {
         .toBe(1)
     }))
 
-  it.effect("the operation that code names counts, and not the one of the configuration", () =>
+  it.effect("the operation that code names counts, where the configuration names none", () =>
     Effect.gen(function*() {
       let calls = 0
-      const json = {
-        operation: "read",
-        retry: { retries: 2, backoff: { _tag: "Constant", delay: 0 } }
-      }
+      const json = { retry: { retries: 2, backoff: { _tag: "Constant", delay: 0 } } }
       const pipeline = yield* Pipeline.fromConfig(json, { operation: Operation.once })
       yield* Effect.flip(Pipeline.protect(Effect.suspend(() => (calls++, down)), pipeline))
       expect(calls).toBe(1)
@@ -264,8 +261,8 @@ describe("Pipeline.describe", () => {
       "  budget           a success pays for 0.1 retries, 1 a second flow in, at most 10 are saved up",
       "  circuit breaker  opens for 30s when 50 % of the last 20 attempts (at least 10) failed or 60 % were slower than 3s",
       "  attempt timeout  10s for each attempt",
-      "Retried: 429, 408, 425, a key that is still in flight, a connection that was never made, time-outs of an attempt, broken connections, 500, 502, 503, 504.",
-      "Not retried: every other 4xx, 501, 505, the total time-out.",
+      "Retried: 429, 408, 425, 413 with Retry-After, a key that is still in flight, a connection that was never made, time-outs of an attempt, broken connections, 500, 502, 503, 504 and other 5xx.",
+      "Not retried: every other 4xx, 501, 505, 506, 508, 510, 511, the total time-out.",
       "Worst case of one call: 4 requests, 30s.",
       "When everything fails: 1 request for each call, and 1 more a second for all of them together, once the 10 saved up are spent."
     ])

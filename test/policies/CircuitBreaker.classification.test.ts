@@ -24,6 +24,20 @@ describe("what counts", () => {
     ["a value", Exit.succeed(1), "Success"],
     ["undefined", Exit.void, "Success"],
     ["Server", Exit.fail(server()), "Failure"],
+    [
+      "Server that answered in another form (E32)",
+      Exit.fail(
+        new ApiError.Server({ message: "changed", status: 200, code: "unexpected_response" })
+      ),
+      "Success"
+    ],
+    [
+      "Server whose answer broke off (E7)",
+      Exit.fail(
+        new ApiError.Server({ message: "broke off", status: 200, code: "unreadable_response" })
+      ),
+      "Failure"
+    ],
     ["Server with a hint", Exit.fail(server(503, "7 seconds")), "Failure 7000"],
     [
       "Timeout of an attempt",

@@ -382,6 +382,33 @@ describe("one fiber for what it sees", () => {
       expect(values).toEqual(["written", "written", "written", "written"])
     }))
 
+  it.effect("what the work set and put back, or what began anew in its fiber, is no write", () =>
+    Effect.gen(function*() {
+      const joins: Array<string> = []
+      const join = (name: string) => (_: number, value: number) => {
+        joins.push(name)
+        return value
+      }
+      const restored = FiberRef.unsafeMake(0, { join: join("restored") })
+      const anew = FiberRef.unsafeMake(0, { fork: () => 7, join: join("anew") })
+      const written = FiberRef.unsafeMake(0, { join: join("written") })
+      const values = Effect.all([restored, anew, written].map((ref) => FiberRef.get(ref)))
+      const run = (work: Effect.Effect<void>) =>
+        Effect.fork(
+          FiberRef.set(anew, 1).pipe(
+            Effect.zipRight(Timeout.attempt(work, "1 second")),
+            Effect.zipRight(values)
+          )
+        ).pipe(Effect.flatMap(Fiber.await), Effect.flatten)
+      const quiet = Effect.zipRight(FiberRef.set(restored, 1), FiberRef.set(restored, 0))
+      expect([yield* run(Effect.zipRight(Effect.yieldNow(), quiet)), [...joins]]).toEqual([
+        [0, 1, 0],
+        []
+      ])
+      expect((yield* run(FiberRef.set(written, 1)))[2]).toBe(1)
+      expect(joins).toContain("written")
+    }))
+
   it.effect("what it found there it sees, and a write of work that ran out of time does not stay", () =>
     Effect.gen(function*() {
       yield* FiberRef.set(seen, "caller's")

@@ -57,6 +57,7 @@ const ended = <E>(...errors: ReadonlyArray<E>) =>
     finish(
       Retry.retry(failing(...errors).action, {
         ...secondly,
+        verdict: ApiError.verdict,
         retries: errors.length - 1,
         waitForRejections: true
       })

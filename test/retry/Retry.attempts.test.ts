@@ -138,10 +138,10 @@ describe("Retry.retry calls", () => {
       expect(calls).toBe(100_001)
     }))
 
-  it.effect("without a verdict an error that is not ours is terminal", () =>
+  it.effect("to `ApiError.verdict` an error that is not ours is terminal", () =>
     Effect.gen(function*() {
       const { action, calls } = failing({ _tag: "RateLimit", status: 429 })
-      yield* finish(Retry.retry(action, secondly))
+      yield* finish(Retry.retry(action, { ...secondly, verdict: ApiError.verdict }))
       expect(calls.length).toBe(1)
     }))
 })

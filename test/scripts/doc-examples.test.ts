@@ -64,6 +64,19 @@ describe("doc-examples: finding fences", () => {
   })
 })
 
+describe("doc-examples: named modules", () => {
+  it("can be imported by other fences of the page", async () => {
+    const examples = planted({
+      "README.md": fence("export const one = 1", "ts file=one.ts") +
+        fence("import { one } from \"./one.js\"\none + 1 // => 2")
+          .replace("```ts", "```ts file=two.ts")
+    })
+    expect(examples.map(({ module = "" }) => path.basename(module))).toEqual(["one.ts", "two.ts"])
+    expect([...typeCheck(examples).values()].flat()).toEqual([])
+    for (const example of examples) expect(await failure(example)).toBe("passed")
+  }, 60_000)
+})
+
 describe("doc-examples: assertions", () => {
   it("accepts true ones in every position", async () => {
     const example = readme([
@@ -85,6 +98,16 @@ describe("doc-examples: assertions", () => {
     expect(example.problems).toEqual([])
     expect(typeCheck([example]).get(example)).toEqual([])
     expect(await failure(example)).toBe("passed")
+  }, 60_000)
+
+  it("waits for a promise that is logged at the end", async () => {
+    const late = (expected: string) =>
+      readme(`Promise.resolve(1).then((n) => n + 1)\n  .then(console.log) // => ${expected}`)
+    expect(typeCheck([late("2")]).size).toBe(1)
+    expect(await failure(late("2"))).toBe("passed")
+    expect(await failure(late("3"))).toBe(
+      "README.md:5: the example says 3, but the value is 2"
+    )
   }, 60_000)
 
   it("names file and line of a false one", async () => {

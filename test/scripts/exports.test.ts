@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { exportsOf, lintExports } from "../../scripts/exports.js"
 import { folderOf } from "./temporary.js"
 
-const target = (name: string) => ({ types: `./dist/${name}.d.ts`, import: `./dist/${name}.js` })
+const target = (name: string) => ({ types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` })
 const manifest = (exports: unknown) => JSON.stringify({ name: "planted", exports })
 
 const sources = { "src/index.ts": "", "src/retry/Retry.ts": "", "src/http/ApiClient.ts": "" }
@@ -54,7 +54,7 @@ describe("exports", () => {
       ...sources,
       "package.json": manifest({
         ...exported,
-        "./Retry": { import: "./dist/retry/Retry.js", types: "./dist/retry/Retry.d.ts" }
+        "./Retry": { default: "./dist/retry/Retry.js", types: "./dist/retry/Retry.d.ts" }
       })
     })
     expect(lintExports(root)).toEqual([

@@ -43,6 +43,29 @@ describe("lock-platforms", () => {
     expect(complete(given)).toEqual([])
   })
 
+  it("adds a second version beside the package that declares it", () => {
+    const given = lock({
+      "node_modules/tool": {
+        version: "2.0.0",
+        optionalDependencies: { "@tool/linux-x64": "2.0.0", "@tool/win32-x64": "2.0.0" }
+      },
+      "node_modules/@tool/linux-x64": { version: "2.0.0" },
+      "node_modules/@tool/win32-x64": { version: "2.0.0" },
+      "node_modules/site/node_modules/tool": {
+        version: "1.0.0",
+        dev: true,
+        optionalDependencies: { "@tool/linux-x64": "1.0.0", "@tool/win32-x64": "1.0.0" }
+      },
+      "node_modules/site/node_modules/@tool/linux-x64": { version: "1.0.0" }
+    })
+    expect(complete(given)).toEqual(["@tool/win32-x64"])
+    expect(given.packages).toMatchObject({
+      "node_modules/@tool/win32-x64": { version: "2.0.0" },
+      "node_modules/site/node_modules/@tool/win32-x64": { version: "1.0.0", dev: true }
+    })
+    expect(complete(given)).toEqual([])
+  })
+
   it("finds the project's own lock complete, and free of registry addresses", () => {
     const text = fs.readFileSync(new URL("../../package-lock.json", import.meta.url), "utf8")
     expect(complete(JSON.parse(text) as Parameters<typeof complete>[0])).toEqual([])

@@ -86,6 +86,67 @@ describe.skipIf(!isInstalled)("MariaDB", () => {
       ])
     }).pipe(Effect.provide(over())))
 
+  /** What the server was told since it started, by kind. */
+  const told = Effect.gen(function*() {
+    const sql = yield* SqlClient
+    const rows = yield* sql`SHOW GLOBAL STATUS WHERE Variable_name IN
+      ('Com_insert', 'Com_select', 'Com_update', 'Com_delete', 'Com_begin', 'Com_commit')`.values
+    return new Map(rows.map(([name, count]) => [String(name).slice(4), Number(count)]))
+  })
+
+  /** What an effect tells the server. */
+  const telling = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    Effect.gen(function*() {
+      const before = yield* told
+      const value = yield* self
+      const after = yield* told
+      const kinds = [...after].map(([kind, count]) => [kind, count - (before.get(kind) ?? 0)])
+      return [value, Object.fromEntries(kinds.filter(([, count]) => count !== 0))] as const
+    })
+
+  it.live("I12: a step is one statement without a transaction; what is there already costs one more, and a takeover two", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const trips = { ...claim("trips", "a"), leaseMillis: 1 }
+      const held = { ...trips, generation: 1 }
+      const tag = (owner: string) => Effect.map(store.acquire({ ...trips, owner }), (_) => _._tag)
+      expect([
+        yield* telling(tag("a")),
+        yield* telling(store.savepoint(held, "half")),
+        yield* telling(Effect.zipRight(Effect.sleep(2), tag("b"))),
+        yield* telling(store.complete({ ...held, owner: "b", generation: 2 }, "done", 60_000)),
+        yield* telling(tag("c")),
+        yield* telling(store.complete({ ...held, owner: "b", generation: 2 }, "done", 60_000)),
+        yield* telling(store.release(held))
+      ]).toEqual([
+        ["Acquired", { insert: 1 }],
+        ["ok", { update: 1 }],
+        ["Acquired", { insert: 1, select: 1, update: 1 }],
+        ["ok", { update: 1 }],
+        ["Completed", { insert: 1, select: 1 }],
+        ["ok", { update: 1, select: 1 }],
+        ["stale", { update: 1, select: 1 }]
+      ])
+    }).pipe(Effect.provide(over())))
+
+  it.live("I12: where statements do not commit by themselves, a step is a transaction", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const acquiring = (owner: string) =>
+        Effect.flatMap(
+          IdempotencyStore,
+          (store) => Effect.map(store.acquire(claim("uncommitted", owner)), ({ _tag }) => _tag)
+        ).pipe(
+          Effect.provide(Layer.fresh(over()))
+        )
+      yield* Effect.acquireUseRelease(
+        sql`SET GLOBAL autocommit = 0`,
+        () => Effect.map(acquiring("a"), (tag) => expect(tag).toBe("Acquired")),
+        () => Effect.orDie(sql`SET GLOBAL autocommit = 1`)
+      )
+      expect(yield* acquiring("b")).toBe("InFlight")
+    }).pipe(Effect.provide(over())))
+
   it.live("I13: owners and payloads that differ in case only are different", () =>
     Effect.gen(function*() {
       const store = yield* IdempotencyStore

@@ -263,6 +263,31 @@ describe.skipIf(!isInstalled)("PostgreSQL", () => {
       }])
     }).pipe(Effect.provide(over({ transactional: true }))))
 
+  it.live("I13: a claim that is refused writes nothing, whether in flight, completed or of another payload", () =>
+    Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      const first = claim("unwritten", "a")
+      /** A row that is written, or only locked, differs in one of these. */
+      const row = Effect.map(
+        sql`SELECT ctid::text, xmin::text, xmax::text FROM ${sql(Sql.defaults.table)}
+          WHERE key_hash = 'unwritten'`.values,
+        ([values]) => values
+      )
+      const refused = (fingerprint: string) =>
+        Effect.gen(function*() {
+          const before = yield* row
+          const { _tag } = yield* store.acquire({ ...first, owner: "b", fingerprint })
+          expect([_tag, yield* row]).toEqual([_tag, before])
+          return _tag
+        })
+      yield* store.acquire(first)
+      const inFlight = yield* refused("payload")
+      yield* store.complete({ ...first, generation: 1 }, "done", 60_000)
+      expect([inFlight, yield* refused("payload"), yield* refused("another")])
+        .toEqual(["InFlight", "Completed", "Mismatch"])
+    }).pipe(Effect.provide(over())))
+
   it.live("I30: twelve connections that make the table at once all succeed", () =>
     Effect.gen(function*() {
       const migrations = Effect.replicate(

@@ -3,7 +3,7 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import { expect, it } from "@effect/vitest"
 import { Context, Effect, Either, Fiber, Layer, Logger, Redacted, Schema, TestClock } from "effect"
 import { Idempotency, IdempotencyKey } from "effect-resilience"
-import { IdempotencyStore, StoreError } from "effect-resilience/IdempotencyStore"
+import { IdempotencyStore, type Service, StoreError } from "effect-resilience/IdempotencyStore"
 import * as Sql from "effect-resilience/store/Sql"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -215,6 +215,71 @@ describe("Sql", () => {
       expect([tooLong, waited]).toEqual(["StoreUnavailable", "Acquired"])
     }).pipe(Effect.scoped, Effect.provide(over({}, shared)))
   })
+
+  /** Two clients of one file; `self` runs while the other has it locked, and ends after that. */
+  const busy = <A>(
+    name: string,
+    self: (store: Service, sql: SqlClient) => Effect.Effect<unknown, unknown>,
+    then: (store: Service, other: SqlClient) => Effect.Effect<A, unknown>
+  ) => {
+    const shared = LibsqlClient.layer({ url: `file:${path.join(folder, name)}` })
+    return Effect.gen(function*() {
+      const store = yield* IdempotencyStore
+      const sql = yield* SqlClient
+      const other = Context.get(yield* Layer.build(Layer.fresh(shared)), SqlClient)
+      yield* sql`CREATE TABLE work (n INTEGER)`
+      const held = yield* Effect.makeLatch(false)
+      const free = yield* Effect.makeLatch(false)
+      const holding = yield* Effect.fork(
+        other.withTransaction(Effect.zipRight(held.open, free.await))
+      )
+      yield* held.await
+      const running = yield* Effect.fork(Effect.exit(self(store, sql)))
+      // It has been tried once at least: the driver is synchronous.
+      yield* Effect.sleep("20 millis")
+      yield* free.open
+      yield* Fiber.join(holding)
+      yield* Fiber.join(running)
+      return yield* then(store, other)
+    }).pipe(Effect.scoped, Effect.provide(over({}, shared)))
+  }
+
+  /** What another connection sees of a record. */
+  const seenBy = (other: SqlClient, key: string) =>
+    other.unsafe(`SELECT state FROM ${Sql.defaults.table} WHERE key_hash = ?`, [key])
+
+  it.live("I12, I23: what is answered after a statement of the store was busy is committed, and other writers go on", () =>
+    busy(
+      "store-busy.db",
+      (store) => store.acquire(claim("busy", "a")),
+      (store, other) =>
+        Effect.gen(function*() {
+          const answers = [
+            (yield* store.acquire(claim("next", "a")))._tag,
+            yield* store.complete({ ...claim("next", "a"), generation: 1 }, "done", 60_000),
+            (yield* store.acquire({ ...claim("renamed", "a"), previousKeyHashes: ["next"] }))._tag
+          ]
+          const seen = [yield* seenBy(other, "busy"), yield* seenBy(other, "next")]
+          yield* other`INSERT INTO work VALUES (2)`
+          expect([answers, seen]).toEqual([
+            ["Acquired", "ok", "Completed"],
+            [[{ state: "in_progress" }], [{ state: "completed" }]]
+          ])
+        })
+    ))
+
+  it.live("I12, I23: after a statement of the program was busy nothing is answered that is not committed", () =>
+    busy(
+      "program-busy.db",
+      (_, sql) => sql`INSERT INTO work VALUES (1)`,
+      (store, other) =>
+        Effect.gen(function*() {
+          const answer = yield* Effect.either(store.acquire(claim("next", "a")))
+          // The driver gives the file back when the busy statement is garbage.
+          const seen = yield* seenBy(other, "next")
+          expect(seen.length).toBe(Either.isRight(answer) ? 1 : 0)
+        })
+    ))
 
   const damages: ReadonlyArray<readonly [what: string, assignment: string]> = [
     ["a newer version", "version = 2"],

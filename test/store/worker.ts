@@ -54,6 +54,8 @@ const race = (me: string) =>
           Effect.map((result) => [name, result] as const)
         ))
     const names = Array.from({ length: 100 }, (_, index) => `key-${index}`)
+    // Two begin at each end: the first to begin would stay ahead of all that follow it.
+    if (me > "b") names.reverse()
     const results = yield* Effect.forEach(names, one, { concurrency: 10 })
     return { executed, results } satisfies Seen
   })

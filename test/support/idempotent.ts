@@ -1,4 +1,4 @@
-import { Cause, Effect, Fiber, Schema, TestClock } from "effect"
+import { Cause, Effect, Fiber, Schema, type Scope, TestClock } from "effect"
 import { IdempotencyKey } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import { outcomeOf, wordsFor } from "./exits.js"
@@ -22,16 +22,21 @@ export const counting = () => {
 }
 
 /** A store, a key, and everything that runs there. */
-export const setting = Effect.gen(function*() {
-  const faulty = yield* faultyStore
-  const key = yield* IdempotencyKey.fromString("order-17")
-  const here = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    self.pipe(
-      IdempotencyKey.provide(key),
-      Effect.provideService(IdempotencyStore.IdempotencyStore, faulty.store)
-    )
-  return { ...faulty, key, here }
-})
+export const settingIn = (scope?: Scope.Scope) =>
+  Effect.gen(function*() {
+    const faulty = yield* faultyStore
+    const key = yield* IdempotencyKey.fromString("order-17")
+    const store = { ...faulty.store, scope }
+    const here = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+      self.pipe(
+        IdempotencyKey.provide(key),
+        Effect.provideService(IdempotencyStore.IdempotencyStore, store)
+      )
+    return { ...faulty, store, key, here }
+  })
+
+/** The same with a store that repeats nothing. */
+export const setting = settingIn()
 
 export type Setting = Effect.Effect.Success<typeof setting>
 

@@ -9,7 +9,11 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
+import { expect } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { ApiError } from "effect-resilience"
+import * as FlakyApi from "effect-resilience/testing/FlakyApi"
+import { leaks, renderings } from "./renderings.js"
 
 export const key = "SENTINEL-key-5e1f"
 
@@ -79,3 +83,44 @@ export const nobodyAsked = () => {
   })
   return { asked, layer: Layer.succeed(HttpClient.HttpClient, client) }
 }
+
+type Case = readonly [
+  name: string,
+  client: string,
+  key: string,
+  layer: Layer.Layer<HttpClient.HttpClient>
+]
+
+type Call = (
+  baseUrl: string,
+  key: string
+) => Effect.Effect<unknown, unknown, HttpClient.HttpClient>
+
+/** The test of one key that no header holds: `Auth`, no request, and nothing printed. */
+export const isNotSent =
+  (call: Call, where: { readonly method: string; readonly endpoint: string }) =>
+  ([, , sent, layer]: Case) =>
+    Effect.gen(function*() {
+      const api = yield* FlakyApi.make({ app: tellTale })
+      const http = counting(layer)
+      const made = Effect.provide(call(api.url, sent), http.layer)
+      const error = yield* Effect.flip(made)
+      const { _tag, code, endpoint, method } = error as ApiError.ApiError
+      expect([_tag, code, { method, endpoint }, http.requests()]).toEqual([
+        "Auth",
+        "malformed_api_key",
+        where,
+        0
+      ])
+      expect(leaks(yield* renderings(made), key)).toEqual([])
+    }).pipe(Effect.scoped)
+
+/** The test of one key that loses something on its way, and that the API repeats as it came. */
+export const isNotShown = (call: Call) => ([, , sent, layer]: Case) =>
+  Effect.gen(function*() {
+    const api = yield* FlakyApi.make({ app: tellTale })
+    const made = Effect.provide(call(api.url, sent), layer)
+    const error = yield* Effect.flip(made)
+    expect(ApiError.isApiError(error) && error.message).toBe("not a key: <redacted>, <redacted>")
+    expect(leaks(yield* renderings(made), key)).toEqual([])
+  }).pipe(Effect.scoped)

@@ -45,6 +45,11 @@ export const startMariadb = (): Promise<Server> =>
       `--init-file=${path.join(folder, "account.sql")}`,
       `--port=${port}`,
       "--bind-address=127.0.0.1",
+      // Connections that are cut during their handshake would block the address after a hundred.
+      "--max-connect-errors=1000000",
+      // One that is cut while it waits for a lock is not noticed before this many seconds.
+      "--innodb-lock-wait-timeout=5",
+      "--max-connections=1000",
       "--innodb-log-file-size=4M",
       "--innodb-flush-log-at-trx-commit=0",
       "--innodb-flush-method=nosync",

@@ -71,7 +71,7 @@ const succeeds = (run: () => unknown): boolean => {
 /** Whether a program ends well. */
 export const passes = (command: ReadonlyArray<string>): boolean => succeeds(() => execute(command))
 
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const probe = net.createServer()
     probe.once("error", reject)
@@ -105,7 +105,16 @@ const send = (pids: ReadonlyArray<number>, signal: NodeJS.Signals): void => {
   for (const pid of pids) succeeds(() => process.kill(pid, signal))
 }
 
-const runs = (pid: number): boolean => (statusOf(pid)?.state ?? "Z") !== "Z"
+const threadsOf = (pid: number): number => {
+  try {
+    return fs.readdirSync(`/proc/${pid}/task`).length
+  } catch {
+    return 0
+  }
+}
+
+/** The first thread of a process may be over while others still hold its sockets. */
+const runs = (pid: number): boolean => (statusOf(pid)?.state ?? "Z") !== "Z" || threadsOf(pid) > 1
 
 /** Ends the server when the test that has it ends: then its standard input closes. */
 const keeper =

@@ -3,8 +3,9 @@ import {
   Cause as Causes,
   Effect,
   Exit,
+  FiberRef,
+  HashSet,
   Inspectable,
-  Layer,
   Logger,
   LogLevel,
   Schema,
@@ -50,9 +51,7 @@ export const renderings = <A, E, R>(
       Logger.jsonLogger,
       Logger.logfmtLogger,
       Logger.structuredLogger
-    ].map((
-      logger
-    ) => Logger.add(Logger.map(logger as Logger.Logger<unknown, unknown>, print)))
+    ].map((logger) => Logger.map(logger as Logger.Logger<unknown, unknown>, print))
     const exit = yield* call.pipe(
       Effect.tapErrorCause((cause) => Effect.logError("failed", cause)),
       Effect.tapError((error) =>
@@ -61,7 +60,7 @@ export const renderings = <A, E, R>(
       Effect.exit,
       Effect.withTracer(tracer),
       Effect.withTracerEnabled(true),
-      Effect.provide(Layer.mergeAll(Logger.remove(Logger.defaultLogger), ...loggers)),
+      Effect.locally(FiberRef.currentLoggers, HashSet.fromIterable(loggers)),
       Logger.withMinimumLogLevel(LogLevel.All)
     )
     const values: Array<unknown> = [exit]

@@ -1,7 +1,7 @@
 // @effect-diagnostics *:off
 // What must not compile is written as a statement here, so only the compiler's own errors count.
-import type { Duration, Layer } from "effect"
-import { Effect } from "effect"
+import type { ConfigError, Duration, Layer, ParseResult, Stream } from "effect"
+import { Config, Effect } from "effect"
 import type {
   AdaptiveConcurrency,
   AdaptiveThrottle,
@@ -25,6 +25,7 @@ import { describe, expect, test } from "tstyche"
 type Failures = ApiError.Auth | ApiError.Validation
 type Post = Effect.Effect<{ id: string }, Failures>
 declare const post: Post
+declare const declare: <A>() => A
 
 type Built<E, R = never> = Effect.Effect<Pipeline.Pipeline<E, R>>
 
@@ -223,5 +224,51 @@ describe("Timeout", () => {
     Timeout.attempt(post, "1 second", { detached: true })
     // @ts-expect-error is not assignable to parameter
     Timeout.total("1 parsec")
+  })
+})
+
+describe("a policy in place of another", () => {
+  test("may reject only with what the type of the pipeline declares", () => {
+    const declared = Pipeline.make({
+      operation: Operation.read,
+      totalTimeout: "1 minute",
+      circuitBreaker: {}
+    })
+    Effect.flatMap(declared, (pipeline) => {
+      expect(
+        Pipeline.reload(pipeline, {
+          operation: Operation.read,
+          retry: { retries: 2 },
+          attemptTimeout: "1 second",
+          circuitBreaker: {}
+        })
+      ).type.toBe<Effect.Effect<void, ParseResult.ParseError>>()
+      expect(Pipeline.reload).type.not.toBeCallableWith(pipeline, {
+        operation: Operation.read,
+        bulkhead: { concurrency: 1 }
+      })
+      return Effect.void
+    })
+    Effect.flatMap(
+      Pipeline.fromConfig({}, { operation: Operation.read }),
+      (pipeline) => Pipeline.reload(pipeline, declare<Pipeline.Stages>())
+    )
+  })
+
+  test("a layer of a policy that is read", () => {
+    expect(Sessions.layerFrom(Config.string("SESSIONS"))).type.toBe<
+      Layer.Layer<Sessions, ConfigError.ConfigError | ParseResult.ParseError>
+    >()
+    expect(Sessions.layerFrom(declare<Effect.Effect<unknown, "E", "R">>(), {
+      reloadOn: declare<Stream.Stream<string, never, "S">>()
+    })).type.toBe<Layer.Layer<Sessions, "E" | ParseResult.ParseError, "R" | "S">>()
+    Sessions.layerFrom(
+      Effect.succeed(
+        { operation: Operation.keyed, attemptTimeout: "1 second", budget: {} } as const
+      )
+    )
+    expect(Sessions.layerFrom).type.not.toBeCallableWith(
+      Effect.succeed({ operation: Operation.keyed, bulkhead: { concurrency: 1 } } as const)
+    )
   })
 })

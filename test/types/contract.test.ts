@@ -17,10 +17,7 @@ const shared = path.join(root, "../shared")
 const copies = ["contract.ts", "contract.use.ts"]
 
 /** What does not hold yet: the line of `contract.use.ts`, and what the compiler says of it. */
-const exceptions: ReadonlyArray<string> = [
-  "// @ts-expect-error an unknown error type needs a verdict (R25)" +
-  ": Unused '@ts-expect-error' directive."
-]
+const exceptions: ReadonlyArray<string> = []
 
 const declarations = "import * as C from \"./contract.js\""
 const library = "import * as C from \"effect-resilience\""

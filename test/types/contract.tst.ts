@@ -1,10 +1,10 @@
 // @effect-diagnostics *:off
 // What must not compile is written as a statement here, so only the compiler's own errors count.
-import type { HttpApiEndpoint } from "@effect/platform"
+import type { HttpApiEndpoint, HttpClientError } from "@effect/platform"
 import { HttpClient } from "@effect/platform"
-import type { Duration, Layer, Option, ParseResult, Redacted } from "effect"
+import type { Cause, Duration, Layer, Option, ParseResult, Redacted } from "effect"
 import { Effect, Schedule, Schema } from "effect"
-import type { Idempotency } from "effect-resilience"
+import type { CircuitBreaker, Idempotency } from "effect-resilience"
 import {
   ApiError,
   Backoff,
@@ -47,7 +47,7 @@ describe("Retry", () => {
 
   test("a stored policy stays generic", () => {
     const stored = Retry.retry({ operation: Operation.read, retries: 1 })
-    expect(mine.pipe(stored)).type.toBe<Mine>()
+    expect(stored).type.not.toBeCallableWith(mine)
     expect(post.pipe(stored)).type.toBe<Post>()
     const keyed = Retry.retry({ operation: Operation.keyed })
     expect(post.pipe(keyed)).type.toBe<
@@ -68,9 +68,30 @@ describe("Retry", () => {
   })
 
   test("data-first with keyed demands the key", () => {
-    expect(Retry.retry(mine, { operation: Operation.keyed })).type.toBe<
-      Effect.Effect<number, Boom | Other, "Env" | IdempotencyKey.IdempotencyKey>
+    expect(
+      Retry.retry(mine, { operation: Operation.keyed, verdict: ApiError.verdict })
+    ).type.toBe<Effect.Effect<number, Boom | Other, "Env" | IdempotencyKey.IdempotencyKey>>()
+  })
+
+  test("R25: an error type that is not known needs a verdict, in both styles", () => {
+    expect(Retry.retry).type.not.toBeCallableWith(mine, { operation: Operation.read })
+    expect(Retry.retry).type.toBeCallableWith(post, { operation: Operation.read })
+    expect<Retry.Known>().type.toBeAssignableFrom<
+      | ApiError.ApiError
+      | CircuitBreaker.CircuitOpen
+      | Idempotency.IdempotencyError
+      | HttpClientError.HttpClientError
+      | Cause.TimeoutException
     >()
+    expect<Retry.Known>().type.not.toBeAssignableFrom<Boom>()
+  })
+
+  test("R25: `byTag` knows the tags and their errors", () => {
+    const verdict = Verdict.byTag<Boom | Other>({
+      Boom: (error) => error.n > 1 ? Verdict.terminal : Verdict.transient()
+    })
+    expect(mine.pipe(Retry.retry({ operation: Operation.read, verdict }))).type.toBe<Mine>()
+    expect(Verdict.byTag<Boom | Other>).type.not.toBeCallableWith({ Bom: Verdict.terminal })
   })
 
   test("the other operations add nothing to R", () => {
@@ -447,7 +468,7 @@ describe("ApiClient", () => {
   })
 
   test("a typo in the options does not compile", () => {
-    // @ts-expect-error 'baseURL' does not exist
+    // @ts-expect-error Type '""' is not assignable to type '"use baseUrl"'
     ApiClient.make({ name: "x", baseUrl: "https://api.example.com", baseURL: "" })
     // @ts-expect-error Property 'name' is missing
     ApiClient.make({ baseUrl: "https://api.example.com" })

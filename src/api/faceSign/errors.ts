@@ -1,7 +1,8 @@
 /**
- * What the failures of FaceSign mean: its statuses, its error types, what its development
- * environment does otherwise, and where to get help.
+ * Classifies the failures of FaceSign: its statuses, its error types, the differences of its
+ * development environment, and where to get help.
  */
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -35,6 +36,8 @@ export const ErrorType = Schema.Literal(
 )
 
 /**
+ * The `type` of an error body, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -141,11 +144,43 @@ export const playbookFor = (environment: Environment): Playbook.Playbook =>
     }
   })
 
-const authentication = "(authenticat|authoriz|api.?key|credential)"
+/** Tests whether a request was sent with a credential: a scheme, and something after it. */
+const isAuthenticated = ({ headers }: HttpClientRequest.HttpClientRequest): boolean =>
+  /^\s*\S+\s+\S/.test(headers["authorization"] ?? "")
 
-/** Words of a gateway that knows no error types. */
+/**
+ * The playbook for a request as it was sent. In development a 403 to one without a credential is
+ * about that, whatever its words; its type, where the body has one, still decides.
+ */
+export const playbookOf =
+  (environment: Environment, playbook: Playbook.Playbook) =>
+  (sent: HttpClientRequest.HttpClientRequest): Playbook.Playbook => {
+    if (environment === "production" || isAuthenticated(sent)) return playbook
+    const { alert, userMessage } = Playbook.lookup(playbook, 401)
+    const row: Playbook.Entry = {
+      ...Playbook.lookup(playbook, 403),
+      tag: "Auth",
+      repeat: "never",
+      alert,
+      userMessage
+    }
+    return Playbook.extend(playbook, { byStatus: { 403: row } })
+  }
+
+const authentication = "(authenticat|authoriz|api.?key|credential|bearer|token)"
+
+/** Words for what is not there; what "is required" may also be a permission. */
+const absent = "(missing|absent|not (?:provided|supplied|found|present|sent)|" +
+  "required(?!.{0,20}(?:permission|scope|role|privilege)))"
+
+/**
+ * Words of a gateway that knows no error types. Where the credential was lost on its way, beyond
+ * what the client can see, there is nothing else to go by.
+ */
 const missingAuthentication = new RegExp(
-  `missing.{0,20}${authentication}|${authentication}.{0,20}(missing|required|not provided)`,
+  `missing.{0,20}${authentication}|\\b(no|without)\\s+(\\w+\\s+)?${authentication}|` +
+    `${authentication}.{0,20}${absent}|` +
+    "\\b(unauthenticated|not authenticated|anonymous)\\b",
   "i"
 )
 
@@ -233,20 +268,29 @@ export const redactedNames: ReadonlyArray<string | RegExp> = [
   "metadata"
 ]
 
-const types: Partial<Readonly<Record<ApiError.ApiError["_tag"], ErrorType>>> = {
-  Auth: "authentication_error",
-  Validation: "validation_error",
-  NotFound: "not_found_error",
-  RateLimit: "rate_limit_error",
-  Server: "server_error"
-}
-
 const isType = Schema.is(ErrorType)
+
+const saysType = Schema.decodeUnknownOption(
+  Schema.parseJson(Schema.Struct({ error: Schema.Struct({ type: ErrorType }) }))
+)
+
+/** The type that the body of an error had; none where it had none, or is not known any more. */
+const typeOf = (error: ApiError.ApiError): ErrorType | undefined =>
+  ApiError.rawBody(error).pipe(
+    Option.flatMap((bytes) => saysType(new TextDecoder().decode(bytes))),
+    Option.map(({ error }) => error.type),
+    Option.getOrElse(() => isType(error.code) ? error.code : undefined)
+  )
 
 /**
  * The `type`, `message` and `code` of an error, as the API words them, scrubbed of what was sent.
- * None for an error that is no answer of the API: no answer came, or a guard turned the call away.
- * `type` is absent where the API has none for it (403, 409), `code` where the body had none.
+ * None for an error that is not an answer of the API: no answer came, or a guard rejected the call.
+ * `type` is absent where the body had none of the document's types: a page of a gateway, a 403, a
+ * 409. `code` is absent where the body had none.
+ *
+ * **Gotchas**
+ *
+ * An error that was written as JSON and read back has lost its body, and its type beside a code.
  *
  * @since 0.1.0
  * @category failures
@@ -258,7 +302,7 @@ export const errorObject = (error: unknown): Option.Option<{
 }> =>
   ApiError.isApiError(error) && error.status !== undefined
     ? Option.some({
-      type: types[error._tag],
+      type: typeOf(error),
       message: error.message,
       // An error whose body had no code has the type in its place.
       code: isType(error.code) ? undefined : error.code
@@ -266,13 +310,15 @@ export const errorObject = (error: unknown): Option.Option<{
     : Option.none()
 
 /**
- * What to give to the support: the request id of the error response, and what it was about.
+ * The facts for the support: the request id of the error response, and a summary of the call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SupportReference {
+  /** The request id of the error response, if there was one. */
   readonly requestId: Option.Option<string>
+  /** What the call was about. */
   readonly summary: string
 }
 
@@ -296,7 +342,7 @@ export interface SupportReference {
  * })
  *
  * const { summary } = FaceSign.supportReference(error)
- * summary // => "POST /v1/sessions, HTTP 500, server_error, internal, request id req_7"
+ * summary // => "POST /v1/sessions, HTTP 500, internal, request id req_7"
  * ```
  *
  * @since 0.1.0
@@ -310,8 +356,8 @@ export const supportReference = (error: unknown): SupportReference => {
   const said = [
     endpoint === undefined ? undefined : `${method ?? ""} ${endpoint}`.trim(),
     status === undefined ? "no answer" : `HTTP ${status}`,
-    status === undefined ? undefined : types[error._tag],
-    code,
+    typeOf(error),
+    isType(code) ? undefined : code,
     attempts === undefined || attempts < 2 ? undefined : `${attempts} attempts`,
     requestId === undefined ? "no request id" : `request id ${requestId}`
   ]
@@ -322,7 +368,7 @@ export const supportReference = (error: unknown): SupportReference => {
 }
 
 /**
- * What to do about an error that persists, in the document's order: the status page, the request
+ * Advises on an error that persists, in the order of the document: the status page, the request
  * parameters, the support with the request id.
  *
  * @since 0.1.0

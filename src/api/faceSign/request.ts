@@ -1,10 +1,8 @@
-/**
- * What is sent to FaceSign to create a session, and what is wrong with it before it is sent.
- */
+/** The request that creates a FaceSign session, and the checks before it is sent. */
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as ApiError from "../../errors/ApiError.js"
+import * as Input from "../shared/input.js"
 
 const Required = Schema.String.pipe(Schema.filter((text) => text.trim() !== "" || "is required"))
 
@@ -21,19 +19,24 @@ export const Node = Schema.Struct({ id: Required, type: Required }, {
 })
 
 /**
- * What a session is created from. The document names one required field, `clientReferenceId`; the
- * others are checked where they are there.
+ * The settings of a session. The document names one required field, `clientReferenceId`; the others
+ * are checked where they are there.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const SessionSettings = Schema.Struct({
+  /** Your own reference of the session (required). */
   clientReferenceId: Required,
+  /** Further data, by name. */
   metadata: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown })),
+  /** The steps of the session. */
   flow: Schema.optional(Schema.Array(Node))
 })
 
 /**
+ * The settings of a session, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -50,7 +53,7 @@ const problemOf = (path: string): string => {
 }
 
 /**
- * What is wrong with the settings, in the words of the API, and nothing of what they hold. An empty
+ * Lists what is wrong with the settings, in the words of the API and without their values. An empty
  * list is sent.
  *
  * **Example** (A field is missing)
@@ -68,13 +71,5 @@ const problemOf = (path: string): string => {
 export const validate = (settings: unknown): ApiError.Validation["issues"] => {
   const decoded = Schema.decodeUnknownEither(SessionSettings, { errors: "all" })(settings)
   if (Either.isRight(decoded)) return []
-  const paths = new Set(
-    ParseResult.ArrayFormatter.formatErrorSync(decoded.left).map(({ path }) => path.join("."))
-  )
-  // What holds a field that is wrong is not wrong by itself.
-  const holds = (path: string) => [...paths].some((other) => other.startsWith(`${path}.`))
-  return [...paths].filter((path) => !holds(path)).map((path) => ({
-    path,
-    message: problemOf(path)
-  }))
+  return Input.innermost(decoded.left).map(({ path }) => ({ path, message: problemOf(path) }))
 }

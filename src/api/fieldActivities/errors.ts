@@ -1,6 +1,6 @@
 /**
- * What the failures of Field Activities mean: for the program, for operators, and for the people
- * who make the visits.
+ * Classifies the failures of Field Activities: for the program, for operators, and for the people
+ * on site.
  */
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -17,12 +17,17 @@ import type * as UserMessage from "../../observability/UserMessage.js"
  * @category schemas
  */
 export const ErrorBody = Schema.Struct({
+  /** The status of the response. */
   statusCode: Schema.Number,
+  /** The error code. */
   error: Schema.String,
+  /** The message. */
   message: Schema.String
 })
 
 /**
+ * The body of a failure, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -79,8 +84,17 @@ const serverError = (status: number): Playbook.Entry =>
     alert: routes["server-errors"]
   })
 
+/** The document retries no 4xx without a correction, whatever HTTP says about repeating it. */
+const final = (status: number): Playbook.Entry =>
+  Playbook.entry(status, {
+    repeat: "never",
+    action: "Do not retry: the document retries no 4xx without correcting the request."
+  })
+
 /**
- * The table of error codes. No 4xx of it is retried without a change of the request; 5xx are.
+ * The table of error codes. No 4xx of it is retried without a change of the request; 5xx are. 408
+ * and 425, which HTTP would repeat, are 4xx as well and are not. 429 alone is repeated: the
+ * document does not mention it, and nothing about the request is to be corrected.
  *
  * @since 0.1.0
  * @category failures
@@ -120,6 +134,7 @@ export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
       userMessage: "We could not find this visit.",
       alert: routes["not-found"]
     }),
+    408: final(408),
     409: Playbook.entry(409, {
       meaning: "Conflict: the activity already has a registered result",
       action:
@@ -128,6 +143,7 @@ export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
       userMessage: "A result for this visit has been registered already.",
       alert: routes.duplicates
     }),
+    425: final(425),
     500: serverError(500),
     502: serverError(502),
     503: serverError(503),
@@ -176,12 +192,12 @@ export const redactedNames: ReadonlyArray<string | RegExp> = ["x-api-key"]
 
 /**
  * The body of an error for later diagnostics, scrubbed of what was sent as a secret. None for an
- * error that is no answer of the API: no answer came, a guard turned the call away, or the result
- * was not valid and was not sent. `error` is absent where the body had none.
+ * error that is not an answer of the API: no answer came, a guard rejected the call, or the result
+ * was invalid and was not sent. `error` is absent where the body had none.
  *
  * **Gotchas**
  *
- * `ApiError.rawBody` has the bytes as they came, with whatever the API chose to repeat.
+ * `ApiError.rawBody` has the bytes as they came, with everything that the API repeats.
  *
  * **Example** (What to store)
  *
@@ -243,8 +259,8 @@ export const diagnose401 = (
 }
 
 /**
- * Whether a 409 may be about a result that an earlier attempt of the same call has registered: the
- * call had been repeated. Read the activity to find out.
+ * Tests whether a 409 may be about a result that an earlier attempt of the same call has
+ * registered: the call had been repeated. Read the activity to find out.
  *
  * @since 0.1.0
  * @category failures

@@ -13,9 +13,13 @@ import * as Schema from "effect/Schema"
  * @category schemas
  */
 export const ActivityResult = Schema.Struct({
+  /** The external id of the commerce. */
   commerce_external_id: Schema.String,
+  /** When the activity took place. */
   occurred_at: Schema.String,
+  /** The status of the activity. */
   status: Schema.String,
+  /** The result code, and the date of a further visit where the code requires one. */
   task_result: Schema.Struct({
     result: Schema.String,
     future_scheduled_at: Schema.optional(Schema.String)
@@ -23,19 +27,23 @@ export const ActivityResult = Schema.Struct({
 })
 
 /**
+ * A result, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
 export type ActivityResult = typeof ActivityResult.Type
 
 /**
- * One valid result code, and whether it asks for the date of a further visit.
+ * A valid result code, and whether it requires the date of a further visit.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ResultType {
+  /** The result code. */
   readonly code: string
+  /** True when the code requires the date of a further visit. */
   readonly requires_future_scheduled_at: boolean
 }
 
@@ -97,9 +105,9 @@ const date = (path: string, value: unknown): ReadonlyArray<Issue> =>
   text(path, value, "must be a date of ISO 8601", isDate)
 
 /**
- * What the API would answer with 400: missing required fields, a result code that is none, a
- * missing date of the next visit where the result type asks for one, dates that are not ISO 8601.
- * Empty when there is nothing to say. Says what was expected, and never what was given. O(types).
+ * Lists what the API would answer with 400: missing required fields, an unknown result code, a
+ * missing date of the next visit where the result type requires one, dates that are not ISO 8601.
+ * Empty for a valid result. Names what was expected, and never what was given. O(types).
  *
  * **Details**
  *

@@ -15,8 +15,8 @@ import * as IdempotencyKey from "../../idempotency/IdempotencyKey.js"
  *
  * **Gotchas**
  *
- * That secret is a new one in every process unless it is provided: provide it where log lines of
- * several processes are to be compared.
+ * Each process has a secret of its own by default. Provide one secret to compare the log lines of
+ * several processes.
  *
  * **Example** (Two lines about the same key)
  *
@@ -67,9 +67,9 @@ export interface Credential {
 const remembered = 10
 
 /**
- * Of calls that were refused with the same key the first one to come fetches another, and how that
- * ends is how it ends for all that had been sent by then. A renewal that was interrupted has not
- * ended: the next one in turn begins anew.
+ * Renews a key once for all calls that were refused with it: the first such call fetches another
+ * key, and its result is the result of all calls that had been sent by then. A renewal that was
+ * interrupted has not ended: the next call begins anew.
  */
 export const credential = (
   apiKey: Redacted.Redacted<string>,

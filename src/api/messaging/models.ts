@@ -1,6 +1,6 @@
 /**
- * What is sent to Messaging, what is wrong with it before it is sent, and what comes back. Its
- * document describes no bodies; what is not needed here is read when it is there.
+ * The requests and answers of Messaging, and the checks before a request is sent. Its document
+ * describes no bodies; only the needed fields are read.
  */
 import { hasProperty, isRecord } from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -16,9 +16,14 @@ import type * as ApiError from "../../errors/ApiError.js"
  * @since 0.1.0
  * @category schemas
  */
-export const MessageSent = Schema.Struct({ queue_id: Schema.String })
+export const MessageSent = Schema.Struct({
+  /** The id of the message in the queue, for the support. */
+  queue_id: Schema.String
+})
 
 /**
+ * The answer to a message, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -31,11 +36,15 @@ export type MessageSent = typeof MessageSent.Type
  * @category schemas
  */
 export const OtpSession = Schema.Struct({
+  /** The session that the code is verified in. */
   session_id: Schema.String,
+  /** The id of the code in the queue, for the support. */
   queue_id: Schema.optional(Schema.String)
 })
 
 /**
+ * The answer to the request for a code, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -47,24 +56,35 @@ export type OtpSession = typeof OtpSession.Type
  * @since 0.1.0
  * @category schemas
  */
-export const OtpVerified = Schema.Struct({ verified: Schema.Boolean })
+export const OtpVerified = Schema.Struct({
+  /** True when the code was right. */
+  verified: Schema.Boolean
+})
 
 /**
+ * The answer to a code, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
 export type OtpVerified = typeof OtpVerified.Type
 
 /**
+ * Reads the answer to a form.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const FormSubmitted = Schema.Struct({
+  /** The id of the submission. */
   submission_id: Schema.optional(Schema.String),
+  /** The id of the submission in the queue, for the support. */
   queue_id: Schema.optional(Schema.String)
 })
 
 /**
+ * The answer to a form, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -84,18 +104,20 @@ export const FormAnswer = Schema.transform(Schema.Unknown, Schema.typeSchema(For
 })
 
 /**
- * A code that is on its way, and over which route: `isFallback` when the first one had failed.
+ * A code that is on its way, and its route.
  *
  * @since 0.1.0
  * @category models
  */
 export interface OtpSent extends OtpSession {
+  /** The route that the code takes. */
   readonly route: string
+  /** True when the first route had failed. */
   readonly isFallback: boolean
 }
 
 /**
- * What an answer can be found by, for `Effect.annotateLogs`: the queue id and the session id, where
+ * Collects the ids of an answer for `Effect.annotateLogs`: the queue id, and the session id where
  * there is one. O(1).
  *
  * **Example** (A log line that the support can use)
@@ -111,7 +133,9 @@ export interface OtpSent extends OtpSession {
  * @category accessors
  */
 export const correlation = (answer: {
+  /** The queue id of the answer. */
   readonly queue_id?: string | undefined
+  /** The session id of the answer. */
   readonly session_id?: string | undefined
 }): Readonly<Record<string, string>> => ({
   ...(answer.queue_id === undefined ? {} : { queueId: answer.queue_id }),
@@ -129,32 +153,39 @@ export const correlation = (answer: {
  * @category models
  */
 export interface Message {
+  /** The template. */
   readonly templateId: string
+  /** The address of the recipient. */
   readonly to: string
+  /** The values of the variables of the template. */
   readonly variables?: Readonly<Record<string, string>> | undefined
 }
 
 /**
- * A request for a code. `route`: over which transport, default the API's own. `fallbackRoute`: over
- * which one when that fails.
+ * A request for a code.
  *
  * @since 0.1.0
  * @category models
  */
 export interface OtpRequest {
+  /** The address of the recipient. */
   readonly to: string
+  /** The transport. Default: that of the API. */
   readonly route?: string | undefined
+  /** The transport to try when the first fails. Default: none. */
   readonly fallbackRoute?: string | undefined
 }
 
 /**
- * What was filled in.
+ * A filled-in form.
  *
  * @since 0.1.0
  * @category models
  */
 export interface FormSubmission {
+  /** The form. */
   readonly formId: string
+  /** The values of the fields, by name. */
   readonly fields: Readonly<Record<string, string>>
 }
 
@@ -185,9 +216,9 @@ const isThere = (name: string, value: unknown): boolean =>
 const isBlank = (value: unknown): boolean => typeof value === "string" && value.trim() === ""
 
 /**
- * The fields that are required and absent or blank, and an address that is none. Nothing of the
- * values is repeated. What else makes an address valid is the API's business. Callers that are not
- * type-checked leave out anything.
+ * Lists required fields that are absent or blank, and an address that is none, without their
+ * values. The API decides what else makes an address valid. Callers without type checks may leave
+ * out anything.
  */
 export const issuesOf = (
   operation: keyof typeof required,
@@ -206,7 +237,7 @@ export const issuesOf = (
   ]
 }
 
-/** Of texts that are given beside the body, those that are absent or blank. */
+/** Lists texts beside the body that are absent or blank. */
 export const missing = (texts: Readonly<Record<string, unknown>>): Issues =>
   Object.keys(texts).flatMap((path) =>
     isThere(path, texts[path]) ? [] : [{ path, message: "is required" }]

@@ -1,6 +1,5 @@
 /**
- * What there is to call of Messaging, as data: how often each operation is repeated, and how long
- * it may take.
+ * The operations of Messaging, as data: how often each one is repeated, and how long it may take.
  */
 import type { Policy } from "../../http/Endpoint.js"
 import * as Backoff from "../../retry/Backoff.js"
@@ -8,12 +7,13 @@ import * as Backoff from "../../retry/Backoff.js"
 export type { Policy } from "../../http/Endpoint.js"
 
 /**
- * What is called, and its policy.
+ * One operation: its path and its policy.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Rule extends Policy {
+  /** The path as a template. */
   readonly path: string
 }
 
@@ -27,20 +27,32 @@ const interactive = (path: string): Rule => ({
 })
 
 /**
- * What there is to call. 429, 500, 502 and 503 are retried with capped exponential backoff and
- * jitter; a message, for which no person waits, more patiently.
+ * The operations of the API. 429, 500, 502 and 503 are retried with capped exponential backoff and
+ * jitter. A message, for which no person waits, is retried more often.
  *
  * @since 0.1.0
  * @category policies
  */
 export const operations = {
-  sendMessage: { ...interactive("/v1/messages"), retries: 5, totalTimeout: "2 minutes" },
+  /** Sends a message: five retries, 2 min in all. */
+  sendMessage: {
+    ...interactive("/v1/messages"),
+    /** How many attempts follow the first. */
+    retries: 5,
+    /** Limits the whole call to 2 min. */
+    totalTimeout: "2 minutes"
+  },
+  /** Sends a code. */
   sendOtp: interactive("/v1/otp"),
+  /** Checks a code. */
   verifyOtp: interactive("/v1/otp/verify"),
+  /** Submits a form. */
   submitForm: interactive("/v1/forms/:formId/submissions")
 } as const satisfies Readonly<Record<string, Rule>>
 
 /**
+ * The name of an operation.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -1,12 +1,15 @@
 /**
- * What the failures of Messaging mean: for the program, for operators, and for the person who waits
- * for a code or has sent a form.
+ * Classifies the failures of Messaging: for the program, for operators, and for the person who
+ * waits for a code or has sent a form.
  */
 import * as Record from "effect/Record"
 import * as ApiError from "../../errors/ApiError.js"
 import * as Playbook from "../../errors/Playbook.js"
-import type * as Incident from "../../observability/Incident.js"
+import * as Incident from "../../observability/Incident.js"
 import * as UserMessage from "../../observability/UserMessage.js"
+
+/** What the API is called. */
+export const integration = "messaging"
 
 const routes = {
   unauthorized: "check for credential drift: rotation, expiry, revoked keys",
@@ -86,22 +89,20 @@ export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
   }
 })
 
+/** At once: within a minute, compared with a quarter of an hour. */
+const spike = { ...Incident.credentialSpike, within: "1 minute", baseline: "15 minutes" } as const
+
 /**
- * What the document asks to be alerted of, for `Incident.make({ rules })`: spikes of 401 and 403 at
- * once, 429 as a trend, spikes of 503, and 502 when it is sustained.
+ * What the document asks to be alerted of, for `Incident.make({ rules })`: sudden spikes of 401 and
+ * 403, whatever share of the answers they are, 429 as a trend, spikes of 503, and 502 when it is
+ * sustained.
  *
  * @since 0.1.0
  * @category failures
  */
 export const incidentRules: ReadonlyArray<Incident.Rule> = [
-  {
-    name: "unauthorized",
-    tags: ["Auth"],
-    route: routes.unauthorized,
-    within: "1 minute",
-    share: 0.2
-  },
-  { name: "forbidden", tags: ["Policy"], route: routes.forbidden, within: "1 minute", share: 0.2 },
+  { ...spike, name: "unauthorized", tags: ["Auth"], route: routes.unauthorized },
+  { ...spike, name: "forbidden", tags: ["Policy"], route: routes.forbidden },
   {
     name: "rate-limited",
     tags: ["RateLimit"],
@@ -135,8 +136,8 @@ export const incidentRules: ReadonlyArray<Incident.Rule> = [
  *
  * **Gotchas**
  *
- * What was sent under them is taken out of the API's messages wherever it occurs, also where a
- * short text occurs by chance.
+ * Values sent under these names are removed from the API's messages wherever they occur, also where
+ * a short text occurs by chance.
  *
  * @since 0.1.0
  * @category policies
@@ -228,15 +229,15 @@ const aboutOf = (error: unknown): About => {
 }
 
 /**
- * The sentence that a person may read about a failure: safe, not technical, in English or German,
- * otherwise general ones. See `UserMessage.of`.
+ * Makes the sentence that a person may read about a failure: safe, not technical, in English or
+ * German; general sentences in other languages. See `UserMessage.of`.
  *
  * **Details**
  *
- * - `about`: what the person was doing. Default: what the path of the call says, `/otp` or
+ * - `about`: what the person was doing. Default: read from the path of the call, `/otp` or
  *   `/forms`.
  * - `support`: where to turn to when something is closed (423), such as an address.
- * - A throttle says how long to wait where the API does.
+ * - The sentence about a throttle names the wait where the API does.
  *
  * **Example** (A cooldown, and a closed form)
  *
@@ -267,8 +268,11 @@ const aboutOf = (error: unknown): About => {
  * @category failures
  */
 export const userMessage = (error: unknown, options: {
+  /** What the person was doing. Default: read from the path of the call. */
   readonly about?: About | undefined
+  /** Where to turn to when something is closed (423), such as an address. Default: none. */
   readonly support?: string | undefined
+  /** The language of the user, as a BCP 47 tag, or several by preference. Default `en`. */
   readonly locale?: UserMessage.Options["locale"]
 } = {}): string => {
   const { locale, support } = options

@@ -35,27 +35,51 @@ export type WaitFailure =
   | JobFailed
 
 /**
- * How far an asynchronous answer is.
+ * The state of an asynchronous answer.
  *
  * @since 0.1.0
  * @category models
  */
 export type JobStatus =
-  | { readonly _tag: "Pending"; readonly requestId: string; readonly status: string }
-  | { readonly _tag: "Done"; readonly requestId: string; readonly answer: Answer }
-  | { readonly _tag: "Failed"; readonly requestId: string; readonly status: string }
+  | {
+    /** Names the case. */
+    readonly _tag: "Pending"
+    /** The request id of the question. */
+    readonly requestId: string
+    /** The status as the API gives it. */
+    readonly status: string
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Done"
+    /** The request id of the question. */
+    readonly requestId: string
+    /** The answer. */
+    readonly answer: Answer
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Failed"
+    /** The request id of the question. */
+    readonly requestId: string
+    /** The status as the API gives it. */
+    readonly status: string
+  }
 
 /**
- * The API gave up on an answer that was submitted. Asking for it again will not help; submitting
+ * Fails because the API gave up on a submitted question. Another poll does not help; submitting
  * again may.
  *
  * @since 0.1.0
  * @category errors
  */
 export class JobFailed extends Data.TaggedError("JobFailed")<{
+  /** The request id of the question. */
   readonly requestId: string
+  /** The status as the API gives it. */
   readonly status: string
 }> {
+  /** Names the request id and the status. */
   override get message(): string {
     return `The answer to request ${this.requestId} will not come: its status is ${
       JSON.stringify(this.status)
@@ -64,33 +88,37 @@ export class JobFailed extends Data.TaggedError("JobFailed")<{
 }
 
 /**
- * An asynchronous answer as the application keeps it: all that is needed to go on, and nothing
- * private.
+ * An asynchronous answer as the application stores it: enough to resume, without private data.
  *
  * **Details**
  *
  * - `submitted`: under way. `done`: answered. `failed`: the API gave up.
- * - `timedOut`: not done within the budget; `lastStatus` is what it last said. `unreachable`:
- *   asking failed. Both can be resumed.
+ * - `timedOut`: not done within the budget; `lastStatus` is the last status. `unreachable`: a poll
+ *   failed. Both can be resumed.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const Job = Schema.Struct({
+  /** The request id of the question. */
   requestId: Schema.String,
+  /** How far the question is. */
   state: Schema.Literal("submitted", "done", "failed", "timedOut", "unreachable"),
+  /** The last status that the API gave. */
   lastStatus: Schema.optional(Schema.String)
 })
 
 /**
+ * A submitted question, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Job = typeof Job.Type
 
 /**
- * Whether a user is to be told of a change of a job. An answer is told once, a delay once, and
- * nothing after the end.
+ * Tests whether a user is to be told of a change of a job. An answer is told once, a delay once,
+ * and nothing after the end.
  *
  * **Example** (A second timeout is no news)
  *
@@ -117,15 +145,17 @@ export const isNews = (before: Job | undefined, after: Job): boolean => {
 }
 
 /**
- * How an asynchronous answer is waited for. `onJob` is told every state of the job, the request id
- * before the first poll: store it.
+ * The options of waiting for an asynchronous answer.
  *
  * @since 0.1.0
  * @category models
  */
 export interface WaitOptions {
+  /** The time budget. Default: that of the client. */
   readonly within?: Duration.DurationInput | undefined
+  /** When to poll again. Default: that of `Polling`. */
   readonly schedule?: Schedule.Schedule<unknown, JobStatus> | undefined
+  /** Receives every state of the job, the request id before the first poll. Store it. */
   readonly onJob?: ((job: Job) => Effect.Effect<void>) | undefined
 }
 

@@ -1,6 +1,4 @@
-/**
- * What the failures of Site Chat mean: for the program, for operators, and for the visitor.
- */
+/** Classifies the failures of Site Chat: for the program, for operators, and for the visitor. */
 import * as Playbook from "../../errors/Playbook.js"
 import * as Incident from "../../observability/Incident.js"
 import type * as UserMessage from "../../observability/UserMessage.js"
@@ -20,8 +18,8 @@ const serverError = (status: number): Playbook.Entry =>
 export const integration = "site-chat"
 
 /**
- * The table of status codes. 429 and 5xx are retried, within the bounds of each operation; nothing
- * else is.
+ * The table of status codes. 429 and 5xx are retried, within the bounds of each operation, and so
+ * is 408, which is a time-out. Nothing else is: 425, which HTTP takes for a passing one, is no 5xx.
  *
  * @since 0.1.0
  * @category failures
@@ -56,6 +54,10 @@ export const playbook: Playbook.Playbook = Playbook.extend(Playbook.standard, {
       meaning: "Conflict",
       action: "Check whether the resource already exists or whether the operation is duplicated.",
       userMessage: "This has been sent already."
+    }),
+    425: Playbook.entry(425, {
+      repeat: "never",
+      action: "Do not retry: the document retries 429 and 5xx only."
     }),
     429: Playbook.entry(429, {
       meaning: "Too many requests",
@@ -114,8 +116,8 @@ export const messages: UserMessage.Catalogue = {
  *
  * **Gotchas**
  *
- * What was sent under them is taken out of the API's messages wherever it occurs, also where a
- * short text occurs by chance.
+ * Values sent under these names are removed from the API's messages wherever they occur, also where
+ * a short text occurs by chance.
  *
  * @since 0.1.0
  * @category policies
@@ -129,6 +131,7 @@ export const redactedNames: ReadonlyArray<string | RegExp> = [
   "phone",
   "message",
   "comment",
+  "title",
   "content",
   "question",
   "answer",

@@ -1,5 +1,6 @@
 /**
- * The debug lines of Widget Session's document, without what the same document forbids to log.
+ * Writes the debug lines of Widget Session's document, without the values that the document forbids
+ * to log.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -8,25 +9,26 @@ import type { SignedRequest } from "./diagnosis.js"
 import { canonicalString, sign } from "./request.js"
 
 /**
- * What the document prints for a signature that does not match, fit for a shared log.
+ * The lines of the debug guide for a signature that does not match, fit for a shared log.
  *
  * **Details**
  *
- * - `partnerId`: as in the URL.
- * - `canonical`: the string that is signed, its partner id, delimiters and empty fields as they
- *   are, every other value as `***`.
- * - `generatedSignature`, `requestSignature`: fingerprints, equal for equal signatures and useless
- *   for signing.
- * - `matchSignature`: whether the two are the same.
+ * Fingerprints are equal for equal signatures and useless for signing. Empty fields and delimiters
+ * of `canonical` stay as they are.
  *
  * @since 0.1.0
  * @category diagnosis
  */
 export interface DebugRecord {
+  /** The partner id, as in the URL. */
   readonly partnerId: string
+  /** The string that is signed, every value except the partner id as `***`. */
   readonly canonical: string
+  /** The fingerprint of the signature that this client computes. */
   readonly generatedSignature: string
+  /** The fingerprint of the signature that the request has. */
   readonly requestSignature: string
+  /** True when the two signatures are the same. */
   readonly matchSignature: boolean
 }
 

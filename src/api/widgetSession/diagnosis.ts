@@ -1,14 +1,14 @@
 /**
- * The debug checklists of the Widget Session API, walked by a program.
+ * Walks the debug checklists of the Widget Session API.
  *
  * A signature says only that it does not match. But every item of the checklist is a way of
  * building the string wrongly, and each can be tried: the way that gives the string (or the
  * signature) that was sent is the mistake that was made.
  */
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Input from "../shared/input.js"
 import { type Draft, Request, signer } from "./request.js"
 
 /**
@@ -18,30 +18,30 @@ import { type Draft, Request, signer } from "./request.js"
  * @category diagnosis
  */
 export interface Finding {
+  /** The item of the checklist. */
   readonly item: string
+  /** What is wrong and what to do about it. */
   readonly message: string
 }
 
 /**
  * A request that was answered with 401.
  *
- * **Details**
- *
- * - `urlPartnerId`: the partner id in the URL; `user` and `signature`: the body.
- * - `secretKey`: of the environment that was called; `otherSecrets`: of the other environments, by
- *   name.
- * - `canonical`: the string that was signed, where it is known. Without it the string is found by
- *   trying.
- *
  * @since 0.1.0
  * @category diagnosis
  */
 export interface SignedRequest {
+  /** The partner id in the URL. */
   readonly urlPartnerId: string
+  /** The user in the body. */
   readonly user: Draft
+  /** The signature in the body. */
   readonly signature: string | Redacted.Redacted<string>
+  /** The key of the environment that was called. */
   readonly secretKey: Redacted.Redacted<string>
+  /** The keys of other environments, by name. Default: none. */
   readonly otherSecrets?: Readonly<Record<string, Redacted.Redacted<string>>> | undefined
+  /** The string that was signed, where it is known. Default: found by trying. */
   readonly canonical?: string | undefined
 }
 
@@ -401,10 +401,10 @@ export const diagnose401 = (request: SignedRequest): ReadonlyArray<Finding> => {
 export const diagnose422 = (body: unknown): ReadonlyArray<Finding> => {
   const decoded = Schema.decodeUnknownEither(Request, { errors: "all" })(body)
   if (Either.isRight(decoded)) return []
-  const paths = ParseResult.ArrayFormatter.formatErrorSync(decoded.left).map(({ path }) =>
-    path.join(".")
-  )
-  return [...new Set(paths)].map((item) => ({ item, message: expected(item) }))
+  return Input.innermost(decoded.left).map(({ message, path: item }) => ({
+    item,
+    message: message.startsWith("should not contain") ? `${item} ${message}.` : expected(item)
+  }))
 }
 
 const expected = (path: string): string => {

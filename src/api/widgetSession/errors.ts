@@ -1,6 +1,6 @@
 /**
- * What the failures of Widget Session mean: for the program, for operators, and for the user of the
- * widget.
+ * Classifies the failures of Widget Session: for the program, for operators, and for the user of
+ * the widget.
  */
 import * as Playbook from "../../errors/Playbook.js"
 import * as Incident from "../../observability/Incident.js"

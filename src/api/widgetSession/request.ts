@@ -1,15 +1,37 @@
-/**
- * What is sent to create a session, and how it is signed.
- */
+/** The request that creates a session, and its signature. */
 import { hmac } from "@noble/hashes/hmac"
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex } from "@noble/hashes/utils"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type * as ApiError from "../../errors/ApiError.js"
+import * as Input from "../shared/input.js"
 
-const Required = Schema.String.pipe(Schema.filter((text) => text.trim() !== "" || "is required"))
+/** What UTF-8 has no bytes for is signed as a question mark, whatever it was. */
+const unsigned = (text: string, delimiter: string): string | undefined => {
+  if (text.includes("|")) return "should not contain |, which delimits the fields of the signature"
+  if (delimiter !== "|" && text.includes(delimiter)) {
+    return "should not contain a comma, which delimits the candidates in the signature"
+  }
+  return text.isWellFormed() ? undefined : "should be well-formed Unicode"
+}
 
-const Email = Schema.String.pipe(
+/**
+ * A text of which the signature has every letter, and that ends where its field does. With a
+ * delimiter in it, two payloads would have one signature.
+ */
+const signable = (delimiter: "|" | ",") =>
+  Input.Text.pipe(Schema.filter((text) => unsigned(text, delimiter)))
+
+const SignedText = signable("|")
+const SignedId = signable(",")
+
+const isRequired = (text: string): true | string => text.trim() !== "" || "is required"
+
+const Required = SignedText.pipe(Schema.filter(isRequired))
+const RequiredId = SignedId.pipe(Schema.filter(isRequired))
+
+const Email = SignedText.pipe(
   Schema.filter((text) =>
     /^[^\s@|]+@[^\s@|]+\.[^\s@|]+$/.test(text) || "is not a valid email address"
   )
@@ -22,50 +44,59 @@ const Email = Schema.String.pipe(
  * @category schemas
  */
 export const User = Schema.Struct({
+  /** The id of the user. */
   user_id: Required,
+  /** The e-mail address of the user. */
   email: Email,
+  /** The name of the user. */
   name: Required,
+  /** The company of the user. */
   company: Schema.optional(
     Schema.Struct({ company_id: Required, name: Schema.optional(Schema.String) })
   ),
+  /** The candidates of the session. */
   candidates: Schema.optional(
-    Schema.Array(Schema.Struct({ candidate_id: Required, name: Schema.optional(Schema.String) }))
+    Schema.Array(Schema.Struct({ candidate_id: RequiredId, name: Schema.optional(Schema.String) }))
   )
 })
 
 /**
+ * A user, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
 export type User = typeof User.Type
 
+const signed = Schema.optional(SignedText)
+
 /**
- * A user as it may be sent, valid or not: the shape of `User` without its demands.
+ * A user as it may be sent, valid or not: the shape of `User` without its demands, except that
+ * every value can be signed. No signed text contains `|`, no candidate id a comma.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const Draft = Schema.Struct({
-  user_id: Schema.optional(Schema.String),
-  email: Schema.optional(Schema.String),
-  name: Schema.optional(Schema.String),
-  company: Schema.optional(
-    Schema.Struct({
-      company_id: Schema.optional(Schema.String),
-      name: Schema.optional(Schema.String)
-    })
-  ),
+export const Draft = Input.struct({
+  /** The id of the user. */
+  user_id: signed,
+  /** The e-mail address of the user. */
+  email: signed,
+  /** The name of the user. */
+  name: signed,
+  /** The company of the user. */
+  company: Schema.optional(Input.struct({ company_id: signed, name: Input.OptionalText })),
+  /** The candidates of the session. */
   candidates: Schema.optional(
-    Schema.Array(
-      Schema.Struct({
-        candidate_id: Schema.optional(Schema.String),
-        name: Schema.optional(Schema.String)
-      })
+    Input.list(
+      Input.struct({ candidate_id: Schema.optional(SignedId), name: Input.OptionalText })
     )
   )
 })
 
 /**
+ * A user that may be invalid, decoded.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -77,7 +108,12 @@ export type Draft = typeof Draft.Type
  * @since 0.1.0
  * @category schemas
  */
-export const Request = Schema.Struct({ user: User, signature: Required })
+export const Request = Schema.Struct({
+  /** The user. */
+  user: User,
+  /** The signature over the user. */
+  signature: Required
+})
 
 /**
  * The body of the call.
@@ -88,8 +124,28 @@ export const Request = Schema.Struct({ user: User, signature: Required })
 export type Request = typeof Request.Type
 
 /**
+ * What cannot be sent of a user: fields of another type, and texts that would give two payloads one
+ * signature. Names the fields and repeats no value; empty when there is nothing. What else the API
+ * demands is not checked. O(user).
+ *
+ * **Example** (A delimiter in a name)
+ *
+ * ```ts
+ * import * as WidgetSession from "effect-resilience/api/WidgetSession"
+ *
+ * const [issue] = WidgetSession.validate({ user_id: "USR-001", name: "John|Doe" })
+ * issue?.path // => "name"
+ * ```
+ *
+ * @since 0.1.0
+ * @category validation
+ */
+export const validate: (user: unknown) => ApiError.Validation["issues"] = Input.issuesOf(Draft)
+
+/**
  * The string that is signed: `partnerId|user_id|email|name|company_id|candidate_ids_csv`. Optional
- * values that are absent stay as empty strings, candidates keep the order of the payload.
+ * values that are absent stay as empty strings, candidates keep the order of the payload. It checks
+ * nothing: a user with a delimiter in a value has the string of another one (see `validate`).
  *
  * **Example** (An absent company is an empty string, not a missing field)
  *

@@ -1,6 +1,4 @@
-/**
- * Text of another side in a line of a log: it must not end the line and begin one of its own.
- */
+/** Keeps text of another side in one line of a log, so that it cannot forge a line of its own. */
 
 /** Control characters, the separators of lines, and marks that turn the direction of a text. */
 const controls = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu

@@ -1,6 +1,6 @@
 /**
- * Names that have the word of a secret in them and are none: `max_tokens` counts, `token_type`
- * classifies.
+ * Finds names that contain the word of a secret and are not secret: `max_tokens` counts,
+ * `token_type` classifies.
  */
 
 const secretWords: ReadonlySet<string> = new Set([
@@ -76,7 +76,7 @@ const wordsOf = (name: string): ReadonlyArray<string> =>
     .replace(/^(max|min|num|total)(?=tokens?$)/, "$1 ")
     .split(/[^a-z\d]+/)
 
-/** Whether a name with the word of one secret in it stands for a count or a kind. O(name). */
+/** Tests whether a name with the word of one secret in it stands for a count or a kind. O(name). */
 export const isCount = (name: string): boolean => {
   const words = wordsOf(name)
   const secrets = words.filter((word) => secretWords.has(word))

@@ -1,6 +1,4 @@
-/**
- * Secrets of the other side: nothing is known of them but the names under which they stand.
- */
+/** Finds secrets of the other side by the names under which they stand. */
 import { placeholder, type Range } from "./spellings.js"
 
 /** A longer name is none. */
@@ -121,7 +119,7 @@ const rangeAfter = (
   return mark === "=" || isValue(value, name, secrecy) ? [from, to] : undefined
 }
 
-/** Where values stand under secret names in a text. O(text). */
+/** Finds the values under secret names in a text. O(text). */
 export const namedRangesOf = (text: string, secrecy: Secrecy): ReadonlyArray<Range> => {
   const found: Array<Range> = []
   const isCode = /^[\w.:/-]+$/.test(text)

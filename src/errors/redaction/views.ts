@@ -1,6 +1,6 @@
 /**
- * A text as it came, and as it reads when its escapes are undone, once and again: a secret may come
- * back in JSON within JSON, percent-encoded twice, or written for a page.
+ * Undoes the escapes of a text, once and again: a secret may come back in JSON within JSON,
+ * percent-encoded twice, or written for a page.
  */
 
 /** `starts` and `ends` say which part of the text that came each unit of this view stands for. */

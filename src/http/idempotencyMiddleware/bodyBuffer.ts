@@ -35,7 +35,7 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => 
   return bytes
 }
 
-/** Whether a fetch request has no body. The platform's stream fails on such a request. */
+/** Tests whether a fetch request has no body. The platform's stream fails on such a request. */
 const isBodiless = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
   source instanceof Request && source.body === null
 
@@ -74,7 +74,7 @@ const sourceWith = (source: unknown, bytes: Uint8Array<ArrayBuffer>): unknown =>
     ? new Request(source, { method: source.method, body: bytes })
     : source
 
-/** The same request with its body in memory. */
+/** Makes the same request with its body in memory. */
 export const withBody = (
   request: HttpServerRequest.HttpServerRequest,
   body: Uint8Array

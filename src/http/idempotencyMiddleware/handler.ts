@@ -44,7 +44,7 @@ export const inside = <E, R>(
   )
 }
 
-/** Whether there is a defect. A response thrown as a defect only ends the handler early. */
+/** Tests whether there is a defect. A response thrown as a defect only ends the handler early. */
 const hasDied = <E>(cause: Cause.Cause<E>): boolean =>
   Chunk.some(Cause.defects(cause), (defect) => !HttpServerResponse.isServerResponse(defect))
 

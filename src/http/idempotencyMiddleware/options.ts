@@ -24,7 +24,8 @@ import * as RecordedResponse from "./recordedResponse.js"
  * - `on5xx`: the claim after a defect or a 5xx other than 503. `hold` (default) keeps it, because
  *   the handler may have taken effect: no request runs until the lease lapses, and then `recover`
  *   applies. `release` lets the next request run.
- * - `maxBodyBytes`: the longest body that is accepted. Default 1 MiB; the body is held in memory.
+ * - `maxBodyBytes`: the longest body that is accepted. Default 1 MiB; the body is held in memory. A
+ *   compressed body whose content is longer is accepted, and compared by its bytes.
  * - `fingerprint`: a text that stands for a body too long to be read here, such as its
  *   `content-digest`. The body then goes to the handler unread, at any length. Default: the body
  *   itself is fingerprinted.
@@ -35,7 +36,8 @@ import * as RecordedResponse from "./recordedResponse.js"
  * - `replayedHeaders`: names of the response headers that a replay repeats. Default
  *   `defaults.replayedHeaders`. A replay never repeats cookies.
  * - `retryAfter`: the longest `Retry-After` for a duplicate of a running request. Default 1 s; a
- *   shorter one counts as 1 s.
+ *   shorter one counts as 1 s. A duplicate of a request that this process has seen end with an
+ *   unknown outcome is told all that is left of the lease.
  * - `lease` (default 60 s), `timeToLive` (24 h), `onDuplicate`, `onStoreFailure`, `storeTimeout` (2
  *   s), `heartbeat`, `maxOutcomeBytes` (256 KiB, of the record): as for `Idempotency.run`. Set the
  *   lease longer than the slowest handler, or extend it with a heartbeat.
@@ -44,37 +46,80 @@ import * as RecordedResponse from "./recordedResponse.js"
  * @category models
  */
 export interface Options<E2 = never, R2 = never> extends Settings.Options {
+  /**
+   * The owner of the key and the operation, such as tenant and route, read from the request
+   * (required).
+   */
   readonly scope: (
     request: HttpServerRequest.HttpServerRequest
   ) => ReadonlyArray<string> | Effect.Effect<ReadonlyArray<string>, E2, R2>
+  /** Refuses a request without a key with 400. Default `false`: it runs unprotected. */
   readonly required?: boolean | undefined
+  /** The methods that are protected. Default POST and PATCH. */
   readonly methods?: ReadonlyArray<string> | undefined
+  /** Statuses besides 2xx and 3xx whose responses are recorded and replayed. Default: none. */
   readonly storeStatuses?: ReadonlyArray<number> | undefined
+  /**
+   * After a defect or a 5xx other than 503, keeps the claim (`hold`, the default) or gives it up
+   * (`release`).
+   */
   readonly on5xx?: "hold" | "release" | undefined
+  /**
+   * The longest request body, in bytes; it is held in memory. Default 1 MiB. Longer ones get 413.
+   */
   readonly maxBodyBytes?: number | undefined
+  /**
+   * A text that stands for a body too long to read here, such as its `content-digest`. Default: the
+   * body.
+   */
   readonly fingerprint?: ((request: HttpServerRequest.HttpServerRequest) => string) | undefined
+  /**
+   * After a run that did not end, answers 409 `unknown-outcome` (`refuse`, the default) or runs the
+   * handler again (`run`).
+   */
   readonly recover?: "refuse" | "run" | undefined
+  /** The header of the key. Default `Idempotency-Key`. */
   readonly header?: string | undefined
+  /** The header that marks a replay. Default `Idempotent-Replayed`. */
   readonly replayedHeader?: string | undefined
+  /**
+   * The response headers that a replay repeats, never cookies. Default `defaults.replayedHeaders`.
+   */
   readonly replayedHeaders?: ReadonlyArray<string> | undefined
+  /**
+   * The longest `Retry-After` for a duplicate of a running request. Default 1 s, which is also the
+   * least.
+   */
   readonly retryAfter?: Duration.DurationInput | undefined
 }
 
 /**
+ * The default options.
+ *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
   ...Settings.defaults,
+  /** Default of the option `required`. */
   required: false,
+  /** Default of the option `methods`. */
   methods: ["POST", "PATCH"],
+  /** Default of the option `storeStatuses`. */
   storeStatuses: [],
+  /** Default of the option `on5xx`. */
   on5xx: "hold",
+  /** Default of the option `maxBodyBytes`. */
   maxBodyBytes: 1_048_576,
+  /** Default of the option `recover`. */
   recover: "refuse",
+  /** Default of the option `header`. */
   header: "Idempotency-Key",
+  /** Default of the option `replayedHeader`. */
   replayedHeader: "Idempotent-Replayed",
+  /** Default of the option `replayedHeaders`. */
   replayedHeaders: RecordedResponse.keptHeaders,
+  /** Default of the option `retryAfter`. */
   retryAfter: Duration.seconds(1)
 } as const
 
@@ -82,7 +127,7 @@ const headerName = (field: string, name: string): string =>
   Validate.text(field, name, "a header name", (name) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name))
     .toLowerCase()
 
-/** Fills in the defaults. Throws a `RangeError` with field and value for invalid options. */
+/** Fills in the defaults. Invalid options throw `RangeError`, which names field and value. */
 export const configOf = (options: Options<unknown, unknown>) => ({
   settings: Settings.settingsOf(options),
   required: options.required ?? defaults.required,

@@ -14,7 +14,7 @@ const titles: Readonly<Record<Word, readonly [status: number, title: string]>> =
   "key-missing": [400, "An idempotency key is required"],
   "key-invalid": [400, "The idempotency key is not valid"],
   mismatch: [422, "The idempotency key was used before for another request"],
-  "in-flight": [409, "The first request with this idempotency key is still running"],
+  "in-flight": [409, "An earlier request has this idempotency key"],
   "store-unavailable": [
     503,
     "Idempotency cannot be guaranteed at the moment: nothing was executed"
@@ -62,12 +62,36 @@ const wait = (duration: Duration.Duration): { readonly retryAfter: number } => (
 })
 
 /**
- * The refusal for an error of the run. `longest` limits the `Retry-After` of a duplicate, because
- * the first request may end long before its lease does.
+ * The refusal of a duplicate. `longest` limits its `Retry-After`, because the earlier request may
+ * end long before its lease does. One that has ended already holds the key for all of its lease: an
+ * earlier attempt would learn nothing.
  */
+const inFlight = (
+  { held, retryAfter }: IdempotencyErrors.InFlight,
+  longest: Duration.Duration,
+  nowMillis: number
+): HttpServerResponse.HttpServerResponse => {
+  if (held !== true) {
+    return problem(
+      "in-flight",
+      "It is still running, or was cut off. Repeat it with the same key",
+      wait(Duration.min(retryAfter, longest))
+    )
+  }
+  const until = new Date(nowMillis + Duration.toMillis(retryAfter)).toISOString()
+  return problem(
+    "in-flight",
+    `It has ended with an unknown outcome, and the key is held until ${until}. ` +
+      "Repeat it then, with the same key",
+    wait(retryAfter)
+  )
+}
+
+/** The refusal for an error of the run. `longest`: the longest `Retry-After` of a duplicate. */
 export const of = (
   error: IdempotencyErrors.IdempotencyError,
-  longest: Duration.Duration
+  longest: Duration.Duration,
+  nowMillis: number
 ): HttpServerResponse.HttpServerResponse => {
   switch (error._tag) {
     case "Mismatch":
@@ -76,11 +100,7 @@ export const of = (
         "Use a new key for a new operation, and send a repeated one unchanged"
       )
     case "InFlight":
-      return problem(
-        "in-flight",
-        "Repeat it with the same key",
-        wait(Duration.min(error.retryAfter, longest))
-      )
+      return inFlight(error, longest, nowMillis)
     case "StoreUnavailable":
       return problem("store-unavailable", "Repeat it with the same key", wait(error.retryAfter))
     case "UnknownOutcome":

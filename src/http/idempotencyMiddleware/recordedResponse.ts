@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { lazily } from "../../runtime/lazily.js"
 
 /**
  * The response headers that a replay repeats by default: those of the representation and of the
@@ -36,15 +37,15 @@ const neverKept: ReadonlySet<string> = new Set([
   "transfer-encoding"
 ])
 
-const Kept = Schema.parseJson(Schema.Struct({
-  status: Schema.Int,
-  headers: Schema.Record({ key: Schema.String, value: Schema.String }),
-  body: Schema.NullOr(Schema.Uint8ArrayFromBase64),
-  /** Whether the body was a bare text. A fetch handler gives such a body its own media type. */
-  text: Schema.optional(Schema.Boolean)
-}))
-
-const decode = Schema.decodeOption(Kept)
+const decoder = lazily(() =>
+  Schema.decodeOption(Schema.parseJson(Schema.Struct({
+    status: Schema.Int,
+    headers: Schema.Record({ key: Schema.String, value: Schema.String }),
+    body: Schema.NullOr(Schema.Uint8ArrayFromBase64),
+    /** Whether the body was a bare text. A fetch handler gives such a body its own media type. */
+    text: Schema.optional(Schema.Boolean)
+  })))
+)
 
 const bytesOf = (body: unknown): Uint8Array | undefined => {
   if (typeof body === "string") return new TextEncoder().encode(body)
@@ -110,7 +111,7 @@ export const read = (
   text: string,
   marker: string
 ): Option.Option<HttpServerResponse.HttpServerResponse> =>
-  Option.map(decode(text), ({ body, headers, status, text }) => {
+  Option.map(decoder()(text), ({ body, headers, status, text }) => {
     const response = HttpServerResponse.empty({ status, headers: { ...headers, [marker]: "true" } })
     const contentType = headers["content-type"]
     if (body === null) return response

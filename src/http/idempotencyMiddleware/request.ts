@@ -5,7 +5,9 @@
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
+import type { Digest } from "../../idempotency/fingerprint.js"
 import type * as IdempotencyKey from "../../idempotency/IdempotencyKey.js"
+import * as ContentCoding from "../contentCoding.js"
 import * as KeyHeader from "../keyHeader.js"
 import * as RequestFingerprint from "../requestFingerprint.js"
 import * as BodyBuffer from "./bodyBuffer.js"
@@ -17,7 +19,7 @@ export interface Keyed {
   readonly _tag: "Keyed"
   readonly request: HttpServerRequest.HttpServerRequest
   readonly key: IdempotencyKey.IdempotencyKey
-  readonly fingerprint: string
+  readonly payload: Digest
 }
 
 /** `Unkeyed`: a request that runs unprotected. `Refused`: the response to an invalid request. */
@@ -40,22 +42,31 @@ const readKeyed = (
 ): Effect.Effect<Incoming> =>
   Effect.suspend(() => {
     if (config.fingerprint !== undefined) {
-      const fingerprint = RequestFingerprint.ofWord(request, config.fingerprint(request))
-      return Effect.succeed<Incoming>({ _tag: "Keyed", request, key, fingerprint })
+      const present = RequestFingerprint.ofWord(request, config.fingerprint(request))
+      const payload: Digest = { present, earlier: () => [present] }
+      return Effect.succeed<Incoming>({ _tag: "Keyed", request, key, payload })
     }
     // There is no claim yet, so a client that closes its connection may interrupt the read.
-    return Effect.map(
-      Effect.interruptible(BodyBuffer.read(request, config.maxBodyBytes)),
-      (body): Incoming => {
-        if (body._tag === "TooLarge") return refused(Problems.tooLarge(config.maxBodyBytes))
-        if (body._tag === "Broken") return refused(Problems.unreadable)
-        return {
-          _tag: "Keyed",
-          request: BodyBuffer.withBody(request, body.bytes),
-          key,
-          fingerprint: RequestFingerprint.ofBody(request, body.bytes)
+    return Effect.interruptible(
+      Effect.flatMap(BodyBuffer.read(request, config.maxBodyBytes), (body) => {
+        if (body._tag === "TooLarge") {
+          return Effect.succeed(refused(Problems.tooLarge(config.maxBodyBytes)))
         }
-      }
+        if (body._tag === "Broken") return Effect.succeed(refused(Problems.unreadable))
+        const encoding = request.headers["content-encoding"]
+        return Effect.map(
+          ContentCoding.contentOf(encoding, body.bytes, config.maxBodyBytes),
+          (content): Incoming => ({
+            _tag: "Keyed",
+            request: BodyBuffer.withBody(request, body.bytes),
+            key,
+            payload: {
+              present: RequestFingerprint.ofBody(request, body.bytes, content),
+              earlier: () => [RequestFingerprint.ofBodyV1(request, body.bytes)]
+            }
+          })
+        )
+      })
     )
   })
 

@@ -1,6 +1,4 @@
-/**
- * How the endpoints of an integration are doing, read from the metrics that were counted.
- */
+/** Reads how the endpoints of an integration perform, from the metrics that were counted. */
 import * as Duration from "effect/Duration"
 import type * as MetricLabel from "effect/MetricLabel"
 import type * as MetricPair from "effect/MetricPair"
@@ -10,47 +8,60 @@ import { quantile } from "../../core/histogram.js"
 import type { Family } from "./outcome.js"
 
 /**
- * Calls or attempts, since the process began. Attempts are never `rejected`: what our own guards
- * turned away was none.
+ * Calls or attempts since the process began.
  *
  * **Details**
  *
- * - `successRate`: the share of those that were answered well, from 0 to 1. What our own guards
- *   rejected and what was interrupted does not count; none where nothing is left to count.
- * - `clientErrors` (4xx), `serverErrors` (5xx), `unanswered` (time-outs and broken connections),
- *   `failed` (anything else): how many of each.
- * - `p50`, `p95`, `p99`: latencies, estimated from a histogram; off by at most the width of the
- *   bucket that they lie in.
+ * Attempts are never `rejected`: a call that a guard rejected made no attempt. `p50`, `p95` and
+ * `p99` are off by at most the width of their histogram bucket.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Figures {
+  /** How many there were. */
   readonly count: number
+  /** How many succeeded. */
   readonly succeeded: number
+  /** How many were answered with a 4xx status. */
   readonly clientErrors: number
+  /** How many were answered with a 5xx status. */
   readonly serverErrors: number
+  /** How many timed out or lost the connection. */
   readonly unanswered: number
+  /** How many failed in any other way. */
   readonly failed: number
+  /** How many calls the guards of this library rejected. */
   readonly rejected: number
+  /** How many were interrupted. */
   readonly interrupted: number
+  /**
+   * The share of successes, from 0 to 1, without rejected and interrupted ones. None while nothing
+   * counts.
+   */
   readonly successRate: Option.Option<number>
+  /** The median latency, estimated from a histogram. */
   readonly p50: Option.Option<Duration.Duration>
+  /** The latency that 95 % stay below, estimated from a histogram. */
   readonly p95: Option.Option<Duration.Duration>
+  /** The latency that 99 % stay below, estimated from a histogram. */
   readonly p99: Option.Option<Duration.Duration>
 }
 
 /**
- * One endpoint. `calls` is what callers saw, retries and waits included; `attempts` is how the API
- * itself behaved.
+ * The figures of one endpoint: `calls` as callers saw them, `attempts` as the API behaved.
  *
  * @since 0.1.0
  * @category models
  */
 export interface EndpointFigures {
+  /** The template of the path. */
   readonly endpoint: string
+  /** The HTTP method. */
   readonly method: string | undefined
+  /** What callers saw, retries and waits included. */
   readonly calls: Figures
+  /** How the API behaved, attempt by attempt. */
   readonly attempts: Figures
 }
 

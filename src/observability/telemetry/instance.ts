@@ -1,25 +1,27 @@
-/**
- * What a telemetry is, and what it really is.
- */
+/** The telemetry of one integration, and its implementation. */
 import { hasProperty } from "effect/Predicate"
 import type { Observer } from "./observer.js"
 
 /**
+ * Marks telemetry instances at run time.
+ *
  * @since 0.1.0
  * @category symbols
  */
 export const TypeId: unique symbol = Symbol.for("effect-resilience/Telemetry")
 
 /**
- * What looks on at the calls of one integration. Make one for each integration, and give it to all
- * of its pipelines.
+ * Records the calls of one integration. Make one for each integration, and give it to all of its
+ * pipelines.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Telemetry {
   readonly [TypeId]: typeof TypeId
+  /** The name of the API. */
   readonly integration: string
+  /** The environment, where one was given. */
   readonly environment: string | undefined
 }
 
@@ -38,6 +40,8 @@ export class Made implements Telemetry {
 export const observerOf = (telemetry: Telemetry): Observer => (telemetry as Made).observer
 
 /**
+ * Tests whether a value is a `Telemetry`.
+ *
  * @since 0.1.0
  * @category guards
  */

@@ -1,9 +1,9 @@
 /**
- * The metrics that telemetry adds, and the labels they are counted under.
+ * The metrics of telemetry, and the labels they are counted under.
  *
  * Labels are few and known beforehand: the integration, its environment, the endpoint's template,
- * the method, the kind of operation, and how it ended. Never a key, an id or a text that somebody
- * wrote. The lists of labels are made once and found again, so that counting makes nothing.
+ * the method, the kind of operation, and how it ended. Never a key, an id or free text. The lists
+ * of labels are made once and found again, so that counting makes nothing.
  */
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
@@ -66,8 +66,8 @@ export const attempts: typeof calls = {
 }
 
 /**
- * The same labels and more. One list for each combination, whoever asks: Effect finds a metric
- * again by the list, and quickly only by the same one.
+ * The same labels and more. One list for each combination, shared by all callers: Effect finds a
+ * metric again by the list, and quickly only by the same one.
  */
 export class Labelled {
   readonly #more = new Map<string, Labelled>()

@@ -1,6 +1,6 @@
 /**
- * Looking on at calls and their attempts: how long they took, how they ended, and one line in the
- * log for each that failed.
+ * Observes calls and their attempts: how long they took, how they ended, and one log line for each
+ * that failed.
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -56,7 +56,7 @@ const attributes: Readonly<Record<string, string>> = {
   stopReason: "resilience.retry.stop"
 }
 
-/** The same fields under the names that spans have for them. */
+/** Renames fields to the names that spans have for them. */
 export const toAttributes = (fields: Fields.Fields): Fields.Fields =>
   Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [attributes[name] ?? `resilience.${name}`, value])
@@ -71,8 +71,8 @@ const quietly = (look: () => Effect.Effect<void>): Effect.Effect<void> =>
   Effect.catchAllCause(Effect.suspend(look), () => Effect.void)
 
 /**
- * The endpoints that are counted apart, by the labels they are counted under: whoever counts under
- * the same ones shares them.
+ * The endpoints that are counted apart, by the labels they are counted under: observers with the
+ * same labels share them.
  */
 const endpoints = globalValue(
   "effect-resilience/telemetry/endpoints",
@@ -84,7 +84,7 @@ const joined = (...parts: ReadonlyArray<string | undefined>): string => parts.jo
 
 export class Observer implements Meter {
   readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
-  /** Under which name it counts: the same for everybody who counts under the same labels. */
+  /** Under which name it counts: the same for all observers with the same labels. */
   readonly name: string
   readonly #all: Metrics.Labelled
   readonly #counted: Set<string>
@@ -136,7 +136,7 @@ export class Observer implements Meter {
   }
 
   /**
-   * A span around something, where there are to be spans and whoever calls has none. It ends with
+   * A span around an effect, where spans are on and the caller has none of its own. It ends with
    * names only.
    */
   #spanned<A, E, R>(
@@ -255,7 +255,7 @@ export class Observer implements Meter {
         Effect.withFiberRuntime<A, E, R>((fiber) => {
           const started = begin(fiber)
           const current = CallContext.observed.of(fiber)
-          // An attempt of a call that somebody else looks on at is none of its own.
+          // An attempt of a call that another observer records is none of this one's.
           const observed = current?.labels === this.labels ? current : undefined
           const number = observed === undefined ? 1 : ++observed.attempts
           return Effect.onExit(self, (exit) =>

@@ -1,7 +1,4 @@
-/**
- * What the end of a call counts as: few words, so that a metric that is tagged with them stays
- * small whatever goes wrong.
- */
+/** Classifies how a call ended in few words, so that a metric with this label stays small. */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -17,7 +14,7 @@ import * as Rejection from "../../errors/Rejection.js"
  * - `4xx`, `5xx`: the API answered so, or an error says that it would have
  * - `unanswered`: no answer came; a time-out or a broken connection
  * - `rejected`: one of our guards turned it away, so it says nothing about the API
- * - `interrupted`: whoever wanted it went away
+ * - `interrupted`: the caller went away
  * - `failed`: anything else, such as a defect or an error of the caller's own
  */
 export type Family =
@@ -96,7 +93,7 @@ const ofError = (error: unknown): Outcome => {
     : { name: facts._tag, family: familyOf(facts), error }
 }
 
-/** What an exit counts as. O(size of the cause). */
+/** Classifies an exit. O(size of the cause). */
 export const of = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return success
   if (Cause.isInterruptedOnly(exit.cause)) return interrupted
@@ -109,8 +106,8 @@ export const of = (exit: Exit.Exit<unknown, unknown>): Outcome => {
 }
 
 /**
- * The same exit for a span, whose exporter may print all of it: an error that is not ours is its
- * name only.
+ * Copies an exit for a span, whose exporter may print all of it: an error of another library is
+ * reduced to its name.
  */
 export const shown = (
   exit: Exit.Exit<unknown, unknown>,

@@ -1,10 +1,7 @@
-/**
- * Telemetry, as a stage. It is asked first: what counts by itself is told to count under its
- * labels.
- */
+/** Telemetry, as a stage. It is asked first, so that other stages count under its labels. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type Stage, stage } from "../../policies/stage/definition.js"
+import { type Given, type Stage, stage } from "../../policies/stage/definition.js"
 import { buildable, integer, strict } from "../../runtime/optionSchema.js"
 import * as Telemetry from "../Telemetry.js"
 import { isTelemetry, observerOf } from "./instance.js"
@@ -30,16 +27,18 @@ const spec = strict("telemetry options", {
   maxEndpoints: Schema.optional(integer(0))
 }).pipe(buildable("telemetry", Telemetry.make))
 
+const instanceOf = (given: Given<"telemetry">): Effect.Effect<Telemetry.Telemetry> =>
+  isTelemetry(given) ? Effect.succeed(given) : Telemetry.make(given)
+
 export const telemetry: Stage = stage({
   name: "telemetry",
   title: "telemetry",
   place: "call",
   spec,
+  rejects: [],
+  share: instanceOf,
   frame: (given, frame) =>
-    Effect.map(
-      isTelemetry(given) ? Effect.succeed(given) : Telemetry.make(given),
-      (made) => ({ ...frame, meter: observerOf(made) })
-    ),
+    Effect.map(instanceOf(given), (made) => ({ ...frame, meter: observerOf(made) })),
   build: (_, { meter }) =>
     Effect.sync(() => {
       // It is what `frame` has put there.

@@ -1,6 +1,6 @@
 /**
- * What the end of a call says about the load on the upstream, which is another question than
- * whether it works.
+ * Classifies how a call ended by what it says about the load of the upstream. Whether the upstream
+ * works is another question.
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
@@ -15,7 +15,7 @@ const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
 const tagOf = (error: unknown): ApiError.ApiError["_tag"] | undefined =>
   ApiError.isApiError(error) ? error._tag : tagOfResponseError(error)
 
-/** Whether the upstream took the call on: what a breaker says, and a 429 is a refusal. */
+/** Says whether the upstream accepted the call: what a breaker says, and a 429 is a refusal. */
 export const acceptance = (exit: Exit.Exit<unknown, unknown>): Outcome =>
   tagOf(errorOf(exit)) === "RateLimit" ? failure() : classify(exit)
 
@@ -37,8 +37,8 @@ const statusOf = (error: unknown): number =>
     : (error as { readonly response: { readonly status: number } }).response.status
 
 /**
- * Whether the upstream was asked for too much: only what was refused for that reason, or came too
- * late, is a drop.
+ * Says whether the upstream was overloaded: only a refusal for that reason, or an answer that came
+ * too late, is a drop.
  */
 export const dropping = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return success

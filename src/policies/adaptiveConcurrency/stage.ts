@@ -26,6 +26,7 @@ declare module "../stage/definition.js" {
       | undefined
   }
   interface Rejects {
+    /** What the stage `concurrency` adds to the error type. */
     readonly concurrency: AdaptiveConcurrency.ConcurrencyLimited
   }
 }
@@ -66,6 +67,7 @@ export const adaptiveConcurrency: Stage = guardStage({
   name: "concurrency",
   title: "concurrency",
   place: "queue",
+  rejects: ["ConcurrencyLimited"],
   // No call waits for a limit that learns.
   waits: false,
   spec: strict("concurrency options", {

@@ -15,6 +15,7 @@ declare module "../stage/definition.js" {
     readonly throttle?: AdaptiveThrottle.AdaptiveThrottle | AdaptiveThrottle.Options | undefined
   }
   interface Rejects {
+    /** What the stage `throttle` adds to the error type. */
     readonly throttle: AdaptiveThrottle.Throttled
   }
 }
@@ -31,6 +32,7 @@ export const adaptiveThrottle: Stage = guardStage({
   name: "throttle",
   title: "throttle",
   place: "guard",
+  rejects: ["Throttled"],
   spec,
   make: (options: AdaptiveThrottle.Options) => AdaptiveThrottle.make(options),
   around: (throttle: AdaptiveThrottle.AdaptiveThrottle) => throttle.protect,

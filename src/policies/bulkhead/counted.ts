@@ -1,6 +1,4 @@
-/**
- * Counting the permits of a bulkhead that are in use.
- */
+/** Counts the permits of a bulkhead that are in use. */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Metric from "effect/Metric"
@@ -14,7 +12,7 @@ export const bulkheadInUse = Metric.gauge("resilience.bulkhead.in_use", {
 })
 
 /**
- * The same bulkhead, with the permits counted of calls that go through it here. Once under each
+ * Makes the same bulkhead count its permits for calls that go through it here. Once under each
  * name.
  */
 export const permitsCounted = (bulkhead: Bulkhead.Bulkhead, meter: Meter): Bulkhead.Bulkhead => {

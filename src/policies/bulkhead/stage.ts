@@ -21,6 +21,7 @@ declare module "../stage/definition.js" {
     readonly bulkhead?: Bulkhead.Bulkhead | Bulkhead.Options | undefined
   }
   interface Rejects {
+    /** What the stage `bulkhead` adds to the error type. */
     readonly bulkhead: Bulkhead.BulkheadFull | Rejection.QueueTimeout
   }
 }
@@ -34,6 +35,7 @@ export const bulkhead: Stage = guardStage({
   name: "bulkhead",
   title: "bulkhead",
   place: "queue",
+  rejects: ["BulkheadFull", "QueueTimeout"],
   spec: strict("bulkhead options", {
     concurrency: integer(1),
     queue: Schema.optional(integer(0, Bulkhead.bounds.queue)),

@@ -1,7 +1,4 @@
-/**
- * Faults injected on purpose, as a stage. What is done to production is said in code: there is no
- * form of it in JSON.
- */
+/** Injects faults on purpose, as a stage. Only code can set it: it has no form in JSON. */
 import type * as Effect from "effect/Effect"
 import type * as ApiError from "../../errors/ApiError.js"
 import * as Chaos from "../Chaos.js"
@@ -24,6 +21,7 @@ declare module "../stage/definition.js" {
     readonly chaos?: Faults | undefined
   }
   interface Rejects {
+    /** What the stage `chaos` adds to the error type. */
     readonly chaos: ApiError.ApiError
   }
 }

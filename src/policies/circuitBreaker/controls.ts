@@ -1,9 +1,4 @@
-/**
- * What an operator may say of circuits: of one key, or of all of them.
- *
- * A command for a key that no call has used applies, since the key may be used later; but it may
- * also be a typing error in the middle of an incident, so it is said once, with the keys in use.
- */
+/** Operator controls for one circuit, or for all of them. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Circuit from "../../core/circuit.js"

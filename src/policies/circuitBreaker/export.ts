@@ -1,5 +1,5 @@
 /**
- * The state of circuits as JSON, to carry it across a restart.
+ * Writes the state of circuits as JSON and reads it back, to carry it across a restart.
  *
  * Open circuits keep the time that was left when they were exported, less the time that has passed
  * since by the wall clock. Trials do not survive: a half-open circuit comes back with all of its
@@ -157,7 +157,7 @@ export const decode = (
   )(json)
 }
 
-/** As plain JSON. */
+/** Writes the state as plain JSON. */
 export const encode = (
   exportedAt: number,
   circuits: ReadonlyArray<ExportedCircuit>,
@@ -185,7 +185,7 @@ const refill = (
       })
     }
   } else if (window._tag === "Time" && from._tag === "Time") {
-    // Its buckets begin where the exported ones do, so that what they hold leaves when it would have.
+    // Its buckets begin where the exported ones do, so that outcomes leave when they would have.
     TimeWindow.begin(window, nowMillis - passedMillis - (from.intoMillis ?? 0))
     for (const { age, ...counts } of from.buckets) {
       TimeWindow.add(window, counts, Math.ceil(age * from.bucketMillis / window.bucketMillis))

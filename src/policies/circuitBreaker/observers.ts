@@ -1,6 +1,6 @@
 /**
- * Looking on at the circuits of a breaker, for metrics: what they are told, what they reject, how
- * many there are in each state.
+ * Observes the circuits of a breaker for metrics: outcomes, rejections, and how many circuits are
+ * in each state.
  *
  * A breaker that is not looked on at pays for one look at an empty map per call.
  */

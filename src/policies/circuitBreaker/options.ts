@@ -1,35 +1,58 @@
-/**
- * How a circuit breaker is told what to do, and what that is in plain numbers.
- */
+/** The options of a circuit breaker, and the same in plain numbers. */
 import * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
 import type * as Circuit from "../../core/circuit.js"
 import * as Backoff from "../../retry/Backoff.js"
+import type { Misnamed } from "../../runtime/misnamed.js"
 import * as Validate from "../../runtime/validate.js"
 import type { Outcome } from "./outcome.js"
 
 /**
- * Which outcomes count: the last `size` of them, or those of the last `duration`.
+ * The outcomes that count: the last `size`, or those of the last `duration`.
  *
  * @since 0.1.0
  * @category models
  */
 export type Window =
-  | { readonly _tag: "Count"; readonly size: number }
-  | { readonly _tag: "Time"; readonly duration: Duration.Duration; readonly buckets: number }
+  | {
+    /** Names the case. */
+    readonly _tag: "Count"
+    /** How many outcomes count. */
+    readonly size: number
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Time"
+    /** How long an outcome counts. */
+    readonly duration: Duration.Duration
+    /** How many parts the duration is cut into; whole parts are dropped. */
+    readonly buckets: number
+  }
 
 /**
- * How trials decide: `n` successes in a row, or the share of bad ones among `n`.
+ * How trials decide: by `n` successes in a row, or by the share of failed and slow ones among `n`.
  *
  * @since 0.1.0
  * @category models
  */
 export type HalfOpen =
-  | { readonly _tag: "Consecutive"; readonly trials: number }
-  | { readonly _tag: "Rate"; readonly trials: number; readonly threshold: number }
+  | {
+    /** Names the case. */
+    readonly _tag: "Consecutive"
+    /** How many successes in a row close the circuit. */
+    readonly trials: number
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Rate"
+    /** How many trials decide. */
+    readonly trials: number
+    /** The share of failed or slow trials that opens the circuit again, from 0 to 1. */
+    readonly threshold: number
+  }
 
 /**
- * A window of the last `size` outcomes. Takes a byte for each.
+ * Counts the last `size` outcomes. Takes one byte for each. Invalid sizes throw `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
@@ -40,14 +63,18 @@ export const count = (size: number): Window => ({
 })
 
 /**
- * A window of the outcomes of the last `duration`, cut into `buckets` (default 10).
+ * Counts the outcomes of the last `duration`, cut into `buckets` (default 10). Invalid options
+ * throw `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const time = (
   duration: Duration.DurationInput,
-  options?: { readonly buckets?: number | undefined }
+  options?: {
+    /** How many parts the duration is cut into. Default 10. */
+    readonly buckets?: number | undefined
+  }
 ): Window => ({
   _tag: "Time",
   duration: Validate.finiteDuration("duration", Validate.positiveDuration("duration", duration)),
@@ -55,7 +82,8 @@ export const time = (
 })
 
 /**
- * Closes after `trials` successes in a row; one failed or slow trial opens again.
+ * Closes after `trials` successes in a row; one failed or slow trial opens again. Invalid numbers
+ * throw `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
@@ -66,14 +94,19 @@ export const consecutive = (trials: number): HalfOpen => ({
 })
 
 /**
- * Opens again when at least `threshold` of the `trials` failed or were slow, closes otherwise, each
- * as soon as it is certain.
+ * Opens again when at least `threshold` of the `trials` failed or were slow, and closes otherwise,
+ * as soon as either is certain. Invalid options throw `RangeError`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const rate = (
-  options: { readonly trials: number; readonly threshold: number }
+  options: {
+    /** How many trials decide (required). */
+    readonly trials: number
+    /** The share of failed or slow trials that opens the circuit again (required). */
+    readonly threshold: number
+  }
 ): HalfOpen => ({
   _tag: "Rate",
   trials: Validate.integer("trials", options.trials, 1),
@@ -81,53 +114,91 @@ export const rate = (
 })
 
 /**
- * - `window`: which outcomes count. Default: the last 20.
- * - `minimumCalls`: how many of them there must be. Default 10, or the size of a smaller window.
- * - `failureRate`: opens at this share of failures. Default 0.5.
- * - `slowCall`: opens when at least `rate` of the calls took longer than `duration`. Default 0.6
- *   above 3 s; `false`: slowness does not count.
- * - `openDuration`: how long it stays open. Default 30 s. A `Backoff` grows it with each
- *   consecutive opening.
- * - `maxOpenDuration`: the most that growth and a server's own wish can make of it. Default 5 min.
- * - `halfOpen`: how trials decide. Default: 3 successes in a row.
- * - `trialTimeout`: when a trial that has not ended loses its slot. Default: the time it was open,
- *   at least 10 s.
- * - `idleTimeToLive`: when an unused key is forgotten. Default 1 h.
- * - `classify`: what an exit says. Default `classify`.
+ * The options of a circuit breaker.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options extends
+  Misnamed<{
+    threshold: "use failureRate: a share of the window, from 0 to 1"
+    failureThreshold: "use failureRate: a share of the window, from 0 to 1"
+    errorThresholdPercentage: "use failureRate: a share of the window, from 0 to 1"
+    volumeThreshold: "use minimumCalls"
+    resetTimeout: "use openDuration"
+    halfOpenAfter: "use openDuration"
+    timeout: "use attemptTimeout of the pipeline, or Timeout.timeout inside the breaker"
+  }>
+{
+  /** The outcomes that count. Default: the last 20. */
   readonly window?: Window | undefined
+  /**
+   * How many outcomes the window needs before a rate counts. Default 10, or the size of a smaller
+   * window.
+   */
   readonly minimumCalls?: number | undefined
+  /** Opens at this share of failures, from 0 to 1. Default 0.5. */
   readonly failureRate?: number | undefined
+  /**
+   * Opens at a share of slow calls. Default 0.6 of calls above 3 s. `false`: slow calls do not
+   * count.
+   */
   readonly slowCall?:
-    | { readonly duration: Duration.DurationInput; readonly rate: number }
+    | {
+      /** A call that takes longer than this is slow. */
+      readonly duration: Duration.DurationInput
+      /** Opens at this share of slow calls, from 0 to 1. */
+      readonly rate: number
+    }
     | false
     | undefined
+  /**
+   * How long the circuit stays open. Default 30 s. A `Backoff` lengthens it with each opening in a
+   * row.
+   */
   readonly openDuration?: Duration.DurationInput | Backoff.Backoff | undefined
+  /** Caps what a `Backoff` or a `Retry-After` may make of the open time. Default 5 min. */
   readonly maxOpenDuration?: Duration.DurationInput | undefined
+  /** How trials decide. Default: 3 successes in a row close the circuit. */
   readonly halfOpen?: HalfOpen | undefined
+  /**
+   * A trial that has not ended after this long loses its slot. Default: the last open time, at
+   * least 10 s.
+   */
   readonly trialTimeout?: Duration.DurationInput | undefined
+  /** Forgets a key that has been unused for this long. Default 1 h. */
   readonly idleTimeToLive?: Duration.DurationInput | undefined
+  /** Classifies the exit of a call. Default `classify`. */
   readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
 }
 
 /**
- * The values that the Widget Session API recommends to its callers.
+ * The default options.
  *
  * @since 0.1.0
  * @category defaults
  */
 export const defaults = {
+  /** Default of the option `window`. */
   window: count(20),
+  /** Default of the option `minimumCalls`. */
   minimumCalls: 10,
+  /** Default of the option `failureRate`. */
   failureRate: 0.5,
-  slowCall: { duration: Duration.seconds(3), rate: 0.6 },
+  /** Default of the option `slowCall`. */
+  slowCall: {
+    /** Default of the option `slowCall.duration`. */
+    duration: Duration.seconds(3),
+    /** Default of the option `slowCall.rate`. */
+    rate: 0.6
+  },
+  /** Default of the option `openDuration`. */
   openDuration: Duration.seconds(30),
+  /** Default of the option `maxOpenDuration`. */
   maxOpenDuration: Duration.minutes(5),
+  /** Default of the option `halfOpen`. */
   halfOpen: consecutive(3),
+  /** Default of the option `idleTimeToLive`. */
   idleTimeToLive: Duration.hours(1)
 } as const
 
@@ -172,7 +243,10 @@ const isBackoff = (open: Duration.DurationInput | Backoff.Backoff): open is Back
 export const positiveMillis = (field: string, input: Duration.DurationInput): number =>
   Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
 
-/** The options in plain numbers. Throws a `RangeError` that names field and value. */
+/**
+ * Reads the options as plain numbers. Invalid options throw `RangeError`, which names field and
+ * value.
+ */
 export const policyOf = (options: Options): Circuit.Policy => {
   const window = windowOf(options.window ?? defaults.window)
   const slowCall = options.slowCall ?? defaults.slowCall

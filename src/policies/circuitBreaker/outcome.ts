@@ -1,6 +1,4 @@
-/**
- * What the end of a call says about the upstream.
- */
+/** Classifies how a call ended by what it says about the upstream. */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -13,16 +11,29 @@ import * as Rejection from "../../errors/Rejection.js"
 import * as Validate from "../../runtime/validate.js"
 
 /**
- * What an ended call says about the upstream. `Ignored` says nothing. `retryAfter` is what the
- * server asked for.
+ * What an ended call says about the upstream. `Ignored` says nothing. `retryAfter` is the wait that
+ * the server asked for.
  *
  * @since 0.1.0
  * @category models
  */
 export type Outcome =
-  | { readonly _tag: "Success" }
-  | { readonly _tag: "Failure"; readonly retryAfter?: Duration.Duration | undefined }
-  | { readonly _tag: "Ignored"; readonly retryAfter?: Duration.Duration | undefined }
+  | {
+    /** Names the case. */
+    readonly _tag: "Success"
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Failure"
+    /** How long the server asked to wait. */
+    readonly retryAfter?: Duration.Duration | undefined
+  }
+  | {
+    /** Names the case. */
+    readonly _tag: "Ignored"
+    /** How long the server asked to wait. */
+    readonly retryAfter?: Duration.Duration | undefined
+  }
 
 /**
  * The upstream works.
@@ -33,14 +44,17 @@ export type Outcome =
 export const success: Outcome = { _tag: "Success" }
 
 /**
- * The upstream does not work. Where it said how long it will not, and this failure opens the
- * circuit, it stays open at least that long.
+ * The upstream does not work. A `retryAfter` lengthens the opening that this failure causes.
+ * Invalid durations throw `RangeError`.
  *
  * @since 0.1.0
  * @category outcomes
  */
 export const failure = (
-  options?: { readonly retryAfter?: Duration.DurationInput | undefined }
+  options?: {
+    /** How long the server asked to wait. Lengthens the opening that this failure causes. */
+    readonly retryAfter?: Duration.DurationInput | undefined
+  }
 ): Outcome =>
   options?.retryAfter === undefined
     ? { _tag: "Failure" }
@@ -60,6 +74,8 @@ const waiting = (_tag: "Failure" | "Ignored", retryAfter: Duration.Duration | un
 
 const classifyError = (error: unknown): Outcome => {
   if (Rejection.isRejection(error) || error instanceof UnknownOutcome) return ignored
+  // An answer that is not of the expected form is a contract that has changed, not an outage.
+  if (ApiError.isApiError(error) && error.code === "unexpected_response") return success
   const tag = ApiError.isApiError(error) ? error._tag : tagOfResponseError(error)
   switch (tag) {
     case "Auth":
@@ -80,12 +96,13 @@ const classifyError = (error: unknown): Outcome => {
 }
 
 /**
- * What an exit says about the upstream.
+ * Classifies an exit by what it says about the upstream.
  *
  * **Details**
  *
  * - Success: a success, and so are `Auth`, `Policy`, `Validation`, `NotFound`, `Conflict` and
- *   `Locked`: the server evidently works.
+ *   `Locked`: the server evidently works. So is an answer that does not fit its schema (code
+ *   `unexpected_response`): no outage.
  * - `Server`, `Timeout`, `Network`, defects and errors that are not ours: failures.
  * - `RateLimit`, interruption and the rejections of our own guards: ignored.
  * - A `ResponseError` of the platform's client goes by its status.
@@ -103,8 +120,8 @@ export const classify = (exit: Exit.Exit<unknown, unknown>): Outcome => {
 }
 
 /**
- * What is taken down of an exit. An interrupted call that was already too slow was slow: else a
- * server that never answers would go unnoticed.
+ * Computes what is recorded of an exit. An interrupted call that was already too slow counts as
+ * slow: otherwise a server that never answers would not open the circuit.
  */
 export const resultOf = (
   policy: Circuit.Policy,

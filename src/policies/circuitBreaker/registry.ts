@@ -1,9 +1,6 @@
 /**
- * The circuits of one breaker: one state for each key, read and changed in one turn of the event
- * loop, so that no two calls can come between.
- *
- * Nothing ticks here. Time is read when a call or a look comes, idle keys are dropped when others
- * are used, and transitions are told only to those who listen.
+ * Keeps the circuits of one breaker: one state for each key, read and changed in one turn of the
+ * event loop, so that no other call can come between.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -13,30 +10,36 @@ import { Keyed, KeyedState } from "../../runtime/keyedState.js"
 import * as CircuitState from "./export.js"
 
 /**
- * The circuit is open (or all of its trials are under way): the call did not run. `retryAfter` is
- * exactly what is left of an opening; while trials run, it is when one of their places is free at
- * the latest; infinite where only an operator can end it.
+ * Rejects a call because the circuit is open, or all of its trials are running. The call did not
+ * run. `retryAfter` is the rest of the open time; while trials run, the latest moment at which one
+ * of their slots is free; infinite where only an operator can end it.
  *
  * @since 0.1.0
  * @category errors
  */
 export class CircuitOpen extends Rejection.Error("CircuitOpen")<{
+  /** The key of the circuit. */
   readonly key: string
   readonly retryAfter: Duration.Duration
 }> {}
 
 /**
- * One change of what callers see. `at` is epoch milliseconds, `retryAfter` how long calls will be
- * rejected, where they will be.
+ * A change of the state that callers meet. `at` is epoch milliseconds. `retryAfter` is how long
+ * calls will be rejected, where they will be.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Transition {
+  /** The key of the circuit. */
   readonly key: string
+  /** The state before. */
   readonly from: Circuit.Visible
+  /** The state after. */
   readonly to: Circuit.Visible
+  /** When it happened, in wall-clock epoch milliseconds. */
   readonly at: number
+  /** How long calls will be rejected. Absent when they are admitted. */
   readonly retryAfter?: Duration.Duration | undefined
 }
 

@@ -21,6 +21,7 @@ declare module "../stage/definition.js" {
     readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | CircuitBreaker.Options | undefined
   }
   interface Rejects {
+    /** What the stage `circuitBreaker` adds to the error type. */
     readonly circuitBreaker: CircuitBreaker.CircuitOpen
   }
 }
@@ -80,6 +81,7 @@ export const circuitBreaker: Stage = guardStage({
   name: "circuitBreaker",
   title: "circuit breaker",
   place: "guard",
+  rejects: ["CircuitOpen"],
   spec,
   make: (options: CircuitBreaker.Options) => CircuitBreaker.make(options),
   around: (breaker: CircuitBreaker.CircuitBreaker) => breaker.protect,

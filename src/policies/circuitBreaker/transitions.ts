@@ -1,6 +1,4 @@
-/**
- * The changes of what callers see, as a stream.
- */
+/** Streams the changes of the state that callers meet. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"

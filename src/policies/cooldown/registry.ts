@@ -1,8 +1,6 @@
 /**
- * The keys of one cooldown that are not clear: a state and a line of waiting calls for each, read
- * and changed in one turn of the event loop.
- *
- * A key is made when a call is told to wait and goes when it is clear again. Nothing ticks here.
+ * Keeps the keys of one cooldown that are not clear: a state and a queue of waiting calls for each,
+ * read and changed in one turn of the event loop.
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
@@ -10,6 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Core from "../../core/cooldown.js"
+import * as CooldownLine from "../../core/cooldownLine.js"
 import * as Fifo from "../../core/fifo.js"
 import * as ApiError from "../../errors/ApiError.js"
 import { isHttpClientError, tagOfResponseError } from "../../errors/failureFacts.js"
@@ -18,44 +17,34 @@ import { Keyed, KeyedState } from "../../runtime/keyedState.js"
 import type { Signal } from "../../runtime/signal.js"
 
 /**
- * The server asked to be left alone (or a trial finds out whether it still wants to be): the call
- * did not run. `retryAfter` is the time that is left; while there is a trial, when it is over at
- * the latest.
+ * Rejects a call because the server asked to wait, or because a trial is running. The call did not
+ * run. `retryAfter` is the rest of the wait; during a trial, the latest moment at which it ends.
  *
  * @since 0.1.0
  * @category errors
  */
 export class CoolingDown extends Rejection.Error("CoolingDown")<{
+  /** The key that has a cooldown. */
   readonly key: string
   readonly retryAfter: Duration.Duration
 }> {}
 
-/** How long the end of a cooldown is remembered when nobody calls. */
+/** How long the end of a cooldown is remembered without calls. */
 const rememberedMillis = 3_600_000
 
-/** A microsecond: below what a timer can tell. */
-const resolutionMillis = 1e-3
-
-/** A call that waits: until when, and how it learns that something has changed. */
-export interface Waiter {
-  readonly deadlineMillis: number
-  readonly signal: Signal
-}
+/** A call that waits. */
+export type Waiter = CooldownLine.Waiter<Signal>
 
 /** A key that is not clear, and the calls that wait for it. */
-export class Cell extends Keyed {
+export class Cell extends Keyed implements CooldownLine.CooldownLine<Signal> {
   state: Core.State = Core.clear
   readonly line: Fifo.Fifo<Waiter> = Fifo.make()
 }
 
-/**
- * What becomes of a call: it runs, as the trial or as any other; it is turned away; or there is
- * something to wait for.
- */
-export type Entry =
-  | { readonly _tag: "Run"; readonly trial: Core.Trial | undefined }
-  | { readonly _tag: "Reject"; readonly afterMillis: number }
-  | { readonly _tag: "Wait"; readonly millis: number }
+/** What becomes of a call. */
+export type Entry = CooldownLine.Entry<Signal>
+
+const notify = (signal: Signal): void => signal.notify()
 
 export class Cooldowns {
   readonly cells = new KeyedState<Cell>({
@@ -77,13 +66,7 @@ export class Cooldowns {
    */
   change(cell: Cell, state: Core.State): void {
     if (state === cell.state) return
-    cell.state = state
-    cell.line.first?.value.signal.notify()
-    if (state._tag === "Cooling") {
-      for (const { deadlineMillis, signal } of Fifo.values(cell.line)) {
-        if (state.untilMillis > deadlineMillis) signal.notify()
-      }
-    }
+    CooldownLine.change(cell, state, notify)
     this.#forget(cell)
   }
 
@@ -93,13 +76,11 @@ export class Cooldowns {
   }
 
   /**
-   * A call leaves the line, to run or for good; whoever is the first now looks at what there is to
+   * Removes a call from the queue, to run or for good; the call that is first now decides what to
    * do.
    */
   leave(cell: Cell, place: Fifo.Place<Waiter>): void {
-    const wasFirst = cell.line.first === place
-    Fifo.leave(cell.line, place)
-    if (wasFirst) cell.line.first?.value.signal.notify()
+    CooldownLine.leave(cell, place)?.notify()
     this.#forget(cell)
   }
 
@@ -108,26 +89,9 @@ export class Cooldowns {
    * before it. A trial begins here.
    */
   enter(cell: Cell, isFirst: boolean, deadline: number, now: number): Entry {
-    const wait = Core.waitMillis(cell.state, now)
-    if (wait === 0 && isFirst) {
-      if (cell.state._tag === "Clear") return { _tag: "Run", trial: undefined }
-      const trial = Core.tryOut(this.policy, now)
-      cell.state = trial
-      return { _tag: "Run", trial }
-    }
-    // Those before it are on their way.
-    if (cell.state._tag === "Clear") return { _tag: "Wait", millis: Infinity }
-    const left = deadline - now
-    // How long a trial takes nobody knows; it may well be worth waiting.
-    const isHopeless = cell.state._tag === "Cooling" && wait > left
-    if (wait === 0 && left <= resolutionMillis) {
-      // The time of the first in line has come in the same moment. What it begins decides what this
-      // one is told.
-      cell.line.first?.value.signal.notify()
-      return { _tag: "Wait", millis: 0 }
-    }
-    if (isHopeless || left <= resolutionMillis) return { _tag: "Reject", afterMillis: wait }
-    return { _tag: "Wait", millis: isFirst ? Math.min(wait, left) : left }
+    const entry = CooldownLine.enter(this.policy, cell, isFirst, deadline, now)
+    if (entry._tag === "Wait") entry.notified?.notify()
+    return entry
   }
 
   /** Records how a call ended. */
@@ -160,8 +124,8 @@ const askedMillis = (error: unknown): number | undefined => {
 }
 
 /**
- * What a failed call says. Of several failures the longest wait counts; who never got through to
- * the server says nothing about it.
+ * Reads what a failed call says. Of several failures the longest wait counts; a call that did not
+ * reach the server says nothing.
  */
 export const findingOf = (cause: Cause.Cause<unknown>): Core.Finding => {
   const failures = Chunk.toReadonlyArray(Cause.failures(cause))

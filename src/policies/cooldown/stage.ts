@@ -20,6 +20,7 @@ declare module "../stage/definition.js" {
     readonly cooldown?: Cooldown.Cooldown | Cooldown.Options | undefined
   }
   interface Rejects {
+    /** What the stage `cooldown` adds to the error type. */
     readonly cooldown: Cooldown.CoolingDown | Rejection.QueueTimeout
   }
 }
@@ -31,6 +32,7 @@ export const cooldown: Stage = guardStage({
   name: "cooldown",
   title: "cooldown",
   place: "queue",
+  rejects: ["CoolingDown", "QueueTimeout"],
   spec: strict("cooldown options", {
     mode: Schema.optional(Schema.Literal("wait", "reject")),
     maxWait: Schema.optional(duration("maxWait")),

@@ -1,6 +1,5 @@
 /**
- * How it becomes known that an answer is not the real one: on the span, in a metric, and to whoever
- * asked to be told.
+ * Marks answers that are not the real one: on the span, in a metric, and in the result of `marked`.
  */
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -8,13 +7,15 @@ import { hasProperty } from "effect/Predicate"
 import * as CallContext from "../../runtime/callContext.js"
 
 /**
- * A fallback that was taken: for which error, and, of a last good value, how old it is.
+ * A fallback that was taken: its error, and the age of a last good value.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Taken {
+  /** The error that the fallback replaced. */
   readonly error: unknown
+  /** The age of a last good value, in milliseconds. */
   readonly ageMillis?: number | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * A call and its hedges, side by side: who runs, who is next, and who has won.
+ * Runs a call and its hedges side by side: which attempts run, which is next, and which has won.
  *
  * All of it happens in single turns of the event loop, so there is nothing to lock. An attempt is a
  * fiber of its own, since the caller has to be able to leave one behind; a fiber that has ended
@@ -25,8 +25,7 @@ import { nowMillis } from "../../runtime/clock.js"
 
 /**
  * How a call is hedged. `isUnsafe`: being executed elsewhere too does harm. `observe` is told how
- * long the primary took, or has taken when it was known
- * that it takes too long.
+ * long the primary took, or has taken when it was known that it takes too long.
  */
 export interface Plan {
   readonly hedges: number
@@ -53,8 +52,8 @@ type Attempt<A, E> = Fiber.RuntimeFiber<Exit.Exit<A | typeof refused, E>>
 const endingOf = <A, E>(exit: Exit.Exit<Exit.Exit<A, E>>): Exit.Exit<A, E> => Exit.flatten(exit)
 
 /**
- * Whether a failure says itself that another try now is in vain or too early: the API has judged
- * the request, or has asked to wait, or one of our own guards let nothing through.
+ * Tests whether a failure says itself that another try now is in vain or too early: the API has
+ * judged the request, or has asked to wait, or one of our own guards let nothing through.
  */
 const forbidsHedging = (error: unknown): boolean => {
   const verdict = ApiError.verdict(error)
@@ -164,7 +163,7 @@ export class Race<A, E, R> {
     const failure = Cause.failureOption(cause)
     if (number === 0) {
       this.#primary = Effect.zipRight(fiber.inheritAll, this.#failed(cause))
-      // A defect is none of the upstream's, and an interruption is somebody's wish.
+      // A defect is none of the upstream's, and an interruption is a caller's wish.
       if (Option.isNone(failure) || Option.isSome(Cause.dieOption(cause))) {
         return this.#settle(this.#primary)
       }

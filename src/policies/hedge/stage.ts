@@ -18,7 +18,14 @@ import {
   strict
 } from "../../runtime/optionSchema.js"
 import * as Hedge from "../Hedge.js"
-import { type Given, type Part, type Stage, stage, type Stages } from "../stage/definition.js"
+import {
+  type Frame,
+  type Given,
+  type Part,
+  type Stage,
+  stage,
+  type Stages
+} from "../stage/definition.js"
 import { counted, percent, time } from "../stage/words.js"
 
 declare module "../stage/definition.js" {
@@ -74,28 +81,29 @@ const paidBy = <A, E, R>(
     onSuccess: () => deposit
   })
 
-/** Where no retry pays in, it is done here. */
-const partOf = (
-  hedge: Hedge.Hedge<unknown>,
-  deposits: RetryBudget.RetryBudget | undefined
-): Part => ({
-  around: (self, call) => {
-    const hedged = hedge.protect(self, call) as typeof self
-    return deposits === undefined ? hedged : paidBy(hedged, deposits)
-  },
-  forOperation: (operation) => partOf(Hedge.forOperation(hedge, operation), deposits)
-})
+const partOf = (hedge: Hedge.Hedge<unknown>, { budget, retries }: Frame): Part => {
+  // Where no retry pays in, it is done here.
+  const deposits = retries ? undefined : budget
+  return {
+    around: (self, call) => {
+      const hedged = hedge.protect(self, call) as typeof self
+      return deposits === undefined ? hedged : paidBy(hedged, deposits)
+    },
+    forFrame: (frame) => partOf(Hedge.like(hedge, frame), frame)
+  }
+}
 
 export const hedge: Stage = stage({
   name: "hedge",
   title: "hedge",
   place: "repeat",
   spec,
+  rejects: [],
   frame: (_, frame) => Effect.succeed({ ...frame, repeats: true }),
-  build: (given, { budget, operation, retries }) =>
+  build: (given, frame) =>
     Effect.map(
-      Hedge.make({ ...given, operation, budget }),
-      (hedge) => partOf(hedge, retries ? undefined : budget)
+      Hedge.make({ ...given, operation: frame.operation, budget: frame.budget }),
+      (hedge) => partOf(hedge, frame)
     ),
   says: (given, stages) => {
     if (!isHedged(stages)) return "none: the operation must not run twice"

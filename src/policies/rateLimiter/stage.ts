@@ -17,6 +17,7 @@ declare module "../stage/definition.js" {
     readonly rateLimiter?: RateLimiter.RateLimiter | RateLimiter.Options | undefined
   }
   interface Rejects {
+    /** What the stage `rateLimiter` adds to the error type. */
     readonly rateLimiter: RateLimiter.RateLimited | Rejection.QueueTimeout
   }
 }
@@ -28,6 +29,7 @@ export const rateLimiter: Stage = guardStage({
   name: "rateLimiter",
   title: "rate limiter",
   place: "queue",
+  rejects: ["RateLimited", "QueueTimeout"],
   spec: strict("rateLimiter options", {
     limit: integer(1),
     interval: positive("interval"),

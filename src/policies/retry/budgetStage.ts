@@ -1,6 +1,4 @@
-/**
- * What pays for further attempts, as a stage. It wraps nothing itself: retries and hedges go by it.
- */
+/** Pays for further attempts, as a stage. It wraps nothing itself: retries and hedges use it. */
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
@@ -24,7 +22,9 @@ export const budgetRefused = Metric.counter("resilience.budget.refused", {
   incremental: true
 })
 
-/** The same budget, with the refusals counted of those who ask it here. Once under each name. */
+/**
+ * Makes the same budget count its refusals for the retries that use it here. Once under each name.
+ */
 export const refusalsCounted = (
   budget: RetryBudget.RetryBudget,
   meter: Meter
@@ -74,6 +74,11 @@ const summary = (
   ]
 }
 
+const instanceOf = (given: Given<"budget">): Effect.Effect<RetryBudget.RetryBudget> =>
+  isInstance<RetryBudget.RetryBudget, RetryBudget.Options>(given)
+    ? Effect.succeed(given)
+    : RetryBudget.make(given)
+
 export const budget: Stage = stage({
   name: "budget",
   title: "budget",
@@ -83,16 +88,13 @@ export const budget: Stage = stage({
     capacity: Schema.optional(amount),
     reservePerSecond: Schema.optional(amount)
   }).pipe(buildable("budget", RetryBudget.make)),
+  rejects: [],
+  share: instanceOf,
   frame: (given, frame) =>
-    Effect.map(
-      isInstance<RetryBudget.RetryBudget, RetryBudget.Options>(given)
-        ? Effect.succeed(given)
-        : RetryBudget.make(given),
-      (made) => ({
-        ...frame,
-        budget: frame.meter === undefined ? made : refusalsCounted(made, frame.meter)
-      })
-    ),
+    Effect.map(instanceOf(given), (made) => ({
+      ...frame,
+      budget: frame.meter === undefined ? made : refusalsCounted(made, frame.meter)
+    })),
   says,
   summary
 })

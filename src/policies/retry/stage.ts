@@ -34,7 +34,8 @@ const spec = strict("retry options", {
   within: Schema.optional(duration("within")),
   retryAfterCap: Schema.optional(duration("retryAfterCap")),
   beyondCap: Schema.optional(Schema.Literal("fail", "clamp")),
-  waitForRejections: Schema.optional(Schema.Boolean)
+  waitForRejections: Schema.optional(Schema.Boolean),
+  nested: Schema.optional(Schema.Literal("allow"))
 }).pipe(
   buildable(
     "retry",
@@ -73,15 +74,17 @@ const remarks = (
   if (given === undefined) return ["Nothing is retried."]
   if (given.verdict !== undefined) return ["Retried: what the policy's own verdict says."]
   const unexecuted =
-    "429, 408, 425, a key that is still in flight, a connection that was never made"
+    "429, 408, 425, 413 with Retry-After, a key that is still in flight, a connection that was " +
+    "never made"
   return operation._tag === "Once"
     ? [
       `Retried: only what was certainly not executed (${unexecuted}).`,
       "Not retried: time-outs, broken connections, 5xx and every other 4xx."
     ]
     : [
-      `Retried: ${unexecuted}, time-outs of an attempt, broken connections, 500, 502, 503, 504.`,
-      "Not retried: every other 4xx, 501, 505, the total time-out."
+      `Retried: ${unexecuted}, time-outs of an attempt, broken connections, 500, 502, 503, 504 ` +
+      "and other 5xx.",
+      "Not retried: every other 4xx, 501, 505, 506, 508, 510, 511, the total time-out."
     ]
 }
 
@@ -118,18 +121,22 @@ const boundOptions = (
     : { ...options, within: totalMillis }
 }
 
-const partOf = (options: Retry.Options<unknown, unknown>): Part => ({
-  around: (self, call) => retryFrom(self, options, call.from),
-  forOperation: (operation) => partOf({ ...options, operation })
-})
+const partOf = (given: Given<"retry">, frame: Frame): Part => {
+  const options = boundOptions(given, frame)
+  return {
+    around: (self, call) => retryFrom(self, options, call.from),
+    forFrame: (other) => partOf(given, other)
+  }
+}
 
 export const retry: Stage = stage({
   name: "retry",
   title: "retry",
   place: "repeat",
   spec,
+  rejects: [],
   frame: (_, frame) => Effect.succeed({ ...frame, repeats: true, retries: true }),
-  build: (given, frame) => Effect.sync(() => partOf(boundOptions(given, frame))),
+  build: (given, frame) => Effect.sync(() => partOf(given, frame)),
   says,
   remarks,
   cost: (given) => {

@@ -1,18 +1,19 @@
 /**
- * What two stages cannot both mean. Only what was written down is compared: not defaults, and not
- * what an instance was made with.
+ * Finds contradictions between two stages. Compares only values that were written down: no
+ * defaults, and no options of an instance.
  */
 import * as Duration from "effect/Duration"
 
 /**
- * Where a value stands among the stages, and why it cannot stand there. The message names both
- * fields and both values.
+ * A value that contradicts another, with its path. The message names both fields and both values.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Contradiction {
+  /** The field that contradicts another, as a path through the stages. */
   readonly path: ReadonlyArray<string>
+  /** Names both fields and both values. */
   readonly message: string
 }
 

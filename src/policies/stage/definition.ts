@@ -1,11 +1,4 @@
-/**
- * What a stage of a pipeline is: one value that says everything about it.
- *
- * A pipeline folds an ordered list of stages. How options are written in code and in JSON, how a
- * stage is built, what it says of itself, what it costs at worst, what it contradicts, what it
- * tells telemetry and shows to an operator: all of it comes from the stage, so a stage that is
- * added to the list is complete, and none is known anywhere else.
- */
+/** Defines a stage of a pipeline: one value that describes everything about it. */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Schema from "effect/Schema"
@@ -15,7 +8,15 @@ import type * as RetryBudget from "../../retry/RetryBudget.js"
 import type { About } from "../../runtime/callContext.js"
 import { isInstance, optionsOf } from "../../runtime/instances.js"
 import type { Meter } from "../../runtime/meter.js"
+import type { Misnamed } from "../../runtime/misnamed.js"
 import type { Contradiction } from "./checks.js"
+
+/** What to write in place of names that are none of a stage. */
+interface Advice {
+  readonly timeout: "use totalTimeout for the whole call, attemptTimeout for each attempt"
+  readonly retries: "use retry: { retries }"
+  readonly breaker: "use circuitBreaker"
+}
 
 /**
  * What a pipeline is made of. Each stage may be left out; those that are there apply in this order,
@@ -28,7 +29,7 @@ import type { Contradiction } from "./checks.js"
  * @since 0.1.0
  * @category models
  */
-export interface Stages {
+export interface Stages extends Misnamed<Advice> {
   /** What running the call twice would mean. (required) */
   readonly operation: Operation.Operation<unknown>
 }
@@ -45,7 +46,12 @@ export interface Stages {
 export interface Rejects {}
 
 /** The name of a stage: its field in `Stages`. */
-export type Name = Exclude<keyof Stages, "operation">
+export type Name = Exclude<keyof Stages, "operation" | keyof Advice>
+
+/** The tags of what a stage rejects with. */
+export type RejectTags<K extends Name> = K extends keyof Rejects
+  ? Rejects[K] extends { readonly _tag: infer Tag } ? Tag : never
+  : never
 
 /** What is written down of a stage that is there. */
 export type Given<K extends Name> = Exclude<Stages[K], undefined>
@@ -67,15 +73,17 @@ export type Given<K extends Name> = Exclude<Stages[K], undefined>
 export type Place = "call" | "repeat" | "guard" | "queue" | "attempt" | "frame"
 
 /**
- * One call: whose state it belongs to, what it is filed under, and when it began where that is
- * asked for, in monotonic nanoseconds.
+ * One call: its key, what telemetry files it under, and when it began, in monotonic nanoseconds.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Call {
+  /** The key of the call; `undefined` stands for `"default"`. */
   readonly key: string | undefined
+  /** What telemetry files the call under. */
   readonly about: About | undefined
+  /** When the call began, in monotonic nanoseconds. `undefined` where no stage asked for it. */
   readonly from: bigint | undefined
 }
 
@@ -90,77 +98,94 @@ export interface Around {
 }
 
 /**
- * What all stages of one pipeline go by.
- *
- * - `operation`: what running the call twice would mean.
- * - `totalMillis`, `attemptMillis`: the limits of time; `Infinity` where there is none.
- * - `repeats`: whether an attempt may be made more than once. `retries`: whether by a retry, which
- *   pays into the budget.
- * - `budget`: what pays for further attempts. `meter`: what telemetry counts with.
+ * What all stages of one pipeline share.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Frame {
+  /** Says what a second execution of the call would mean. */
   readonly operation: Operation.Operation<unknown>
+  /** The time limit of the whole call in milliseconds; `Infinity` for none. */
   readonly totalMillis: number
+  /** The time limit of one attempt in milliseconds; `Infinity` for none. */
   readonly attemptMillis: number
+  /** True when the call may have more than one attempt. */
   readonly repeats: boolean
+  /** True when a retry makes them; it pays into the budget. */
   readonly retries: boolean
+  /** Pays for further attempts. */
   readonly budget: RetryBudget.RetryBudget | undefined
+  /** Counts for telemetry. */
   readonly meter: Meter | undefined
 }
 
 /**
  * A stage that has been built.
  *
- * - `around`: what it does, at its place. `attempt`: what it does around each attempt once the
- *   guards have let it in.
- * - `waits`: whether calls may wait in it, where its place is `queue`. Default true.
- * - `forOperation`: the same over the same state, where it depends on the operation.
- * - `snapshots`: what an operator sees of it, as plain JSON, one for each key.
- *
  * @since 0.1.0
  * @category models
  */
 export interface Part {
+  /** What the stage does at its place. */
   readonly around?: Around | undefined
+  /** What the stage does around each attempt that the guards have admitted. */
   readonly attempt?: Around | undefined
+  /** True when calls may wait in the stage; for stages whose place is `queue`. Default true. */
   readonly waits?: boolean | undefined
-  readonly forOperation?: ((operation: Operation.Operation<unknown>) => Part) | undefined
+  /**
+   * Makes the same part, over the same state, for another frame: called for each kind of operation,
+   * and when `Pipeline.reload` changes other stages. Default: the part itself.
+   */
+  readonly forFrame?: ((frame: Frame) => Part) | undefined
+  /** Shows the stage to an operator as plain JSON, one value for each key. */
   readonly snapshots?: Effect.Effect<ReadonlyArray<unknown>> | undefined
 }
 
 /**
- * A stage, as it is written.
- *
- * - `name`: its field in `Stages`. `title`: what `describe` calls it.
- * - `spec`: its form in JSON. Without one only code can say it.
- * - `frame`: what others have to know of it. Stages are asked in the order of the list.
- * - `build`: makes it, once all have been asked.
- * - `says`: one line about it. `remarks`: sentences that follow the lines, also where it is absent.
- *   `summary`: sentences that follow the worst case, also where it is absent.
- * - `cost`: what it adds to the worst case of a call; waits in a queue are summed up.
- * - `checks`: what it cannot mean together with others. Only what was written down counts.
+ * A stage, as an author writes it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Definition<K extends Name> {
+  /** The field of the stage in `Stages`. */
   readonly name: K
+  /** The name of the stage in `describe`. */
   readonly title: string
+  /** Where the stage stands in the order. */
   readonly place: Place
+  /** The JSON form of the stage. Without it the stage can only be set in code. */
   readonly spec?: Schema.Schema.AnyNoContext | undefined
+  /**
+   * The tags of what the stage rejects with, as in `Rejects`; `[]` when it rejects with nothing.
+   * `Tag.layerFrom` accepts a stage that the tag does not declare only when the tag already rejects
+   * with all of them. Default: unknown, so the tag has to declare the stage.
+   */
+  readonly rejects?: ReadonlyArray<RejectTags<K>> | undefined
+  /**
+   * Makes the instance that holds the state; given an instance, returns it. `frame` and `build` get
+   * the instance, and `Pipeline.reload` keeps it while the options are unchanged. Default: the
+   * options themselves; a reload then keeps the built part.
+   */
+  readonly share?: ((given: Given<K>) => Effect.Effect<Given<K>>) | undefined
+  /** Tells the other stages what they must know. Called in the order of the list. */
   readonly frame?: ((given: Given<K>, frame: Frame) => Effect.Effect<Frame>) | undefined
+  /** Makes the stage, after every `frame` has been called. */
   readonly build?: ((given: Given<K>, frame: Frame) => Effect.Effect<Part>) | undefined
+  /** Describes the stage in one line. */
   readonly says: (given: Given<K>, stages: Stages) => string
+  /** Adds sentences after the lines of `describe`. Called for an absent stage too. */
   readonly remarks?:
     | ((given: Given<K> | undefined, stages: Stages) => ReadonlyArray<string>)
     | undefined
+  /** Adds sentences after the worst case of `describe`. Called for an absent stage too. */
   readonly summary?:
     | ((given: Given<K> | undefined, worst: WorstCase) => ReadonlyArray<string>)
     | undefined
+  /** Says what the stage adds to the worst case of a call. Waits in a queue add up. */
   readonly cost?: ((given: Given<K>, stages: Stages) => Partial<Plan>) | undefined
+  /** Finds contradictions with other stages. Only fields that were written down count. */
   readonly checks?: ((given: Given<K>, stages: Stages) => ReadonlyArray<Contradiction>) | undefined
 }
 
@@ -171,22 +196,36 @@ export interface Line {
 }
 
 /**
- * A stage, as a pipeline folds it: whichever it is, it is asked for itself among all that is
- * written down.
+ * A stage, as a pipeline uses it: each method reads its own part of the stages that were written
+ * down.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Stage {
+  /** The field of the stage in `Stages`. */
   readonly name: Name
+  /** Where the stage stands in the order. */
   readonly place: Place
+  /** The JSON form of the stage; `undefined` when it can only be set in code. */
   readonly spec: Schema.Schema.AnyNoContext | undefined
+  /** The tags of what the stage rejects with; `undefined` when unknown. */
+  readonly rejects: ReadonlyArray<string> | undefined
+  /** Makes the instance that holds the state; `undefined` when the built part holds it. */
+  readonly share: ((stages: Stages) => Effect.Effect<unknown>) | undefined
+  /** Adds what the other stages must know. */
   readonly frame: (stages: Stages, frame: Frame) => Effect.Effect<Frame>
+  /** Makes the stage, or nothing when it was not written down. */
   readonly build: (stages: Stages, frame: Frame) => Effect.Effect<Part | undefined>
+  /** The lines that describe the stage. */
   readonly lines: (stages: Stages) => ReadonlyArray<Line>
+  /** Sentences after the lines of `describe`. */
   readonly remarks: (stages: Stages) => ReadonlyArray<string>
+  /** Sentences after the worst case of `describe`. */
   readonly summary: (stages: Stages, worst: WorstCase) => ReadonlyArray<string>
+  /** What the stage adds to the worst case of a call. */
   readonly cost: (stages: Stages) => Partial<Plan>
+  /** The contradictions with other stages. */
   readonly checks: (stages: Stages) => ReadonlyArray<Contradiction>
 }
 
@@ -197,7 +236,7 @@ export interface Stage {
  * @category constructors
  */
 export const stage = <const K extends Name>(definition: Definition<K>): Stage => {
-  const { build, checks, cost, frame, name, place, remarks, says, spec, summary, title } =
+  const { build, checks, cost, frame, name, place, remarks, says, share, spec, summary, title } =
     definition
   const givenOf = (stages: Stages): Given<K> | undefined => stages[name] as Given<K> | undefined
   const when = <A>(
@@ -212,6 +251,8 @@ export const stage = <const K extends Name>(definition: Definition<K>): Stage =>
     name,
     place,
     spec,
+    rejects: definition.rejects,
+    share: share && ((stages) => when<Effect.Effect<unknown>>(stages, share, Effect.void)),
     frame: (stages, soFar) =>
       when(stages, frame && ((given) => frame(given, soFar)), Effect.succeed(soFar)),
     build: (stages, all) =>
@@ -230,7 +271,7 @@ export const stage = <const K extends Name>(definition: Definition<K>): Stage =>
 
 /** What guards of one kind have in common, as stages. */
 interface GuardDefinition<K extends Name, Instance, Options>
-  extends Pick<Definition<K>, "name" | "title" | "place" | "spec" | "checks">
+  extends Pick<Definition<K>, "name" | "title" | "place" | "spec" | "rejects" | "checks">
 {
   readonly make: (options: Options) => Effect.Effect<Instance>
   readonly around: (instance: Instance) => Around
@@ -258,6 +299,9 @@ export const guardStage = <const K extends Name, Instance extends object, Option
       : make(given as Options)
   return stage<K>({
     ...definition,
+    share: (given) =>
+      // An instance may stand wherever its options may.
+      Effect.map(instanceOf(given as object), (made) => made as unknown as Given<K>),
     build: (given, { meter }) =>
       Effect.map(instanceOf(given as object), (made) => {
         const instance = meter === undefined ? made : watched(made, meter)

@@ -1,6 +1,4 @@
-/**
- * What an operator sees of guards, as plain JSON.
- */
+/** Shows guards to an operator as plain JSON. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { duration } from "../../runtime/optionSchema.js"

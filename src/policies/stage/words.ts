@@ -1,6 +1,4 @@
-/**
- * How stages say what they do.
- */
+/** The words in which stages describe themselves. */
 import * as Duration from "effect/Duration"
 import type * as Backoff from "../../retry/Backoff.js"
 

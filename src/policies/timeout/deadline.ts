@@ -1,5 +1,5 @@
 /**
- * The one place that runs an attempt under a deadline.
+ * Runs an attempt under a deadline; the only place that does.
  *
  * Everything that limits time goes through `run` and `runQueued`, so another way of doing it would
  * change nothing else.

@@ -1,6 +1,4 @@
-/**
- * How long something may take, and the failure when it takes longer.
- */
+/** The time limits of a call, and the failure when it takes longer. */
 import * as Duration from "effect/Duration"
 import { maxTimerMillis } from "../../core/backoff.js"
 import * as ApiError from "../../errors/ApiError.js"
@@ -23,7 +21,7 @@ export interface Limits {
 /** Which limit it was. */
 export type Deadline = "attempt" | "total"
 
-/** Whether there is anything to wait for: what is longer than a timer can be never ends. */
+/** Tests whether there is anything to wait for: what is longer than a timer can be never ends. */
 export const isLimited = ({ attemptMillis, totalMillis }: Limits): boolean =>
   Math.min(attemptMillis, totalMillis) <= maxTimerMillis
 

@@ -1,5 +1,5 @@
 /**
- * One run of one effect under its deadlines.
+ * Runs one effect under its deadlines.
  *
  * The effect runs in a fiber of its own, which is started at once and on the caller's turn: what
  * has ended by then never had a timer. Otherwise one timer is armed, for the deadline that comes
@@ -44,15 +44,25 @@ export interface Line {
 }
 
 /**
- * Whether a fiber has written to its fiber refs, other than those that differ between any two
- * fibers.
+ * Tests whether a fiber has written to its fiber refs since it began, other than to those that
+ * differ between any two moments of a fiber. What was set and put back is no write.
  */
-const hasWritten = (before: FiberRefs.FiberRefs, after: FiberRefs.FiberRefs): boolean => {
-  for (const [ref, [[, value]]] of after.locals) {
-    if (value === before.locals.get(ref)?.[0][1]) continue
-    if (ref !== FiberRef.currentRuntimeFlags && ref !== FiberRef.interruptedCause) return true
-  }
-  return false
+const hasWritten = (
+  before: FiberRefs.FiberRefs,
+  after: FiberRefs.FiberRefs,
+  parent: Running
+): boolean => {
+  let found = false
+  // Without iterators: a deadline asks this of every call.
+  after.locals.forEach((stack, ref) => {
+    if (found) return
+    const value = stack[0][1]
+    const known = before.locals.get(ref)
+    // Of what was not there, the parent reads the initial value.
+    if (value === (known === undefined ? parent.getFiberRef(ref) : known[0][1])) return
+    found = ref !== FiberRef.currentRuntimeFlags && ref !== FiberRef.interruptedCause
+  })
+  return found
 }
 
 /** How many regions have started their effect and have not left the caller's stack yet. */
@@ -64,7 +74,8 @@ const maxStarting = 32
 /** `A` and `E` are what the effect itself ends with. */
 export class Region<A, E> {
   private readonly clock: Clock.Clock
-  private readonly refs: FiberRefs.FiberRefs
+  /** What the effect's own fiber began with. */
+  private refs: FiberRefs.FiberRefs
   private readonly totalFrom: bigint
   private attemptFrom: bigint | undefined
   private armedFrom: bigint | undefined = undefined
@@ -143,10 +154,14 @@ export class Region<A, E> {
   ) {
     const context = this.parent.currentContext as Context.Context<R2>
     const runtime = Runtime.make({ context, runtimeFlags, fiberRefs: this.refs })
-    if (starting >= maxStarting) return Runtime.runFork(runtime, effect, { immediate: false })
+    // Some refs begin anew in each fiber.
+    const updateRefs = (refs: FiberRefs.FiberRefs) => this.refs = refs
+    if (starting >= maxStarting) {
+      return Runtime.runFork(runtime, effect, { immediate: false, updateRefs })
+    }
     starting++
     try {
-      return Runtime.runFork(runtime, effect)
+      return Runtime.runFork(runtime, effect, { updateRefs })
     } finally {
       starting--
     }
@@ -177,7 +192,7 @@ export class Region<A, E> {
   }
 
   /**
-   * The work is interrupted with its caller, and its caller waits for it. What nobody can interrupt
+   * The work is interrupted with its caller, and its caller waits for it. Uninterruptible work
    * keeps its deadline.
    */
   private interrupted(
@@ -214,7 +229,7 @@ export class Region<A, E> {
         ? Effect.zipRight(QueueTime.takeOver(child), failure)
         : failure
     }
-    return hasWritten(this.refs, child.getFiberRefs())
+    return hasWritten(this.refs, child.getFiberRefs(), this.parent)
       ? Effect.zipRight(child.inheritAll, exit)
       : exit
   }

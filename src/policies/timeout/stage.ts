@@ -1,6 +1,6 @@
 /**
- * The limits of time of a pipeline, as stages. They wrap nothing themselves: the one place that
- * runs an attempt under a deadline goes by both of them.
+ * The time limits of a pipeline, as stages. They wrap nothing themselves: the place that runs an
+ * attempt under a deadline uses both of them.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,9 @@ declare module "../stage/definition.js" {
     readonly attemptTimeout?: Duration.DurationInput | undefined
   }
   interface Rejects {
+    /** What the stage `totalTimeout` adds to the error type. */
     readonly totalTimeout: ApiError.Timeout
+    /** What the stage `attemptTimeout` adds to the error type. */
     readonly attemptTimeout: ApiError.Timeout
   }
 }
@@ -43,6 +45,7 @@ const limit = (
     title: definition.title,
     place: "frame",
     spec: positive(name),
+    rejects: ["Timeout"],
     frame: (given, frame) =>
       Effect.sync(() => ({
         ...frame,

@@ -176,7 +176,7 @@ class ModelRun {
       return `it is ${found.state}, and should be ${expected.state}`
     }
     for (const [name, of] of facts) {
-      // What an order does to the openings nobody can tell: it ends with a reset.
+      // The effect of a command on the openings is not observable: it ends with a reset.
       if (name === "consecutive openings" && this.model.order !== undefined) continue
       if (of(found) !== of(expected)) {
         return `it has ${of(found)} ${name}, and should have ${of(expected)}`
@@ -202,7 +202,8 @@ class ModelRun {
   /** B14: what does not need a model. */
   #conserve({ inFlight, rejected, state }: Seen): string | undefined {
     if (this.#admitted !== this.#ended + inFlight) {
-      return `of ${this.#admitted} admitted calls ${this.#ended} have ended and ${inFlight} are in flight`
+      return `of ${this.#admitted} admitted calls ${this.#ended} have ended ` +
+        `and ${inFlight} are in flight`
     }
     if (this.#calls !== this.#admitted + rejected) {
       return `of ${this.#calls} calls ${this.#admitted} were admitted and ${rejected} rejected`
@@ -218,8 +219,8 @@ class ModelRun {
 }
 
 /**
- * What is wrong with a breaker after these commands, if anything: what was done, in words, and what
- * came of it.
+ * Finds what is wrong with a breaker after these commands, if anything: the commands in words, and
+ * the difference.
  */
 export const broken = (
   policy: Circuit.Policy,
@@ -249,7 +250,7 @@ export const checked = (
       FastCheck.asyncProperty(commandsOf(policy), async (commands) => {
         // Others get their turn, and may interrupt.
         if (run++ % 16 === 0) await Effect.runPromise(Effect.sleep(0))
-        // Nobody is waiting any more: every case that is left fails at once.
+        // The caller is gone: every case that is left fails at once.
         signal.throwIfAborted()
         const message = broken(policy, subjectOf, commands)
         if (message !== undefined) throw new LawBroken({ message: `Laws.breaker: ${message}` })
@@ -262,9 +263,8 @@ export const checked = (
   }))
 
 /**
- * The laws of a circuit breaker with these options: whatever calls do, however they end and
- * whatever an operator does meanwhile, it admits, rejects, counts, opens, tries and closes as a
- * slow and obvious model of the rules does.
+ * Checks a circuit breaker with these options: for any calls, results and operator commands, it
+ * admits, rejects, counts, opens, tries and closes as a slow and obvious model of the rules does.
  *
  * **Details**
  *
@@ -277,8 +277,8 @@ export const checked = (
  *
  * **Gotchas**
  *
- * `classify` and `idleTimeToLive` are not tried: every call says for itself how it ended, and no
- * key is forgotten.
+ * `classify` and `idleTimeToLive` are not tested: every call classifies itself, and no key is
+ * forgotten.
  *
  * **Example** (A breaker of one's own)
  *
@@ -303,7 +303,10 @@ export const checked = (
  */
 export const breaker = (
   options: CircuitBreaker.Options,
-  settings?: { readonly runs?: number | undefined }
+  settings?: {
+    /** How many sequences of commands are tried. Default 300. */
+    readonly runs?: number | undefined
+  }
 ): Effect.Effect<void, Error> =>
   Effect.suspend(() => {
     const runs = Validate.integer("runs", settings?.runs ?? 300, 1)

@@ -96,8 +96,8 @@ export class Model {
   bad = 0
   rejected = 0
   /**
-   * Who holds a place as a trial, and until when at most. Nobody's is the one of a trial that was
-   * told to wait.
+   * Who holds a place as a trial, and until when at most. The slot of a trial that was told to wait
+   * has no holder.
    */
   held: ReadonlyArray<{ readonly call: number | undefined; readonly untilMillis: number }> = []
   /** Everything that was counted since the window was last emptied. */
@@ -162,14 +162,14 @@ export class Model {
   }
 
   /**
-   * Time has passed. B6: the end of an opening needs nobody to notice it; B8: nor does the end of a
-   * trial's place.
+   * Time has passed. B6: the end of an opening needs no call to notice it; B8: nor does the end of
+   * a trial's slot.
    */
   settle(): void {
     if (this.phase === "Open" && this.openUntilMillis <= this.now) {
       const { era, state } = this
       this.#enter("HalfOpen")
-      // Under an operator's hand nobody sees it, and the calls that run go on to count.
+      // Under an operator's control it is invisible, and the calls that run go on to count.
       if (state !== "Open") this.era = era
     }
     this.held = this.held.filter(({ untilMillis }) => untilMillis > this.now)

@@ -135,7 +135,7 @@ export const ofService = (options: CircuitBreaker.Options) => (time: Time): Subj
   }
   const clock = clockOf(time)
   const run = <A>(effect: Effect.Effect<A>): A => Effect.runSync(Effect.withClock(effect, clock))
-  // Nobody but an operator forgets a key here.
+  // Only an operator forgets a key here.
   const idleTimeToLive = Duration.millis(Number.MAX_SAFE_INTEGER)
   const breaker = run(CircuitBreaker.make({ ...options, idleTimeToLive }))
   const running = new Map<

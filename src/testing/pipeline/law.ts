@@ -1,7 +1,7 @@
 /**
- * What every pipeline should do: nothing that its description calls impossible. No call makes more
- * requests or takes longer than the worst case that `Pipeline.describe` prints, whatever the API
- * answers and however long it takes.
+ * Checks that a pipeline does nothing that its description calls impossible. No call makes more
+ * requests or takes longer than the worst case of `Pipeline.describe`, for any answers and any
+ * delays of the API.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -124,15 +124,14 @@ const excess = (cost: Cost, worst: Pipeline.Description): string | undefined => 
 }
 
 /**
- * Whether what `Pipeline.describe` says of these stages is true: in virtual time, one call after
- * the other through a new pipeline, against an API that answers what it likes and takes as long as
- * it likes.
+ * Checks that what `Pipeline.describe` says of these stages is true: in virtual time, one call
+ * after the other through a new pipeline, against an API with any answers and any delays.
  *
  * **Details**
  *
  * `runs` (default 100) is how many random sequences of answers are tried, always the same ones. A
- * `description` of your own is held against the pipeline instead of ours. Dies with the
- * `RangeError` that `Pipeline.make` dies with.
+ * `description` of your own is held against the pipeline instead of ours. Invalid stages die with
+ * `RangeError`.
  *
  * **Example** (The standard pipeline keeps what it promises)
  *
@@ -150,7 +149,9 @@ const excess = (cost: Cost, worst: Pipeline.Description): string | undefined => 
 export const pipeline = (
   stages: Pipeline.Stages,
   settings: {
+    /** How many sequences of answers are tried. Default 100. */
     readonly runs?: number | undefined
+    /** The description to check. Default: what `Pipeline.describe` says. */
     readonly description?: Pipeline.Description | undefined
   } = {}
 ): Effect.Effect<void, Error> =>

@@ -1,13 +1,13 @@
 /**
- * Sequences of commands that are worth trying with an idempotency store: by chance, and those in
- * which something goes wrong most easily.
+ * Sequences of commands for an idempotency store: random ones, and those that find mistakes most
+ * often.
  */
 import * as FastCheck from "effect/FastCheck"
 
 export type Span = "short" | "long"
 
 /**
- * What somebody does to a key. `pick` chooses among those who were ever granted a claim of it, also
+ * What an owner does to a key. `pick` chooses among those who were ever granted a claim of it, also
  * when they have lost it since.
  */
 export type Deed =
@@ -79,8 +79,8 @@ export const commands: FastCheck.Arbitrary<ReadonlyArray<Command>> = (() => {
         arbitrary: FastCheck.record({
           _tag: FastCheck.constant("Together" as const),
           key,
-          // Two outcomes or two recovery points of one owner at once: nobody could say which of
-          // them stands.
+          // Two outcomes or two recovery points of one owner at once: which of them stands is not
+          // defined.
           deeds: FastCheck.uniqueArray(deedOf(FastCheck.constant("long" as const)), {
             minLength: 2,
             maxLength: 3,
@@ -187,7 +187,7 @@ export const stories: ReadonlyArray<ReadonlyArray<Command>> = [
     ...onKey(0, claim(1, "long"), savepoint(0), release(0), release(0), claim(2, "long", true)),
     ...onKey(0, release(0), extend(0), savepoint(0), complete(0), complete(1), release(1))
   ],
-  // Lapsed claims that nobody has taken over.
+  // Lapsed claims without a new owner.
   [
     ...onKey(0, claim(1, "short")),
     pass,

@@ -1,6 +1,6 @@
 /**
- * What every idempotency store should do: agree with the record of the core after every one of a
- * sequence of commands, whoever gives them and however many at once.
+ * Checks that an idempotency store agrees with the record of the core after each of a sequence of
+ * commands, from any owner and at any concurrency.
  */
 import { bytesToHex, randomBytes } from "@noble/hashes/utils"
 import * as Context from "effect/Context"
@@ -14,7 +14,7 @@ import { commands, stories } from "./commands.js"
 import type { Subject } from "./modelRun.js"
 import { HandClock, keptMillis, live, ModelRun } from "./modelRun.js"
 
-/** Whether a lease of the store outlasts the clock that it was shown. */
+/** Tests whether a lease of the store outlasts the clock that it was shown. */
 const hasOwnTime = (
   store: IdempotencyStore.Service,
   clock: HandClock,
@@ -55,7 +55,7 @@ const checked = (subject: Subject, runs: number | undefined): Effect.Effect<void
       FastCheck.asyncProperty(commands, async (commands) => {
         // Others get their turn, and may interrupt.
         if (number % 16 === 0) await Effect.runPromise(Effect.sleep(0))
-        // Nobody is waiting any more: every case that is left fails at once.
+        // The caller is gone: every case that is left fails at once.
         signal.throwIfAborted()
         const mayStop = isBroken || (runs === undefined && number >= stories.length)
         if (mayStop && live.unsafeCurrentTimeMillis() >= untilMillis) return
@@ -81,10 +81,10 @@ const checked = (subject: Subject, runs: number | undefined): Effect.Effect<void
 const law = "Laws.idempotencyStore"
 
 /**
- * The laws of an idempotency store: whatever several owners do to a key, one after the other and at
- * the same time, it answers as the rules of one record have it. At most one owner holds a claim, no
- * completed record is lost before it expires or run again, another payload is always a mismatch,
- * who takes over is told so and gets the last recovery point, and who has lost its claim changes
+ * Checks an idempotency store: for any commands of several owners on a key, in sequence and at
+ * once, it answers by the rules of one record. At most one owner holds a claim, no completed record
+ * is lost before it expires or run again, another payload is always a mismatch, an owner that takes
+ * over learns it and gets the last recovery point, and an owner that has lost its claim changes
  * nothing.
  *
  * **Details**
@@ -92,17 +92,16 @@ const law = "Laws.idempotencyStore"
  * Each of the `runs` is a sequence of up to 40 commands on three keys: owners claim, complete,
  * release, extend and leave recovery points, also long after they have lost their claim; two or
  * three of those, or ten claims, come at once; time passes to, just before and just after the
- * moments that matter; the store is swept. After each, a stranger asks. The first of them are
- * always the same and hold what goes wrong most easily. A store that goes by effect's `Clock` is
- * shown a clock that is moved by hand, and gets 100 runs. One that has a time of its own is really
- * waited for, in leases of 10 ms, and gets 30. A slow store gets as many as fit into three seconds,
- * unless `runs` says how many.
+ * moments that matter; the store is swept. After each command another owner claims the key. The
+ * first sequences are always the same: those that find mistakes most often. A store that uses
+ * effect's `Clock` gets a clock that is moved by hand, and 100 runs. A store with a time of its own
+ * needs real waits, in leases of 10 ms, and gets 30 runs. A slow store gets as many as fit into
+ * three seconds. `runs` overrides all of these.
  *
  * **Gotchas**
  *
- * Records are written under scopes that nobody else uses (`law-` and a random number), and stay
- * there until they are swept. The sweeps take everything that has expired along.
- * `previousKeyHashes` is not tried.
+ * Records are written under scopes of their own (`law-` and a random number), and stay there until
+ * they are swept. The sweeps remove everything that has expired. `previousKeyHashes` is not tested.
  *
  * **Example** (A store of one's own)
  *
@@ -120,7 +119,13 @@ const law = "Laws.idempotencyStore"
  */
 export const idempotencyStore = (
   layer: Layer.Layer<IdempotencyStore.IdempotencyStore, unknown>,
-  settings?: { readonly runs?: number | undefined }
+  settings?: {
+    /**
+     * How many sequences of commands are tried. Default 100, or 30 for a store with a time of its
+     * own.
+     */
+    readonly runs?: number | undefined
+  }
 ): Effect.Effect<void, Error> =>
   Effect.suspend(() => {
     const clock = new HandClock()

@@ -1,6 +1,6 @@
 /**
- * What an idempotency store may answer, from the rules of one record: the record of the core is the
- * model, and what the rules leave open is left open.
+ * Says which answers of an idempotency store are right, by the rules of one record. The record of
+ * the core is the model.
  */
 import * as Option from "effect/Option"
 import * as IdempotencyRecord from "../../core/idempotencyRecord.js"
@@ -12,7 +12,7 @@ export interface Hold extends IdempotencyRecord.Holder {
 }
 
 /**
- * One key: its record in the model, the generation that the store gave it, and everybody who was
+ * One key: its record in the model, the generation that the store gave it, and all owners that were
  * ever granted a claim.
  */
 export interface Key {
@@ -74,7 +74,8 @@ export const judgeClaim = (
   if (found._tag === "InFlight" && answer._tag === "InFlight") {
     return isWait(found.retryAfterMillis, answer.retryAfterMillis)
       ? key
-      : `it asks to wait ${found.retryAfterMillis} ms, and the lease lasts ${answer.retryAfterMillis} ms more`
+      : `it asks to wait ${found.retryAfterMillis} ms, ` +
+        `and the lease lasts ${answer.retryAfterMillis} ms more`
   }
   if (found._tag !== "Acquired" || answer._tag !== "Acquired") return key
   const { record: before, storeGeneration } = key
@@ -82,10 +83,12 @@ export const judgeClaim = (
   if (IdempotencyRecord.isLive(before, nowMillis)) {
     const isSame = before.owner === claim.owner
     if (isSame && found.generation !== storeGeneration) {
-      return `the same owner gets generation ${found.generation}, and should get ${storeGeneration} again`
+      return `the same owner gets generation ${found.generation}, ` +
+        `and should get ${storeGeneration} again`
     }
     if (!isSame && found.generation <= storeGeneration) {
-      return `who takes over gets generation ${found.generation}, and the one before had ${storeGeneration}`
+      return `who takes over gets generation ${found.generation}, ` +
+        `and the one before had ${storeGeneration}`
     }
   }
   const { keyHash, owner, scope } = claim
@@ -127,7 +130,7 @@ const applied = (
 }
 
 /**
- * Whether the rules leave the answer open, for something that changes nothing either way: to
+ * Tests whether the rules leave the answer open, for something that changes nothing either way: to
  * release what is no longer there, and what an owner does with a record that it has completed
  * itself.
  */

@@ -1,6 +1,4 @@
-/**
- * One sequence of commands, given to a store and to the model side by side.
- */
+/** Runs one sequence of commands on a store and on the model side by side. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -192,7 +190,7 @@ export class ModelRun {
           : `no order of these explains the answers: in one ${wrong}`
       }
     )
-    // Nobody can say whether a short time is over before it surely is.
+    // Whether a short time is over is unknown until it surely is.
     const isUnsure = this.subject.hasOwnTime &&
       deeds.some((deed) => "span" in deed && deed.span === "short")
     return this.#then(

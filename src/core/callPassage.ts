@@ -1,0 +1,469 @@
+/**
+ * Takes one attempt through what stands inside of the circuit breaker and the throttle: the lines
+ * of the guards, then the request and its time limits; and out again, from the inside.
+ *
+ * Where another fiber of the runtime goes first, a step waits in line here, so calls that meet at
+ * one instant have the same order in both. Times are whole nanoseconds; the decisions get
+ * milliseconds. A step is O(1), beside what a decision says of itself.
+ */
+import { maxTimerMillis } from "./backoff.js"
+import {
+  type Attempt,
+  endings,
+  type Host,
+  later,
+  type Meaning,
+  meaningOf,
+  type Process,
+  rounded,
+  type Stages,
+  type Stand,
+  type Steps
+} from "./callState.js"
+import * as Concurrency from "./concurrency.js"
+import * as Cooldown from "./cooldown.js"
+import * as CooldownLine from "./cooldownLine.js"
+import * as Fifo from "./fifo.js"
+import * as Permits from "./permits.js"
+import * as RateLine from "./rateLine.js"
+
+/**
+ * The way of attempts under one policy.
+ *
+ * @since 0.1.0
+ */
+export class Passage {
+  readonly #stages: Stages
+  readonly #host: Host
+  readonly #steps: Steps
+  readonly #outer: (attempt: Attempt) => void
+  /** Whether time is limited, and whether what an attempt waits for is part of the limited time. */
+  readonly #isLimited: boolean
+  readonly #isQueued: boolean
+
+  /** `outer` hears of an attempt that has left. */
+  constructor(stages: Stages, host: Host, steps: Steps, outer: (attempt: Attempt) => void) {
+    const { attemptMillis, bulkhead, cooldown, limiter, totalMillis } = stages
+    this.#stages = stages
+    this.#host = host
+    this.#steps = steps
+    this.#outer = outer
+    this.#isLimited = Math.min(attemptMillis, totalMillis) <= maxTimerMillis
+    const waits = limiter !== undefined || bulkhead !== undefined || cooldown !== undefined
+    this.#isQueued = this.#isLimited && totalMillis !== Infinity && waits
+  }
+
+  // ---------------------------------------------------------------------------
+  // events
+  // ---------------------------------------------------------------------------
+
+  /** The answer to a request has come back. One that was abandoned has none. */
+  answered(attempt: Attempt, code: number, retryAfterMillis: number | undefined): void {
+    if (attempt.stand !== "sent") return
+    attempt.code = code
+    attempt.retryAfterMillis = retryAfterMillis
+    this.#left(attempt)
+  }
+
+  /** A wait in a line has ended by its time. */
+  lineTimer(attempt: Attempt, turn: number): void {
+    if (attempt.lineTurn !== turn) return
+    attempt.lineTurn = -1
+    attempt.isWaiting = false
+    this.wake(attempt)
+  }
+
+  /** The time of an attempt, or of its call, is over. */
+  limitTimer(attempt: Attempt, turn: number): void {
+    if (attempt.limitTurn !== turn) return
+    attempt.limitTurn = -1
+    this.expire(attempt)
+  }
+
+  get #nowMillis(): number {
+    return this.#host.nowNanos() / 1e6
+  }
+
+  /** A guard turns an attempt away; those around it hear of it at once. */
+  #reject(attempt: Attempt, code: number, retryAfterMillis: number | undefined): void {
+    attempt.code = code
+    attempt.retryAfterMillis = retryAfterMillis
+    attempt.stand = "over"
+    this.#unwind(attempt)
+    this.#disarm(attempt)
+    this.#out(attempt, attempt.isForked)
+  }
+
+  /** Those outside hear of it: one turn later where the attempt has a fiber of its own. */
+  #out(attempt: Attempt, isLater: boolean): void {
+    if (isLater) this.#steps.push("outer", attempt)
+    else this.#outer(attempt)
+  }
+
+  // ---------------------------------------------------------------------------
+  // waiting in lines
+  // ---------------------------------------------------------------------------
+
+  #notify(attempt: Attempt | undefined): void {
+    if (attempt === undefined) return
+    if (attempt.isWaiting) {
+      attempt.isWaiting = false
+      attempt.lineTurn = -1
+      this.#steps.push("wake", attempt)
+    } else attempt.isNotified = true
+  }
+
+  /**
+   * Waits for a notification, for so long at most. False: one had come before, and nothing is
+   * waited for.
+   */
+  #wait(attempt: Attempt, millis: number): boolean {
+    if (millis <= 0) {
+      this.#steps.push("wake", attempt)
+    } else if (attempt.isNotified) {
+      attempt.isNotified = false
+      return false
+    } else {
+      attempt.isWaiting = true
+      this.#armLine(attempt, millis)
+    }
+    this.#suspend(attempt)
+    return true
+  }
+
+  #armLine(attempt: Attempt, millis: number): void {
+    if (millis === Infinity) return
+    attempt.lineTurn = this.#host.armLine(attempt, later(this.#host.nowNanos(), millis))
+  }
+
+  /** An attempt has to wait for the first time: from here on the limit of the total runs. */
+  #suspend(attempt: Attempt): void {
+    if (!this.#isQueued || attempt.isForked) return
+    attempt.isForked = true
+    if (!this.#armLimit(attempt)) this.#steps.push("expire", attempt)
+  }
+
+  #join(attempt: Attempt, stand: Stand): void {
+    attempt.stand = stand
+    attempt.isNotified = false
+    attempt.lineNanos = this.#host.nowNanos()
+  }
+
+  /** The time in line was not the upstream's. */
+  #waited(attempt: Attempt): void {
+    const millis = (this.#host.nowNanos() - attempt.lineNanos) / 1e6
+    if (millis > 0) attempt.queueMillis += millis
+  }
+
+  wake(attempt: Attempt): void {
+    if (attempt.isLeaving) return this.leaveChild(attempt)
+    switch (attempt.stand) {
+      case "rate":
+        return this.#rateTurn(attempt)
+      case "rated":
+        return this.#ratePassed(attempt)
+      case "permits":
+        return this.#permitTurn(attempt)
+      case "cooldown":
+        return this.#cooldownTurn(attempt)
+      default:
+    }
+  }
+
+  /** An attempt comes in, past the throttle. */
+  enter(attempt: Attempt): void {
+    const { limiter } = this.#stages
+    if (limiter === undefined) return this.#permit(attempt)
+    const { rate } = attempt.of.process
+    const now = BigInt(this.#host.nowNanos())
+    if (RateLine.tryTake(limiter.policy, rate, 1, now)) return this.#permit(attempt)
+    const self = () => attempt
+    const entry = RateLine.join(limiter.policy, rate, 1, limiter.maxWaitNanos, self, now)
+    if (typeof entry === "bigint") {
+      return this.#reject(attempt, endings.rateLimited, Number(entry) / 1e6)
+    }
+    attempt.ratePlace = entry
+    this.#join(attempt, "rate")
+    this.#rateTurn(attempt)
+  }
+
+  #rateTurn(attempt: Attempt): void {
+    const { limiter } = this.#stages
+    if (limiter === undefined || attempt.ratePlace === undefined) return
+    const { rate } = attempt.of.process
+    const now = BigInt(this.#host.nowNanos())
+    for (;;) {
+      const nanos = RateLine.waitNanos(limiter.policy, rate, attempt.ratePlace, now)
+      if (nanos === 0n) return this.#ratePassed(attempt)
+      if (nanos !== undefined) {
+        attempt.stand = "rated"
+        this.#armLine(attempt, Number(nanos) / 1e6)
+        return this.#suspend(attempt)
+      }
+      if (this.#wait(attempt, Infinity)) return
+    }
+  }
+
+  #ratePassed(attempt: Attempt): void {
+    const { limiter } = this.#stages
+    const place = attempt.ratePlace
+    if (limiter === undefined || place === undefined) return
+    const now = BigInt(this.#host.nowNanos())
+    attempt.ratePlace = undefined
+    this.#notify(RateLine.run(limiter.policy, attempt.of.process.rate, place, now))
+    this.#waited(attempt)
+    this.#permit(attempt)
+  }
+
+  #permit(attempt: Attempt): void {
+    const { bulkhead } = this.#stages
+    const { permits } = attempt.of.process
+    if (bulkhead === undefined || permits === undefined) return this.#limit(attempt)
+    switch (Permits.enter(permits)) {
+      case "Run":
+        attempt.holdsPermit = true
+        return this.#limit(attempt)
+      case "Full":
+        return this.#reject(attempt, endings.bulkheadFull, undefined)
+      case "Wait":
+        this.#join(attempt, "permits")
+        attempt.permit = Fifo.join(permits.waiting, attempt)
+        this.#wait(attempt, bulkhead.maxWaitMillis)
+    }
+  }
+
+  #permitTurn(attempt: Attempt): void {
+    const { permits } = attempt.of.process
+    const place = attempt.permit
+    if (permits === undefined || place === undefined) return
+    attempt.permit = undefined
+    this.#waited(attempt)
+    if (place.inLine) {
+      Fifo.leave(permits.waiting, place)
+      return this.#reject(attempt, endings.bulkheadFull, undefined)
+    }
+    attempt.holdsPermit = true
+    this.#limit(attempt)
+  }
+
+  #limit(attempt: Attempt): void {
+    const { process } = attempt.of
+    if (process.concurrency === undefined) return this.#cool(attempt)
+    const [token, state] = Concurrency.admit(process.concurrency)
+    process.concurrency = state
+    if (token === undefined) {
+      return this.#reject(attempt, endings.concurrencyLimited, undefined)
+    }
+    attempt.concurrency = token
+    attempt.concurrencyMillis = this.#nowMillis
+    this.#cool(attempt)
+  }
+
+  #cool(attempt: Attempt): void {
+    const { cooldown } = this.#stages
+    if (cooldown === undefined) return this.#send(attempt)
+    const cell = attempt.of.process.cooldown
+    const now = this.#nowMillis
+    const deadlineMillis = now + cooldown.maxWaitMillis
+    const isFirst = cell.line.size === 0
+    const entry = CooldownLine.enter(cooldown.policy, cell, isFirst, deadlineMillis, now)
+    if (entry._tag === "Wait") {
+      this.#join(attempt, "cooldown")
+      this.#notify(entry.notified)
+      attempt.coolPlace = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
+      if (!this.#wait(attempt, entry.millis)) this.#cooldownTurn(attempt)
+    } else this.#cooled(attempt, entry)
+  }
+
+  #cooldownTurn(attempt: Attempt): void {
+    const { cooldown } = this.#stages
+    const cell = attempt.of.process.cooldown
+    const place = attempt.coolPlace
+    if (cooldown === undefined || place === undefined) return
+    for (;;) {
+      const isFirst = cell.line.first === place
+      const { deadlineMillis } = place.value
+      const entry = CooldownLine.enter(
+        cooldown.policy,
+        cell,
+        isFirst,
+        deadlineMillis,
+        this.#nowMillis
+      )
+      if (entry._tag !== "Wait") {
+        attempt.coolPlace = undefined
+        this.#notify(CooldownLine.leave(cell, place))
+        this.#waited(attempt)
+        return this.#cooled(attempt, entry)
+      }
+      this.#notify(entry.notified)
+      if (this.#wait(attempt, entry.millis)) return
+    }
+  }
+
+  #cooled(
+    attempt: Attempt,
+    entry: Exclude<CooldownLine.Entry<Attempt>, { readonly _tag: "Wait" }>
+  ): void {
+    if (entry._tag === "Reject") {
+      return this.#reject(attempt, endings.coolingDown, rounded(entry.afterMillis))
+    }
+    attempt.isWatched = true
+    attempt.trial = entry.trial
+    this.#send(attempt)
+  }
+
+  // ---------------------------------------------------------------------------
+  // the request, and its time limits
+  // ---------------------------------------------------------------------------
+
+  #send(attempt: Attempt): void {
+    attempt.beginNanos = this.#host.nowNanos()
+    // One that has had to wait is limited before it is sent, any other once it is under way.
+    if (attempt.isForked && !this.#armLimit(attempt)) {
+      attempt.code = attempt.isTotal ? endings.totalTimeout : endings.attemptTimeout
+      return this.#left(attempt)
+    }
+    attempt.stand = "sent"
+    attempt.attempt = attempt.of.sent++
+    this.#host.send(attempt)
+    if (!this.#isLimited || attempt.isForked) return
+    attempt.isForked = true
+    if (!this.#armLimit(attempt)) this.#steps.push("expire", attempt)
+  }
+
+  /** False: the time is over already. */
+  #armLimit(attempt: Attempt): boolean {
+    const { attemptMillis, totalMillis } = this.#stages
+    const now = this.#host.nowNanos()
+    const ofAttempt = attempt.beginNanos === -1
+      ? Infinity
+      : attemptMillis - (now - attempt.beginNanos) / 1e6
+    const ofTotal = totalMillis - (now - attempt.of.fromNanos) / 1e6
+    const left = Math.min(ofAttempt, ofTotal)
+    this.#disarm(attempt)
+    attempt.isTotal = ofTotal <= ofAttempt
+    if (left <= 0) return false
+    if (left <= maxTimerMillis) {
+      attempt.limitTurn = this.#host.armLimit(attempt, later(now, left))
+    }
+    return true
+  }
+
+  #disarm(attempt: Attempt): void {
+    if (attempt.limitTurn === -1) return
+    attempt.limitTurn = -1
+    this.#host.disarmLimit(attempt)
+  }
+
+  /** A time limit is over. What still stands in a line was turned away before it ran. */
+  expire(attempt: Attempt): void {
+    if (attempt.stand === "over") return
+    attempt.retryAfterMillis = undefined
+    if (attempt.stand === "sent") {
+      attempt.code = attempt.isTotal ? endings.totalTimeout : endings.attemptTimeout
+      this.#host.abandon(attempt)
+      return this.#left(attempt)
+    }
+    this.#leaveLine(attempt)
+    // The guards inside see an interruption, those outside see why.
+    attempt.code = endings.interrupted
+    attempt.stand = "over"
+    this.#unwind(attempt)
+    attempt.code = endings.queueTimeout
+    this.#out(attempt, true)
+  }
+
+  /** A request is over for its caller: the guards hear of it from the inside out. */
+  #left(attempt: Attempt): void {
+    attempt.stand = "over"
+    this.#disarm(attempt)
+    this.#unwind(attempt)
+    this.#out(attempt, this.#isQueued)
+  }
+
+  /** Another attempt has won. What runs in a fiber of its own hears of it one turn later. */
+  leave(attempt: Attempt): void {
+    if (attempt.stand === "over") return
+    if (!attempt.isForked) return this.leaveChild(attempt)
+    attempt.isLeaving = true
+    this.#steps.push("leaveChild", attempt)
+  }
+
+  leaveChild(attempt: Attempt): void {
+    if (attempt.stand === "over") return
+    attempt.code = endings.interrupted
+    attempt.retryAfterMillis = undefined
+    if (attempt.stand === "sent") {
+      this.#host.abandon(attempt)
+      return this.#left(attempt)
+    }
+    this.#leaveLine(attempt)
+    attempt.stand = "over"
+    this.#unwind(attempt)
+    this.#disarm(attempt)
+    this.#out(attempt, attempt.isForked)
+  }
+
+  /** An attempt that will not run gives its place back. */
+  #leaveLine(attempt: Attempt): void {
+    const { cooldown, permits, rate } = attempt.of.process
+    this.#waited(attempt)
+    attempt.isWaiting = false
+    attempt.lineTurn = -1
+    if (attempt.ratePlace !== undefined) this.#notify(RateLine.leave(rate, attempt.ratePlace))
+    if (attempt.permit !== undefined && permits !== undefined) {
+      this.#notify(Permits.giveUp(permits, attempt.permit))
+    }
+    if (attempt.coolPlace !== undefined) {
+      this.#notify(CooldownLine.leave(cooldown, attempt.coolPlace))
+    }
+    attempt.ratePlace = undefined
+    attempt.permit = undefined
+    attempt.coolPlace = undefined
+  }
+
+  /** The cooldown, the adaptive limit and the bulkhead hear how an attempt ended. */
+  #unwind(attempt: Attempt): void {
+    const { process } = attempt.of
+    const meaning = meaningOf(this.#stages, attempt.code)
+    if (attempt.isWatched) this.#cooldownEnded(process, attempt, meaning)
+    const { concurrency: policy } = this.#stages
+    if (policy && process.concurrency !== undefined && attempt.concurrency !== undefined) {
+      const latencyMillis = this.#nowMillis - attempt.concurrencyMillis
+      const ending: Concurrency.Ending = meaning.concurrency === "Success"
+        ? { _tag: "Success", latencyMillis }
+        : { _tag: meaning.concurrency }
+      process.concurrency = Concurrency.end(
+        policy,
+        process.concurrency,
+        attempt.concurrency,
+        ending
+      )
+      attempt.concurrency = undefined
+    }
+    if (attempt.holdsPermit && process.permits !== undefined) {
+      attempt.holdsPermit = false
+      this.#notify(Permits.release(process.permits))
+    }
+  }
+
+  #cooldownEnded(process: Process, attempt: Attempt, meaning: Meaning): void {
+    const { cooldown } = this.#stages
+    const { code, retryAfterMillis, trial } = attempt
+    attempt.isWatched = false
+    if (cooldown === undefined) return
+    const asks = meaning.heeds.cooldown && retryAfterMillis !== undefined
+    if (trial === undefined && !asks) return
+    const finding: Cooldown.Finding = asks
+      ? { waitMillis: retryAfterMillis }
+      : code === 0
+      ? "serves"
+      : meaning.cooldown
+    const { state } = process.cooldown
+    const next = Cooldown.end(cooldown.policy, state, trial, finding, this.#nowMillis)
+    if (next !== state) {
+      CooldownLine.change(process.cooldown, next, (waiter) => this.#notify(waiter))
+    }
+  }
+}

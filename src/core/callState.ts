@@ -1,0 +1,350 @@
+/**
+ * What a machine of calls is made of: its stages in plain numbers, the state of the guards of a
+ * process, calls and their attempts, and the host that keeps the time and the network.
+ */
+import * as Circuit from "./circuit.js"
+import * as Concurrency from "./concurrency.js"
+import * as Cooldown from "./cooldown.js"
+import type * as CooldownLine from "./cooldownLine.js"
+import * as Fifo from "./fifo.js"
+import * as Gcra from "./gcra.js"
+import * as Latency from "./latency.js"
+import * as Permits from "./permits.js"
+import type * as RateLine from "./rateLine.js"
+import type * as RetryDecision from "./retryDecision.js"
+import type * as Throttle from "./throttle.js"
+import * as TimeWindow from "./timeWindow.js"
+import * as TokenBucket from "./tokenBucket.js"
+import type * as Upstream from "./upstream.js"
+
+/**
+ * How an attempt may end besides by an answer: by a guard, by a time limit, or because another
+ * attempt has won. The codes lie between the answers of `Upstream` and the statuses of HTTP.
+ *
+ * @since 0.1.0
+ */
+export const endings = {
+  attemptTimeout: 10,
+  totalTimeout: 11,
+  circuitOpen: 12,
+  throttled: 13,
+  rateLimited: 14,
+  bulkheadFull: 15,
+  concurrencyLimited: 16,
+  coolingDown: 17,
+  queueTimeout: 18,
+  interrupted: 19
+} as const
+
+/**
+ * What an ending means to each stage. It is found by asking the real functions about a sample of
+ * the failure, so what a program says with functions of its own counts here too. `heeds` names the
+ * stages that heed a wait which the upstream or a guard asks for.
+ *
+ * - `circuit`, `throttle`: success, failure or nothing
+ * - `concurrency`: a drop, or a success, or nothing
+ * - `cooldown`: that the server serves, or nothing
+ * - `allowsHedge`: that another try now is neither in vain nor too early
+ * - `isAnswer`: that the upstream has judged the request, which pays into the budget
+ *
+ * @since 0.1.0
+ */
+export interface Meaning {
+  readonly retry: RetryDecision.Verdict["_tag"]
+  readonly isAmbiguous: boolean
+  readonly circuit: Circuit.Result["_tag"]
+  readonly throttle: Circuit.Result["_tag"]
+  readonly concurrency: Concurrency.Ending["_tag"]
+  readonly cooldown: "serves" | "nothing"
+  readonly allowsHedge: boolean
+  readonly isAnswer: boolean
+  readonly heeds: {
+    readonly retry: boolean
+    readonly circuit: boolean
+    readonly cooldown: boolean
+    readonly hedge: boolean
+  }
+}
+
+/**
+ * When a hedge starts: after a fixed time, or at a quantile of the latencies of the process.
+ *
+ * @since 0.1.0
+ */
+export type HedgeDelay =
+  | { readonly _tag: "Fixed"; readonly millis: number }
+  | {
+    readonly _tag: "Quantile"
+    readonly quantile: number
+    readonly atLeastMillis: number
+    readonly atMostMillis: number
+    readonly initialMillis: number
+    readonly samples: number
+    readonly minimumCalls: number
+  }
+
+/**
+ * The stages of a pipeline in plain numbers. Those that are absent are `undefined`; a time limit is
+ * `Infinity`. `meanings` has an entry for each code that an attempt may end with, success (0)
+ * included.
+ *
+ * @since 0.1.0
+ */
+export interface Stages {
+  readonly totalMillis: number
+  readonly attemptMillis: number
+  readonly retry: RetryDecision.Policy | undefined
+  readonly budget: { readonly bucket: TokenBucket.TokenBucket; readonly ratio: number } | undefined
+  readonly hedge: { readonly hedges: number; readonly delay: HedgeDelay } | undefined
+  readonly circuit: Circuit.Policy | undefined
+  readonly throttle:
+    | {
+      readonly policy: Throttle.Policy
+      readonly windowMillis: number
+      readonly buckets: number
+    }
+    | undefined
+  readonly limiter:
+    | { readonly policy: Gcra.Policy; readonly maxWaitNanos: bigint | undefined }
+    | undefined
+  readonly bulkhead:
+    | { readonly limits: Permits.Limits; readonly maxWaitMillis: number }
+    | undefined
+  readonly concurrency: Concurrency.Policy | undefined
+  readonly cooldown:
+    | { readonly policy: Cooldown.Policy; readonly maxWaitMillis: number }
+    | undefined
+  readonly meanings: ReadonlyArray<Meaning | undefined>
+}
+
+/**
+ * What the calls of one process share: the state of each guard.
+ *
+ * @since 0.1.0
+ */
+export interface Process {
+  budget: TokenBucket.State | undefined
+  latencies: Latency.Latencies | undefined
+  circuit: Circuit.State | undefined
+  readonly requests: TimeWindow.TimeWindow | undefined
+  readonly rate: RateLine.RateLine<Attempt>
+  readonly permits: Permits.Permits<Attempt> | undefined
+  concurrency: Concurrency.State | undefined
+  readonly cooldown: CooldownLine.CooldownLine<Attempt>
+}
+
+/**
+ * Makes the guards of a process, in the state that a new one has.
+ *
+ * @since 0.1.0
+ */
+export const process = (stages: Stages, nowNanos: number): Process => {
+  const { budget, bulkhead, circuit, concurrency, hedge, throttle } = stages
+  const now = nowNanos / 1e6
+  return {
+    budget: budget && TokenBucket.full(budget.bucket, now),
+    latencies: hedge?.delay._tag === "Quantile" ? Latency.make(hedge.delay.samples) : undefined,
+    circuit: circuit && Circuit.make(circuit, now),
+    requests: throttle && TimeWindow.make(throttle.windowMillis, throttle.buckets, 2),
+    rate: { taken: Gcra.unused, line: Fifo.make(), ahead: 0 },
+    permits: bulkhead && Permits.make(bulkhead.limits),
+    concurrency: concurrency && Concurrency.make(concurrency),
+    cooldown: { state: Cooldown.clear, line: Fifo.make() }
+  }
+}
+
+/**
+ * One call. `number` says which draws it takes, `draws` how many its stages have taken, `sent` how
+ * many requests; `code` is how it ended, after so many `attempts`.
+ *
+ * @since 0.1.0
+ */
+export class Call {
+  attempts = 0
+  sent = 0
+  hedges = 0
+  executions = 0
+  draws = 0
+  code = 0
+  stop: RetryDecision.StopReason | undefined = undefined
+  /** Where its host keeps it, and the turn of the timer that it waits for. */
+  slot = -1
+  turn = -1
+  previousMillis = 0
+  queueMillis = 0
+  race: Race | undefined = undefined
+
+  constructor(
+    readonly number: number,
+    readonly process: Process,
+    readonly fromNanos: number
+  ) {}
+}
+
+/**
+ * An attempt with its hedges. `primary` is the one that is known to have failed.
+ *
+ * @since 0.1.0
+ */
+export interface Race {
+  readonly fromMillis: number
+  readonly delayMillis: number
+  readonly running: Set<Attempt>
+  hedges: number
+  isClosed: boolean
+  isOver: boolean
+  primary: Attempt | undefined
+}
+
+/**
+ * Where an attempt stands: before the guards, in a line (`rated`: at the head of the limiter's, for
+ * its time to come), on its way, or over.
+ *
+ * @since 0.1.0
+ */
+export type Stand = "guards" | "rate" | "rated" | "permits" | "cooldown" | "sent" | "over"
+
+/**
+ * One attempt of a call, and the request that it sends.
+ *
+ * @since 0.1.0
+ */
+export class Attempt implements Upstream.Request {
+  readonly call: number
+  attempt = -1
+  phase: Upstream.Request["phase"] = "new"
+  wasExecuted = false
+  before: Upstream.Request | undefined = undefined
+  after: Upstream.Request | undefined = undefined
+  /** Where its host keeps it, and how many events of its request are to come. */
+  slot = -1
+  events = 0
+  /** The answer on its way back, and the wait that the upstream asks for. */
+  answer = 0
+  answerRetryAfterMillis: number | undefined = undefined
+  /** The turns of the timers that it waits for. */
+  lineTurn = -1
+  limitTurn = -1
+  /** Where its host keeps the timer of its limit. */
+  limitNumber = -1
+
+  code = 0
+  retryAfterMillis: number | undefined = undefined
+  stand: Stand = "guards"
+  queueMillis: number
+  isHedge = false
+  /** Its time limits run it in a fiber of its own, which has had to wait for something. */
+  isForked = false
+  isTotal = false
+  /** Its fiber has been told to leave, and hears of it before anything else. */
+  isLeaving = false
+  beginNanos = -1
+
+  token: Circuit.Token | undefined = undefined
+  startedMillis = 0
+  queueMillisBefore = 0
+  isCounted = false
+  holdsPermit = false
+  isWatched = false
+  concurrency: Concurrency.Token | undefined = undefined
+  concurrencyMillis = 0
+  trial: Cooldown.Trial | undefined = undefined
+
+  lineNanos = 0
+  isWaiting = false
+  isNotified = false
+  ratePlace: Fifo.Place<RateLine.Waiter<Attempt>> | undefined = undefined
+  permit: Fifo.Place<Attempt> | undefined = undefined
+  coolPlace: Fifo.Place<CooldownLine.Waiter<Attempt>> | undefined = undefined
+
+  /** `race` is the one that it takes part in, where there are hedges. */
+  constructor(readonly of: Call, readonly race: Race | undefined) {
+    this.call = of.number
+    this.queueMillis = of.queueMillis
+  }
+}
+
+/**
+ * What keeps the time and the network for the machine. A timer is known by its turn: an event whose
+ * turn is not the one that the call or the attempt waits for is out of date.
+ *
+ * @since 0.1.0
+ */
+export interface Host {
+  readonly nowNanos: () => number
+  /** The next draw of the stages of a call, from `[0, 1)`. */
+  readonly draw: (call: Call) => number
+  /** Arms the timer of a call: for a delay before a retry, or for a hedge. */
+  readonly armCall: (call: Call, endNanos: number) => number
+  /** Arms a timer of an attempt: for a wait in a line, or for its time limit. */
+  readonly armLine: (attempt: Attempt, endNanos: number) => number
+  readonly armLimit: (attempt: Attempt, endNanos: number) => number
+  /** The time limit that was armed last no longer counts. */
+  readonly disarmLimit: (attempt: Attempt) => void
+  /** Sends the request of an attempt. */
+  readonly send: (attempt: Attempt) => void
+  /** The caller of a request that was sent no longer waits for its answer. */
+  readonly abandon: (attempt: Attempt) => void
+  /** Nothing more comes of an attempt, beside its request where that was abandoned. */
+  readonly attemptEnded: (attempt: Attempt) => void
+  /** A call has ended with `code`. */
+  readonly callEnded: (call: Call) => void
+}
+
+/**
+ * What a step in line does with its attempt, or with the call of the attempt.
+ *
+ * @since 0.1.0
+ */
+export type Step = "wake" | "expire" | "leave" | "leaveChild" | "outer" | "settle"
+
+/**
+ * The steps that wait for their turn, within one event. O(1) each.
+ *
+ * @since 0.1.0
+ */
+export class Steps {
+  readonly #steps: Array<Step> = []
+  readonly #attempts: Array<Attempt> = []
+  #pending = 0
+
+  push(step: Step, attempt: Attempt): void {
+    this.#steps[this.#pending] = step
+    this.#attempts[this.#pending++] = attempt
+  }
+
+  /** Takes all of them, those that join meanwhile too. */
+  drain(take: (step: Step, attempt: Attempt) => void): void {
+    for (let next = 0; next < this.#pending; next++) {
+      take(this.#steps[next] as Step, this.#attempts[next] as Attempt)
+    }
+    this.#pending = 0
+  }
+}
+
+/**
+ * A time that has gone through a `Duration`, which has whole nanoseconds.
+ *
+ * @since 0.1.0
+ */
+export const rounded = (millis: number): number =>
+  Number.isInteger(millis) ? millis : Math.round(millis * 1e6) / 1e6
+
+/**
+ * The moment so many milliseconds later, in whole nanoseconds.
+ *
+ * @since 0.1.0
+ */
+export const later = (nowNanos: number, millis: number): number =>
+  nowNanos + Math.round(millis * 1e6)
+
+/**
+ * What an ending means under these stages. Throws for a code that `meanings` has no entry for.
+ *
+ * @since 0.1.0
+ */
+export const meaningOf = ({ meanings }: Stages, code: number): Meaning => {
+  const meaning = meanings[code]
+  if (meaning === undefined) throw new RangeError(`meanings should have an entry for ${code}`)
+  return meaning
+}

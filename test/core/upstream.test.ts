@@ -1,0 +1,322 @@
+import { describe, expect, it } from "@effect/vitest"
+import { FastCheck as fc } from "effect"
+import * as Distribution from "../../src/core/distribution.js"
+import * as Draw from "../../src/core/draw.js"
+import * as EventQueue from "../../src/core/eventQueue.js"
+import * as Upstream from "../../src/core/upstream.js"
+import { runs } from "../support/runs.js"
+
+const source = Draw.source(11, 0)
+const milli = 1e6
+
+const plain: Upstream.Options = {
+  service: { _tag: "Constant", value: 10 },
+  capacity: { _tag: "Unlimited" },
+  noticesAbandonment: false,
+  rateLimit: undefined,
+  faults: []
+}
+
+/** When a request arrives, and when its caller is known to be gone; in milliseconds. */
+interface Arrival {
+  readonly at: number
+  readonly drop?: number | undefined
+}
+
+/** What became of a request: the answer, when it came and the wait asked for. */
+interface Ending {
+  readonly answer: number
+  readonly at: number
+  readonly retryAfter?: number | undefined
+}
+
+type Fate = Ending | undefined
+
+/** Runs arrivals through the upstream: at one moment, services end before drops and arrivals. */
+const run = (options: Upstream.Options, arrivals: ReadonlyArray<Arrival>) => {
+  const events = EventQueue.make()
+  const what: Array<() => void> = []
+  let now = 0
+  const at = (nanos: number, order: number, does: () => void): void => {
+    EventQueue.add(events, nanos, order * 1e9 + what.length, what.length)
+    what.push(does)
+  }
+  const fates: Array<Fate> = arrivals.map(() => undefined)
+  let most = 0
+  const upstream = new Upstream.Upstream<Upstream.Request>(options, source, {
+    serve: (request, end) => {
+      most = Math.max(most, upstream.served)
+      at(end, 0, () => upstream.end(request, now))
+    },
+    answer: ({ call }, answer, retryAfter) => {
+      fates[call] = {
+        answer,
+        at: now / milli,
+        ...(retryAfter === undefined ? {} : { retryAfter })
+      }
+    }
+  })
+  const requests = arrivals.map((arrival, call): Upstream.Request => {
+    const request: Upstream.Request = {
+      call,
+      attempt: 0,
+      phase: "new",
+      wasExecuted: false,
+      before: undefined,
+      after: undefined
+    }
+    at(arrival.at * milli, 2, () => upstream.arrive(request, now))
+    if (arrival.drop !== undefined) {
+      at(arrival.drop * milli, 1, () => upstream.drop(request, now))
+    }
+    return request
+  })
+  for (const nanos of Upstream.changesNanos(options)) at(nanos, 1, () => upstream.change(now))
+  while (events.size > 0) {
+    now = events.times[0]!
+    what[EventQueue.take(events)]!()
+  }
+  return { fates, requests, most, left: [upstream.served, upstream.queued] }
+}
+
+const answersOf = (options: Upstream.Options, arrivals: ReadonlyArray<Arrival>) =>
+  run(options, arrivals).fates.map((fate) => fate?.answer)
+
+/** The upstream as lists: who is in line, who is served until when. Slow and obvious. */
+const model = (
+  workers: number,
+  queue: number,
+  order: "fifo" | "lifo",
+  arrivals: ReadonlyArray<Arrival>,
+  millisOf: (call: number) => number
+): ReadonlyArray<Fate> => {
+  const fates: Array<Fate> = arrivals.map(() => undefined)
+  let line: Array<number> = []
+  let served: Array<{ readonly call: number; readonly end: number }> = []
+  const fill = (now: number): void => {
+    while (served.length < workers && line.length > 0) {
+      const call = order === "fifo" ? line.shift()! : line.pop()!
+      served.push({ call, end: now + millisOf(call) })
+    }
+  }
+  const finish = (upTo: number): void => {
+    while (served.length > 0) {
+      const end = Math.min(...served.map(({ end }) => end))
+      if (end > upTo) return
+      const ended = served.find((one) => one.end === end)!
+      served = served.filter((one) => one !== ended)
+      fates[ended.call] = { answer: 0, at: end }
+      fill(end)
+    }
+  }
+  const steps = arrivals.flatMap(({ at, drop }, call) => [
+    { at, call, drops: false },
+    ...(drop === undefined ? [] : [{ at: drop, call, drops: true }])
+  ])
+  steps.sort((a, b) => a.at - b.at || Number(b.drops) - Number(a.drops))
+  for (const { at, call, drops } of steps) {
+    finish(at)
+    if (drops) {
+      line = line.filter((other) => other !== call)
+      served = served.filter((one) => one.call !== call)
+    } else if (served.length < workers) {
+      served.push({ call, end: at + millisOf(call) })
+    } else if (line.length < queue) {
+      line.push(call)
+    } else {
+      fates[call] = { answer: 503, at }
+    }
+    fill(at)
+  }
+  finish(Infinity)
+  return fates
+}
+
+const arrivals = fc.array(
+  fc.tuple(fc.nat({ max: 8 }), fc.option(fc.integer({ min: 1, max: 30 }))),
+  { maxLength: 40, size: "max" }
+).map((gaps) => {
+  let at = 0
+  return gaps.map(([gap, stays]): Arrival => {
+    at += gap
+    return { at, drop: stays === null ? undefined : at + stays + 0.25 }
+  })
+})
+
+describe("upstream", () => {
+  it("S10: workers, line and drops agree with a model of lists", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.nat({ max: 4 }),
+        fc.constantFrom("fifo" as const, "lifo" as const),
+        arrivals,
+        fc.constantFrom<Distribution.Distribution>(
+          { _tag: "Uniform", min: 1, max: 20 },
+          { _tag: "Exponential", mean: 12 }
+        ),
+        (workers, queue, order, arrivals, service) => {
+          const sample = Distribution.sampler(service)
+          const millisOf = (call: number) =>
+            Math.round(sample(Draw.unit(source, call, Draw.purposes.service, 0)) * milli) / milli
+          const found = run({
+            ...plain,
+            service,
+            capacity: { _tag: "Workers", workers, queue, order, overflow: 503 }
+          }, arrivals)
+          const expected = model(workers, queue, order, arrivals, millisOf)
+          found.fates.forEach((fate, call) => {
+            expect(fate?.answer).toBe(expected[call]?.answer)
+            expect(fate?.at ?? 0).toBeCloseTo(expected[call]?.at ?? 0, 5)
+          })
+          expect(found.most).toBeLessThanOrEqual(workers)
+          expect(found.left).toEqual([0, 0])
+        }
+      ),
+      { numRuns: runs(1000) }
+    )
+  })
+
+  it("S12: what is refused, limited or turned away is not executed, what is served is", () => {
+    const outage = { _tag: "Outage", fromNanos: 0, toNanos: 100 * milli } as const
+    const executed = (options: Partial<Upstream.Options>) =>
+      run({ ...plain, ...options }, [{ at: 0 }, { at: 1 }]).requests.map(({ wasExecuted }) =>
+        wasExecuted
+      )
+    expect(executed({})).toEqual([true, true])
+    expect(executed({ faults: [{ ...outage, as: "refused" }] })).toEqual([false, false])
+    expect(executed({ faults: [{ ...outage, as: "reset" }] })).toEqual([false, false])
+    expect(executed({
+      rateLimit: {
+        policy: { limit: 1n, intervalNanos: 1_000_000_000n, burst: 1 },
+        retryAfter: "exact"
+      }
+    })).toEqual([true, false])
+    expect(executed({
+      capacity: { _tag: "Workers", workers: 1, queue: 0, order: "fifo", overflow: 503 }
+    })).toEqual([true, false])
+    expect(executed({ faults: [{ _tag: "Errors", rate: 1, status: 500 }] })).toEqual([true, true])
+  })
+
+  it("S12: an outage answers as it is told, and loses what was worked on when it began", () => {
+    const during = (as: Extract<Upstream.Fault, { readonly _tag: "Outage" }>["as"]) =>
+      answersOf(
+        {
+          ...plain,
+          faults: [{ _tag: "Outage", fromNanos: 5 * milli, toNanos: 20 * milli, as }]
+        },
+        [{ at: 0 }, { at: 5 }, { at: 19 }, { at: 20 }]
+      )
+    const { blackHole, refused, reset, success } = Upstream.answers
+    expect(during("refused")).toEqual([reset, refused, refused, success])
+    expect(during("reset")).toEqual([reset, reset, reset, success])
+    expect(during("503")).toEqual([success, 503, 503, success])
+    expect(during("blackHole")).toEqual([blackHole, blackHole, blackHole, success])
+  })
+
+  it("the rate limit lets through a burst and then one at a time, and says how long to wait", () => {
+    const policy = { limit: 2n, intervalNanos: 100_000_000n, burst: 2 }
+    const fates = (retryAfter: "exact" | "none" | number) =>
+      run(
+        { ...plain, rateLimit: { policy, retryAfter } },
+        [{ at: 0 }, { at: 0 }, { at: 10 }, { at: 50 }, { at: 60 }]
+      ).fates.map((fate) => [fate?.answer, fate?.retryAfter])
+    const { success } = Upstream.answers
+    const [first, second, fourth] = [[success, undefined], [success, undefined], [
+      success,
+      undefined
+    ]]
+    expect(fates("exact")).toEqual([first, second, [429, 40], fourth, [429, 40]])
+    expect(fates("none")).toEqual([first, second, [429, undefined], fourth, [429, undefined]])
+    expect(fates(7)).toEqual([first, second, [429, 7], fourth, [429, 7]])
+  })
+
+  it("the rate limit passes at most its burst and what time has paid for, in every stretch", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 10 }),
+        fc.array(fc.nat({ max: 30 }), { maxLength: 60, size: "max" }),
+        (limit, burst, gaps) => {
+          let at = 0
+          const arrivals = gaps.map((gap) => ({ at: at += gap }))
+          const policy = { limit: BigInt(limit), intervalNanos: 100_000_000n, burst }
+          const { fates } = run({ ...plain, rateLimit: { policy, retryAfter: "none" } }, arrivals)
+          const passed = arrivals.filter((_, call) => fates[call]?.answer === 0)
+          passed.forEach((from, first) =>
+            passed.slice(first).forEach((to, further) =>
+              expect(further + 1).toBeLessThanOrEqual(
+                burst + (to.at - from.at) * limit / 100 + 1e-3
+              )
+            )
+          )
+        }
+      ),
+      { numRuns: runs(500) }
+    )
+  })
+
+  it("errors and bursts fail the share that they are given", () => {
+    const calls = Array.from({ length: 20_000 }, (_, call) => ({ at: call }))
+    const failed = (fault: Upstream.Fault): number =>
+      answersOf({ ...plain, service: { _tag: "Constant", value: 0.5 }, faults: [fault] }, calls)
+        .filter((answer) => answer !== 0).length / calls.length
+    expect(failed({ _tag: "Errors", rate: 0.3, status: 500 })).toBeCloseTo(0.3, 1)
+    // A sixth of the time is bad.
+    expect(failed({ _tag: "Burst", goodMillis: 50, badMillis: 10, rate: 0.6 })).toBeCloseTo(0.1, 1)
+    expect(failed({ _tag: "Burst", goodMillis: 1e9, badMillis: 10, rate: 1 })).toBe(0)
+  })
+
+  it("two faults draw apart, and the first that strikes answers", () => {
+    const both = answersOf({
+      ...plain,
+      faults: [
+        { _tag: "Errors", rate: 0.5, status: 500 },
+        { _tag: "Errors", rate: 0.5, status: 502 }
+      ]
+    }, Array.from({ length: 4000 }, (_, call) => ({ at: call })))
+    const share = (status: number) => both.filter((answer) => answer === status).length / 4000
+    expect([share(500), share(502)].map((found) => Math.round(found * 20) / 20))
+      .toEqual([0.5, 0.25])
+  })
+
+  it("a brown-out makes service slower and workers fewer, and leaves the line to them after", () => {
+    const { fates, most } = run({
+      ...plain,
+      capacity: { _tag: "Workers", workers: 10, queue: 10, order: "fifo", overflow: 503 },
+      faults: [{
+        _tag: "BrownOut",
+        fromNanos: 0,
+        toNanos: 30 * milli,
+        latency: 4,
+        capacity: 0.3
+      }]
+    }, Array.from({ length: 6 }, () => ({ at: 0 })))
+    expect(fates.map((fate) => fate?.at)).toEqual([40, 40, 40, 40, 40, 40])
+    expect(most).toBe(6)
+  })
+
+  it("a brown-out leaves at least one worker", () => {
+    const { fates } = run({
+      ...plain,
+      capacity: { _tag: "Workers", workers: 2, queue: 10, order: "fifo", overflow: 503 },
+      faults: [{
+        _tag: "BrownOut",
+        fromNanos: 0,
+        toNanos: 1000 * milli,
+        latency: 1,
+        capacity: 0.1
+      }]
+    }, [{ at: 0 }, { at: 0 }])
+    expect(fates.map((fate) => fate?.at)).toEqual([10, 20])
+  })
+
+  it("service that depends on the load takes longer the more there is to do", () => {
+    const { fates } = run({
+      ...plain,
+      service: { _tag: "Constant", value: 1 },
+      capacity: { _tag: "LoadDependent", baseMillis: 100, slopeMillis: 10, power: 2 }
+    }, [{ at: 0 }, { at: 1 }, { at: 200 }])
+    expect(fates.map((fate) => fate?.at)).toEqual([111, 142, 311])
+  })
+})
