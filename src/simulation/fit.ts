@@ -26,6 +26,7 @@ export class FitError extends Schema.TaggedError<FitError>()("FitError", {
   /** The value at that path. */
   value: Schema.optional(Schema.Unknown)
 }) {
+  /** The reason, and the path where there is one. */
   override get message(): string {
     return this.path === undefined ? this.reason : `${this.path}: ${this.reason}`
   }
@@ -39,6 +40,7 @@ export class FitError extends Schema.TaggedError<FitError>()("FitError", {
  */
 export type FittedCapacity =
   | {
+    /** It takes longer. */
     readonly _tag: "LoadDependent"
     /** What each further request in progress costs, in milliseconds. */
     readonly slopeMillis: number
@@ -48,6 +50,7 @@ export type FittedCapacity =
     readonly explained: number
   }
   | {
+    /** It cannot be known. */
     readonly _tag: "Unknown"
     /** Why it cannot be known. */
     readonly reason: string
@@ -77,7 +80,7 @@ export interface FittedEndpoint {
   /** The share of attempts with each outcome. */
   readonly outcomes: Readonly<Record<string, number>>
   /** The median of the waits that the upstream asked for, in milliseconds; none where none were. */
-  readonly retryAfterMillis: number | undefined
+  readonly retryAfterMillis?: number | undefined
   /** Whether the endpoint takes longer the more is in progress. */
   readonly capacity: FittedCapacity
 }
@@ -99,6 +102,51 @@ export interface Fitted {
   /** What was left out, and what the scenario assumes. */
   readonly warnings: ReadonlyArray<string>
 }
+
+const plain = Schema.Number
+
+const Latency: Schema.Schema<Distribution.Distribution> = Schema.Union(
+  Schema.TaggedStruct("Constant", { value: plain }),
+  Schema.TaggedStruct("Uniform", { min: plain, max: plain }),
+  Schema.TaggedStruct("Exponential", { mean: plain }),
+  Schema.TaggedStruct("LogNormal", { p50: plain, p99: plain }),
+  Schema.TaggedStruct("Pareto", { min: plain, alpha: plain }),
+  Schema.TaggedStruct("Weibull", { scale: plain, shape: plain }),
+  Schema.TaggedStruct("Hyper", {
+    branches: Schema.Array(Schema.Struct({ weight: plain, mean: plain }))
+  }),
+  Schema.TaggedStruct("Empirical", { values: Schema.Array(plain) })
+)
+
+/**
+ * Reads what was learnt from JSON.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Fitted: Schema.Schema<Fitted> = Schema.Struct({
+  endpoints: Schema.Array(Schema.Struct({
+    endpoint: Schema.String,
+    attempts: plain,
+    givenUp: plain,
+    perSecond: plain,
+    latency: Latency,
+    distance: plain,
+    tolerance: plain,
+    outcomes: Schema.Record({ key: Schema.String, value: plain }),
+    retryAfterMillis: Schema.optional(plain),
+    capacity: Schema.Union(
+      Schema.TaggedStruct("LoadDependent", {
+        slopeMillis: plain,
+        power: plain,
+        explained: plain
+      }),
+      Schema.TaggedStruct("Unknown", { reason: Schema.String })
+    )
+  })),
+  scenario: Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+  warnings: Schema.Array(Schema.String)
+})
 
 /** An endpoint with fewer attempts is left out. */
 const fewest = 200
@@ -176,7 +224,7 @@ const fittedOf = (
     distance,
     tolerance: Fitting.tolerance(measured.length + cut.length),
     outcomes: sharesOf(records),
-    retryAfterMillis: medianOf(waits),
+    ...(waits.length === 0 ? {} : { retryAfterMillis: medianOf(waits) }),
     capacity: capacityOf(records, cut.length)
   }
 }

@@ -17,7 +17,8 @@ import * as Draw from "../../src/core/draw.js"
 import { loadFit } from "../../src/core/loadFit.js"
 import * as ApiError from "../../src/errors/ApiError.js"
 import { AttemptRecord, recorder } from "../../src/simulation/attempts.js"
-import { fit, FitError } from "../../src/simulation/fit.js"
+import { fit, FitError, Fitted } from "../../src/simulation/fit.js"
+import * as Scenario from "../../src/simulation/Scenario.js"
 
 const latency: Distribution.Distribution = { _tag: "LogNormal", p50: 40, p99: 300 }
 
@@ -138,7 +139,11 @@ describe("fit", () => {
           retryAfterMillis: index % outcomes.length === 3 ? 1000 : undefined
         })
       )
-      const { endpoints: [found], scenario, warnings } = yield* fit(Stream.fromIterable(records))
+      const fitted = yield* fit(Stream.fromIterable(records))
+      const { endpoints: [found], scenario, warnings } = fitted
+      const json: unknown = JSON.parse(JSON.stringify(fitted))
+      expect(Schema.decodeUnknownSync(Fitted)(json)).toEqual(fitted)
+      expect((yield* Scenario.decode(scenario)).services[0].name).toBe("orders")
       expect(found!.outcomes["Success"]).toBeCloseTo(1 / 3, 6)
       expect(found!.retryAfterMillis).toBe(1000)
       expect(scenario["services"]).toMatchObject([{
@@ -212,7 +217,7 @@ describe("recorder", () => {
         message: "slow down",
         retryAfter: Duration.seconds(7)
       })
-      const attempts = [
+      const attempts: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
         Effect.succeed(1),
         Effect.fail(limited),
         Effect.die("broken"),
