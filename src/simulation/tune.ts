@@ -23,7 +23,7 @@ import { InvalidScenario, type Scenario } from "./Scenario.js"
  * @category models
  */
 export interface TuneOptions {
-  /** Where the policy has to do well (required). Fewer than three invite one that fits only them. */
+  /** Where the policy has to do well (required). With fewer than three it may fit just them. */
   readonly scenarios: Arr.NonEmptyReadonlyArray<Scenario>
   /**
    * The values to try, by the path of a field (required): `{ "retry.retries": [0, 1, 2] }`. A value
