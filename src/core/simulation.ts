@@ -67,6 +67,11 @@ class Table<A> {
   readonly #free: Array<number> = []
   readonly #entries: Array<A | undefined> = []
 
+  /** How many there are. */
+  get size(): number {
+    return this.#entries.length - this.#free.length
+  }
+
   add(entry: A): number {
     const slot = this.#free.pop() ?? this.#entries.length
     this.#entries[slot] = entry
@@ -149,6 +154,11 @@ export class Simulation {
     })
     for (const nanos of Upstream.changesNanos(upstream)) this.#arrange(nanos, kinds.change, 0)
     this.#arrangeFirst()
+  }
+
+  /** How many calls and requests are under way: the larger of both. */
+  get pending(): number {
+    return Math.max(this.#calls.size, this.#attempts.size)
   }
 
   /** The share of the time that has passed. */

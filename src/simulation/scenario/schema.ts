@@ -3,7 +3,25 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { amount, duration, integer, positive, strict } from "../../runtime/optionSchema.js"
+import {
+  amount,
+  duration as possiblyInfinite,
+  integer,
+  positive as positivePossiblyInfinite,
+  strict
+} from "../../runtime/optionSchema.js"
+
+/** Nothing in a scenario takes for ever: a run would not end, or would tell nothing. */
+const finite = <I>(schema: Schema.Schema<Duration.Duration, I>) =>
+  schema.pipe(
+    Schema.filter((duration) =>
+      Duration.isFinite(duration) || "should be a finite duration, got Infinity"
+    )
+  )
+
+const duration = (field: string) => finite(possiblyInfinite(field))
+
+const positive = (field: string) => finite(positivePossiblyInfinite(field))
 
 const tagged = <const Tag extends string, const Fields extends Schema.Struct.Fields>(
   tag: Tag,
