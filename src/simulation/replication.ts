@@ -81,8 +81,9 @@ const windowOf = (fault: Fault): ReadonlyArray<number> =>
   fault._tag === "Outage" || fault._tag === "BrownOut" ? [fault.fromNanos, fault.toNanos] : []
 
 /** From the first fault or change to the end of the last one; none without any. */
-const faultsOf = ({ changes: { fromNanos }, upstream: { faults } }: Simulation.Setup) => {
-  const moments = [...fromNanos, ...faults.flatMap(windowOf)]
+const faultsOf = ({ changes: { fromNanos }, services }: Simulation.Setup) => {
+  const windows = services.flatMap(({ upstream }) => upstream.faults.flatMap(windowOf))
+  const moments = [...fromNanos, ...windows]
   return moments.length === 0
     ? undefined
     : { fromNanos: Math.min(...moments), toNanos: Math.max(...moments) }

@@ -16,7 +16,7 @@ import {
 } from "./model.js"
 import { type Job, limits, type Outcome } from "./replication.js"
 import * as Scenario from "./Scenario.js"
-import { setupOf, warmUpNanosOf } from "./scenario/setup.js"
+import { namesOf, setupOf, stagesUnder, warmUpNanosOf } from "./scenario/setup.js"
 import { overloads, sizeOf } from "./size.js"
 import { differencesOf, resultOf } from "./summary.js"
 import { elsewhere, here, type Runner } from "./workers.js"
@@ -29,26 +29,30 @@ interface Prepared {
 }
 
 const prepared = (
-  { name, stages }: Policy,
+  { name, stages: given }: Policy,
   scenario: Scenario.Scenario,
   seed: number
-): Effect.Effect<Prepared> =>
-  Effect.map(Pipeline.make(stages), () => {
+): Effect.Effect<Prepared> => {
+  const stages = stagesUnder(scenario, given)
+  const [{ deduplicatesKeys }] = scenario.services
+  return Effect.map(Pipeline.make(stages), () => {
     const compiled = compile(stages)
+    const { setup: common, warnings } = setupOf(scenario)
+    const setup = { ...common, stages: compiled.stages }
     const { _tag } = stages.operation
-    const setup = { ...setupOf(scenario), stages: compiled.stages }
     return {
       policy: name,
-      warnings: [...compiled.warnings, ...overloads(setup)],
+      warnings: [...compiled.warnings, ...warnings, ...overloads(setup, namesOf(scenario))],
       job: {
         setup,
         seed,
         warmUpNanos: warmUpNanosOf(scenario),
-        deduplicates: scenario.services[0].deduplicatesKeys && _tag === "Keyed",
+        deduplicates: deduplicatesKeys && _tag === "Keyed",
         isHarmful: _tag === "Keyed" || _tag === "Once"
       }
     }
   })
+}
 
 /** The outcomes of all replications of one policy, in their order. */
 const replications = (
@@ -114,7 +118,13 @@ const all = (
           }) ?? Effect.void),
         (outcomes) => ({
           outcomes,
-          result: resultOf(outcomes, { policy, seed, isHarmful: job.isHarmful, warnings })
+          result: resultOf(outcomes, {
+            policy,
+            seed,
+            isHarmful: job.isHarmful,
+            services: namesOf(scenario),
+            warnings
+          })
         })
       ))
   }).pipe(Effect.scoped)

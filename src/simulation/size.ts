@@ -18,10 +18,24 @@ const bytesPerSecond = 7 * 8
 const bytesPerProcess = 2000
 
 /** How long a request takes on its way, there and back, and at an idle upstream: in seconds. */
-const idleSeconds = ({ network, upstream: { capacity, service } }: Simulation.Setup): number => {
+const idleSeconds = (
+  { services }: Pick<Simulation.Setup, "services">,
+  of = services[0]
+): number => {
+  const { calls, network, upstream: { capacity, service } } = of
   const base = capacity._tag === "LoadDependent" ? capacity.baseMillis : 0
-  return (2 * Distribution.mean(network) + Distribution.mean(service) + base) / 1000
+  return calls.reduce(
+    (sum, call) => sum + call.times * idleSeconds({ services }, services[call.service]),
+    (2 * Distribution.mean(network) + Distribution.mean(service) + base) / 1000
+  )
 }
+
+/** How many requests one call is, at the first service and at those that it calls. */
+const requestsOf = ({ services }: Pick<Simulation.Setup, "services">, of = services[0]): number =>
+  of.calls.reduce(
+    (sum, call) => sum + call.times * requestsOf({ services }, services[call.service]),
+    1
+  )
 
 /** Calls a second while they come at this factor; of a closed loop, at its fastest. */
 const callsPerSecond = (setup: Simulation.Setup, factor: number): number => {
@@ -77,11 +91,17 @@ const isEndless = ({ capacity }: Upstream.Options): boolean =>
 
 /** How many requests are under way at the same time, at the most. */
 const pending = (setup: Simulation.Setup): number => {
-  const { arrivals, changes, upstream } = setup
+  const { arrivals, changes, services: [{ upstream }] } = setup
   if (arrivals._tag === "Closed") return arrivals.clients
   const most = isEndless(upstream) ? capacityPerSecond(upstream) : Infinity
   const peak = callsPerSecond(setup, Math.max(1, ...changes.factors))
   return overTime(setup, (perSecond) => Math.max(0, perSecond - most)) + peak * idleSeconds(setup)
+}
+
+/** Guards are made for each process, and for each key that it meets. */
+const processesOf = (setup: Simulation.Setup): number => {
+  const calls = overTime(setup, (perSecond) => perSecond)
+  return setup.processes + Math.min(setup.processes * (setup.keys.count - 1), calls)
 }
 
 /** Of all replications of all policies together; they are run one after the other. */
@@ -94,23 +114,35 @@ export const sizeOf = (
   let used = 0
   for (const { setup } of jobs) {
     const seconds = setup.arrivalsEndNanos / nanosPerSecond
-    events += overTime(setup, (perSecond) => perSecond * eventsPerCall) * replications
+    const perCall = eventsPerCall * requestsOf(setup)
+    events += overTime(setup, (perSecond) => perSecond * perCall) * replications
     kept += bytesPerSecond * seconds * replications
-    used = Math.max(used, pending(setup) * bytesPerCall + setup.processes * bytesPerProcess)
+    used = Math.max(used, pending(setup) * bytesPerCall + processesOf(setup) * bytesPerProcess)
   }
   return { events, bytes: kept + used }
 }
 
-/** The warning that an upstream cannot do what is asked of it, and nothing limits its line. */
-export const overloads = (setup: Simulation.Setup): ReadonlyArray<string> => {
-  const { arrivals, upstream } = setup
+const digits = (value: number): number => Number(value.toPrecision(3))
+
+/** The warnings that a service cannot do what is asked of it, and nothing limits its line. */
+export const overloads = (
+  { arrivals, services }: Simulation.Setup,
+  names: ReadonlyArray<string>
+): ReadonlyArray<string> => {
   if (arrivals._tag !== "Poisson" && arrivals._tag !== "Constant") return []
-  const most = capacityPerSecond(upstream)
-  if (!isEndless(upstream) || arrivals.perSecond <= most) return []
-  return [
-    `the upstream answers at most ${
-      Number(most.toPrecision(3))
-    } of ${arrivals.perSecond} calls a ` +
-    "second, and its line has no limit: latencies grow until the end"
-  ]
+  const asked = services.map(() => 0)
+  const ask = (service: number, perSecond: number): void => {
+    asked[service]! += perSecond
+    for (const call of services[service]!.calls) ask(call.service, perSecond * call.times)
+  }
+  ask(0, arrivals.perSecond)
+  return services.flatMap(({ upstream }, index) => {
+    const most = capacityPerSecond(upstream)
+    return isEndless(upstream) && asked[index]! > most
+      ? [
+        `${names[index]} answers at most ${digits(most)} of ${digits(asked[index]!)} requests a ` +
+        "second, and its line has no limit: latencies grow until the end"
+      ]
+      : []
+  })
 }
