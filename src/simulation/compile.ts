@@ -70,10 +70,6 @@ const given = <O extends object>(
   return options as O
 }
 
-const keyless = (name: string, warnings: Array<string>): void => {
-  warnings.push(`${name} is simulated with one key for each process`)
-}
-
 const concurrencyOf = (
   options: AdaptiveConcurrency.Options | undefined
 ): Concurrency.Policy | undefined => {
@@ -131,7 +127,8 @@ const bulkheadOf = (options: Bulkhead.Options | undefined): Core.Stages["bulkhea
       concurrency: options.concurrency,
       queue: options.queue ?? Bulkhead.defaults.queue
     },
-    maxWaitMillis: millis(options.maxWait ?? Bulkhead.defaults.maxWait)
+    maxWaitMillis: millis(options.maxWait ?? Bulkhead.defaults.maxWait),
+    isPerKey: options.perKey ?? Bulkhead.defaults.perKey
   }
 
 const budgetOf = (options: RetryBudget.Options | undefined): Core.Stages["budget"] =>
@@ -192,7 +189,6 @@ export const compile = (stages: Pipeline.Stages): Compiled => {
     warnings
   )
   const bulkhead = given<Bulkhead.Options>("bulkhead", stages.bulkhead, warnings)
-  if (bulkhead?.perKey === true) keyless("bulkhead", warnings)
   const totalMillis = stages.totalTimeout === undefined ? Infinity : millis(stages.totalTimeout)
   return {
     warnings,

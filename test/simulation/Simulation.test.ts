@@ -1,15 +1,24 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option } from "effect"
+import { Cause, Effect, Exit, Option, Schema } from "effect"
 import {
   Backoff,
   Bulkhead,
   CircuitBreaker,
   Operation,
   type Pipeline,
-  RetryBudget
+  RetryBudget,
+  Verdict
 } from "effect-resilience"
-import { decode } from "effect-resilience/Scenario"
-import { compare, type Policy, type Result, run } from "effect-resilience/Simulation"
+import { decode, type Scenario } from "effect-resilience/Scenario"
+import {
+  compare,
+  Comparison,
+  type Options,
+  type Policy,
+  type Progress,
+  Result,
+  run
+} from "effect-resilience/Simulation"
 import { metrics } from "../../src/simulation/replication.js"
 
 const json = {
@@ -44,9 +53,12 @@ const breaker = policyOf("breaker", {
   circuitBreaker: { openDuration: "2 seconds", slowCall: false }
 })
 
-const options = { scenario, seed: 7, replications: 4 }
+/** Nothing but calls. */
+const plainest = policyOf("plainest", {})
 
-const resultOf = (policy: Policy, changes: Partial<typeof options> = {}): Promise<Result> =>
+const options: Options = { scenario, seed: 7, replications: 4 }
+
+const resultOf = (policy: Policy, changes: Partial<Options> = {}): Promise<Result> =>
   Effect.runPromise(run(policy, { ...options, ...changes }))
 
 const sum = (values: Iterable<number>): number => [...values].reduce((all, each) => all + each, 0)
@@ -173,27 +185,359 @@ describe("run", () => {
       .toMatch(/^RangeError: attemptTimeout/)
   })
 
-  it("a simulation of more than a thousand million events is refused before the first", async () => {
-    const large = Effect.runSync(decode({
-      ...json,
-      duration: "90 days",
-      clients: { arrivals: { _tag: "Poisson", perSecond: 1000 } }
-    }))
-    const error = await Effect.runPromise(Effect.flip(run(plain, { ...options, scenario: large })))
-    expect(error._tag).toBe("TooLarge")
+  const errorOf = (json: object, changes: Partial<Options> = {}) =>
+    Effect.runPromise(
+      decode(json).pipe(
+        Effect.flatMap((scenario) => run(plain, { ...options, scenario, ...changes })),
+        Effect.flip
+      )
+    )
+
+  it("more than a thousand million events are refused before the first", async () => {
+    const arrivals = { _tag: "Poisson", perSecond: 1000 }
+    const error = await errorOf({ ...json, duration: "90 days", clients: { arrivals } })
+    expect(error).toMatchObject({ _tag: "TooLarge", of: "events", limit: 1e9 })
     expect(error.message)
       .toBe("The simulation would have about 2.5e+11 events, the limit is 1e+9")
   })
 
-  it("S18: an interruption ends a simulation that has hours to go", async () => {
-    const long = Effect.runSync(decode({ ...json, duration: "1 day" }))
-    const program = Effect.gen(function*() {
-      const fiber = yield* Effect.fork(run(plain, { ...options, scenario: long }))
-      yield* Effect.yieldNow()
-      yield* Effect.yieldNow()
-      return yield* Fiber.interrupt(fiber)
+  it("a call that takes long in a closed loop is one call, not many", async () => {
+    const think = { _tag: "Constant", value: "1 millis" }
+    const slow = {
+      network: { _tag: "Constant", value: 0 },
+      service: { _tag: "Constant", value: 1e4 }
+    }
+    const closed = (service: object) => ({
+      duration: "1 day",
+      clients: { arrivals: { _tag: "Closed", clients: 10, think } },
+      services: [{ ...slow, ...service }]
     })
-    expect(Exit.isInterrupted(await Effect.runPromise(program))).toBe(true)
+    expect((await errorOf(closed({ service: { _tag: "Constant", value: 1 } })))._tag).toBe(
+      "TooLarge"
+    )
+    const scenario = Effect.runSync(decode(closed({})))
+    const { counts } = await resultOf(plainest, { scenario, replications: 1 })
+    expect(counts.offered).toBeCloseTo(10 * 86_400 / 10, -3)
+  })
+
+  it("more than a gibibyte is refused before the first event: seconds, or a line without end", async () => {
+    const arrivals = { _tag: "Poisson", perSecond: 0.001 }
+    expect(await errorOf({ ...json, duration: "99 days", clients: { arrivals } }))
+      .toMatchObject({ _tag: "TooLarge", of: "bytes", limit: 2 ** 30 })
+    const overloaded = (perSecond: number) => ({
+      duration: "1 hour",
+      clients: { arrivals: { _tag: "Constant", perSecond } },
+      services: [{ ...json.services[0], capacity: { _tag: "Workers", workers: 1 } }]
+    })
+    expect(await errorOf(overloaded(1000), { replications: 1 }))
+      .toMatchObject({ _tag: "TooLarge", of: "bytes" })
+  })
+
+  it("warns of a load above the capacity that no queue limits", async () => {
+    const scenario = (queue: object) =>
+      Effect.runSync(decode({
+        duration: "1 second",
+        clients: { arrivals: { _tag: "Constant", perSecond: 300 } },
+        services: [{
+          network: { _tag: "Constant", value: 0 },
+          service: { _tag: "Constant", value: 40 },
+          capacity: { _tag: "Workers", workers: 10, ...queue }
+        }]
+      }))
+    expect((await resultOf(plainest, { scenario: scenario({}) })).warnings).toEqual([
+      "services.0 answers at most 250 of 300 requests a second, and its line has no limit: " +
+      "latencies grow until the end"
+    ])
+    expect((await resultOf(plainest, { scenario: scenario({ queue: 5 }) })).warnings).toEqual([])
+  })
+
+  it("refuses a scenario that code has spoilt, with path and value", async () => {
+    const [service] = scenario.services
+    const spoilt = {
+      ...scenario,
+      services: [{ ...service, network: { _tag: "Constant", value: NaN } }]
+    }
+    const error = await Effect.runPromise(
+      Effect.flip(run(plain, { ...options, scenario: spoilt as unknown as Scenario }))
+    )
+    expect(error).toMatchObject({
+      _tag: "InvalidScenario",
+      path: "services.0.network.value",
+      value: NaN
+    })
+  })
+
+  it("refuses options that make no sense", async () => {
+    const messageOf = async (changes: Partial<Options>) => {
+      const exit = await Effect.runPromiseExit(run(plain, { ...options, ...changes }))
+      return Exit.isFailure(exit) ? String(Option.getOrUndefined(Cause.dieOption(exit.cause))) : ""
+    }
+    expect(await messageOf({ seed: -1 })).toMatch(/^RangeError: seed /)
+    expect(await messageOf({ replications: 0 })).toMatch(/^RangeError: replications /)
+    expect(await messageOf({ workers: 1.5 })).toMatch(/^RangeError: workers /)
+  })
+
+  it("tells how far it has come, and never goes back", async () => {
+    const told: Array<Progress> = []
+    const onProgress = (progress: Progress) => Effect.sync(() => void told.push(progress))
+    await Effect.runPromise(compare([plain, breaker], { ...options, onProgress }))
+    const shares = told.map(({ share }) => share)
+    expect(shares).toEqual([...shares].sort((a, b) => a - b))
+    expect(told.at(-1)).toEqual({ policy: "breaker", done: 4, replications: 4, share: 1 })
+    expect(told.filter(({ policy }) => policy === "plain").at(-1)!.share).toBe(0.5)
+    expect(new Set(told.map(({ done }) => done))).toEqual(new Set([0, 1, 2, 3, 4]))
+  })
+
+  it("decodes from the JSON that it is written as", async () => {
+    const compared = await Effect.runPromise(compare([plain, breaker], options))
+    const [result] = compared.results
+    const read = <A>(schema: Schema.Schema<A>, value: A) =>
+      Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(
+        JSON.parse(JSON.stringify(value))
+      )
+    expect(read(Comparison, compared)).toEqual(compared)
+    expect(read(Result, result!)).toEqual(result)
+  })
+
+  it("has every change of the circuit breakers, in their order", async () => {
+    const { breaker: changes } = await resultOf(breaker)
+    const of = (replication: number, process: number) =>
+      changes.filter((each) => each.replication === replication && each.process === process)
+    for (const replication of [0, 1, 2, 3]) {
+      for (const process of [0, 1]) {
+        const found = of(replication, process)
+        // The outage opens each breaker. It is closed again at the end, and every change follows
+        // from the one before.
+        expect(found[0]).toMatchObject({ from: "Closed", to: "Open" })
+        expect(found[0]!.atMillis).toBeGreaterThan(20_000)
+        expect(found.at(-1)).toMatchObject({ from: "HalfOpen", to: "Closed" })
+        expect(found.slice(1).map(({ from }) => from)).toEqual(
+          found.slice(0, -1).map(({ to }) => to)
+        )
+        const times = found.map(({ atMillis }) => atMillis)
+        expect(times).toEqual([...times].sort((a, b) => a - b))
+      }
+    }
+    expect((await resultOf(plain)).breaker).toEqual([])
+  })
+})
+
+describe("operation", () => {
+  it("S11: the scenario says what a second execution means, else the policy does", async () => {
+    const faults = [{ _tag: "Errors", rate: 0.5, status: 503 }]
+    const countsOf = async (operation?: string) => {
+      const scenario = Effect.runSync(decode({
+        ...json,
+        clients: { ...json.clients, ...(operation === undefined ? {} : { operation }) },
+        services: [{ ...json.services[0], faults }]
+      }))
+      const { counts } = await resultOf(plain, { scenario, replications: 1 })
+      return [counts.duplicates > 0, counts.repeats > 0]
+    }
+    expect(await countsOf()).toEqual([false, true])
+    expect(await countsOf("keyed")).toEqual([true, false])
+    expect(await countsOf("idempotent")).toEqual([false, true])
+    // What may have been executed is not sent again.
+    expect(await countsOf("once")).toEqual([false, false])
+  })
+})
+
+describe("keys", () => {
+  const withKeys = (keys: object) =>
+    Effect.runSync(decode({ ...json, clients: { ...json.clients, processes: 1, keys } }))
+
+  it("guards count by key: a limit for each key admits as many more calls", async () => {
+    const limited = policyOf("limited", {
+      rateLimiter: { limit: 10, interval: "1 second", burst: 1, mode: "reject" }
+    })
+    const sent = async (count: number) =>
+      (await resultOf(limited, { scenario: withKeys({ count }), replications: 1 })).counts.attempts
+    const [one, five] = [await sent(1), await sent(5)]
+    expect(one / 60).toBeLessThanOrEqual(10.1)
+    expect(five / one).toBeGreaterThan(3.5)
+    expect(five / 60).toBeLessThanOrEqual(50.5)
+  })
+
+  it("a bulkhead counts by key only where it is told to, a budget never", async () => {
+    const sent = async (perKey: boolean, count: number) => {
+      const bulkhead = { concurrency: 1, queue: 0, perKey }
+      const policy = policyOf("bulkhead", { bulkhead })
+      const { counts } = await resultOf(policy, { scenario: withKeys({ count }), replications: 1 })
+      return counts.attempts
+    }
+    expect(await sent(false, 5)).toBe(await sent(false, 1))
+    expect(await sent(true, 5) / await sent(false, 1)).toBeGreaterThan(2)
+    const budgeted = policyOf("budget", {
+      retry: { retries: 2, backoff: Backoff.constant(1) },
+      budget: { capacity: 5, reservePerSecond: 0, ratio: 0 }
+    })
+    const retries = async (count: number) => {
+      const scenario = withKeys({ count })
+      const { counts } = await resultOf(budgeted, { scenario, replications: 1 })
+      return counts.attempts - counts.offered
+    }
+    expect([await retries(1), await retries(5)]).toEqual([5, 5])
+  })
+
+  it("a skew makes some keys more frequent: their breakers change first and most", async () => {
+    const changes = async (skew: number) => {
+      const { breaker: found } = await resultOf(breaker, {
+        scenario: withKeys({ count: 4, skew }),
+        replications: 1
+      })
+      return [0, 1, 2, 3].map((key) => found.filter((each) => each.key === key).length)
+    }
+    const even = await changes(0)
+    expect(Math.min(...even)).toBeGreaterThan(0)
+    // The last of four keys is met once in 500 calls.
+    const [first, , , last] = await changes(8)
+    expect(first).toBeGreaterThan(0)
+    expect(last).toBe(0)
+  })
+})
+
+describe("services", () => {
+  const network = { _tag: "Constant", value: 1 }
+  const tiers = (policy: object, times: number, rate: number) =>
+    Effect.runSync(decode({
+      duration: "20 seconds",
+      clients: { arrivals: { _tag: "Constant", perSecond: 10 } },
+      services: [
+        {
+          name: "orders",
+          network,
+          service: { _tag: "Constant", value: 10 },
+          calls: [{ service: "payments", policy, times }]
+        },
+        {
+          name: "payments",
+          network,
+          service: { _tag: "Constant", value: 20 },
+          faults: [{ _tag: "Errors", rate, status: 503 }]
+        }
+      ]
+    }))
+  const resultFor = (scenario: Scenario, policy = plainest) =>
+    resultOf(policy, { scenario, replications: 1 })
+
+  it("a service does its own work and then its calls, one after the other", async () => {
+    const { counts, metrics } = await resultFor(tiers({}, 3, 0))
+    // There and back 1 ms each, of a call in four; 10 ms of work and 20 ms each.
+    expect(metrics.p50.mean).toBeCloseTo(2 + 10 + 3 * (2 + 20), 0)
+    expect(counts.received).toEqual({ orders: 199, payments: 3 * 199 })
+    expect(counts.executions).toBe(199)
+  })
+
+  it("a service whose call has failed answers 502, and makes no further one", async () => {
+    const { counts } = await resultFor(tiers({}, 3, 1))
+    expect(counts.failed).toEqual({ Server: 199 })
+    expect(counts.received).toEqual({ orders: 199, payments: 199 })
+  })
+
+  it("retries of every tier multiply", async () => {
+    const retry = { retries: 2, backoff: { _tag: "Constant", delay: 1 } }
+    const thrice = policyOf("thrice", { retry: { retries: 2, backoff: Backoff.constant(1) } })
+    const { counts } = await resultFor(tiers({ operation: "read", retry }, 1, 1), thrice)
+    const { orders, payments } = counts.received
+    expect(orders! / counts.offered).toBeCloseTo(3, 1)
+    expect(payments! / orders!).toBeCloseTo(3, 1)
+  })
+
+  it("a breaker between services is theirs: it spares the one behind, and is no client's", async () => {
+    const circuitBreaker = { minimumCalls: 5, openDuration: "1 minute", slowCall: false }
+    const { breaker: changes, counts } = await resultFor(tiers({ circuitBreaker }, 1, 1))
+    expect(counts.received["payments"]).toBeLessThan(20)
+    expect(counts.received["orders"]).toBe(199)
+    expect(changes).toEqual([])
+  })
+
+  it("S10: a worker is held while its service waits for another", async () => {
+    const service = (workers: number) => ({
+      duration: "20 seconds",
+      clients: { arrivals: { _tag: "Constant", perSecond: 10 } },
+      services: [
+        {
+          network,
+          service: { _tag: "Constant", value: 0 },
+          capacity: { _tag: "Workers", workers, queue: 0 },
+          calls: [{ service: "slow" }]
+        },
+        { name: "slow", network, service: { _tag: "Constant", value: 148 } }
+      ]
+    })
+    // 150 ms of every 100: a second worker is needed.
+    const [one, two] = [
+      await resultFor(Effect.runSync(decode(service(1)))),
+      await resultFor(Effect.runSync(decode(service(2))))
+    ]
+    expect(one.metrics.failedRate.mean).toBeCloseTo(0.5, 1)
+    expect(two.metrics.failedRate.mean).toBe(0)
+  })
+
+  it("S16: what is not simulated of a policy in a scenario is a warning with its path", async () => {
+    const { warnings } = await resultFor(tiers({ telemetry: { integration: "orders" } }, 1, 0))
+    expect(warnings).toEqual([
+      "services.0.calls.0.policy: telemetry is not simulated: it changes no call"
+    ])
+  })
+})
+
+describe("S18: interruption", () => {
+  const long = Effect.runSync(decode({ ...json, duration: "1 day" }))
+
+  for (const workers of [1, 2]) {
+    it(`ends a simulation that has hours to go within 100 ms: ${workers} at once`, async () => {
+      let start = (): void => {}
+      const started = new Promise<void>((resolve) => (start = resolve))
+      const fiber = Effect.runFork(run(plain, {
+        ...options,
+        scenario: long,
+        workers,
+        onProgress: () => Effect.sync(start)
+      }))
+      await started
+      // As a signal of the system does: from a timer of the platform, between two turns.
+      const exit = await new Promise<readonly [exit: Exit.Exit<unknown, unknown>, millis: number]>(
+        (resolve) => {
+          setTimeout(() => {
+            const from = performance.now()
+            fiber.addObserver((exit) => resolve([exit, performance.now() - from]))
+            fiber.unsafeInterruptAsFork(fiber.id())
+          })
+        }
+      )
+      expect(Exit.isInterrupted(exit[0])).toBe(true)
+      expect(exit[1]).toBeLessThan(100)
+    })
+  }
+})
+
+describe("workers", () => {
+  it("S1: the result is the same, byte for byte, however many there are", async () => {
+    const one = await resultOf(breaker)
+    for (const workers of [2, 3, 9]) {
+      expect(JSON.stringify(await resultOf(breaker, { workers }))).toBe(JSON.stringify(one))
+    }
+  })
+
+  it("S1: what a program says in functions of its own holds in every thread", async () => {
+    const own = policyOf("own", {
+      ...breaker.stages,
+      retry: { retries: 1, verdict: () => Verdict.terminal },
+      circuitBreaker: Effect.runSync(CircuitBreaker.make({ classify: () => ({ _tag: "Ignored" }) }))
+    })
+    const [one, two] = [await resultOf(own), await resultOf(own, { workers: 2 })]
+    expect(JSON.stringify(two)).toBe(JSON.stringify(one))
+    expect(one.metrics.amplification.mean).toBe(1)
+  })
+
+  it("share what there is to do, and say how far they have come", async () => {
+    const told: Array<Progress> = []
+    const onProgress = (progress: Progress) => Effect.sync(() => void told.push(progress))
+    await resultOf(plain, { workers: 2, onProgress })
+    const shares = told.map(({ share }) => share)
+    expect(shares).toEqual([...shares].sort((a, b) => a - b))
+    expect(told.at(-1)).toEqual({ policy: "plain", done: 4, replications: 4, share: 1 })
   })
 })
 
