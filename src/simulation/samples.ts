@@ -167,11 +167,11 @@ const meaningOf = (
   heeds: heedsNothing
 })
 
-/** The statuses that an upstream may fail with. */
-const statuses = Array.from({ length: 300 }, (_, index) => 300 + index)
-
-/** What every ending means under these functions, by its code. */
-export const meanings = (judges: Judges): ReadonlyArray<Meaning | undefined> => {
+/** What every ending means under these functions, by its code, where an upstream has these statuses. */
+export const meanings = (
+  judges: Judges,
+  statuses: ReadonlyArray<number>
+): ReadonlyArray<Meaning | undefined> => {
   const found: Array<Meaning | undefined> = []
   found[answers.success] = meaningOf(judges, Exit.succeed(undefined), "serves")
   const failures = [answers.refused, answers.reset, ...Object.values(endings), ...statuses]
