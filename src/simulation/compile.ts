@@ -170,10 +170,17 @@ const retryOf = (
   return { ...policy, withinMillis: Math.min(policy.withinMillis, totalMillis) }
 }
 
+/** What an upstream answers that is overloaded or down. */
+export const usualStatuses: ReadonlyArray<number> = [429, 500, 502, 503, 504]
+
 /**
- * Compiles valid stages. Throws a `RangeError` for a stage that is not simulated.
+ * Compiles valid stages for an upstream that answers with these statuses. Throws a `RangeError` for
+ * a stage that is not simulated.
  */
-export const compile = (stages: Pipeline.Stages): Compiled => {
+export const compile = (
+  stages: Pipeline.Stages,
+  statuses: ReadonlyArray<number> = usualStatuses
+): Compiled => {
   const warnings: Array<string> = []
   for (const [name, value] of Object.entries(stages)) {
     if (value === undefined || simulated.has(name)) continue
@@ -210,7 +217,7 @@ export const compile = (stages: Pipeline.Stages): Compiled => {
         circuit: breaker?.classify ?? byDefault.circuit,
         throttle: throttle?.classify ?? byDefault.throttle,
         concurrency: concurrency?.classify ?? byDefault.concurrency
-      })
+      }, statuses)
     }
   }
 }

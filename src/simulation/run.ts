@@ -16,7 +16,7 @@ import {
 } from "./model.js"
 import { type Job, limits, type Outcome } from "./replication.js"
 import * as Scenario from "./Scenario.js"
-import { namesOf, setupOf, stagesUnder, warmUpNanosOf } from "./scenario/setup.js"
+import { namesOf, setupOf, stagesUnder, statusesOf, warmUpNanosOf } from "./scenario/setup.js"
 import { overloads, sizeOf } from "./size.js"
 import { differencesOf, resultOf } from "./summary.js"
 import { elsewhere, here, type Runner } from "./workers.js"
@@ -34,9 +34,9 @@ const prepared = (
   seed: number
 ): Effect.Effect<Prepared> => {
   const stages = stagesUnder(scenario, given)
-  const [{ deduplicatesKeys }] = scenario.services
+  const [service] = scenario.services
   return Effect.map(Pipeline.make(stages), () => {
-    const compiled = compile(stages)
+    const compiled = compile(stages, statusesOf(service))
     const { setup: common, warnings } = setupOf(scenario)
     const setup = { ...common, stages: compiled.stages }
     const { _tag } = stages.operation
@@ -47,7 +47,7 @@ const prepared = (
         setup,
         seed,
         warmUpNanos: warmUpNanosOf(scenario),
-        deduplicates: deduplicatesKeys && _tag === "Keyed",
+        deduplicates: service.deduplicatesKeys && _tag === "Keyed",
         isHarmful: _tag === "Keyed" || _tag === "Once"
       }
     }

@@ -11,7 +11,7 @@ import {
 import * as Scenario from "effect-resilience/Scenario"
 import type * as Simulation from "../../src/core/simulation.js"
 import { compile } from "../../src/simulation/compile.js"
-import { setupOf } from "../../src/simulation/scenario/setup.js"
+import { setupOf, statusesOf } from "../../src/simulation/scenario/setup.js"
 
 /** Absent once for each `there` times that it is there. */
 const optional = <A>(arbitrary: fc.Arbitrary<A>, there = 3): fc.Arbitrary<A | undefined> =>
@@ -353,6 +353,6 @@ export const setupFor = (
   stages: Pipeline.Stages
 ): Simulation.Setup => ({
   ...setupOf(scenario).setup,
-  stages: compile(stages).stages,
+  stages: compile(stages, statusesOf(scenario.services[0])).stages,
   endNanos: 1.2e9 + 1
 })

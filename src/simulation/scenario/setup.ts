@@ -10,7 +10,7 @@ import type * as Simulation from "../../core/simulation.js"
 import type * as Upstream from "../../core/upstream.js"
 import * as Operation from "../../idempotency/Operation.js"
 import * as Pipeline from "../../pipeline/Pipeline.js"
-import { compile } from "../compile.js"
+import { compile, usualStatuses } from "../compile.js"
 import type * as Written from "./schema.js"
 
 const millis = Duration.toMillis
@@ -114,6 +114,12 @@ export interface Compiled {
   readonly warnings: ReadonlyArray<string>
 }
 
+/** Every status that a service may answer with. */
+export const statusesOf = ({ faults }: Written.Service): ReadonlyArray<number> => [
+  ...usualStatuses,
+  ...faults.flatMap((fault) => fault._tag === "Errors" ? fault.status : [])
+]
+
 const decodePolicy = Schema.decodeUnknownSync(Pipeline.Spec)
 
 /** The scenario in plain numbers. It has been checked. */
@@ -123,10 +129,11 @@ export const setupOf = ({ clients, duration, services }: Written.Scenario): Comp
     { policy, service, times }: Written.Service["calls"][number],
     path: string
   ): Simulation.Dependency => {
-    const compiled = compile(decodePolicy(policy))
+    const index = services.findIndex(({ name }) => name === service)
+    const compiled = compile(decodePolicy(policy), statusesOf(services[index]!))
     warnings.push(...compiled.warnings.map((warning) => `${path}.policy: ${warning}`))
     return {
-      service: services.findIndex(({ name }) => name === service),
+      service: index,
       stages: compiled.stages,
       times
     }

@@ -10,7 +10,7 @@ import * as Validate from "../../runtime/validate.js"
 import { compile } from "../../simulation/compile.js"
 import { failureOf } from "../../simulation/samples.js"
 import * as Scenario from "../../simulation/Scenario.js"
-import { setupOf, stagesUnder } from "../../simulation/scenario/setup.js"
+import { setupOf, stagesUnder, statusesOf } from "../../simulation/scenario/setup.js"
 import { LawBroken } from "../lawBroken.js"
 import type { Ended } from "./ended.js"
 import { executed } from "./runtime.js"
@@ -160,7 +160,11 @@ export const simulation = (
     const { setup: common } = setupOf(checked)
     // An odd nanosecond, at which no call ends by its limits.
     const endNanos = common.endNanos + Duration.toMillis(rest) * 1e6 + 1
-    const setup = { ...common, endNanos, stages: compile(stages).stages }
+    const setup = {
+      ...common,
+      endNanos,
+      stages: compile(stages, statusesOf(checked.services[0])).stages
+    }
     const source = Draw.source(seed, replication)
     const real = byNumber(yield* executed(stages, checked, setup, source))
     const found = byNumber(simulated(setup, source))
