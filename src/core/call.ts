@@ -309,9 +309,10 @@ export class Machine {
     const { process } = attempt.of
     if (circuit === undefined || process.circuit === undefined) return true
     const now = this.#nowMillis
-    const [, settled] = Circuit.settle(process.circuit, now)
+    const settled = this.#settled(process, process.circuit, now)
     const [admission, state] = Circuit.admit(circuit, settled, now)
     process.circuit = state
+    this.#changed(process, settled, state, now)
     if (admission._tag === "Rejected") {
       attempt.code = endings.circuitOpen
       attempt.retryAfterMillis = rounded(admission.retryAfterMillis)
@@ -378,7 +379,21 @@ export class Machine {
     now: number
   ): void {
     if (process.circuit === undefined) return
-    const [, settled] = Circuit.settle(process.circuit, now)
-    process.circuit = Circuit.record(circuit, settled, token, result, now)
+    const settled = this.#settled(process, process.circuit, now)
+    const state = Circuit.record(circuit, settled, token, result, now)
+    process.circuit = state
+    this.#changed(process, settled, state, now)
+  }
+
+  #settled(process: Process, state: Circuit.State, now: number): Circuit.State {
+    const [at, settled] = Circuit.settle(state, now)
+    this.#changed(process, state, settled, at)
+    return settled
+  }
+
+  #changed(process: Process, before: Circuit.State, after: Circuit.State, at: number): void {
+    const { _tag: from } = before.phase
+    const { _tag: to } = after.phase
+    if (from !== to) this.#host.transition(process, from, to, at)
   }
 }

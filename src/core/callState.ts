@@ -123,6 +123,7 @@ export interface Stages {
  * @since 0.1.0
  */
 export interface Process {
+  readonly number: number
   budget: TokenBucket.State | undefined
   latencies: Latency.Latencies | undefined
   circuit: Circuit.State | undefined
@@ -134,14 +135,15 @@ export interface Process {
 }
 
 /**
- * Makes the guards of a process, in the state that a new one has.
+ * Makes the guards of a process, in the state that a new one has. `number` tells processes apart.
  *
  * @since 0.1.0
  */
-export const process = (stages: Stages, nowNanos: number): Process => {
+export const process = (stages: Stages, number: number, nowNanos: number): Process => {
   const { budget, bulkhead, circuit, concurrency, hedge, throttle } = stages
   const now = nowNanos / 1e6
   return {
+    number,
     budget: budget && TokenBucket.full(budget.bucket, now),
     latencies: hedge?.delay._tag === "Quantile" ? Latency.make(hedge.delay.samples) : undefined,
     circuit: circuit && Circuit.make(circuit, now),
@@ -289,6 +291,13 @@ export interface Host {
   readonly attemptEnded: (attempt: Attempt) => void
   /** A call has ended with `code`. */
   readonly callEnded: (call: Call) => void
+  /** The circuit of a process has gone from one phase to another, at that moment. */
+  readonly transition: (
+    process: Process,
+    from: Circuit.Phase["_tag"],
+    to: Circuit.Phase["_tag"],
+    atMillis: number
+  ) => void
 }
 
 /**

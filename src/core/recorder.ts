@@ -5,7 +5,8 @@
  * What comes of calls that began in the warm-up is in the series and in no total. Latencies are of
  * whole calls, waits included; those of failed calls stand apart.
  */
-import { type Attempt, type Call, endings } from "./call.js"
+import { type Attempt, type Call, endings, type Process } from "./call.js"
+import type { Phase } from "./circuit.js"
 import * as LogHistogram from "./logHistogram.js"
 import type { StopReason } from "./retryDecision.js"
 import type { Observer } from "./simulation.js"
@@ -48,6 +49,25 @@ export interface Series {
   readonly inProgress: Float64Array
   readonly p99: Float64Array
 }
+
+/**
+ * The circuit of a process has gone from one phase to another.
+ *
+ * @since 0.1.0
+ */
+export interface Transition {
+  readonly process: number
+  readonly atMillis: number
+  readonly from: Phase["_tag"]
+  readonly to: Phase["_tag"]
+}
+
+/**
+ * So many transitions are kept of one replication.
+ *
+ * @since 0.1.0
+ */
+export const maxTransitions = 10_000
 
 const rejections: ReadonlySet<number> = new Set([
   endings.circuitOpen,
@@ -93,6 +113,7 @@ export class Recorder implements Observer {
     stops: new Map()
   }
   readonly series: Series
+  readonly transitions: Array<Transition> = []
   readonly succeeded = LogHistogram.make()
   readonly unsuccessful = LogHistogram.make()
   readonly #bySecond = LogHistogram.make()
@@ -174,6 +195,11 @@ export class Recorder implements Observer {
     if (!this.#counts(of)) return
     this.totals.executions++
     if (of.executions > 1 && !this.deduplicates) this.totals.duplicates++
+  }
+
+  transition({ number }: Process, from: Phase["_tag"], to: Phase["_tag"], atMillis: number): void {
+    if (this.transitions.length === maxTransitions) return
+    this.transitions.push({ process: number, atMillis, from, to })
   }
 
   ended(call: Call, nowNanos: number): void {

@@ -32,7 +32,7 @@ export interface Setup {
 
 /**
  * What is told of a replication as it happens: a call begins and ends; a request is sent, is worked
- * on, is answered, or is given up by its caller.
+ * on, is answered, or is given up by its caller; a circuit goes from one phase to another.
  *
  * @since 0.1.0
  */
@@ -43,6 +43,7 @@ export interface Observer {
   readonly executed?: ((attempt: Call.Attempt) => void) | undefined
   readonly abandoned?: ((attempt: Call.Attempt) => void) | undefined
   readonly ended?: ((call: Call.Call, nowNanos: number) => void) | undefined
+  readonly transition?: Call.Host["transition"] | undefined
 }
 
 /** The kinds of events. */
@@ -118,7 +119,10 @@ export class Simulation {
     const { arrivals, network, stages, upstream } = setup
     this.#network = Distribution.sampler(network)
     this.#think = arrivals._tag === "Closed" ? Distribution.sampler(arrivals.think) : () => 0
-    this.#processes = Array.from({ length: setup.processes }, () => Call.process(stages, 0))
+    this.#processes = Array.from(
+      { length: setup.processes },
+      (_, number) => Call.process(stages, number, 0)
+    )
     this.#machine = new Call.Machine(stages, {
       nowNanos: () => this.#now,
       draw: (call) => Draw.unit(source, call.number, Draw.purposes.policy, call.draws++),
@@ -130,7 +134,9 @@ export class Simulation {
       send: (attempt) => this.#send(attempt),
       abandon: (attempt) => this.#abandon(attempt),
       attemptEnded: (attempt) => this.#release(attempt),
-      callEnded: (call) => this.#ended(call)
+      callEnded: (call) => this.#ended(call),
+      transition: (process, from, to, atMillis) =>
+        this.observer.transition?.(process, from, to, atMillis)
     })
     this.#upstream = new Upstream.Upstream<Call.Attempt>(upstream, source, {
       serve: (attempt, endNanos) => {
@@ -143,6 +149,11 @@ export class Simulation {
     })
     for (const nanos of Upstream.changesNanos(upstream)) this.#arrange(nanos, kinds.change, 0)
     this.#arrangeFirst()
+  }
+
+  /** The share of the time that has passed. */
+  get share(): number {
+    return Math.min(1, this.#now / this.setup.endNanos)
   }
 
   /** How many events have happened. */

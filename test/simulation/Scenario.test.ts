@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
-import { read, type Scenario, setupOf } from "../../src/simulation/scenario.js"
+import { decode, type Scenario } from "effect-resilience/Scenario"
+import { setupOf } from "../../src/simulation/scenario/setup.js"
 
 const service = {
   network: { _tag: "Exponential", mean: "5 millis" },
@@ -16,7 +17,7 @@ const minimal = {
 /** What is refused of a scenario: the first path and value, and one line for each mistake. */
 const refusals = (json: unknown) =>
   Effect.runSync(
-    Effect.flip(read(json)).pipe(
+    Effect.flip(decode(json)).pipe(
       Effect.map(({ findings, path, value }) => ({
         path,
         value,
@@ -35,7 +36,7 @@ const withClients = (changes: object) => ({
   clients: { ...minimal.clients, ...changes }
 })
 
-const setup = (json: unknown) => Effect.runSync(Effect.map(read(json), setupOf))
+const setup = (json: unknown) => Effect.runSync(Effect.map(decode(json), setupOf))
 
 describe("scenario", () => {
   it("reads durations as people write them, and has a default for what is left out", () => {
@@ -220,13 +221,13 @@ describe("scenario", () => {
   })
 
   it("has a message of these lines", () => {
-    const error = Effect.runSync(Effect.flip(read({ ...minimal, duration: "101 days" })))
+    const error = Effect.runSync(Effect.flip(decode({ ...minimal, duration: "101 days" })))
     expect(error.message).toBe("duration: should be at most 100 days, got 101d")
     expect(error._tag).toBe("InvalidScenario")
   })
 
   it("is plain data once it is read", () => {
-    const exit = Effect.runSyncExit(read(minimal))
+    const exit = Effect.runSyncExit(decode(minimal))
     expect(Exit.isSuccess(exit) && (exit.value satisfies Scenario).services[0].faults).toEqual([])
   })
 })
