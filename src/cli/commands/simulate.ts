@@ -1,0 +1,137 @@
+/** `simulate` and `compare`: what policies come to under a scenario. */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import type * as Path from "@effect/platform/Path"
+import type * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { assumptions } from "../../report/assumptions.js"
+import * as Report from "../../report/Report.js"
+import { visible } from "../../report/visible.js"
+import * as Simulation from "../../simulation/Simulation.js"
+import { Found, refuse, type Refused } from "../errors.js"
+import { type NamedScenario, policies, scenario } from "../inputs.js"
+import { CurrentIo } from "../io.js"
+import { broken, limits } from "../limits.js"
+import { withProgress } from "../progress.js"
+import * as Table from "../table.js"
+import { mayWrite, write } from "../write.js"
+
+export interface Given {
+  readonly scenario: string
+  readonly seed: number
+  readonly replications: number
+  readonly workers: number
+  readonly report: string | undefined
+  readonly atMost: ReadonlyArray<string>
+  readonly json: boolean
+  readonly force: boolean
+}
+
+/** The whole numbers among the options, with what they may be. */
+const bounds = { seed: [0, 2 ** 31 - 1], replications: [1, 100_000], workers: [1, 256] } as const
+
+const checkNumbers = (given: Given): Effect.Effect<void, Refused> =>
+  Effect.forEach(["seed", "replications", "workers"] as const, (name) => {
+    const [least, most] = bounds[name]
+    const value = given[name]
+    return Number.isSafeInteger(value) && value >= least && value <= most
+      ? Effect.void
+      : refuse(`--${name}: should be a whole number from ${least} to ${most}, got ${value}`)
+  }, { discard: true })
+
+/** What the engine refuses is a mistake in a file; what else it dies of is its own. */
+const refusals = <A, R>(
+  simulated: Effect.Effect<A, Simulation.SimulationError, R>
+): Effect.Effect<A, Refused, R> =>
+  simulated.pipe(
+    Effect.mapError(({ message }) => refuse(message)),
+    Effect.catchSomeDefect((defect) =>
+      defect instanceof RangeError ? Option.some(refuse(defect.message)) : Option.none()
+    )
+  )
+
+/** What the reader of figures has to know besides them. */
+const remarks = (
+  results: ReadonlyArray<Simulation.Result>,
+  { scenario }: NamedScenario
+): string => {
+  const warnings = results.flatMap(({ policy, warnings }) =>
+    warnings.map((warning) => `warning: ${policy}: ${warning}`)
+  )
+  const assumed = assumptions(scenario).map(({ name, says }) => `  ${name}: ${says}`)
+  return [...warnings, "under this scenario:", ...assumed, ""].join("\n")
+}
+
+interface Simulated<A> {
+  readonly found: A
+  readonly results: ReadonlyArray<Simulation.Result>
+  /** Those that the limits are for. */
+  readonly limited: ReadonlyArray<Simulation.Result>
+  readonly json: string
+  readonly table: string
+}
+
+const told = <A extends Simulation.Result | Simulation.Comparison>(
+  given: Given,
+  simulated: (named: NamedScenario) => Effect.Effect<
+    Simulated<A>,
+    Refused,
+    FileSystem.FileSystem | Path.Path | CurrentIo
+  >
+) =>
+  Effect.gen(function*() {
+    const io = yield* CurrentIo
+    yield* checkNumbers(given)
+    const bound = yield* limits(given.atMost)
+    const { report } = given
+    if (report !== undefined) yield* mayWrite(report, given.force)
+    const named = yield* scenario(given.scenario)
+    const { found, json, limited, results, table } = yield* simulated(named)
+    if (report !== undefined) {
+      yield* write(report, Report.html(found, named), given.force)
+    }
+    yield* io.out.write(given.json ? `${json}\n` : visible(table))
+    if (!given.json) yield* io.err.write(visible(remarks(results, named)))
+    const kept = broken(limited, bound)
+    yield* io.err.write(visible(kept.map((line) => `${line}\n`).join("")))
+    if (kept.length > 0) return yield* new Found()
+  })
+
+const encodeResult = Schema.encodeSync(Schema.parseJson(Simulation.Result, { space: 2 }))
+const encodeComparison = Schema.encodeSync(Schema.parseJson(Simulation.Comparison, { space: 2 }))
+
+/** Simulates the policy in a file. */
+export const simulatePolicy = (file: string, given: Given) =>
+  told(given, (named) =>
+    Effect.gen(function*() {
+      const [policy] = yield* policies([file])
+      const found = yield* withProgress((onProgress) =>
+        refusals(Simulation.run(policy, { ...given, scenario: named.scenario, onProgress }))
+      )
+      return {
+        found,
+        results: [found],
+        limited: [found],
+        json: encodeResult(found),
+        table: Table.result(found, named)
+      }
+    }))
+
+/** Simulates the policies in files side by side. The limits are for those after the first. */
+export const comparePolicies = (files: Arr.NonEmptyReadonlyArray<string>, given: Given) =>
+  told(given, (named) =>
+    Effect.gen(function*() {
+      const read = yield* policies(files)
+      const found = yield* withProgress((onProgress) =>
+        refusals(Simulation.compare(read, { ...given, scenario: named.scenario, onProgress }))
+      )
+      const { results } = found
+      return {
+        found,
+        results,
+        limited: results.slice(1),
+        json: encodeComparison(found),
+        table: Table.comparison(found, named)
+      }
+    }))
