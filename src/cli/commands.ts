@@ -23,16 +23,19 @@ const simulating = {
   scenario: Options.text("scenario").pipe(
     Options.withDescription(`A file, or one of ${shipped.join(", ")}`)
   ),
-  seed: Options.integer("seed").pipe(
-    Options.withDefault(1000),
+  seed: Options.text("seed").pipe(
+    Options.withPseudoName("number"),
+    Options.withDefault("1000"),
     Options.withDescription("What the draws begin with. Default 1000")
   ),
-  replications: Options.integer("replications").pipe(
-    Options.withDefault(40),
+  replications: Options.text("replications").pipe(
+    Options.withPseudoName("number"),
+    Options.withDefault("40"),
     Options.withDescription("How often the scenario is run. Default 40")
   ),
-  workers: Options.integer("workers").pipe(
-    Options.withDefault(1),
+  workers: Options.text("workers").pipe(
+    Options.withPseudoName("number"),
+    Options.withDefault("1"),
     Options.withDescription("How many threads run it; the result is the same. Default 1")
   ),
   report: Options.text("report").pipe(

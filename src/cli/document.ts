@@ -8,6 +8,7 @@ import type * as PlatformError from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Yaml from "yaml"
 import { refuse, type Refused } from "./errors.js"
@@ -16,6 +17,21 @@ import { refuse, type Refused } from "./errors.js"
 export const maxBytes = 1_048_576
 
 const maxAliasCount = 100
+
+/** The parser recurses, and a file of brackets could use up its stack. */
+const maxDepth = 64
+
+const options = {
+  version: "1.2",
+  schema: "core",
+  resolveKnownTags: false,
+  merge: false,
+  uniqueKeys: true,
+  stringKeys: true,
+  strict: true,
+  logLevel: "error",
+  prettyErrors: false
+} as const
 
 /** A file that has been read. */
 export interface Document {
@@ -88,8 +104,6 @@ const yamlMessage = ({ code, message }: Yaml.YAMLParseError | Yaml.YAMLWarning):
       return "the key stands twice"
     case "TAG_RESOLVE_FAILED":
       return `a tag that is not allowed: ${firstLine(message)}`
-    case "MULTIPLE_DOCS":
-      return "has more than one document"
     default:
       return firstLine(message)
   }
@@ -120,24 +134,43 @@ const offsetOf = (root: unknown, path: ReadonlyArray<string>): number => {
   return offset
 }
 
+/** How deep collections are nested. Not a recursion itself. O(tokens). */
+const depthOf = (tokens: ReadonlyArray<Yaml.CST.Token>): number => {
+  let level: ReadonlyArray<Yaml.CST.Token> = tokens
+  let depth = -1
+  while (level.length > 0) {
+    depth++
+    level = level.flatMap((token): ReadonlyArray<Yaml.CST.Token> =>
+      token.type === "document"
+        ? token.value === undefined ? [] : [token.value]
+        : "items" in token
+        ? token.items.flatMap(({ key, value }) => [key ?? [], value ?? []].flat())
+        : []
+    )
+    // Of what is too deep the rest need not be counted.
+    if (depth > maxDepth + 1) return depth
+  }
+  return depth
+}
+
 const parse = (file: string, text: string): Effect.Effect<Document, Refused> =>
   Effect.suspend(() => {
     const lineCounter = new Yaml.LineCounter()
-    const parsed = Yaml.parseDocument(text, {
-      version: "1.2",
-      schema: "core",
-      resolveKnownTags: false,
-      merge: false,
-      uniqueKeys: true,
-      stringKeys: true,
-      strict: true,
-      logLevel: "error",
-      prettyErrors: false,
-      lineCounter
-    })
+    const tokens = [...new Yaml.Parser(lineCounter.addNewLine).parse(text)]
+    if (depthOf(tokens) > maxDepth) {
+      return Effect.fail(refuse(`${file}: is nested more than ${maxDepth} levels deep`))
+    }
+    const [parsed, second] = new Yaml.Composer({ ...options, lineCounter })
+      .compose(tokens, true, text.length)
+    if (parsed === undefined) return Effect.fail(refuse(`${file}: is empty`))
     const placeAt = (offset: number): string => {
       const { col, line } = lineCounter.linePos(offset)
       return `${line}:${col}`
+    }
+    if (second !== undefined) {
+      return Effect.fail(
+        refuse(`${file}:${placeAt(second.range[0])}: there should be one document, got more`)
+      )
     }
     const wrong = isJson(file) ? jsonMistake(file, text, lineCounter) : undefined
     if (wrong !== undefined) return Effect.fail(wrong)
@@ -155,13 +188,11 @@ const parse = (file: string, text: string): Effect.Effect<Document, Refused> =>
       placeOf: (path: ReadonlyArray<string>) => placeAt(offsetOf(parsed.contents, path))
     })
   }).pipe(
-    // The parsers recurse, and aliases are counted while they are followed.
-    Effect.catchAllDefect((defect) =>
-      Effect.fail(refuse(
-        defect instanceof ReferenceError
-          ? `${file}: has more than ${maxAliasCount} aliases`
-          : `${file}: is nested too deeply`
-      ))
+    // Aliases are counted while they are followed.
+    Effect.catchSomeDefect((defect) =>
+      defect instanceof ReferenceError
+        ? Option.some(refuse(`${file}: has more than ${maxAliasCount} aliases`))
+        : Option.none()
     )
   )
 

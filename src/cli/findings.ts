@@ -21,11 +21,14 @@ const valueAt = (given: unknown, path: ReadonlyArray<string>): unknown =>
     given
   )
 
+/** The value of what is missing. */
+const nothing = "nothing"
+
 const longest = 60
 
 /** A value in one short line. */
 const shown = (value: unknown): string => {
-  const text = value === undefined ? "nothing" : JSON.stringify(value) ?? String(value)
+  const text = value === undefined ? nothing : JSON.stringify(value) ?? String(value)
   return text.length > longest ? `${text.slice(0, longest - 1)}…` : text
 }
 
@@ -51,7 +54,7 @@ export const located = (
 export const lineOf = ({ column, file, line, message, path, value }: Located): string => {
   const where = `${file}:${line}:${column}: `
   const named = path === "" ? "" : `${path}: `
-  return message.includes("got ")
+  return message.includes("got ") || value === nothing
     ? `${where}${named}${message}`
     : `${where}${named}${message} (it is ${value})`
 }

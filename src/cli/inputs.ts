@@ -36,12 +36,19 @@ export interface NamedScenario {
 
 const decodeStages = Schema.decodeUnknown(Pipeline.Spec, { errors: "all" })
 
+/** A file without fields cannot be told to be a policy or a scenario. */
+const isFields = ({ value }: Document): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const noFields = (document: Document, what: string): ReadonlyArray<Located> =>
+  located(document, [{ path: "", message: `should be ${what}, with named fields` }])
+
 type Decoded<A> = Effect.Effect<Either.Either<A, ReadonlyArray<Located>>>
 
 /** The stages of a policy, or what is wrong with them. */
 export const stagesOf = (document: Document): Decoded<Pipeline.Stages> =>
   Effect.either(
-    Effect.mapError(
+    !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Effect.mapError(
       decodeStages(document.value),
       (error) => located(document, Pipeline.errors(error))
     )
@@ -50,7 +57,7 @@ export const stagesOf = (document: Document): Decoded<Pipeline.Stages> =>
 /** The scenario in a file, or what is wrong with it. */
 export const scenarioOf = (document: Document): Decoded<Scenario.Scenario> =>
   Effect.either(
-    Effect.mapError(
+    !isFields(document) ? Effect.fail(noFields(document, "a scenario")) : Effect.mapError(
       Scenario.decode(document.value),
       ({ findings }) => located(document, findings)
     )
@@ -66,7 +73,7 @@ const demand = <A>(
 
 const nameOf = (path: Path.Path, file: string): string => path.parse(file).name
 
-/** Reads policies. They are called as their files are, without folder and ending where that does. */
+/** Reads policies. They are called as their files are, without folder and ending if that does. */
 export const policies = (
   files: Arr.NonEmptyReadonlyArray<string>
 ): Effect.Effect<

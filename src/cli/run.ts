@@ -9,14 +9,12 @@ import type * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import { stripVTControlCharacters } from "node:util"
 import { visible } from "../report/visible.js"
 import { root } from "./commands.js"
 import { ended } from "./ended.js"
 import { CurrentIo, type Io } from "./io.js"
 import { mistyped } from "./mistyped.js"
-
-/** Colours, which are for terminals only. */
-const colour = new RegExp("\\u001b\\[[0-9;]*m", "g")
 
 const said = (args: ReadonlyArray<unknown>): string => `${args.map(String).join(" ").trimEnd()}\n`
 
@@ -24,9 +22,9 @@ const said = (args: ReadonlyArray<unknown>): string => `${args.map(String).join(
 const consoleOf = (console: Console.Console, { env, err, out }: Io): Console.Console => {
   const isColoured = out.isTerminal && (env["NO_COLOR"] ?? "") === ""
   const log = (...args: ReadonlyArray<unknown>): Effect.Effect<void> =>
-    out.write(isColoured ? said(args) : said(args).replace(colour, ""))
+    out.write(isColoured ? said(args) : stripVTControlCharacters(said(args)))
   const error = (...args: ReadonlyArray<unknown>): Effect.Effect<void> =>
-    err.write(visible(said(args).replace(colour, "")))
+    err.write(visible(stripVTControlCharacters(said(args))))
   return { ...console, log, info: log, error, warn: error, debug: error }
 }
 

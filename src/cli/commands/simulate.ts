@@ -17,28 +17,43 @@ import { withProgress } from "../progress.js"
 import * as Table from "../table.js"
 import { mayWrite, write } from "../write.js"
 
+/** The options as they are written. */
 export interface Given {
   readonly scenario: string
-  readonly seed: number
-  readonly replications: number
-  readonly workers: number
+  readonly seed: string
+  readonly replications: string
+  readonly workers: string
   readonly report: string | undefined
   readonly atMost: ReadonlyArray<string>
   readonly json: boolean
   readonly force: boolean
 }
 
-/** The whole numbers among the options, with what they may be. */
-const bounds = { seed: [0, 2 ** 31 - 1], replications: [1, 100_000], workers: [1, 256] } as const
+/** What the engine is given besides the scenario. */
+interface Numbers {
+  readonly seed: number
+  readonly replications: number
+  readonly workers: number
+}
 
-const checkNumbers = (given: Given): Effect.Effect<void, Refused> =>
-  Effect.forEach(["seed", "replications", "workers"] as const, (name) => {
-    const [least, most] = bounds[name]
-    const value = given[name]
-    return Number.isSafeInteger(value) && value >= least && value <= most
-      ? Effect.void
-      : refuse(`--${name}: should be a whole number from ${least} to ${most}, got ${value}`)
-  }, { discard: true })
+const whole = (
+  option: string,
+  text: string,
+  least: number,
+  most: number
+): Effect.Effect<number, Refused> => {
+  const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
+  return value >= least && value <= most
+    ? Effect.succeed(value)
+    : refuse(`--${option}: should be a whole number from ${least} to ${most}, got ${text}`)
+}
+
+const numbersOf = ({ replications, seed, workers }: Given): Effect.Effect<Numbers, Refused> =>
+  Effect.all({
+    seed: whole("seed", seed, 0, 2 ** 31 - 1),
+    replications: whole("replications", replications, 1, 100_000),
+    workers: whole("workers", workers, 1, 256)
+  })
 
 /** What the engine refuses is a mistake in a file; what else it dies of is its own. */
 const refusals = <A, R>(
@@ -74,7 +89,7 @@ interface Simulated<A> {
 
 const told = <A extends Simulation.Result | Simulation.Comparison>(
   given: Given,
-  simulated: (named: NamedScenario) => Effect.Effect<
+  simulated: (named: NamedScenario, numbers: Numbers) => Effect.Effect<
     Simulated<A>,
     Refused,
     FileSystem.FileSystem | Path.Path | CurrentIo
@@ -82,12 +97,12 @@ const told = <A extends Simulation.Result | Simulation.Comparison>(
 ) =>
   Effect.gen(function*() {
     const io = yield* CurrentIo
-    yield* checkNumbers(given)
+    const numbers = yield* numbersOf(given)
     const bound = yield* limits(given.atMost)
     const { report } = given
     if (report !== undefined) yield* mayWrite(report, given.force)
     const named = yield* scenario(given.scenario)
-    const { found, json, limited, results, table } = yield* simulated(named)
+    const { found, json, limited, results, table } = yield* simulated(named, numbers)
     if (report !== undefined) {
       yield* write(report, Report.html(found, named), given.force)
     }
@@ -103,11 +118,11 @@ const encodeComparison = Schema.encodeSync(Schema.parseJson(Simulation.Compariso
 
 /** Simulates the policy in a file. */
 export const simulatePolicy = (file: string, given: Given) =>
-  told(given, (named) =>
+  told(given, (named, numbers) =>
     Effect.gen(function*() {
       const [policy] = yield* policies([file])
       const found = yield* withProgress((onProgress) =>
-        refusals(Simulation.run(policy, { ...given, scenario: named.scenario, onProgress }))
+        refusals(Simulation.run(policy, { ...numbers, scenario: named.scenario, onProgress }))
       )
       return {
         found,
@@ -120,11 +135,11 @@ export const simulatePolicy = (file: string, given: Given) =>
 
 /** Simulates the policies in files side by side. The limits are for those after the first. */
 export const comparePolicies = (files: Arr.NonEmptyReadonlyArray<string>, given: Given) =>
-  told(given, (named) =>
+  told(given, (named, numbers) =>
     Effect.gen(function*() {
       const read = yield* policies(files)
       const found = yield* withProgress((onProgress) =>
-        refusals(Simulation.compare(read, { ...given, scenario: named.scenario, onProgress }))
+        refusals(Simulation.compare(read, { ...numbers, scenario: named.scenario, onProgress }))
       )
       const { results } = found
       return {
