@@ -1,7 +1,7 @@
 /** Results as text for a terminal. */
 import { windowOf } from "../report/assumptions.js"
 import { decimal, percent } from "../report/numbers.js"
-import { counted, interval, meanOf, metricNames, metricWords, rate } from "../report/words.js"
+import { bounds, counted, meanOf, metricNames, metricWords, rate } from "../report/words.js"
 import type * as Simulation from "../simulation/Simulation.js"
 import type { NamedScenario } from "./inputs.js"
 
@@ -89,7 +89,7 @@ export const result = (found: Simulation.Result, scenario: NamedScenario): strin
   const [name, row] = goodput(scenario)
   const metric = (each: Simulation.Metric): Cells => {
     const { format, name } = metricWords[each]
-    return [name, format(metrics[each].mean), interval(metrics[each], format)]
+    return [name, format(metrics[each].mean), bounds(metrics[each], format)]
   }
   const table = columns([
     ["", policy, "95 % interval"],

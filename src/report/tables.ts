@@ -4,7 +4,7 @@ import type { Comparison, Result } from "../simulation/Simulation.js"
 import { assumptions, windowOf } from "./assumptions.js"
 import { type Child, element, type Markup } from "./markup.js"
 import { decimal, percent } from "./numbers.js"
-import { counted, interval, meanOf, metricNames, metricWords, rate } from "./words.js"
+import { bounds, counted, interval, meanOf, metricNames, metricWords, rate } from "./words.js"
 
 const cell = (content: Child, note?: string): Markup =>
   element("td", {}, content, note === undefined ? undefined : element("small", {}, note))
@@ -48,7 +48,7 @@ export const figures = (results: ReadonlyArray<Result>, scenario: Scenario): Mar
         return [
           heading(name),
           ...results.map(({ metrics }) =>
-            cell(format(metrics[metric].mean), interval(metrics[metric], format))
+            cell(format(metrics[metric].mean), bounds(metrics[metric], format))
           )
         ]
       }),

@@ -44,6 +44,12 @@ export const interval = (
 
 const units: Readonly<Record<string, string>> = { m: "min", d: "days" }
 
+/** The interval of a figure that is never negative, whatever a few replications estimate. */
+export const bounds = (
+  { high, low }: { readonly low: number; readonly high: number },
+  format: (value: number) => string
+): string => interval({ low: Math.max(0, low), high }, format)
+
 /** A time, with its units apart: `1 min 30 s`. */
 export const time = (duration: Duration.Duration): string =>
   Duration.isFinite(duration)
