@@ -146,8 +146,8 @@ export const overrides = (): ReadonlyArray<Override> => [
     ...above("testing")
   ]),
   restrict(["src/cli/**"], [...always, ...above("cli")]),
-  restrict(["src/api/*.ts"], [...always, platformNode, publicOnly(1)]),
-  restrict(["src/api/*/*.ts"], [...always, platformNode, publicOnly(2)]),
+  restrict(["src/api/*.ts"], [...always, platformNode, ...above("api"), publicOnly(1)]),
+  restrict(["src/api/*/*.ts"], [...always, platformNode, ...above("api"), publicOnly(2)]),
   { files: [timerOwner], rules: { "eslint/no-restricted-globals": "off" } }
 ]
 
