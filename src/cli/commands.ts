@@ -5,8 +5,10 @@ import * as Options from "@effect/cli/Options"
 import * as Option from "effect/Option"
 import { checkFiles } from "./commands/check.js"
 import { describeFile } from "./commands/describe.js"
+import { fitFile } from "./commands/fit.js"
 import { initFolder } from "./commands/init.js"
 import { comparePolicies, simulatePolicy } from "./commands/simulate.js"
+import { tunePolicy } from "./commands/tune.js"
 import { shipped } from "./inputs.js"
 
 const policy = Args.text({ name: "policy" }).pipe(
@@ -116,19 +118,77 @@ const compare = Command.make(
   Command.withDescription("Simulates policies side by side, under the same draws")
 )
 
+const tune = Command.make(
+  "tune",
+  {
+    policy,
+    scenarios: simulating.scenario.pipe(Options.atLeast(1)),
+    set: Options.text("set").pipe(
+      Options.atLeast(1),
+      Options.withDescription("A field and values to try, such as retry.retries=0,1,2")
+    ),
+    minimize: Options.text("minimize").pipe(
+      Options.withDescription("The figure to make small, such as failedRate")
+    ),
+    atMost: simulating.atMost,
+    trials: Options.text("trials").pipe(
+      Options.withPseudoName("number"),
+      Options.withDefault("64"),
+      Options.withDescription("How many policies are tried at most. Default 64")
+    ),
+    seed: simulating.seed,
+    write: Options.text("write").pipe(
+      Options.optional,
+      Options.withDescription("Writes the better policy into this file")
+    ),
+    json,
+    force
+  },
+  ({ policy, scenarios: [first, ...others], write, ...given }) =>
+    tunePolicy(policy, {
+      ...given,
+      scenarios: [first!, ...others],
+      write: Option.getOrUndefined(write)
+    })
+).pipe(
+  Command.withDescription("Searches for values with which a policy does better")
+)
+
+const fit = Command.make(
+  "fit",
+  {
+    file: Args.text({ name: "telemetry" }).pipe(
+      Args.withDescription("A file of JSON lines, one record for each attempt")
+    ),
+    write: Options.text("write").pipe(
+      Options.optional,
+      Options.withDescription("Writes the scenario into this file: JSON or YAML by its ending")
+    ),
+    json,
+    force
+  },
+  ({ file, write, ...given }) => fitFile(file, { ...given, write: Option.getOrUndefined(write) })
+).pipe(
+  Command.withDescription("Learns a scenario from recorded attempts")
+)
+
+const ofSimulations = Object.keys(simulating).map((name) => name === "atMost" ? "at-most" : name)
+
 /** The options of each command, for mistyped ones. */
 export const optionsOf: Readonly<Record<string, ReadonlyArray<string>>> = {
   init: ["force"],
   check: ["json"],
   describe: ["mermaid", "json"],
-  simulate: Object.keys(simulating).map((name) => name === "atMost" ? "at-most" : name),
-  compare: Object.keys(simulating).map((name) => name === "atMost" ? "at-most" : name)
+  simulate: ofSimulations,
+  compare: ofSimulations,
+  tune: ["scenario", "set", "minimize", "at-most", "trials", "seed", "write", "json", "force"],
+  fit: ["write", "json", "force"]
 }
 
 export const root = Command.make("effect-resilience").pipe(
   Command.withDescription(
-    "Checks, describes, simulates and compares policies. COMMAND --help has its options, " +
+    "Checks, describes, simulates, compares and tunes policies. COMMAND --help has its options, " +
       "--version prints the version, --completions SHELL a script for a shell."
   ),
-  Command.withSubcommands([init, check, describe, simulate, compare])
+  Command.withSubcommands([init, check, describe, simulate, compare, tune, fit])
 )

@@ -47,7 +47,8 @@ const reasons: Readonly<Partial<Record<PlatformError.SystemErrorReason, string>>
   BadResource: "it is no file"
 }
 
-const unreadable = (file: string) => (error: PlatformError.PlatformError): Refused =>
+/** Why a file cannot be read. */
+export const unreadable = (file: string) => (error: PlatformError.PlatformError): Refused =>
   refuse(
     `${file}: cannot be read: ${
       (error._tag === "SystemError" ? reasons[error.reason] : undefined) ?? "it is no file"

@@ -1,5 +1,6 @@
 /** What `--json` prints where it is not a result or a comparison. */
 import * as Schema from "effect/Schema"
+import { Result } from "../simulation/Simulation.js"
 
 /** What is wrong with the files that `check` was given. */
 export const Checked = Schema.Struct({
@@ -19,4 +20,26 @@ export const Described = Schema.Struct({
   mermaid: Schema.String,
   worstCaseCalls: Schema.Number,
   worstCaseMillis: Schema.NullOr(Schema.Number)
+})
+
+/**
+ * What `tune` has found. The policy is in the form of a policy file; the results are in the order
+ * of the scenarios.
+ */
+export const Tuned = Schema.Struct({
+  isBetter: Schema.Boolean,
+  settings: Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+  policy: Schema.Unknown,
+  scenarios: Schema.Array(Schema.String),
+  base: Schema.Array(Result),
+  results: Schema.Array(Result),
+  difference: Schema.Struct({
+    mean: Schema.Number,
+    low: Schema.Number,
+    high: Schema.Number,
+    isShown: Schema.Boolean
+  }),
+  tried: Schema.Number,
+  leftOut: Schema.Number,
+  warnings: Schema.Array(Schema.String)
 })

@@ -10,7 +10,7 @@ type Cells = ReadonlyArray<string>
 const width = (text: string): number => [...text].length
 
 /** Columns under their heads, the first at least as wide as in every other table. */
-const columns = (rows: ReadonlyArray<Cells>): string => {
+export const columns = (rows: ReadonlyArray<Cells>): string => {
   const count = Math.max(...rows.map((row) => row.length))
   const widths = Array.from({ length: count }, (_, column) =>
     Math.max(

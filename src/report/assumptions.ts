@@ -15,7 +15,8 @@ type Service = Scenario["services"][0]
 type Time = Service["network"]
 type Fault = Service["faults"][number]
 
-const timeWords = (given: Time): string => {
+/** A distribution of time in words. */
+export const timeWords = (given: Time): string => {
   switch (given._tag) {
     case "Constant":
       return `always ${time(given.value)}`

@@ -50,14 +50,16 @@ export const bounds = (
   format: (value: number) => string
 ): string => interval({ low: Math.max(0, low), high }, format)
 
-/** A time, with its units apart: `1 min 30 s`. */
-export const time = (duration: Duration.Duration): string =>
-  Duration.isFinite(duration)
-    ? Duration.format(duration).replace(
-      /(\d)([a-zµ]+)/g,
-      (_, digit: string, unit: string) => `${digit} ${units[unit] ?? unit}`
-    )
-    : "for ever"
+/** A time, with its units apart: `1 min 30 s`. What was measured is rounded. */
+export const time = (duration: Duration.Duration): string => {
+  if (!Duration.isFinite(duration)) return "for ever"
+  const millis = Duration.toMillis(duration)
+  if (!Number.isInteger(millis)) return latency(millis)
+  return Duration.format(duration).replace(
+    /(\d)([a-zµ]+)/g,
+    (_, digit: string, unit: string) => `${digit} ${units[unit] ?? unit}`
+  )
+}
 
 /** `1 replication`, `2 replications`. */
 export const counted = (count: number, one: string, many: string = `${one}s`): string =>

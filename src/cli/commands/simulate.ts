@@ -3,16 +3,16 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { assumptions } from "../../report/assumptions.js"
 import * as Report from "../../report/Report.js"
 import { visible } from "../../report/visible.js"
 import * as Simulation from "../../simulation/Simulation.js"
-import { Found, refuse, type Refused } from "../errors.js"
+import { Found, type Refused } from "../errors.js"
 import { type NamedScenario, policies, scenario } from "../inputs.js"
 import { CurrentIo } from "../io.js"
 import { broken, limits } from "../limits.js"
+import { refusals, whole } from "../numbers.js"
 import { withProgress } from "../progress.js"
 import * as Table from "../table.js"
 import { mayWrite, write } from "../write.js"
@@ -36,35 +36,12 @@ interface Numbers {
   readonly workers: number
 }
 
-const whole = (
-  option: string,
-  text: string,
-  least: number,
-  most: number
-): Effect.Effect<number, Refused> => {
-  const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
-  return value >= least && value <= most
-    ? Effect.succeed(value)
-    : refuse(`--${option}: should be a whole number from ${least} to ${most}, got ${text}`)
-}
-
 const numbersOf = ({ replications, seed, workers }: Given): Effect.Effect<Numbers, Refused> =>
   Effect.all({
     seed: whole("seed", seed, 0, 2 ** 31 - 1),
     replications: whole("replications", replications, 1, 100_000),
     workers: whole("workers", workers, 1, 256)
   })
-
-/** What the engine refuses is a mistake in a file; what else it dies of is its own. */
-const refusals = <A, R>(
-  simulated: Effect.Effect<A, Simulation.SimulationError, R>
-): Effect.Effect<A, Refused, R> =>
-  simulated.pipe(
-    Effect.mapError(({ message }) => refuse(message)),
-    Effect.catchSomeDefect((defect) =>
-      defect instanceof RangeError ? Option.some(refuse(defect.message)) : Option.none()
-    )
-  )
 
 /** What the reader of figures has to know besides them. */
 const remarks = (
