@@ -183,7 +183,7 @@ const meaningOf = (
   heeds: heedsNothing
 })
 
-/** What every ending means under these functions, by its code, for these statuses of an upstream. */
+/** What every ending means under these functions, by its code, for statuses of an upstream. */
 export const meanings = (
   judges: Judges,
   statuses: ReadonlyArray<number>
