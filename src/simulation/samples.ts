@@ -167,7 +167,7 @@ const meaningOf = (
   heeds: heedsNothing
 })
 
-/** What every ending means under these functions, by its code, where an upstream has these statuses. */
+/** What every ending means under these functions, by its code; of statuses, those of an upstream. */
 export const meanings = (
   judges: Judges,
   statuses: ReadonlyArray<number>
