@@ -2,7 +2,7 @@
  * Attempts that the simulator gets through in a second of CPU time, in millions, on one core.
  */
 import { Effect } from "effect"
-import { Backoff, Operation, Pipeline } from "effect-resilience"
+import { AdaptiveConcurrency, Backoff, Operation, Pipeline } from "effect-resilience"
 import * as Scenario from "effect-resilience/Scenario"
 import * as Simulation from "effect-resilience/Simulation"
 import { record } from "./measure.js"
@@ -77,7 +77,8 @@ const rows: ReadonlyArray<Row> = [
       throttle: {},
       rateLimiter: { limit: 100_000, interval: "1 second" },
       bulkhead: { concurrency: 5000 },
-      concurrency: {},
+      // It never falls to where it would turn calls away.
+      concurrency: { limit: AdaptiveConcurrency.aimd({ min: 5000, initial: 5000, max: 10_000 }) },
       cooldown: {}
     },
     scenario: busy(failing, "30 seconds")
