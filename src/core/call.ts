@@ -225,20 +225,20 @@ export class Machine {
     if (hasSucceeded || elapsed >= race.delayMillis) Latency.record(process.latencies, elapsed)
   }
 
-  #withdraw(process: Process): boolean {
+  #withdraw({ budget: held }: Process): boolean {
     const { budget } = this.#stages
-    if (budget === undefined || process.budget === undefined) return true
-    const [granted, left] = TokenBucket.withdraw(budget.bucket, process.budget, this.#nowMillis)
-    process.budget = left
+    if (budget === undefined || held === undefined) return true
+    const [granted, left] = TokenBucket.withdraw(budget.bucket, held.tokens, this.#nowMillis)
+    held.tokens = left
     return granted
   }
 
-  #deposit(process: Process): void {
+  #deposit({ budget: held }: Process): void {
     const { budget, hedge, retry } = this.#stages
-    if (budget === undefined || process.budget === undefined) return
+    if (budget === undefined || held === undefined) return
     // What makes no further attempts pays for none.
     if (retry === undefined && hedge === undefined) return
-    process.budget = TokenBucket.deposit(budget.bucket, process.budget, budget.ratio)
+    held.tokens = TokenBucket.deposit(budget.bucket, held.tokens, budget.ratio)
   }
 
   /** The call has the result of one round of attempts. */

@@ -108,7 +108,11 @@ export interface Stages {
     | { readonly policy: Gcra.Policy; readonly maxWaitNanos: bigint | undefined }
     | undefined
   readonly bulkhead:
-    | { readonly limits: Permits.Limits; readonly maxWaitMillis: number }
+    | {
+      readonly limits: Permits.Limits
+      readonly maxWaitMillis: number
+      readonly isPerKey: boolean
+    }
     | undefined
   readonly concurrency: Concurrency.Policy | undefined
   readonly cooldown:
@@ -118,13 +122,17 @@ export interface Stages {
 }
 
 /**
- * What the calls of one process share: the state of each guard.
+ * What the calls of one process under one key share: the state of each guard. The budget, and the
+ * permits unless they are counted by key, are those of the process. `edge` says whose calls they
+ * are.
  *
  * @since 0.1.0
  */
 export interface Process {
+  readonly edge: number
   readonly number: number
-  budget: TokenBucket.State | undefined
+  readonly key: number
+  readonly budget: { tokens: TokenBucket.State } | undefined
   latencies: Latency.Latencies | undefined
   circuit: Circuit.State | undefined
   readonly requests: TimeWindow.TimeWindow | undefined
@@ -135,21 +143,52 @@ export interface Process {
 }
 
 /**
- * Makes the guards of a process, in the state that a new one has. `number` tells processes apart.
+ * What the calls of one process share whatever their key.
  *
  * @since 0.1.0
  */
-export const process = (stages: Stages, number: number, nowNanos: number): Process => {
-  const { budget, bulkhead, circuit, concurrency, hedge, throttle } = stages
+export type Shared = Pick<Process, "edge" | "number" | "budget" | "permits">
+
+/**
+ * Makes what a process shares, in the state that a new one has.
+ *
+ * @since 0.1.0
+ */
+export const shared = (
+  { budget, bulkhead }: Stages,
+  edge: number,
+  number: number,
+  nowNanos: number
+): Shared => ({
+  edge,
+  number,
+  budget: budget && { tokens: TokenBucket.full(budget.bucket, nowNanos / 1e6) },
+  permits: bulkhead && Permits.make(bulkhead.limits)
+})
+
+/**
+ * Makes the guards of a process under one key, in the state that new ones have.
+ *
+ * @since 0.1.0
+ */
+export const process = (
+  stages: Stages,
+  { budget, edge, number, permits }: Shared,
+  key: number,
+  nowNanos: number
+): Process => {
+  const { bulkhead, circuit, concurrency, hedge, throttle } = stages
   const now = nowNanos / 1e6
   return {
+    edge,
     number,
-    budget: budget && TokenBucket.full(budget.bucket, now),
+    key,
+    budget,
     latencies: hedge?.delay._tag === "Quantile" ? Latency.make(hedge.delay.samples) : undefined,
     circuit: circuit && Circuit.make(circuit, now),
     requests: throttle && TimeWindow.make(throttle.windowMillis, throttle.buckets, 2),
     rate: { taken: Gcra.unused, line: Fifo.make(), ahead: 0 },
-    permits: bulkhead && Permits.make(bulkhead.limits),
+    permits: bulkhead?.isPerKey ? Permits.make(bulkhead.limits) : permits,
     concurrency: concurrency && Concurrency.make(concurrency),
     cooldown: { state: Cooldown.clear, line: Fifo.make() }
   }
@@ -157,7 +196,8 @@ export const process = (stages: Stages, number: number, nowNanos: number): Proce
 
 /**
  * One call. `number` says which draws it takes, `draws` how many its stages have taken, `sent` how
- * many requests; `code` is how it ended, after so many `attempts`.
+ * many requests; `code` is how it ended, after so many `attempts`. `parent` is the attempt that it
+ * is made for, while that is worked on.
  *
  * @since 0.1.0
  */
@@ -179,7 +219,8 @@ export class Call {
   constructor(
     readonly number: number,
     readonly process: Process,
-    readonly fromNanos: number
+    readonly fromNanos: number,
+    readonly parent: Attempt | undefined
   ) {}
 }
 
@@ -221,6 +262,9 @@ export class Attempt implements Upstream.Request {
   /** Where its host keeps it, and how many events of its request are to come. */
   slot = -1
   events = 0
+  /** How many calls the upstream has made for it, and the code of the one that failed. */
+  calls = 0
+  cause = 0
   /** The answer on its way back, and the wait that the upstream asks for. */
   answer = 0
   answerRetryAfterMillis: number | undefined = undefined

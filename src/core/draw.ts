@@ -19,6 +19,7 @@
  * - `burst`: how long the upstream stays well or ill; the index is the number of the change
  * - `policy`: what the stages of a call draw, in their order
  * - `think`: how long a client waits between its calls
+ * - `key`: which key a call has
  *
  * @since 0.1.0
  */
@@ -31,7 +32,8 @@ export const purposes = {
   fault: 6,
   burst: 7,
   policy: 8,
-  think: 9
+  think: 9,
+  key: 10
 } as const
 
 /**
@@ -82,6 +84,26 @@ export const source = (seed: number, replication: number): Source => {
   }
   return { high, low }
 }
+
+/**
+ * Makes a source of which the draws are independent of those of this one, and of those of every
+ * other number.
+ *
+ * @since 0.1.0
+ */
+export const fork = ({ high, low }: Source, number: number): Source => {
+  const forked = joined(high ^ low, number)
+  return { high: forked, low: joined(low, high ^ forked) }
+}
+
+/**
+ * The number of a call that another one makes, while an attempt of it is worked on: 32 bits, mixed,
+ * so that two calls have the same one as good as never.
+ *
+ * @since 0.1.0
+ */
+export const numberOf = (call: number, attempt: number, index: number): number =>
+  joined(joined(call, attempt), index)
 
 /**
  * Draws a number from `[0, 1)` with 53 bits. `call` and `index` are whole numbers below 2^32. O(1).

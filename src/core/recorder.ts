@@ -14,7 +14,8 @@ import type { Observer } from "./simulation.js"
 /**
  * The totals. Calls: `offered` is `succeeded` + `failed` + `rejected` + `unfinished`. Requests:
  * `sent` is `answered` + `abandoned` + those that are under way at the end. A duplicate is an
- * execution after the first of one call; `byCode` counts the calls that did not succeed.
+ * execution after the first of one call; `byCode` counts the calls that did not succeed; `received`
+ * are the requests of each service, the warm-up included.
  *
  * @since 0.1.0
  */
@@ -32,6 +33,7 @@ export interface Totals {
   peakInProgress: number
   readonly byCode: Map<number, number>
   readonly stops: Map<StopReason, number>
+  readonly received: Array<number>
 }
 
 /**
@@ -57,6 +59,7 @@ export interface Series {
  */
 export interface Transition {
   readonly process: number
+  readonly key: number
   readonly atMillis: number
   readonly from: Phase["_tag"]
   readonly to: Phase["_tag"]
@@ -110,7 +113,8 @@ export class Recorder implements Observer {
     duplicates: 0,
     peakInProgress: 0,
     byCode: new Map(),
-    stops: new Map()
+    stops: new Map(),
+    received: []
   }
   readonly series: Series
   readonly transitions: Array<Transition> = []
@@ -197,9 +201,18 @@ export class Recorder implements Observer {
     if (of.executions > 1 && !this.deduplicates) this.totals.duplicates++
   }
 
-  transition({ number }: Process, from: Phase["_tag"], to: Phase["_tag"], atMillis: number): void {
+  transition(
+    { key, number }: Process,
+    from: Phase["_tag"],
+    to: Phase["_tag"],
+    atMillis: number
+  ): void {
     if (this.transitions.length === maxTransitions) return
-    this.transitions.push({ process: number, atMillis, from, to })
+    this.transitions.push({ process: number, key, atMillis, from, to })
+  }
+
+  received(service: number): void {
+    this.totals.received[service] = (this.totals.received[service] ?? 0) + 1
   }
 
   ended(call: Call, nowNanos: number): void {

@@ -10,41 +10,12 @@ import * as Call from "./call.js"
 import * as Distribution from "./distribution.js"
 import * as Draw from "./draw.js"
 import * as EventQueue from "./eventQueue.js"
+import type { Observer, Service, Setup } from "./simulationSetup.js"
 import * as TimerRing from "./timerRing.js"
 import * as Upstream from "./upstream.js"
+import * as Zipf from "./zipf.js"
 
-/**
- * One scenario under one policy. `network` is the delay of a request or an answer, each way, in
- * milliseconds. At `endNanos` the replication stops, whatever is under way.
- *
- * @since 0.1.0
- */
-export interface Setup {
-  readonly stages: Call.Stages
-  readonly processes: number
-  readonly arrivals: Arrivals.Arrivals
-  readonly changes: Arrivals.Profile
-  readonly network: Distribution.Distribution
-  readonly upstream: Upstream.Options
-  readonly arrivalsEndNanos: number
-  readonly endNanos: number
-}
-
-/**
- * What is told of a replication as it happens: a call begins and ends; a request is sent, is worked
- * on, is answered, or is given up by its caller; a circuit goes from one phase to another.
- *
- * @since 0.1.0
- */
-export interface Observer {
-  readonly began?: ((call: Call.Call) => void) | undefined
-  readonly sent?: ((attempt: Call.Attempt, nowNanos: number) => void) | undefined
-  readonly answered?: ((attempt: Call.Attempt) => void) | undefined
-  readonly executed?: ((attempt: Call.Attempt) => void) | undefined
-  readonly abandoned?: ((attempt: Call.Attempt) => void) | undefined
-  readonly ended?: ((call: Call.Call, nowNanos: number) => void) | undefined
-  readonly transition?: Call.Host["transition"] | undefined
-}
+export type { Dependency, Observer, Service, Setup } from "./simulationSetup.js"
 
 /** The kinds of events. */
 const kinds = {
@@ -66,6 +37,11 @@ const kindMask = 2 ** kindBits - 1
 class Table<A> {
   readonly #free: Array<number> = []
   readonly #entries: Array<A | undefined> = []
+
+  /** How many there are. */
+  get size(): number {
+    return this.#entries.length - this.#free.length
+  }
 
   add(entry: A): number {
     const slot = this.#free.pop() ?? this.#entries.length
@@ -90,17 +66,38 @@ const isBefore = (ring: TimerRing.TimerRing, at: number, turn: number): boolean 
   return time < at || (time === at && TimerRing.turn(ring) < turn)
 }
 
+/** Calls from one side to one service, under one policy. The first are those of the clients. */
+interface Edge {
+  readonly stages: Call.Stages
+  readonly machine: Call.Machine
+  readonly source: Draw.Source
+  readonly service: number
+  readonly shared: ReadonlyArray<Call.Shared>
+  readonly processes: Array<Call.Process | undefined>
+}
+
+/** A service at work. `edges` are the calls that it makes for a request, in their order. */
+interface Server {
+  readonly upstream: Upstream.Upstream<Call.Attempt>
+  readonly source: Draw.Source
+  readonly network: (unit: number) => number
+  readonly noticesAbandonment: boolean
+  readonly edges: ReadonlyArray<number>
+}
+
+/** The status of an answer that says that a service further on has failed. */
+const badGateway = 502
+
 /**
  * One replication.
  *
  * @since 0.1.0
  */
 export class Simulation {
-  readonly #machine: Call.Machine
-  readonly #upstream: Upstream.Upstream<Call.Attempt>
-  readonly #processes: ReadonlyArray<Call.Process>
-  readonly #network: (unit: number) => number
+  readonly #edges: Array<Edge> = []
+  readonly #servers: ReadonlyArray<Server>
   readonly #think: (unit: number) => number
+  readonly #key: (unit: number) => number
   readonly #events = EventQueue.make()
   readonly #attemptLimits = TimerRing.make()
   readonly #totalLimits = TimerRing.make()
@@ -116,14 +113,25 @@ export class Simulation {
     readonly source: Draw.Source,
     readonly observer: Observer
   ) {
-    const { arrivals, network, stages, upstream } = setup
-    this.#network = Distribution.sampler(network)
+    const { arrivals, keys, processes, services, stages } = setup
     this.#think = arrivals._tag === "Closed" ? Distribution.sampler(arrivals.think) : () => 0
-    this.#processes = Array.from(
-      { length: setup.processes },
-      (_, number) => Call.process(stages, number, 0)
-    )
-    this.#machine = new Call.Machine(stages, {
+    this.#key = Zipf.sampler(keys)
+    this.#edge(stages, 0, processes)
+    this.#servers = services.map((service, number) => this.#server(service, number))
+    for (const [number, { upstream }] of services.entries()) {
+      for (const nanos of Upstream.changesNanos(upstream)) {
+        this.#arrange(nanos, kinds.change, number)
+      }
+    }
+    this.#arrangeFirst()
+  }
+
+  /** Makes the next edge, and returns its number. */
+  #edge(stages: Call.Stages, service: number, processes: number): number {
+    const number = this.#edges.length
+    const isClients = number === 0
+    const source = isClients ? this.source : Draw.fork(this.source, number)
+    const machine = new Call.Machine(stages, {
       nowNanos: () => this.#now,
       draw: (call) => Draw.unit(source, call.number, Draw.purposes.policy, call.draws++),
       armCall: (call, endNanos) => this.#arrange(endNanos, kinds.callTimer, call.slot),
@@ -134,21 +142,57 @@ export class Simulation {
       send: (attempt) => this.#send(attempt),
       abandon: (attempt) => this.#abandon(attempt),
       attemptEnded: (attempt) => this.#release(attempt),
-      callEnded: (call) => this.#ended(call),
-      transition: (process, from, to, atMillis) =>
-        this.observer.transition?.(process, from, to, atMillis)
+      callEnded: isClients ? (call) => this.#ended(call) : (call) => this.#returned(call),
+      transition: (process, from, to, atMillis) => {
+        if (isClients) this.observer.transition?.(process, from, to, atMillis)
+      }
     })
-    this.#upstream = new Upstream.Upstream<Call.Attempt>(upstream, source, {
-      serve: (attempt, endNanos) => {
-        attempt.of.executions++
-        this.observer.executed?.(attempt)
-        this.#arrangeFor(attempt, endNanos, kinds.serve)
-      },
-      answer: (attempt, answer, retryAfterMillis) =>
-        this.#answered(attempt, answer, retryAfterMillis)
-    })
-    for (const nanos of Upstream.changesNanos(upstream)) this.#arrange(nanos, kinds.change, 0)
-    this.#arrangeFirst()
+    const shared = Array.from(
+      { length: processes },
+      (_, process) => Call.shared(stages, number, process, 0)
+    )
+    this.#edges.push({ stages, machine, source, service, shared, processes: [] })
+    return number
+  }
+
+  #server({ calls, network, upstream }: Service, number: number): Server {
+    const source = number === 0 ? this.source : Draw.fork(this.source, -number)
+    return {
+      source,
+      network: Distribution.sampler(network),
+      noticesAbandonment: upstream.noticesAbandonment,
+      edges: calls.flatMap(({ service, stages, times }) => {
+        const edge = this.#edge(stages, service, 1)
+        return Array.from({ length: times }, () => edge)
+      }),
+      upstream: new Upstream.Upstream<Call.Attempt>(upstream, source, {
+        serve: (attempt, endNanos) => {
+          attempt.of.executions++
+          if (attempt.of.parent === undefined) this.observer.executed?.(attempt)
+          this.#arrangeFor(attempt, endNanos, kinds.serve)
+        },
+        answer: (attempt, answer, retryAfterMillis) =>
+          this.#answered(attempt, answer, retryAfterMillis)
+      })
+    }
+  }
+
+  #serverOf({ of }: Call.Attempt): Server {
+    return this.#servers[this.#edgeOf(of).service]!
+  }
+
+  #edgeOf({ process }: Call.Call): Edge {
+    return this.#edges[process.edge]!
+  }
+
+  #processOf({ processes, shared, stages }: Edge, number: number, key: number): Call.Process {
+    const index = number * this.setup.keys.count + key
+    return processes[index] ??= Call.process(stages, shared[number]!, key, this.#now)
+  }
+
+  /** How many calls and requests are under way: the larger of both. */
+  get pending(): number {
+    return Math.max(this.#calls.size, this.#attempts.size)
   }
 
   /** The share of the time that has passed. */
@@ -246,7 +290,7 @@ export class Simulation {
 
   #limited(slot: number, turn: number): void {
     const attempt = this.#attempts.get(slot)
-    if (attempt !== undefined) this.#machine.limitTimer(attempt, turn)
+    if (attempt !== undefined) this.#edgeOf(attempt.of).machine.limitTimer(attempt, turn)
   }
 
   #happen(what: number, turn: number): void {
@@ -256,17 +300,19 @@ export class Simulation {
       case kinds.arrival:
         return this.#arrival(slot)
       case kinds.change:
-        return this.#upstream.change(this.#now)
+        return this.#servers[slot]!.upstream.change(this.#now)
       case kinds.callTimer: {
         const call = this.#calls.get(slot)
-        return call === undefined ? undefined : this.#machine.callTimer(call, turn)
+        return call === undefined ? undefined : this.#edgeOf(call).machine.callTimer(call, turn)
       }
       case kinds.limitTimer:
         return this.#limited(slot, turn)
       default: {
         const attempt = this.#attempts.get(slot)
         if (attempt === undefined) return
-        if (kind === kinds.lineTimer) return this.#machine.lineTimer(attempt, turn)
+        if (kind === kinds.lineTimer) {
+          return this.#edgeOf(attempt.of).machine.lineTimer(attempt, turn)
+        }
         attempt.events--
         this.#travelled(attempt, kind)
         this.#release(attempt)
@@ -276,43 +322,80 @@ export class Simulation {
 
   #travelled(attempt: Call.Attempt, kind: number): void {
     switch (kind) {
-      case kinds.arrive:
-        return this.#upstream.arrive(attempt, this.#now)
+      case kinds.arrive: {
+        const edge = this.#edgeOf(attempt.of)
+        this.observer.received?.(edge.service)
+        return this.#servers[edge.service]!.upstream.arrive(attempt, this.#now)
+      }
       case kinds.serve:
-        return this.#upstream.end(attempt, this.#now)
+        return this.#worked(attempt)
       case kinds.drop:
-        return this.#upstream.drop(attempt, this.#now)
+        return this.#serverOf(attempt).upstream.drop(attempt, this.#now)
       default:
-        if (attempt.stand === "sent") this.observer.answered?.(attempt)
-        return this.#machine.answered(attempt, attempt.answer, attempt.answerRetryAfterMillis)
+        if (attempt.stand === "sent" && attempt.of.parent === undefined) {
+          this.observer.answered?.(attempt)
+        }
+        return this.#edgeOf(attempt.of).machine.answered(
+          attempt,
+          attempt.answer,
+          attempt.answerRetryAfterMillis
+        )
     }
   }
 
-  #arrival(number: number): void {
-    const { arrivals } = this.setup
-    if (arrivals._tag !== "Closed") this.#arrangeArrival()
-    const unit = Draw.unit(this.source, number, Draw.purposes.process, 0)
-    const process = this.#processes[Math.floor(unit * this.#processes.length)]!
-    const call = new Call.Call(number, process, this.#now)
-    call.slot = this.#calls.add(call)
-    this.observer.began?.(call)
-    this.#machine.begin(call)
+  /** A service has done its own work, or a call that it has made for it is over. */
+  #worked(attempt: Call.Attempt): void {
+    const { edges, upstream } = this.#serverOf(attempt)
+    const next = edges[attempt.calls]
+    if (next === undefined || attempt.cause !== 0 || attempt.phase !== "served") {
+      return upstream.end(attempt, this.#now, attempt.cause === 0 ? 0 : badGateway)
+    }
+    const edge = this.#edges[next]!
+    const number = Draw.numberOf(attempt.call, attempt.attempt, attempt.calls++)
+    this.#begin(edge, new Call.Call(number, this.#processOf(edge, 0, 0), this.#now, attempt))
   }
 
-  #delayNanos({ attempt, call }: Call.Attempt, purpose: Draw.Purpose): number {
-    return Math.round(this.#network(Draw.unit(this.source, call, purpose, attempt)) * 1e6)
+  /** A call that a service has made is over: the service goes on, in a turn of its own. */
+  #returned(call: Call.Call): void {
+    this.#calls.remove(call.slot)
+    const parent = call.parent!
+    parent.cause = call.code
+    this.#arrangeFor(parent, this.#now, kinds.serve)
+  }
+
+  #begin(edge: Edge, call: Call.Call): void {
+    call.slot = this.#calls.add(call)
+    if (call.parent === undefined) this.observer.began?.(call)
+    edge.machine.begin(call)
+  }
+
+  #arrival(number: number): void {
+    const { arrivals, processes } = this.setup
+    if (arrivals._tag !== "Closed") this.#arrangeArrival()
+    const unit = Draw.unit(this.source, number, Draw.purposes.process, 0)
+    const key = this.setup.keys.count === 1
+      ? 0
+      : this.#key(Draw.unit(this.source, number, Draw.purposes.key, 0))
+    const edge = this.#edges[0]!
+    const process = this.#processOf(edge, Math.floor(unit * processes), key)
+    this.#begin(edge, new Call.Call(number, process, this.#now, undefined))
+  }
+
+  #delayNanos(attempt: Call.Attempt, purpose: Draw.Purpose): number {
+    const { network, source } = this.#serverOf(attempt)
+    return Math.round(network(Draw.unit(source, attempt.call, purpose, attempt.attempt)) * 1e6)
   }
 
   #send(attempt: Call.Attempt): void {
-    this.observer.sent?.(attempt, this.#now)
+    if (attempt.of.parent === undefined) this.observer.sent?.(attempt, this.#now)
     const at = this.#now + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
     this.#arrangeFor(attempt, at, kinds.arrive)
   }
 
   /** That the caller has gone is as long under way as the request was. */
   #abandon(attempt: Call.Attempt): void {
-    this.observer.abandoned?.(attempt)
-    if (!this.setup.upstream.noticesAbandonment || attempt.phase === "over") return
+    if (attempt.of.parent === undefined) this.observer.abandoned?.(attempt)
+    if (!this.#serverOf(attempt).noticesAbandonment || attempt.phase === "over") return
     const at = this.#now + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
     this.#arrangeFor(attempt, at, kinds.drop)
   }

@@ -135,9 +135,6 @@ interface Spells {
   changes: number
 }
 
-/** As many faults may draw for one attempt without meeting the draws of the next. */
-const drawsPerAttempt = 64
-
 /**
  * One upstream of one replication.
  *
@@ -196,11 +193,14 @@ export class Upstream<R extends Request> {
     this.#join(request)
   }
 
-  /** The service of a request has ended. One that was dropped meanwhile has no answer. */
-  end(request: R, nowNanos: number): void {
+  /**
+   * The service of a request has ended; it may have failed by `cause`, the status that answers it
+   * unless the upstream is down. One that was dropped meanwhile has no answer.
+   */
+  end(request: R, nowNanos: number, cause: number): void {
     if (request.phase !== "served") return
     this.#served--
-    this.#over(request, this.#answer(request, nowNanos), undefined)
+    this.#over(request, this.#answer(request, nowNanos, cause), undefined)
     this.change(nowNanos)
   }
 
@@ -255,10 +255,11 @@ export class Upstream<R extends Request> {
   }
 
   /** The end of a service: what was worked on when an outage began is lost. */
-  #answer(request: Request, nowNanos: number): number {
+  #answer(request: Request, nowNanos: number, cause: number): number {
     const outage = this.#outage(nowNanos)
     if (outage === "blackHole") return answers.blackHole
     if (outage === "refused" || outage === "reset") return answers.reset
+    if (cause !== answers.success) return cause
     const { faults } = this.options
     for (let number = 0; number < faults.length; number++) {
       const fault = faults[number] as Fault
@@ -272,7 +273,7 @@ export class Upstream<R extends Request> {
   }
 
   #falls({ attempt, call }: Request, number: number, rate: number): boolean {
-    const index = attempt * drawsPerAttempt + number
+    const index = attempt * this.options.faults.length + number
     return Draw.unit(this.source, call, Draw.purposes.fault, index) < rate
   }
 

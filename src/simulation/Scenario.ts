@@ -10,6 +10,8 @@
  * | `duration` | how long calls come in, at most 100 days |
  * | `warmUp` | calls of this first part count in no total (default 0) |
  * | `clients.processes` | each has guards of its own (default 1) |
+ * | `clients.operation` | `read`, `idempotent`, `keyed` or `once` (default the policy's) |
+ * | `clients.keys` | how many keys guards count by (`count`), and how unevenly (`skew`) |
  * | `clients.arrivals` | `Poisson`, `Constant`, `Closed` or `Trace` |
  * | `clients.changes` | times in which calls come `times` as often |
  * | `services[].network` | the delay of a request and of an answer, each way |
@@ -19,6 +21,11 @@
  * | `services[].deduplicatesKeys` | whether one idempotency key is executed once (default false) |
  * | `services[].rateLimit` | what the upstream answers 429 to |
  * | `services[].faults` | `Outage`, `Errors`, `Burst` and `BrownOut` |
+ * | `services[].calls` | calls to other services for each request, each under a policy of its own |
+ *
+ * Clients call the first service. A service that calls others does its own work first, and holds
+ * its worker until they have answered; it answers 502 when one of its calls fails. Its calls go on
+ * when its own caller has left.
  *
  * A distribution of time is `Constant`, `Uniform`, `Exponential`, `LogNormal`, `Pareto`, `Weibull`,
  * `Hyper` or `Empirical`.
@@ -89,6 +96,14 @@ export interface Scenario extends Written.Scenario {}
  */
 export interface Encoded extends Written.Encoded {}
 
+type Fields = Readonly<Record<string, unknown>>
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** A value in a message, in JSON where that has a word for it. */
+const written = (value: unknown): string => JSON.stringify(value) ?? String(value)
+
 const valueAt = (given: unknown, path: string): unknown =>
   path === "" ? given : path.split(".").reduce<unknown>(
     (value, field) =>
@@ -126,7 +141,66 @@ const decodeUnknown = Schema.decodeUnknown(schema, { errors: "all" })
  * @category constructors
  */
 export const decode = (input: unknown): Effect.Effect<Scenario, InvalidScenario> =>
-  Effect.mapError(decodeUnknown(input), ({ issue }) => refused(input, findingsOf(issue)))
+  isFields(input)
+    ? Effect.mapError(decodeUnknown(input), ({ issue }) => refused(input, findingsOf(issue)))
+    : refused(input, [{ path: "", message: `should be a scenario, got ${written(input)}` }])
+
+/** A field that is a list, with other entries. Anything else stays as it is. */
+const each = (value: unknown, field: string, change: (entry: unknown) => unknown): unknown => {
+  const list = isFields(value) ? value[field] : undefined
+  return isFields(value) && Array.isArray(list) ? { ...value, [field]: list.map(change) } : value
+}
+
+/** Changes the policies of all calls in a scenario as it is written. */
+const mapPolicies = (input: unknown, change: (policy: unknown) => unknown): unknown =>
+  each(
+    input,
+    "services",
+    (service) =>
+      each(service, "calls", (call) =>
+        isFields(call) && "policy" in call ? { ...call, policy: change(call["policy"]) } : call)
+  )
+
+/**
+ * Puts policies in the place of their names: `services[].calls[].policy` may be a text, such as the
+ * name of a file. `read` is asked for each name once. `decode` accepts policies alone.
+ *
+ * **Example** (Policies in files beside the scenario)
+ *
+ * ```ts
+ * import * as Scenario from "effect-resilience/Scenario"
+ * import { Effect } from "effect"
+ *
+ * const written = { services: [{ calls: [{ service: "payments", policy: "payments.json" }] }] }
+ *
+ * const read = (name: string) => Effect.succeed({ retry: { retries: name.length } })
+ *
+ * const whole = Effect.runSync(Scenario.withPolicies(written, read))
+ * JSON.stringify(whole) // =>
+ * // {"services":[{"calls":[{"service":"payments","policy":{"retry":{"retries":13}}}]}]}
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const withPolicies = <E, R>(
+  input: unknown,
+  read: (name: string) => Effect.Effect<unknown, E, R>
+): Effect.Effect<unknown, E, R> =>
+  Effect.suspend(() => {
+    const names = new Set<string>()
+    mapPolicies(input, (policy) => {
+      if (typeof policy === "string") names.add(policy)
+    })
+    return Effect.map(
+      Effect.forEach(names, (name) => Effect.map(read(name), (policy) => [name, policy] as const)),
+      (found) => {
+        const policies = new Map(found)
+        return mapPolicies(input, (policy) =>
+          typeof policy === "string" ? policies.get(policy) : policy)
+      }
+    )
+  })
 
 /**
  * The JSON Schema of the written form, for editors. Draft 7.

@@ -70,10 +70,6 @@ const given = <O extends object>(
   return options as O
 }
 
-const keyless = (name: string, warnings: Array<string>): void => {
-  warnings.push(`${name} is simulated with one key for each process`)
-}
-
 const concurrencyOf = (
   options: AdaptiveConcurrency.Options | undefined
 ): Concurrency.Policy | undefined => {
@@ -131,7 +127,8 @@ const bulkheadOf = (options: Bulkhead.Options | undefined): Core.Stages["bulkhea
       concurrency: options.concurrency,
       queue: options.queue ?? Bulkhead.defaults.queue
     },
-    maxWaitMillis: millis(options.maxWait ?? Bulkhead.defaults.maxWait)
+    maxWaitMillis: millis(options.maxWait ?? Bulkhead.defaults.maxWait),
+    isPerKey: options.perKey ?? Bulkhead.defaults.perKey
   }
 
 const budgetOf = (options: RetryBudget.Options | undefined): Core.Stages["budget"] =>
@@ -173,10 +170,17 @@ const retryOf = (
   return { ...policy, withinMillis: Math.min(policy.withinMillis, totalMillis) }
 }
 
+/** What an upstream answers that is overloaded or down. */
+export const usualStatuses: ReadonlyArray<number> = [429, 500, 502, 503, 504]
+
 /**
- * Compiles valid stages. Throws a `RangeError` for a stage that is not simulated.
+ * Compiles valid stages for an upstream that answers with these statuses. Throws a `RangeError` for
+ * a stage that is not simulated.
  */
-export const compile = (stages: Pipeline.Stages): Compiled => {
+export const compile = (
+  stages: Pipeline.Stages,
+  statuses: ReadonlyArray<number> = usualStatuses
+): Compiled => {
   const warnings: Array<string> = []
   for (const [name, value] of Object.entries(stages)) {
     if (value === undefined || simulated.has(name)) continue
@@ -192,7 +196,6 @@ export const compile = (stages: Pipeline.Stages): Compiled => {
     warnings
   )
   const bulkhead = given<Bulkhead.Options>("bulkhead", stages.bulkhead, warnings)
-  if (bulkhead?.perKey === true) keyless("bulkhead", warnings)
   const totalMillis = stages.totalTimeout === undefined ? Infinity : millis(stages.totalTimeout)
   return {
     warnings,
@@ -214,7 +217,7 @@ export const compile = (stages: Pipeline.Stages): Compiled => {
         circuit: breaker?.classify ?? byDefault.circuit,
         throttle: throttle?.classify ?? byDefault.throttle,
         concurrency: concurrency?.classify ?? byDefault.concurrency
-      })
+      }, statuses)
     }
   }
 }

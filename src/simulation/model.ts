@@ -162,7 +162,8 @@ const CountsSchema = Schema.Struct({
   hedges: Schema.Number,
   executions: Schema.Number,
   duplicates: Schema.Number,
-  repeats: Schema.Number
+  repeats: Schema.Number,
+  received: Tally
 })
 
 /**
@@ -196,6 +197,8 @@ export interface Counts {
   readonly duplicates: number
   /** The same for operations that may be repeated, which does no harm. */
   readonly repeats: number
+  /** Requests that reached each service, by its name; those of the warm-up too. */
+  readonly received: Readonly<Record<string, number>>
 }
 
 const Row = Schema.Array(Schema.Number)
@@ -238,6 +241,7 @@ const State = Schema.Literal("Closed", "Open", "HalfOpen")
 const TransitionSchema = Schema.Struct({
   replication: Schema.Number,
   process: Schema.Number,
+  key: Schema.Number,
   atMillis: Schema.Number,
   from: State,
   to: State
@@ -254,6 +258,8 @@ export interface Transition {
   readonly replication: number
   /** The number of the process, from 0 on. */
   readonly process: number
+  /** The number of the key, from 0 on, the most frequent first. */
+  readonly key: number
   /** When, in milliseconds from the start. */
   readonly atMillis: number
   /** The state before. */

@@ -34,6 +34,38 @@ export interface Job {
   readonly isHarmful: boolean
 }
 
+/** So many events happen before anything else has its turn: some 20 ms. */
+export const eventsPerTurn = 20_000
+
+/** The limits of a simulation. */
+export const limits = { events: 1e9, bytes: 2 ** 30 } as const
+
+/** What a call under way takes of memory, with its attempts and their events. */
+export const bytesPerCall = 800
+
+/** A replication that has been stopped: its estimate was too low. */
+export interface Excess {
+  readonly of: keyof typeof limits
+  readonly estimate: number
+}
+
+/** What a worker is asked to do: the replication of this number, of the job of this number. */
+export interface Task {
+  readonly job: number
+  readonly number: number
+}
+
+/** How a replication ends. */
+export type Reply =
+  | { readonly _tag: "Outcome"; readonly outcome: Outcome }
+  | { readonly _tag: "Excess"; readonly excess: Excess }
+
+/** What a worker says. */
+export type Answer =
+  | { readonly _tag: "Ready" }
+  | { readonly _tag: "Share"; readonly share: number }
+  | Reply
+
 /** What is known when a replication is over; it can be sent from thread to thread. */
 export interface Outcome {
   readonly figures: Figures
@@ -49,8 +81,9 @@ const windowOf = (fault: Fault): ReadonlyArray<number> =>
   fault._tag === "Outage" || fault._tag === "BrownOut" ? [fault.fromNanos, fault.toNanos] : []
 
 /** From the first fault or change to the end of the last one; none without any. */
-const faultsOf = ({ changes: { fromNanos }, upstream: { faults } }: Simulation.Setup) => {
-  const moments = [...fromNanos, ...faults.flatMap(windowOf)]
+const faultsOf = ({ changes: { fromNanos }, services }: Simulation.Setup) => {
+  const windows = services.flatMap(({ upstream }) => upstream.faults.flatMap(windowOf))
+  const moments = [...fromNanos, ...windows]
   return moments.length === 0
     ? undefined
     : { fromNanos: Math.min(...moments), toNanos: Math.max(...moments) }
@@ -93,9 +126,11 @@ export class Replication {
     this.#simulation = new Simulation.Simulation(setup, Draw.source(seed, number), this.#recorder)
   }
 
-  /** Lets at most so many events happen. False when the replication is over. */
-  step(events: number): boolean {
-    return this.#simulation.step(events)
+  /** Lets some events happen. The answer comes when the replication is over. */
+  step(): Reply | undefined {
+    if (!this.#simulation.step(eventsPerTurn)) return { _tag: "Outcome", outcome: this.#finish() }
+    const excess = this.#excess()
+    return excess && { _tag: "Excess", excess }
   }
 
   /** The share of the time that has passed. */
@@ -103,8 +138,14 @@ export class Replication {
     return this.#simulation.share
   }
 
-  /** What has come of a replication that is over. */
-  finish(): Outcome {
+  #excess(): Excess | undefined {
+    const { happened, pending } = this.#simulation
+    if (happened > limits.events) return { of: "events", estimate: happened }
+    const bytes = pending * bytesPerCall
+    return bytes > limits.bytes ? { of: "bytes", estimate: bytes } : undefined
+  }
+
+  #finish(): Outcome {
     const { isHarmful, setup } = this.#job
     this.#recorder.finish()
     const { series, totals, transitions } = this.#recorder

@@ -2,12 +2,8 @@
  * Simulates policies under a scenario, in several replications.
  */
 import type * as Arr from "effect/Array"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Distribution from "../core/distribution.js"
-import type * as Simulation from "../core/simulation.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
-import { liveClock } from "../runtime/clock.js"
 import * as Validate from "../runtime/validate.js"
 import { compile } from "./compile.js"
 import {
@@ -18,67 +14,12 @@ import {
   type SimulationError,
   TooLarge
 } from "./model.js"
-import { type Job, type Outcome, Replication } from "./replication.js"
+import { type Job, limits, type Outcome } from "./replication.js"
 import * as Scenario from "./Scenario.js"
-import { setupOf, warmUpNanosOf } from "./scenario/setup.js"
+import { namesOf, setupOf, stagesUnder, statusesOf, warmUpNanosOf } from "./scenario/setup.js"
+import { overloads, sizeOf } from "./size.js"
 import { differencesOf, resultOf } from "./summary.js"
-
-/** So many events happen before other fibers, and interruption, have their turn: some 20 ms. */
-const eventsPerTurn = 20_000
-
-const maxEvents = 1e9
-
-/** Arrive, serve, answer, and the beginning; with retries, about twice of that. */
-const eventsPerCall = 8
-
-const nanosPerSecond = 1e9
-
-const estimatedEvents = (setup: Simulation.Setup, replications: number): number => {
-  const { arrivals, arrivalsEndNanos } = setup
-  const seconds = arrivalsEndNanos / nanosPerSecond
-  const factor = Math.max(1, ...setup.changes.factors)
-  const calls = arrivals._tag === "Trace"
-    ? arrivals.atNanos.length
-    : arrivals._tag === "Closed"
-    ? arrivals.clients * seconds * 1000 * factor / Distribution.mean(arrivals.think)
-    : arrivals.perSecond * seconds * factor
-  return calls * eventsPerCall * replications
-}
-
-/** Hears how far the replications of one policy have come: how many are over, and their share. */
-type Report = (done: number, share: number) => Effect.Effect<void>
-
-/** The platform has its turn too, which timers and signals wait for, whatever the clock. */
-const pause = Effect.zipRight(Effect.yieldNow(), liveClock.sleep(Duration.zero))
-
-const replicate = (
-  job: Job,
-  number: number,
-  report: (share: number) => Effect.Effect<void>
-): Effect.Effect<Outcome> =>
-  Effect.suspend(() => {
-    const replication = new Replication(job, number)
-    const turn: Effect.Effect<void> = Effect.suspend(() =>
-      replication.step(eventsPerTurn)
-        ? report(replication.share).pipe(Effect.zipRight(pause), Effect.zipRight(turn))
-        : Effect.void
-    )
-    return Effect.map(turn, () => replication.finish())
-  })
-
-/** The outcomes of all replications, in their order. */
-const replications = (
-  job: Job,
-  count: number,
-  report: Report
-): Effect.Effect<ReadonlyArray<Outcome>> =>
-  Effect.forEach(
-    Array.from({ length: count }, (_, number) => number),
-    (number) =>
-      replicate(job, number, (share) => report(number, (number + share) / count)).pipe(
-        Effect.tap(() => report(number + 1, (number + 1) / count))
-      )
-  )
+import { elsewhere, here, type Runner } from "./workers.js"
 
 /** A policy that can be built, and the numbers that its replications have in common. */
 interface Prepared {
@@ -88,24 +29,56 @@ interface Prepared {
 }
 
 const prepared = (
-  { name, stages }: Policy,
+  { name, stages: given }: Policy,
   scenario: Scenario.Scenario,
   seed: number
-): Effect.Effect<Prepared> =>
-  Effect.map(Pipeline.make(stages), () => {
-    const compiled = compile(stages)
+): Effect.Effect<Prepared> => {
+  const stages = stagesUnder(scenario, given)
+  const [service] = scenario.services
+  return Effect.map(Pipeline.make(stages), () => {
+    const compiled = compile(stages, statusesOf(service))
+    const { setup: common, warnings } = setupOf(scenario)
+    const setup = { ...common, stages: compiled.stages }
     const { _tag } = stages.operation
     return {
       policy: name,
-      warnings: compiled.warnings,
+      warnings: [...compiled.warnings, ...warnings, ...overloads(setup, namesOf(scenario))],
       job: {
-        setup: { ...setupOf(scenario), stages: compiled.stages },
+        setup,
         seed,
         warmUpNanos: warmUpNanosOf(scenario),
-        deduplicates: scenario.services[0].deduplicatesKeys && _tag === "Keyed",
+        deduplicates: service.deduplicatesKeys && _tag === "Keyed",
         isHarmful: _tag === "Keyed" || _tag === "Once"
       }
     }
+  })
+}
+
+/** The outcomes of all replications of one policy, in their order. */
+const replications = (
+  { atOnce, run }: Runner,
+  job: number,
+  count: number,
+  report: (done: number, share: number) => Effect.Effect<void>
+): Effect.Effect<ReadonlyArray<Outcome>, TooLarge> =>
+  Effect.suspend(() => {
+    const shares = Array.from({ length: count }, () => 0)
+    let done = 0
+    const told = (number: number, share: number): Effect.Effect<void> => {
+      shares[number] = share
+      return report(done, shares.reduce((sum, each) => sum + each, 0) / count)
+    }
+    return Effect.forEach(shares, (_, number) =>
+      Effect.flatMap(
+        run({ job, number }, (share) => told(number, share)),
+        (reply) => {
+          if (reply._tag === "Excess") {
+            return new TooLarge({ ...reply.excess, limit: limits[reply.excess.of] })
+          }
+          done++
+          return Effect.as(told(number, 1), reply.outcome)
+        }
+      ), { concurrency: atOnce })
   })
 
 /** A result, and the figures of each replication. */
@@ -123,25 +96,39 @@ export const all = (
     const scenario = yield* Scenario.decode(options.scenario)
     const seed = Validate.integer("seed", options.seed ?? 1, 0)
     const count = Validate.integer("replications", options.replications ?? 10, 1)
+    const workers = Validate.integer("workers", options.workers ?? 1, 1)
     const ready = yield* Effect.forEach(policies, (policy) => prepared(policy, scenario, seed))
-    const estimate = ready.reduce((sum, { job }) => sum + estimatedEvents(job.setup, count), 0)
-    if (estimate > maxEvents) {
-      return yield* new TooLarge({ of: "events", estimate, limit: maxEvents })
+    const jobs = ready.map(({ job }) => job)
+    const size = sizeOf(jobs, count)
+    for (const  of of["events", "bytes"] as const) {
+      if (size[of] > limits[of]) {
+        return yield* new TooLarge({ of, estimate: size[of], limit: limits[of] })
+      }
     }
-    return yield* Effect.forEach(ready, ({ job, policy, warnings }, index) => {
-      const report: Report = (done, share) =>
-        onProgress?.({
-          policy,
-          done,
-          replications: count,
-          share: (index + share) / ready.length
-        }) ?? Effect.void
-      return Effect.map(replications(job, count, report), (outcomes) => ({
-        outcomes,
-        result: resultOf(outcomes, { policy, seed, isHarmful: job.isHarmful, warnings })
-      }))
-    })
-  })
+    const runner = workers === 1
+      ? here(jobs)
+      : yield* elsewhere(jobs, Math.min(workers, count))
+    return yield* Effect.forEach(ready, ({ job, policy, warnings }, index) =>
+      Effect.map(
+        replications(runner, index, count, (done, share) =>
+          onProgress?.({
+            policy,
+            done,
+            replications: count,
+            share: (index + share) / ready.length
+          }) ?? Effect.void),
+        (outcomes) => ({
+          outcomes,
+          result: resultOf(outcomes, {
+            policy,
+            seed,
+            isHarmful: job.isHarmful,
+            services: namesOf(scenario),
+            warnings
+          })
+        })
+      ))
+  }).pipe(Effect.scoped)
 
 /**
  * Simulates one policy under a scenario.

@@ -183,11 +183,11 @@ const meaningOf = (
   heeds: heedsNothing
 })
 
-/** The statuses that an upstream may fail with. */
-const statuses = Array.from({ length: 200 }, (_, index) => 400 + index)
-
-/** What every ending means under these functions, by its code. */
-export const meanings = (judges: Judges): ReadonlyArray<Meaning | undefined> => {
+/** What every ending means under these functions, by its code, for statuses of an upstream. */
+export const meanings = (
+  judges: Judges,
+  statuses: ReadonlyArray<number>
+): ReadonlyArray<Meaning | undefined> => {
   const found: Array<Meaning | undefined> = []
   found[answers.success] = meaningOf(judges, Exit.succeed(undefined), "serves")
   const failures = [answers.refused, answers.reset, ...Object.values(endings), ...statuses]

@@ -38,7 +38,11 @@ const byTag = (
   return Object.fromEntries(Object.entries(found).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-const countsOf = (outcomes: Outcomes, isHarmful: boolean): Counts => {
+const countsOf = (
+  outcomes: Outcomes,
+  isHarmful: boolean,
+  services: ReadonlyArray<string>
+): Counts => {
   const sum = (of: (totals: Recorder.Totals) => number): number =>
     outcomes.reduce((all, { totals }) => all + of(totals), 0)
   const offered = sum((totals) => totals.offered)
@@ -56,7 +60,10 @@ const countsOf = (outcomes: Outcomes, isHarmful: boolean): Counts => {
     hedges: sum((totals) => totals.hedges),
     executions: sum((totals) => totals.executions),
     duplicates: isHarmful ? duplicates : 0,
-    repeats: isHarmful ? 0 : duplicates
+    repeats: isHarmful ? 0 : duplicates,
+    received: Object.fromEntries(
+      services.map((name, index) => [name, sum(({ received }) => received[index] ?? 0)])
+    )
   }
 }
 
@@ -99,10 +106,11 @@ const estimatesOf = (figures: ReadonlyArray<Figures>): Readonly<Record<Metric, E
 /** The result of the replications, in their order. O(replications x seconds). */
 export const resultOf = (
   outcomes: Outcomes,
-  { isHarmful, policy, seed, warnings }: {
+  { isHarmful, policy, seed, services, warnings }: {
     readonly policy: string
     readonly seed: number
     readonly isHarmful: boolean
+    readonly services: ReadonlyArray<string>
     readonly warnings: ReadonlyArray<string>
   }
 ): Result => ({
@@ -111,7 +119,7 @@ export const resultOf = (
   replications: outcomes.length,
   stuck: outcomes.filter(({ isStuck }) => isStuck).length,
   metrics: estimatesOf(outcomes.map(({ figures }) => figures)),
-  counts: countsOf(outcomes, isHarmful),
+  counts: countsOf(outcomes, isHarmful, services),
   stops: stopsOf(outcomes),
   series: seriesOf(outcomes),
   breaker: outcomes

@@ -24,6 +24,7 @@ import { LawBroken } from "./lawBroken.js"
 export { breaker } from "./breaker/law.js"
 export { LawBroken } from "./lawBroken.js"
 export { pipeline } from "./pipeline/law.js"
+export { type Call, simulation } from "./simulation/law.js"
 export { idempotencyStore } from "./store/law.js"
 
 /** Any schedule at all: its inputs are tried out, whatever it takes. */

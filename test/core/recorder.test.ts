@@ -5,8 +5,7 @@ import * as Draw from "../../src/core/draw.js"
 import * as LogHistogram from "../../src/core/logHistogram.js"
 import * as Recorder from "../../src/core/recorder.js"
 import * as Simulation from "../../src/core/simulation.js"
-import { compile } from "../../src/simulation/compile.js"
-import { pipelines, scenarios } from "../simulation/scenarios.js"
+import { pipelines, scenarios, setupFor } from "../simulation/scenarios.js"
 import { runs } from "../support/runs.js"
 
 const second = 1e9
@@ -59,7 +58,7 @@ describe("recorder", () => {
         fc.nat(),
         fc.constantFrom(0, 0.2 * second),
         (stages, scenario, seed, warmUp) => {
-          const setup = { ...scenario, stages: compile(stages).stages }
+          const setup = setupFor(scenario, stages)
           const { began, ended, recorder: { series, totals } } = record(setup, seed, warmUp)
           const counted = ended.filter(({ fromNanos }) => fromNanos >= warmUp)
           const failed = counted.filter(({ code }) => code !== 0)
@@ -84,7 +83,7 @@ describe("recorder", () => {
     fc.assert(
       fc.property(pipelines(false), scenarios(true), fc.nat(), (stages, scenario, seed) => {
         const { retry: _, ...once } = stages
-        const setup = { ...scenario, stages: compile(once).stages }
+        const setup = setupFor(scenario, once)
         for (const { code, executions, sent } of record(setup, seed, 0).ended) {
           if (Recorder.isRejection(code)) expect([sent, executions]).toEqual([0, 0])
           else if (code !== endings.totalTimeout) expect(sent).toBe(1)
@@ -97,7 +96,7 @@ describe("recorder", () => {
   it("S13: quantiles are those of whole calls, successes and failures apart", () => {
     fc.assert(
       fc.property(pipelines(true), scenarios(true), fc.nat(), (stages, scenario, seed) => {
-        const setup = { ...scenario, stages: compile(stages).stages }
+        const setup = setupFor(scenario, stages)
         const { ended, recorder } = record(setup, seed, 0)
         const check = (histogram: LogHistogram.LogHistogram, calls: ReadonlyArray<Ended>): void => {
           const sorted = calls.map(({ millis }) => millis).sort((a, b) => a - b)

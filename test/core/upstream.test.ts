@@ -46,7 +46,7 @@ const run = (options: Upstream.Options, arrivals: ReadonlyArray<Arrival>) => {
   const upstream = new Upstream.Upstream<Upstream.Request>(options, source, {
     serve: (request, end) => {
       most = Math.max(most, upstream.served)
-      at(end, 0, () => upstream.end(request, now))
+      at(end, 0, () => upstream.end(request, now, 0))
     },
     answer: ({ call }, answer, retryAfter) => {
       fates[call] = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option } from "effect"
+import { Cause, Effect, Exit, Option, Schema } from "effect"
 import {
   Backoff,
   Bulkhead,
@@ -8,46 +8,17 @@ import {
   type Pipeline,
   RetryBudget
 } from "effect-resilience"
-import { decode } from "effect-resilience/Scenario"
-import { compare, type Policy, type Result, run } from "effect-resilience/Simulation"
+import { decode, type Scenario } from "effect-resilience/Scenario"
+import {
+  compare,
+  Comparison,
+  type Options,
+  type Progress,
+  Result,
+  run
+} from "effect-resilience/Simulation"
 import { metrics } from "../../src/simulation/replication.js"
-
-const json = {
-  duration: "60 seconds",
-  clients: { processes: 2, arrivals: { _tag: "Poisson", perSecond: 100 } },
-  services: [{
-    network: { _tag: "Exponential", mean: "5 millis" },
-    service: { _tag: "LogNormal", p50: "40 millis", p99: "300 millis" },
-    capacity: { _tag: "Workers", workers: 30, queue: 50 },
-    faults: [
-      { _tag: "Errors", rate: 0.05, status: 503 },
-      { _tag: "Outage", from: "20 seconds", to: "30 seconds", as: "reset" }
-    ]
-  }]
-}
-
-const scenario = Effect.runSync(decode(json))
-
-const policyOf = (name: string, stages: Partial<Pipeline.Stages>): Policy => ({
-  name,
-  stages: { operation: Operation.read, ...stages }
-})
-
-const plain = policyOf("plain", {
-  attemptTimeout: "1 second",
-  retry: { retries: 2, backoff: Backoff.constant("50 millis") }
-})
-
-const breaker = policyOf("breaker", {
-  attemptTimeout: "1 second",
-  retry: { retries: 2, backoff: Backoff.constant("50 millis") },
-  circuitBreaker: { openDuration: "2 seconds", slowCall: false }
-})
-
-const options = { scenario, seed: 7, replications: 4 }
-
-const resultOf = (policy: Policy, changes: Partial<typeof options> = {}): Promise<Result> =>
-  Effect.runPromise(run(policy, { ...options, ...changes }))
+import { breaker, json, options, plain, plainest, policyOf, resultOf, scenario } from "./outage.js"
 
 const sum = (values: Iterable<number>): number => [...values].reduce((all, each) => all + each, 0)
 
@@ -173,27 +144,140 @@ describe("run", () => {
       .toMatch(/^RangeError: attemptTimeout/)
   })
 
-  it("a simulation of more than a thousand million events is refused before the first", async () => {
-    const large = Effect.runSync(decode({
-      ...json,
-      duration: "90 days",
-      clients: { arrivals: { _tag: "Poisson", perSecond: 1000 } }
-    }))
-    const error = await Effect.runPromise(Effect.flip(run(plain, { ...options, scenario: large })))
-    expect(error._tag).toBe("TooLarge")
+  const errorOf = (json: object, changes: Partial<Options> = {}) =>
+    Effect.runPromise(
+      decode(json).pipe(
+        Effect.flatMap((scenario) => run(plain, { ...options, scenario, ...changes })),
+        Effect.flip
+      )
+    )
+
+  it("more than a thousand million events are refused before the first", async () => {
+    const arrivals = { _tag: "Poisson", perSecond: 1000 }
+    const error = await errorOf({ ...json, duration: "90 days", clients: { arrivals } })
+    expect(error).toMatchObject({ _tag: "TooLarge", of: "events", limit: 1e9 })
     expect(error.message)
       .toBe("The simulation would have about 2.5e+11 events, the limit is 1e+9")
   })
 
-  it("S18: an interruption ends a simulation that has hours to go", async () => {
-    const long = Effect.runSync(decode({ ...json, duration: "1 day" }))
-    const program = Effect.gen(function*() {
-      const fiber = yield* Effect.fork(run(plain, { ...options, scenario: long }))
-      yield* Effect.yieldNow()
-      yield* Effect.yieldNow()
-      return yield* Fiber.interrupt(fiber)
+  it("a call that takes long in a closed loop is one call, not many", async () => {
+    const think = { _tag: "Constant", value: "1 millis" }
+    const slow = {
+      network: { _tag: "Constant", value: 0 },
+      service: { _tag: "Constant", value: 1e4 }
+    }
+    const closed = (service: object) => ({
+      duration: "1 day",
+      clients: { arrivals: { _tag: "Closed", clients: 10, think } },
+      services: [{ ...slow, ...service }]
     })
-    expect(Exit.isInterrupted(await Effect.runPromise(program))).toBe(true)
+    expect((await errorOf(closed({ service: { _tag: "Constant", value: 1 } })))._tag).toBe(
+      "TooLarge"
+    )
+    const scenario = Effect.runSync(decode(closed({})))
+    const { counts } = await resultOf(plainest, { scenario, replications: 1 })
+    expect(counts.offered).toBeCloseTo(10 * 86_400 / 10, -3)
+  })
+
+  it("more than a gibibyte is refused before the first event: seconds, or a line without end", async () => {
+    const arrivals = { _tag: "Poisson", perSecond: 0.001 }
+    expect(await errorOf({ ...json, duration: "99 days", clients: { arrivals } }))
+      .toMatchObject({ _tag: "TooLarge", of: "bytes", limit: 2 ** 30 })
+    const overloaded = (perSecond: number) => ({
+      duration: "1 hour",
+      clients: { arrivals: { _tag: "Constant", perSecond } },
+      services: [{ ...json.services[0], capacity: { _tag: "Workers", workers: 1 } }]
+    })
+    expect(await errorOf(overloaded(1000), { replications: 1 }))
+      .toMatchObject({ _tag: "TooLarge", of: "bytes" })
+  })
+
+  it("warns of a load above the capacity that no queue limits", async () => {
+    const scenario = (queue: object) =>
+      Effect.runSync(decode({
+        duration: "1 second",
+        clients: { arrivals: { _tag: "Constant", perSecond: 300 } },
+        services: [{
+          network: { _tag: "Constant", value: 0 },
+          service: { _tag: "Constant", value: 40 },
+          capacity: { _tag: "Workers", workers: 10, ...queue }
+        }]
+      }))
+    expect((await resultOf(plainest, { scenario: scenario({}) })).warnings).toEqual([
+      "services.0 answers at most 250 of 300 requests a second, and its line has no limit: " +
+      "latencies grow until the end"
+    ])
+    expect((await resultOf(plainest, { scenario: scenario({ queue: 5 }) })).warnings).toEqual([])
+  })
+
+  it("refuses a scenario that code has spoilt, with path and value", async () => {
+    const [service] = scenario.services
+    const spoilt = {
+      ...scenario,
+      services: [{ ...service, network: { _tag: "Constant", value: NaN } }]
+    }
+    const error = await Effect.runPromise(
+      Effect.flip(run(plain, { ...options, scenario: spoilt as unknown as Scenario }))
+    )
+    expect(error).toMatchObject({
+      _tag: "InvalidScenario",
+      path: "services.0.network.value",
+      value: NaN
+    })
+  })
+
+  it("refuses options that make no sense", async () => {
+    const messageOf = async (changes: Partial<Options>) => {
+      const exit = await Effect.runPromiseExit(run(plain, { ...options, ...changes }))
+      return Exit.isFailure(exit) ? String(Option.getOrUndefined(Cause.dieOption(exit.cause))) : ""
+    }
+    expect(await messageOf({ seed: -1 })).toMatch(/^RangeError: seed /)
+    expect(await messageOf({ replications: 0 })).toMatch(/^RangeError: replications /)
+    expect(await messageOf({ workers: 1.5 })).toMatch(/^RangeError: workers /)
+  })
+
+  it("tells how far it has come, and never goes back", async () => {
+    const told: Array<Progress> = []
+    const onProgress = (progress: Progress) => Effect.sync(() => void told.push(progress))
+    await Effect.runPromise(compare([plain, breaker], { ...options, onProgress }))
+    const shares = told.map(({ share }) => share)
+    expect(shares).toEqual([...shares].sort((a, b) => a - b))
+    expect(told.at(-1)).toEqual({ policy: "breaker", done: 4, replications: 4, share: 1 })
+    expect(told.filter(({ policy }) => policy === "plain").at(-1)!.share).toBe(0.5)
+    expect(new Set(told.map(({ done }) => done))).toEqual(new Set([0, 1, 2, 3, 4]))
+  })
+
+  it("decodes from the JSON that it is written as", async () => {
+    const compared = await Effect.runPromise(compare([plain, breaker], options))
+    const [result] = compared.results
+    const read = <A>(schema: Schema.Schema<A>, value: A) =>
+      Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(
+        JSON.parse(JSON.stringify(value))
+      )
+    expect(read(Comparison, compared)).toEqual(compared)
+    expect(read(Result, result!)).toEqual(result)
+  })
+
+  it("has every change of the circuit breakers, in their order", async () => {
+    const { breaker: changes } = await resultOf(breaker)
+    const of = (replication: number, process: number) =>
+      changes.filter((each) => each.replication === replication && each.process === process)
+    for (const replication of [0, 1, 2, 3]) {
+      for (const process of [0, 1]) {
+        const found = of(replication, process)
+        // The outage opens each breaker. It is closed again at the end, and every change follows
+        // from the one before.
+        expect(found[0]).toMatchObject({ from: "Closed", to: "Open" })
+        expect(found[0]!.atMillis).toBeGreaterThan(20_000)
+        expect(found.at(-1)).toMatchObject({ from: "HalfOpen", to: "Closed" })
+        expect(found.slice(1).map(({ from }) => from)).toEqual(
+          found.slice(0, -1).map(({ to }) => to)
+        )
+        const times = found.map(({ atMillis }) => atMillis)
+        expect(times).toEqual([...times].sort((a, b) => a - b))
+      }
+    }
+    expect((await resultOf(plain)).breaker).toEqual([])
   })
 })
 

@@ -7,7 +7,7 @@ import * as Draw from "../../src/core/draw.js"
 import * as Simulation from "../../src/core/simulation.js"
 import { compile } from "../../src/simulation/compile.js"
 import { runs } from "../support/runs.js"
-import { pipelines, scenarios } from "./scenarios.js"
+import { pipelines, scenarios, setupFor } from "./scenarios.js"
 
 /** Ten calls, each a second after the one before, at an upstream that fails as often as `rate`. */
 const spaced = (stages: Pipeline.Stages, rate: number): Simulation.Setup => ({
@@ -15,14 +15,18 @@ const spaced = (stages: Pipeline.Stages, rate: number): Simulation.Setup => ({
   processes: 1,
   arrivals: { _tag: "Trace", atNanos: Array.from({ length: 10 }, (_, index) => index * 1e9) },
   changes: Arrivals.profile([]),
-  network: { _tag: "Exponential", mean: 1 },
-  upstream: {
-    service: { _tag: "LogNormal", p50: 4, p99: 30 },
-    capacity: { _tag: "Unlimited" },
-    noticesAbandonment: false,
-    rateLimit: undefined,
-    faults: [{ _tag: "Errors", rate, status: 503 }]
-  },
+  keys: { count: 1, skew: 0 },
+  services: [{
+    network: { _tag: "Exponential", mean: 1 },
+    upstream: {
+      service: { _tag: "LogNormal", p50: 4, p99: 30 },
+      capacity: { _tag: "Unlimited" },
+      noticesAbandonment: false,
+      rateLimit: undefined,
+      faults: [{ _tag: "Errors", rate, status: 503 }]
+    },
+    calls: []
+  }],
   arrivalsEndNanos: 11e9,
   endNanos: 60e9
 })
@@ -95,7 +99,7 @@ describe("rules of simulation", () => {
             const { worstCaseCalls, worstCaseTime } = Pipeline.describe(stages)
             // A timer ends in the whole nanosecond after its time.
             const longest = Duration.toMillis(worstCaseTime) * 1e6 + 100
-            const over = ended({ ...scenario, stages: compile(stages).stages }, seed)
+            const over = ended(setupFor(scenario, stages), seed)
               .filter(([{ fromNanos, sent }, endNanos]) => {
                 calls++
                 if (longest < Infinity) limited++

@@ -8,10 +8,10 @@ import {
   Operation,
   Pipeline
 } from "effect-resilience"
-import * as Arrivals from "../../src/core/arrivals.js"
-import type * as Distribution from "../../src/core/distribution.js"
+import * as Scenario from "effect-resilience/Scenario"
 import type * as Simulation from "../../src/core/simulation.js"
-import type * as Upstream from "../../src/core/upstream.js"
+import { compile } from "../../src/simulation/compile.js"
+import { setupOf, statusesOf } from "../../src/simulation/scenario/setup.js"
 
 /** Absent once for each `there` times that it is there. */
 const optional = <A>(arbitrary: fc.Arbitrary<A>, there = 3): fc.Arbitrary<A | undefined> =>
@@ -100,7 +100,8 @@ const rateLimiter = fc.record({
 const bulkhead = fc.record({
   concurrency: fc.integer({ min: 1, max: 4 }),
   queue: fc.nat({ max: 4 }),
-  maxWait: fc.oneof(millis(0, 100), fc.constant(Duration.infinity))
+  maxWait: fc.oneof(millis(0, 100), fc.constant(Duration.infinity)),
+  perKey: fc.boolean()
 })
 
 const concurrency = fc.oneof(
@@ -143,9 +144,10 @@ const isConsistent = (stages: Pipeline.Stages): boolean =>
 /** Pipelines with small limits, so that many of them are met. */
 export const pipelines = (isHedged: boolean): fc.Arbitrary<Pipeline.Stages> =>
   fc.record({
-    operation: fc.constantFrom<Operation.Operation>(
+    operation: fc.constantFrom<Operation.Operation<unknown>>(
       Operation.read,
       Operation.idempotent,
+      Operation.keyed,
       Operation.once
     ),
     totalTimeout: optional(millis(20, 500)),
@@ -171,8 +173,14 @@ export const pipelines = (isHedged: boolean): fc.Arbitrary<Pipeline.Stages> =>
     ) as unknown as Pipeline.Stages
   ).filter(isConsistent)
 
+type Written = Scenario.Encoded
+
+type Latency = Written["services"][0]["network"]
+
+type Service = Written["services"][0]
+
 /** Latencies that never meet at one instant, but by the limits of a policy. */
-const smooth: fc.Arbitrary<Distribution.Distribution> = fc.oneof(
+const smooth: fc.Arbitrary<Latency> = fc.oneof(
   fc.record({
     _tag: fc.constant("Exponential" as const),
     mean: fc.double({ min: 1, max: 60, noNaN: true })
@@ -184,35 +192,33 @@ const smooth: fc.Arbitrary<Distribution.Distribution> = fc.oneof(
 )
 
 /** Latencies in whole milliseconds, which meet all the time. */
-const stepped: fc.Arbitrary<Distribution.Distribution> = fc.record({
+const stepped: fc.Arbitrary<Latency> = fc.record({
   _tag: fc.constant("Constant" as const),
   value: fc.nat({ max: 20 })
 })
 
-const capacity: fc.Arbitrary<Upstream.Capacity> = fc.oneof(
+const capacity: fc.Arbitrary<Service["capacity"]> = fc.oneof(
   fc.constant({ _tag: "Unlimited" as const }),
   fc.record({
     _tag: fc.constant("Workers" as const),
     workers: fc.integer({ min: 1, max: 6 }),
     queue: fc.nat({ max: 8 }),
     order: fc.constantFrom("fifo" as const, "lifo" as const),
-    overflow: fc.constantFrom(503, 429)
+    overflow: fc.constantFrom(503 as const, 429 as const)
   }),
   fc.record({
     _tag: fc.constant("LoadDependent" as const),
-    baseMillis: fc.nat({ max: 20 }),
-    slopeMillis: fc.nat({ max: 5 }),
+    base: fc.nat({ max: 20 }),
+    slope: fc.nat({ max: 5 }),
     power: fc.constantFrom(1, 2)
   })
 )
 
-const milli = 1e6
-
 const window = fc.tuple(fc.nat({ max: 400 }), fc.integer({ min: 1, max: 300 })).map((
   [from, length]
-) => ({ fromNanos: from * milli, toNanos: (from + length) * milli }))
+) => ({ from, to: from + length }))
 
-const fault: fc.Arbitrary<Upstream.Fault> = fc.oneof(
+const fault: fc.Arbitrary<NonNullable<Service["faults"]>[number]> = fc.oneof(
   fc.tuple(
     window,
     fc.constantFrom("refused" as const, "reset" as const, "503" as const, "blackHole" as const)
@@ -225,8 +231,8 @@ const fault: fc.Arbitrary<Upstream.Fault> = fc.oneof(
   }),
   fc.record({
     _tag: fc.constant("Burst" as const),
-    goodMillis: fc.integer({ min: 10, max: 300 }),
-    badMillis: fc.integer({ min: 10, max: 300 }),
+    good: fc.integer({ min: 10, max: 300 }),
+    bad: fc.integer({ min: 10, max: 300 }),
     rate: unit
   }),
   fc.tuple(window, fc.integer({ min: 1, max: 5 }), share).map(([window, latency, capacity]) => ({
@@ -248,48 +254,105 @@ const answers = fc.array(
 )
 
 const rateLimit = fc.record({
-  policy: fc.record({
-    limit: fc.integer({ min: 1, max: 20 }).map(BigInt),
-    intervalNanos: fc.integer({ min: 20, max: 500 }).map((millis) => BigInt(millis) * 1_000_000n),
-    burst: fc.integer({ min: 1, max: 5 })
-  }),
+  limit: fc.integer({ min: 1, max: 20 }),
+  interval: fc.integer({ min: 20, max: 500 }),
+  burst: fc.integer({ min: 1, max: 5 }),
   retryAfter: fc.oneof(
     fc.constantFrom("exact" as const, "none" as const),
     fc.integer({ min: 0, max: 300 })
   )
 })
 
-/** A scenario of a second, without the stages. */
-export const scenarios = (isSmooth: boolean): fc.Arbitrary<Omit<Simulation.Setup, "stages">> => {
-  const latency = isSmooth ? smooth : stepped
-  return fc.record({
-    processes: fc.integer({ min: 1, max: 3 }),
-    arrivals: fc.oneof<fc.Arbitrary<Arrivals.Arrivals>[]>(
-      fc.record({
-        _tag: fc.constant(isSmooth ? "Poisson" as const : "Constant" as const),
-        perSecond: fc.constantFrom(20, 50, 100, 200)
-      }),
-      fc.record({
-        _tag: fc.constant("Closed" as const),
-        clients: fc.integer({ min: 1, max: 6 }),
-        think: isSmooth
-          ? fc.constant({ _tag: "Uniform" as const, min: 20, max: 80 })
-          : fc.constant({ _tag: "Constant" as const, value: 37 })
-      })
-    ),
-    changes: fc.array(
-      fc.tuple(window, fc.constantFrom(0, 2, 3)).map(([window, times]) => ({ ...window, times })),
-      { maxLength: 2 }
-    ).map(Arrivals.profile),
+const withoutAbsent = <A extends object>(record: A): A =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as A
+
+const service = (latency: fc.Arbitrary<Latency>): fc.Arbitrary<Service> =>
+  fc.record({
     network: latency,
-    upstream: fc.record({
-      service: latency,
-      capacity,
-      noticesAbandonment: fc.boolean(),
-      rateLimit: optional(rateLimit),
-      faults: fc.tuple(fc.array(fault, { maxLength: 2 }), answers).map((faults) => faults.flat())
-    }),
-    arrivalsEndNanos: fc.constant(500 * milli),
-    endNanos: fc.constant(1200 * milli + 1)
-  })
+    service: latency,
+    capacity,
+    noticesAbandonment: fc.boolean(),
+    rateLimit: optional(rateLimit),
+    faults: fc.tuple(fc.array(fault, { maxLength: 2 }), answers).map((faults) => faults.flat())
+  }).map(withoutAbsent)
+
+const policyOfTier = fc.constantFrom(
+  {},
+  { operation: "read", retry: { retries: 2, backoff: { _tag: "Constant", delay: 10 } } },
+  { operation: "once", attemptTimeout: 30, circuitBreaker: { minimumCalls: 2, openDuration: 50 } },
+  { operation: "idempotent", totalTimeout: 60, retry: { retries: 1 }, budget: { capacity: 1 } }
+)
+
+/** One service, or one that calls a second, or a second and that a third. */
+const services = (isSmooth: boolean): fc.Arbitrary<Written["services"]> => {
+  const one = service(isSmooth ? smooth : stepped)
+  // At one instant the order within a service is that of its own fibers.
+  if (!isSmooth) return one.map((only) => [only])
+  const call = (name: string) =>
+    fc.record({
+      service: fc.constant(name),
+      policy: policyOfTier,
+      times: fc.integer({ min: 1, max: 2 })
+    })
+  return fc.oneof(
+    { weight: 2, arbitrary: one.map((only) => [only] as const) },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(one, one, call("b")).map(([a, b, ab]) =>
+        [{ ...a, calls: [ab] }, { ...b, name: "b" }] as const
+      )
+    },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(one, one, one, call("b"), call("c"), call("c")).map(
+        ([a, b, c, ab, ac, bc]) =>
+          [
+            { ...a, calls: [ab, ac] },
+            { ...b, name: "b", calls: [bc] },
+            { ...c, name: "c" }
+          ] as const
+      )
+    }
+  )
 }
+
+/** A scenario of half a second. */
+export const scenarios = (isSmooth: boolean): fc.Arbitrary<Scenario.Scenario> =>
+  fc.record({
+    duration: fc.constant(500),
+    clients: fc.record({
+      processes: fc.integer({ min: 1, max: 3 }),
+      keys: fc.oneof(
+        fc.constant({ count: 1 }),
+        fc.record({ count: fc.integer({ min: 2, max: 4 }), skew: hundredths(0, 200) })
+      ),
+      arrivals: fc.oneof<fc.Arbitrary<Written["clients"]["arrivals"]>[]>(
+        fc.record({
+          _tag: fc.constant(isSmooth ? "Poisson" as const : "Constant" as const),
+          perSecond: fc.constantFrom(20, 50, 100, 200)
+        }),
+        fc.record({
+          _tag: fc.constant("Closed" as const),
+          clients: fc.integer({ min: 1, max: 6 }),
+          think: isSmooth
+            ? fc.constant({ _tag: "Uniform" as const, min: 20, max: 80 })
+            : fc.constant({ _tag: "Constant" as const, value: 37 })
+        })
+      ),
+      changes: fc.array(
+        fc.tuple(window, fc.constantFrom(0, 2, 3)).map(([window, times]) => ({ ...window, times })),
+        { maxLength: 2 }
+      )
+    }),
+    services: services(isSmooth)
+  }).map((written) => Effect.runSync(Scenario.decode(written satisfies Written)))
+
+/** A scenario in plain numbers; calls that have begun have 700 ms to end. */
+export const setupFor = (
+  scenario: Scenario.Scenario,
+  stages: Pipeline.Stages
+): Simulation.Setup => ({
+  ...setupOf(scenario).setup,
+  stages: compile(stages, statusesOf(scenario.services[0])).stages,
+  endNanos: 1.2e9 + 1
+})

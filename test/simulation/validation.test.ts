@@ -37,21 +37,26 @@ const scenario = (
   stages: Pipeline.Stages,
   perSecond: number,
   upstream: Partial<Upstream.Options>,
-  changes: Partial<Simulation.Setup> = {}
+  changes: Partial<Simulation.Setup> = {},
+  network: Distribution.Distribution = { _tag: "Constant", value: 0 }
 ): Simulation.Setup => ({
   stages: compile(stages).stages,
   processes: 1,
   arrivals: { _tag: "Poisson", perSecond },
   changes: Arrivals.profile([]),
-  network: { _tag: "Constant", value: 0 },
-  upstream: {
-    service: { _tag: "Exponential", mean: 1000 },
-    capacity: { _tag: "Unlimited" },
-    noticesAbandonment: false,
-    rateLimit: undefined,
-    faults: [],
-    ...upstream
-  },
+  keys: { count: 1, skew: 0 },
+  services: [{
+    network,
+    upstream: {
+      service: { _tag: "Exponential", mean: 1000 },
+      capacity: { _tag: "Unlimited" },
+      noticesAbandonment: false,
+      rateLimit: undefined,
+      faults: [],
+      ...upstream
+    },
+    calls: []
+  }],
   arrivalsEndNanos: Infinity,
   endNanos: Infinity,
   ...changes
@@ -123,7 +128,7 @@ const workers = (count: number, queue: number): Upstream.Capacity => ({
 
 /** The wait of each call, in seconds, which are mean service times. */
 const waitsOf = (setup: Simulation.Setup, replication: number, calls: number) => {
-  const sample = Distribution.sampler(setup.upstream.service)
+  const sample = Distribution.sampler(setup.services[0].upstream.service)
   const source = Draw.source(1, replication)
   return replicate(setup, replication, calls, calls / 10).map(({ millis, number }) =>
     (millis - sample(Draw.unit(source, number, Draw.purposes.service, 0))) / 1000
@@ -344,13 +349,12 @@ const goodput = (stages: Pipeline.Stages, stormSeconds: number, seed: number) =>
     service: { _tag: "Constant", value: 0 },
     capacity: { _tag: "LoadDependent", baseMillis: 1000, slopeMillis: 10, power: 1 }
   }, {
-    network: { _tag: "Exponential", mean: 100 },
     changes: Arrivals.profile([
       { fromNanos: 20 * second, toNanos: (20 + stormSeconds) * second, times: 2 }
     ]),
     arrivalsEndNanos: 180 * second,
     endNanos: 180 * second - 1
-  })
+  }, { _tag: "Exponential", mean: 100 })
   const simulation = new Simulation.Simulation(setup, Draw.source(seed, 0), {
     ended: ({ code }, nowNanos) => {
       if (code === 0) bySecond[Math.floor(nowNanos / second)]!++

@@ -2,9 +2,13 @@
  * What the fields of a scenario say together.
  */
 import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import * as Distribution from "../../core/distribution.js"
-import type { Finding } from "../../pipeline/findings.js"
-import type { Scenario, Time } from "./schema.js"
+import { nearest } from "../../core/nearest.js"
+import { type Finding, findingsOf } from "../../pipeline/findings.js"
+import * as Pipeline from "../../pipeline/Pipeline.js"
+import type { Scenario, Service, Time } from "./schema.js"
 import { distributionOf } from "./setup.js"
 
 const finding = (path: string, message: string): ReadonlyArray<Finding> => [{ path, message }]
@@ -42,7 +46,8 @@ const checkLength = ({ duration, warmUp }: Scenario): ReadonlyArray<Finding> => 
     : finding("warmUp", `should be shorter than duration, got ${Duration.format(warmUp)}`))
 ]
 
-const isZero = (time: Time): boolean => Distribution.mean(distributionOf(time)) === 0
+/** Time is counted in whole nanoseconds, so what takes less takes no time at all. */
+const isZero = (time: Time): boolean => Distribution.mean(distributionOf(time)) < 1e-6
 
 const checkArrivals = (
   { clients: { arrivals }, services: [{ network, service }] }: Scenario
@@ -50,7 +55,7 @@ const checkArrivals = (
   if (arrivals._tag === "Trace") {
     const at = arrivals.at.findIndex((time, index) => {
       const before = arrivals.at[index - 1]
-      return !Duration.isFinite(time) || (before !== undefined && Duration.lessThan(time, before))
+      return before !== undefined && Duration.lessThan(time, before)
     })
     return at === -1
       ? []
@@ -72,19 +77,84 @@ const checkArrivals = (
     : found
 }
 
+const nameOf = ({ name }: Service, index: number): string => name ?? `services.${index}`
+
+/** A name that stands twice, or that no service has. */
+const checkNames = ({ services }: Scenario): ReadonlyArray<Finding> => {
+  const names = services.flatMap(({ name }) => name ?? [])
+  return services.flatMap(({ calls, name }, index) => [
+    ...(name !== undefined && services.findIndex((other) => other.name === name) !== index
+      ? finding(`services.${index}.name`, `should be the name of one service alone, got ${name}`)
+      : []),
+    ...calls.flatMap(({ service }, call) => {
+      if (names.includes(service)) return []
+      const neighbour = nearest(service, names)
+      const hint = neighbour === undefined ? "" : `; did you mean ${neighbour}?`
+      return finding(
+        `services.${index}.calls.${call}.service`,
+        `should be the name of a service, got ${service}${hint}`
+      )
+    })
+  ])
+}
+
+/** A service that calls itself, over however many others. */
+const checkCycles = ({ services }: Scenario): ReadonlyArray<Finding> => {
+  const done = new Set<Service>()
+  const visit = (index: number, above: ReadonlyArray<number>): ReadonlyArray<Finding> => {
+    const service = services[index]!
+    if (done.has(service)) return []
+    done.add(service)
+    const path = [...above, index]
+    return service.calls.flatMap((call, number) => {
+      const next = services.findIndex(({ name }) => name === call.service)
+      if (next === -1) return []
+      if (!path.includes(next)) return visit(next, path)
+      const round = [...path.slice(path.indexOf(next)), next]
+        .map((each) => nameOf(services[each]!, each))
+      return finding(
+        `services.${index}.calls.${number}.service`,
+        `should not lead back to itself: ${round.join(" calls ")}`
+      )
+    })
+  }
+  return services.flatMap((_, index) => visit(index, []))
+}
+
+const decodePolicy = Schema.decodeUnknownEither(Pipeline.Spec, { errors: "all" })
+
+const checkPolicy = (path: string, policy: object): ReadonlyArray<Finding> => {
+  const decoded = decodePolicy(policy)
+  return Either.isRight(decoded)
+    ? []
+    : findingsOf(decoded.left.issue).map((each) => ({
+      path: each.path === "" ? path : `${path}.${each.path}`,
+      message: each.message
+    }))
+}
+
+const checkService = (path: string, service: Service): ReadonlyArray<Finding> => [
+  ...checkTime(`${path}.network`, service.network),
+  ...checkTime(`${path}.service`, service.service),
+  ...service.faults.flatMap((fault, index) =>
+    fault._tag === "Outage" || fault._tag === "BrownOut"
+      ? checkWindow(`${path}.faults.${index}`, fault)
+      : []
+  ),
+  ...service.calls.flatMap(({ policy }, index) =>
+    checkPolicy(`${path}.calls.${index}.policy`, policy)
+  )
+]
+
 /** Lists what contradicts itself. O(the values of the scenario). */
 export const check = (scenario: Scenario): ReadonlyArray<Finding> => {
-  const { clients, services: [service] } = scenario
+  const { clients, services } = scenario
   return [
     ...checkLength(scenario),
     ...checkArrivals(scenario),
     ...clients.changes.flatMap((change, index) => checkWindow(`clients.changes.${index}`, change)),
-    ...checkTime("services.0.network", service.network),
-    ...checkTime("services.0.service", service.service),
-    ...service.faults.flatMap((fault, index) =>
-      fault._tag === "Outage" || fault._tag === "BrownOut"
-        ? checkWindow(`services.0.faults.${index}`, fault)
-        : []
-    )
+    ...services.flatMap((service, index) => checkService(`services.${index}`, service)),
+    ...checkNames(scenario),
+    ...checkCycles(scenario)
   ]
 }

@@ -3,7 +3,25 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { amount, duration, integer, positive, strict } from "../../runtime/optionSchema.js"
+import {
+  amount,
+  duration as possiblyInfinite,
+  integer,
+  positive as positivePossiblyInfinite,
+  strict
+} from "../../runtime/optionSchema.js"
+
+/** Nothing in a scenario takes for ever: a run would not end, or would tell nothing. */
+const finite = <I>(schema: Schema.Schema<Duration.Duration, I>) =>
+  schema.pipe(
+    Schema.filter((duration) =>
+      Duration.isFinite(duration) || "should be a finite duration, got Infinity"
+    )
+  )
+
+const duration = (field: string) => finite(possiblyInfinite(field))
+
+const positive = (field: string) => finite(positivePossiblyInfinite(field))
 
 const tagged = <const Tag extends string, const Fields extends Schema.Struct.Fields>(
   tag: Tag,
@@ -102,8 +120,19 @@ export const Fault = Schema.Union(
   tagged("BrownOut", { ...window, latency: above(0), capacity: above(0) })
 )
 
+/** A policy in JSON. It is read once its place in the scenario is known. */
+const Policy = Schema.Record({ key: Schema.String, value: Schema.Unknown }).annotations({
+  title: "policy",
+  jsonSchema: {
+    anyOf: [
+      { type: "object", description: "A policy, as Pipeline.jsonSchema describes it" },
+      { type: "string", description: "The name of a file with a policy" }
+    ]
+  }
+})
+
 export const Service = strict("service", {
-  /** The name that other services call it by. */
+  /** The name that other services call it by. Default: none. */
   name: Schema.optional(Schema.String),
   /** The delay of a request and of an answer, each way. */
   network: Time,
@@ -126,12 +155,36 @@ export const Service = strict("service", {
     )
   })),
   /** How it fails. Default: it does not. */
-  faults: Schema.optionalWith(Schema.Array(Fault), { default: () => [] })
+  faults: Schema.optionalWith(Schema.Array(Fault), { default: () => [] }),
+  /** What it calls itself for each request, after its own work. Default: nothing. */
+  calls: Schema.optionalWith(
+    Schema.Array(strict("call", {
+      /** The name of the service. */
+      service: Schema.String,
+      /** The policy of these calls. Default: none, one attempt without any guard. */
+      policy: Schema.optionalWith(Policy, { default: () => ({}) }),
+      /** How many calls it makes, one after the other. Default 1. */
+      times: Schema.optionalWith(whole(1), { default: () => 1 })
+    })),
+    { default: () => [] }
+  )
 })
 
 const Clients = strict("clients", {
   /** How many processes call, each with guards of its own. Default 1. */
   processes: Schema.optionalWith(whole(1), { default: () => 1 }),
+  /** What a second execution of a call would mean. Default: the operation of the policy. */
+  operation: Schema.optional(Schema.Literal("read", "idempotent", "keyed", "once")),
+  /** How many keys calls have, which guards count by, and how unevenly. Default: one. */
+  keys: Schema.optionalWith(
+    strict("keys", {
+      /** How many there are. */
+      count: whole(1),
+      /** The one of rank n is met as often as 1 / n ** skew. Default 0: all as often. */
+      skew: Schema.optionalWith(notNegative, { default: () => 0 })
+    }),
+    { default: () => ({ count: 1, skew: 0 }) }
+  ),
   /** When calls come. */
   arrivals: Arrivals,
   /** Times in which calls come `times` as often. Default: none. */
@@ -149,11 +202,14 @@ export const Written = strict("scenario", {
   /** Who calls, and how often. */
   clients: Clients,
   /** The upstreams; calls go to the first. */
-  services: Schema.Tuple(Service)
+  services: Schema.NonEmptyArray(Service)
 })
 
 /** A scenario that has been read. */
 export type Scenario = typeof Written.Type
+
+/** One of its services. */
+export type Service = typeof Service.Type
 
 /** How long something takes. */
 export type Time = typeof Time.Type

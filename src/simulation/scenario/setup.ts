@@ -1,11 +1,16 @@
 /**
  * Brings a scenario into the plain numbers of the core.
  */
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
 import * as Arrivals from "../../core/arrivals.js"
 import type * as Distribution from "../../core/distribution.js"
 import type * as Simulation from "../../core/simulation.js"
 import type * as Upstream from "../../core/upstream.js"
+import * as Operation from "../../idempotency/Operation.js"
+import * as Pipeline from "../../pipeline/Pipeline.js"
+import { compile, usualStatuses } from "../compile.js"
 import type * as Written from "./schema.js"
 
 const millis = Duration.toMillis
@@ -103,26 +108,80 @@ const rateLimitOf = (
   }
 }
 
-/** The scenario in plain numbers. */
-export const setupOf = (
-  { clients, duration, services: [service] }: Written.Scenario
-): Omit<Simulation.Setup, "stages"> => ({
-  processes: clients.processes,
-  arrivals: arrivalsOf(clients.arrivals),
-  changes: Arrivals.profile(
-    clients.changes.map((change) => ({ ...windowOf(change), times: change.times }))
-  ),
-  network: distributionOf(service.network),
-  upstream: {
-    service: distributionOf(service.service),
-    capacity: capacityOf(service.capacity),
-    noticesAbandonment: service.noticesAbandonment,
-    rateLimit: rateLimitOf(service.rateLimit),
-    faults: service.faults.map(faultOf)
-  },
-  arrivalsEndNanos: nanos(duration),
-  endNanos: nanos(duration)
-})
+/** A scenario in plain numbers, and what a reader of the result has to know of its policies. */
+export interface Compiled {
+  readonly setup: Omit<Simulation.Setup, "stages">
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** Every status that a service may answer with. */
+export const statusesOf = ({ faults }: Written.Service): ReadonlyArray<number> => [
+  ...usualStatuses,
+  ...faults.flatMap((fault) => fault._tag === "Errors" ? fault.status : [])
+]
+
+const decodePolicy = Schema.decodeUnknownSync(Pipeline.Spec)
+
+/** The scenario in plain numbers. It has been checked. */
+export const setupOf = ({ clients, duration, services }: Written.Scenario): Compiled => {
+  const warnings: Array<string> = []
+  const dependencyOf = (
+    { policy, service, times }: Written.Service["calls"][number],
+    path: string
+  ): Simulation.Dependency => {
+    const index = services.findIndex(({ name }) => name === service)
+    const compiled = compile(decodePolicy(policy), statusesOf(services[index]!))
+    warnings.push(...compiled.warnings.map((warning) => `${path}.policy: ${warning}`))
+    return {
+      service: index,
+      stages: compiled.stages,
+      times
+    }
+  }
+  const serviceOf = (service: Written.Service, index: number): Simulation.Service => ({
+    network: distributionOf(service.network),
+    upstream: {
+      service: distributionOf(service.service),
+      capacity: capacityOf(service.capacity),
+      noticesAbandonment: service.noticesAbandonment,
+      rateLimit: rateLimitOf(service.rateLimit),
+      faults: service.faults.map(faultOf)
+    },
+    calls: service.calls.map((call, number) =>
+      dependencyOf(call, `services.${index}.calls.${number}`)
+    )
+  })
+  const setup = {
+    processes: clients.processes,
+    keys: clients.keys,
+    arrivals: arrivalsOf(clients.arrivals),
+    changes: Arrivals.profile(
+      clients.changes.map((change) => ({ ...windowOf(change), times: change.times }))
+    ),
+    services: Arr.map(services, serviceOf),
+    arrivalsEndNanos: nanos(duration),
+    endNanos: nanos(duration)
+  }
+  return { setup, warnings }
+}
+
+const operations = {
+  read: Operation.read,
+  idempotent: Operation.idempotent,
+  keyed: Operation.keyed,
+  once: Operation.once
+} as const
+
+/** The stages of a policy for the operation that the scenario is about. */
+export const stagesUnder = (
+  { clients: { operation } }: Written.Scenario,
+  stages: Pipeline.Stages
+): Pipeline.Stages =>
+  operation === undefined ? stages : { ...stages, operation: operations[operation] }
+
+/** What the services are called in results. */
+export const namesOf = ({ services }: Written.Scenario): ReadonlyArray<string> =>
+  services.map(({ name }, index) => name ?? `services.${index}`)
 
 /** From when on calls count. */
 export const warmUpNanosOf = ({ warmUp }: Written.Scenario): number => nanos(warmUp)
