@@ -43,10 +43,10 @@ const isFields = ({ value }: Document): boolean =>
 const noFields = (document: Document, what: string): ReadonlyArray<Located> =>
   located(document, [{ path: "", message: `should be ${what}, with named fields` }])
 
-type Decoded<A> = Effect.Effect<Either.Either<A, ReadonlyArray<Located>>>
+type Decoded<A> = Either.Either<A, ReadonlyArray<Located>>
 
 /** The stages of a policy, or what is wrong with them. */
-export const stagesOf = (document: Document): Decoded<Pipeline.Stages> =>
+export const stagesOf = (document: Document): Effect.Effect<Decoded<Pipeline.Stages>> =>
   Effect.either(
     !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Effect.mapError(
       decodeStages(document.value),
@@ -54,14 +54,41 @@ export const stagesOf = (document: Document): Decoded<Pipeline.Stages> =>
     )
   )
 
-/** The scenario in a file, or what is wrong with it. */
-export const scenarioOf = (document: Document): Decoded<Scenario.Scenario> =>
-  Effect.either(
-    !isFields(document) ? Effect.fail(noFields(document, "a scenario")) : Effect.mapError(
-      Scenario.decode(document.value),
-      ({ findings }) => located(document, findings)
+/** A policy that a scenario names. It is looked for beside the scenario. */
+const policyBeside = (
+  { file }: Document
+) =>
+(name: string): Effect.Effect<
+  unknown,
+  Refused | ReadonlyArray<Located>,
+  FileSystem.FileSystem | Path.Path
+> =>
+  Effect.gen(function*() {
+    const path = yield* Path.Path
+    const document = yield* read(path.join(path.dirname(file), name))
+    yield* yield* stagesOf(document)
+    return document.value
+  })
+
+/** The scenario in a file, or what is wrong with it or with a policy that it names. */
+export const scenarioOf = (
+  document: Document
+): Effect.Effect<
+  Decoded<Scenario.Scenario>,
+  Refused,
+  FileSystem.FileSystem | Path.Path
+> =>
+  !isFields(document)
+    ? Effect.succeed(Either.left(noFields(document, "a scenario")))
+    : Scenario.withPolicies(document.value, policyBeside(document)).pipe(
+      Effect.flatMap((whole) =>
+        Effect.mapError(Scenario.decode(whole), ({ findings }) => located(document, findings))
+      ),
+      Effect.map((decoded): Decoded<Scenario.Scenario> => Either.right(decoded)),
+      Effect.catchAll((error) =>
+        error instanceof Refused ? Effect.fail(error) : Effect.succeed(Either.left(error))
+      )
     )
-  )
 
 const demand = <A>(
   decoded: Either.Either<A, ReadonlyArray<Located>>

@@ -112,6 +112,13 @@ const limitWords = ({ rateLimit }: Service): string => {
   }; beyond it ${told}`
 }
 
+const callWords = ({ policy, service, times }: Service["calls"][number]): string => {
+  const stages = Object.keys(policy).filter((stage) => stage !== "operation")
+  return `${service}, ${
+    times === 1 ? "once" : `${decimal(times, 0)} times, one after the other`
+  }, ${stages.length === 0 ? "without guards" : `with ${stages.join(", ")}`}`
+}
+
 const serviceAssumptions = (service: Service, prefix: string): ReadonlyArray<Assumption> => [
   { name: `${prefix}network, each way`, says: timeWords(service.network) },
   { name: `${prefix}service time`, says: timeWords(service.service) },
@@ -125,10 +132,21 @@ const serviceAssumptions = (service: Service, prefix: string): ReadonlyArray<Ass
     says: service.deduplicatesKeys ? "deduplicate repeated calls" : "are not looked at"
   },
   { name: `${prefix}rate limit`, says: limitWords(service) },
+  ...service.calls.map((call) => ({
+    name: `${prefix}calls for each request`,
+    says: callWords(call)
+  })),
   ...service.faults.length === 0
     ? [{ name: `${prefix}faults`, says: "none" }]
     : service.faults.map((fault) => ({ name: `${prefix}fault`, says: faultWords(fault) }))
 ]
+
+const keyWords = ({ keys: { count, skew } }: Scenario["clients"]): string =>
+  `${decimal(count, 0)}, ${
+    skew === 0
+      ? "each as often as the others"
+      : `that of rank n as often as 1 / n to the power of ${written(skew)}`
+  }`
 
 /** What the scenario assumes, the clients first. */
 export const assumptions = (scenario: Scenario): ReadonlyArray<Assumption> => {
@@ -141,6 +159,10 @@ export const assumptions = (scenario: Scenario): ReadonlyArray<Assumption> => {
         : `${time(duration)}; calls of the first ${time(warmUp)} count in no total`
     },
     { name: "calls", says: arrivalWords(clients) },
+    ...clients.operation === undefined
+      ? []
+      : [{ name: "operation", says: `${clients.operation}, whatever the policy says` }],
+    ...clients.keys.count === 1 ? [] : [{ name: "keys", says: keyWords(clients) }],
     ...clients.changes.map(({ from, times, to }) => ({
       name: "change of the load",
       says: `times ${written(times)} from ${time(from)} to ${time(to)}`
@@ -152,20 +174,22 @@ export const assumptions = (scenario: Scenario): ReadonlyArray<Assumption> => {
 }
 
 /** The times of faults and changes, for the charts. */
-export const shadesOf = ({ clients, services: [service] }: Scenario): ReadonlyArray<Shade> => [
+export const shadesOf = ({ clients, services }: Scenario): ReadonlyArray<Shade> => [
   ...clients.changes.map(({ from, times, to }) => ({
     from: Duration.toSeconds(from),
     to: Duration.toSeconds(to),
     label: `load ×${written(times)}`
   })),
-  ...service.faults.flatMap((fault): ReadonlyArray<Shade> =>
-    fault._tag === "Outage" || fault._tag === "BrownOut"
-      ? [{
+  ...services.flatMap(({ faults, name }) =>
+    faults.flatMap((fault): ReadonlyArray<Shade> => {
+      if (fault._tag !== "Outage" && fault._tag !== "BrownOut") return []
+      const label = fault._tag === "Outage" ? "outage" : "brown-out"
+      return [{
         from: Duration.toSeconds(fault.from),
         to: Duration.toSeconds(fault.to),
-        label: fault._tag === "Outage" ? "outage" : "brown-out"
+        label: services.length === 1 || name === undefined ? label : `${label} of ${name}`
       }]
-      : []
+    })
   )
 ]
 

@@ -45,7 +45,7 @@ export const chartWords: Readonly<Record<Chart, Words>> = {
   inProgress: { heading: "Calls in progress", note: `The highest number in each second. ${each}` },
   breaker: {
     heading: "Circuit breakers",
-    note: "The first replication: a row for each process, of many the first ones."
+    note: "The first replication: a row for each process and key, of many the first ones."
   },
   policies: {
     heading: "Side by side",
@@ -89,16 +89,24 @@ const compared: ReadonlyArray<Metric> = [
 /** Circuits are drawn of so many processes. */
 const circuitsShown = 8
 
+/** A circuit is that of a process and a key; the name has what tells them apart. */
 const circuitsOf = (results: ReadonlyArray<Result>): ReadonlyArray<Circuit> =>
   results.flatMap(({ breaker, policy }): ReadonlyArray<Circuit> => {
     const first = breaker.filter(({ replication }) => replication === 0)
-    const processes = [...new Set(first.map(({ process }) => process))].sort((a, b) => a - b)
-    const share = Math.max(1, Math.floor(circuitsShown / results.length))
-    return processes.slice(0, share).map((process) => ({
-      name: processes.length === 1 ? policy : `${policy} ${process + 1}`,
-      changes: first.filter((change) => change.process === process)
-        .map(({ atMillis, to }) => ({ second: atMillis / 1000, to }))
-    }))
+    const places = new Map(first.map(({ key, process }) => [`${process} ${key}`, { key, process }]))
+    const circuits = [...places.values()].sort((a, b) => a.process - b.process || a.key - b.key)
+    const hasKeys = circuits.some(({ key }) => key > 0)
+    return circuits.slice(0, Math.max(1, Math.floor(circuitsShown / results.length))).map(
+      ({ key, process }) => ({
+        name: [
+          policy,
+          ...(circuits.length === 1 ? [] : [process + 1]),
+          ...(hasKeys ? [`key ${key + 1}`] : [])
+        ].join(" "),
+        changes: first.filter((change) => change.process === process && change.key === key)
+          .map(({ atMillis, to }) => ({ second: atMillis / 1000, to }))
+      })
+    )
   })
 
 /** Whether a chart has something to show. */

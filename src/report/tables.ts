@@ -124,6 +124,12 @@ export const outcomes = (results: ReadonlyArray<Result>): Markup => {
       ...one("answered", ({ counts }) => counts.answered, attempts),
       ...one("abandoned by their caller", ({ counts }) => counts.abandoned, attempts),
       ...one("executed by the upstream", ({ counts }) => counts.executions, attempts),
+      ...Object.keys(results[0]?.counts.received ?? {}).length < 2 ? [] : tallies(
+        results,
+        ({ counts }) => counts.received,
+        (service) => `reached ${service}, the warm-up included`,
+        () => 0
+      ),
       ...one("harmful duplicates", ({ counts }) => counts.duplicates, attempts),
       ...one("harmless repeats", ({ counts }) => counts.repeats, attempts)
     ]

@@ -259,6 +259,45 @@ services:
   })
 })
 
+describe("policies that a scenario names", () => {
+  const tiers = (policy: string) => ({
+    ...brief,
+    services: [
+      { ...brief.services[0], name: "orders", calls: [{ service: "payments", policy, times: 2 }] },
+      {
+        name: "payments",
+        network: { _tag: "Constant", value: "2 millis" },
+        service: { _tag: "Exponential", mean: "10 millis" }
+      }
+    ]
+  })
+
+  it("are files beside the scenario, and what they cause is in the result", async () => {
+    folder.write("tiers.json", tiers("breaker.json"))
+    expect((await folder.run("check @tiers.json")).code).toBe(0)
+    const words = "simulate @plain.json --scenario @tiers.json --replications 2"
+    const { err, out } = await folder.run(`${words} --json`)
+    const { received } = decoded(Simulation.Result, out).counts
+    expect(err).toBe("")
+    expect(received["payments"]).toBeGreaterThan(1.2 * received["orders"]!)
+    expect((await folder.run(words)).err).toContain(
+      "  orders: calls for each request: payments, 2 times, one after the other, " +
+        "with retry, attemptTimeout, circuitBreaker\n"
+    )
+  })
+
+  it("L4: their mistakes have their own file and line", async () => {
+    folder.write("tiers.json", tiers("mistyped.json"))
+    const { code, out } = await folder.run("check @tiers.json")
+    expect([code, out.split(":").slice(0, 3)]).toEqual([1, ["mistyped.json", "4", "5"]])
+    folder.write("tiers.json", tiers("none.json"))
+    expect(await folder.run("check @tiers.json")).toMatchObject({
+      code: 2,
+      err: "none.json: cannot be read: there is no such file\n"
+    })
+  })
+})
+
 describe("files", () => {
   const mistakeOf = async (name: string, content: string | Uint8Array): Promise<string> => {
     folder.write(name, content)

@@ -58,8 +58,10 @@ export class Folder {
         isTerminal: around.isTerminal === true,
         write: (text) => Effect.sync(() => text === "" ? undefined : add(text))
       })
+      // A space that does not break stands for one in quotes.
       const args = words.split(" ").filter((word) => word !== "")
         .map((word) => word.startsWith("@") ? this.at(word.slice(1)) : word)
+        .map((word) => word.replaceAll("\u00a0", " "))
       const nameless = (text: string) => text.replaceAll(`${this.path}${path.sep}`, "")
       return run(args, "1.2.3").pipe(
         Effect.provideService(CurrentIo, {

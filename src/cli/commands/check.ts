@@ -18,9 +18,9 @@ const isScenario = ({ value }: Document): boolean =>
   typeof value === "object" && value !== null &&
   scenarioFields.some((field) => Object.hasOwn(value, field))
 
-const problems = <A>(
-  decoded: Effect.Effect<Either.Either<A, ReadonlyArray<Located>>>
-): Effect.Effect<ReadonlyArray<Located>> =>
+const problems = <A, E, R>(
+  decoded: Effect.Effect<Either.Either<A, ReadonlyArray<Located>>, E, R>
+): Effect.Effect<ReadonlyArray<Located>, E, R> =>
   Effect.map(decoded, Either.match({ onLeft: (found) => found, onRight: () => [] }))
 
 const encode = Schema.encodeSync(Schema.parseJson(Checked, { space: 2 }))
