@@ -2,18 +2,19 @@
 import * as Effect from "effect/Effect"
 import type { Kind, Runtime } from "../policies/fleet.js"
 import * as Validate from "../runtime/validate.js"
+import { cooldown } from "./cooldown.js"
+import { rateLimiter } from "./limiter.js"
 import type { Member } from "./member.js"
+import type { Plan } from "./plan.js"
 import { breaker } from "./sharedBreaker.js"
-
-/** A guard to be made: its numbers, which have to be equal under one name, and how it is made. */
-export interface Plan {
-  readonly numbers: string
-  readonly make: () => object
-}
 
 type Planner = (member: Member, options: never) => Plan
 
-const planners: Partial<Record<Kind<never, unknown>["name"], Planner>> = { breaker }
+const planners: Partial<Record<Kind<never, unknown>["name"], Planner>> = {
+  breaker,
+  cooldown,
+  rateLimiter
+}
 
 /** What guards ask of a member. */
 export const guardsOf = (member: Member): Runtime => {
