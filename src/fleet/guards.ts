@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Kind, Runtime } from "../policies/fleet.js"
 import * as Validate from "../runtime/validate.js"
+import { bulkhead } from "./bulkhead.js"
 import { cooldown } from "./cooldown.js"
 import { rateLimiter } from "./limiter.js"
 import type { Member } from "./member.js"
@@ -10,8 +11,9 @@ import { breaker } from "./sharedBreaker.js"
 
 type Planner = (member: Member, options: never) => Plan
 
-const planners: Partial<Record<Kind<never, unknown>["name"], Planner>> = {
+const planners: Record<Kind<never, unknown>["name"], Planner> = {
   breaker,
+  bulkhead,
   cooldown,
   rateLimiter
 }
@@ -31,9 +33,7 @@ export const guardsOf = (member: Member): Runtime => {
           "a text of 1 to 200 characters",
           (text) => typeof text === "string" && text.length > 0 && text.length <= 200
         )
-        const planner = planners[kind.name]
-        if (planner === undefined) throw new RangeError(`kind should be known, got ${kind.name}`)
-        const { make, numbers } = planner(member, options as never)
+        const { make, numbers } = planners[kind.name](member, options as never)
         const id = `${kind.name}|${name}`
         const before = made.get(id)
         if (before !== undefined && before.numbers !== numbers) {
