@@ -10,57 +10,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FleetReply from "../core/fleetReply.js"
-import type { Quorum } from "../core/fleetVote.js"
 import type * as Wire from "../core/fleetWire.js"
 import { pageSize } from "../core/fleetWire.js"
 import { nowMillis } from "../runtime/clock.js"
 import { Signal } from "../runtime/signal.js"
 import type { Service } from "./FleetStore.js"
+import { type Known, matters, shifted } from "./known.js"
+import type { Question, Settings, Speaker, Watcher } from "./speaker.js"
 
-/** The options of a member in plain numbers. */
-export interface Settings {
-  readonly fleet: string
-  readonly member: string
-  readonly intervalMillis: number
-  readonly storeTimeoutMillis: number
-  readonly memberTimeoutMillis: number
-  readonly quorum: Quorum
-}
-
-/** When a question was sent and when its answer came. */
-export interface Moment {
-  readonly sentMillis: number
-  readonly receivedMillis: number
-}
-
-/** A command, and what its answer does. Undefined: there was none, or it could not be read. */
-export interface Question {
-  readonly command: Wire.Command
-  readonly answered: (answer: Wire.Answer | undefined, moment: Moment) => void
-}
-
-/** A guard that has things to say. */
-export interface Speaker {
-  /**
-   * What it has to say now, so many commands at most. It is asked again at once when it uses all of
-   * the room.
-   */
-  readonly say: (now: number, room: number) => ReadonlyArray<Question>
-  /** The store has forgotten what this member said: all of it is to be said again. */
-  readonly again: (now: number) => void
-  /** Gives back what it holds: the member leaves. */
-  readonly givesBack: (now: number) => ReadonlyArray<Question>
-  /** The member begins to be apart, or is no longer. */
-  readonly reconnected?: ((isConnected: boolean, now: number) => void) | undefined
-  /** Circuits that are not closed. */
-  readonly circuits?: ((now: number) => ReadonlyArray<readonly [string, string]>) | undefined
-}
-
-/** What a member knows of a record that none of its guards uses. */
-interface Known {
-  readonly view: Wire.View
-  readonly atMillis: number
-}
+export type { Moment, Question, Settings, Speaker, Watcher } from "./speaker.js"
 
 /** How many records are remembered that no guard uses. */
 const knownMax = 10_000
@@ -70,37 +28,6 @@ const pagesMax = 50
 
 /** How many circuits are told of. */
 const circuitsMax = 32
-
-/** What is told to those who count. */
-export interface Watcher {
-  readonly exchanged: (isAnswered: boolean, commands: number) => void
-  readonly heard: (members: number, millis: number) => void
-  readonly connected: (isConnected: boolean) => void
-}
-
-/** Tests whether a record says anything to a guard that has not been used. */
-const matters = (view: Wire.View): boolean => {
-  switch (view.kind) {
-    case "circuit":
-      return view.open
-    case "order":
-      return view.order !== "None" || view.isolated > 0 || view.resets > 0
-    case "cooldown":
-      return view.held
-  }
-}
-
-const shifted = ({ atMillis, view }: Known, now: number): Wire.View => {
-  const passed = now - atMillis
-  switch (view.kind) {
-    case "order":
-      return { ...view, isolated: Math.max(0, view.isolated - passed) }
-    case "circuit":
-      return view.open ? { ...view, left: view.left - passed } : view
-    case "cooldown":
-      return { ...view, left: view.left - passed }
-  }
-}
 
 /** A living member. */
 export interface Listed {
