@@ -6,13 +6,14 @@
  * Times are monotonic milliseconds of this process.
  */
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as FleetReply from "../core/fleetReply.js"
 import type * as Wire from "../core/fleetWire.js"
 import { pageSize } from "../core/fleetWire.js"
 import { nowMillis } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
 import { Signal } from "../runtime/signal.js"
 import type { Service } from "./FleetStore.js"
 import { type Known, matters, shifted } from "./known.js"
@@ -28,6 +29,30 @@ const pagesMax = 50
 
 /** How many circuits are told of. */
 const circuitsMax = 32
+
+/**
+ * Runs a question for so long at most. The answer is how it ended; undefined where it has not: it
+ * is interrupted then, and not waited for. It ends in time also where nothing can interrupt, as
+ * when a member leaves.
+ */
+const within = <A, E>(
+  question: Effect.Effect<A, E>,
+  millis: number
+): Effect.Effect<Exit.Exit<A, E> | undefined> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDaemon(Effect.interruptible(question)), (fiber) => {
+      const signal = new Signal()
+      let ended: Exit.Exit<A, E> | undefined
+      fiber.addObserver((exit) => {
+        ended = exit
+        signal.notify()
+      })
+      return whenEnded(restore(signal.wait(millis)), (exit) => {
+        if (ended === undefined) fiber.unsafeInterruptAsFork(FiberId.none)
+        return Exit.isFailure(exit) ? Effect.failCause(exit.cause) : Effect.succeed(ended)
+      })
+    })
+  )
 
 /** A living member. */
 export interface Listed {
@@ -381,23 +406,16 @@ export class Member {
       const batch = this.#batch(questions.map(({ command }) => command), last, sentMillis)
       this.#askedSinceMillis ??= sentMillis
       this.exchanges++
-      const asked: Effect.Effect<unknown, unknown> = Effect.suspend(() =>
+      const asked = Effect.suspend((): Effect.Effect<unknown, unknown> =>
         this.store.exchange(batch)
       )
-      return asked.pipe(
-        Effect.disconnect,
-        Effect.timeout(Duration.millis(this.settings.storeTimeoutMillis)),
-        Effect.exit,
-        Effect.flatMap((exit) =>
-          Effect.sync(() => {
-            if (Exit.isFailure(exit)) return this.#failed(questions, sentMillis)
-            const { unreadable, value } = FleetReply.reply(exit.value, questions.length)
-            this.unreadable += unreadable
-            if (value === undefined) this.#failed(questions, sentMillis)
-            else this.#answered(value, questions, sentMillis)
-          })
-        )
-      )
+      return Effect.map(within(asked, this.settings.storeTimeoutMillis), (exit) => {
+        if (exit === undefined || Exit.isFailure(exit)) return this.#failed(questions, sentMillis)
+        const { unreadable, value } = FleetReply.reply(exit.value, questions.length)
+        this.unreadable += unreadable
+        if (value === undefined) this.#failed(questions, sentMillis)
+        else this.#answered(value, questions, sentMillis)
+      })
     })
   }
 
