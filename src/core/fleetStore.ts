@@ -249,7 +249,8 @@ const apply = (
   const epoch = before !== undefined && isTold(before) ? before.epoch : 0
   const [record, answer] = applied(state, batch, command)
   record.expiresMillis = Math.max(record.expiresMillis, Records.expiry(record, state.nowMillis))
-  if (isTold(record) && record.epoch > epoch) {
+  // A record in place of one that has expired, or of another kind, begins anew.
+  if (isTold(record) && record.epoch > (record === before ? epoch : 0)) {
     record.version = ++state.version
     state.changes.delete(name)
     state.changes.set(name, record)
