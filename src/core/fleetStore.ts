@@ -316,7 +316,7 @@ export const exchange = (
     incarnation: batch.incarnation,
     seed,
     members: state.living.size,
-    ...changesSince(state, batch.knows === seed ? batch.since : 0),
+    ...changesSince(state, batch.knows === seed && batch.since <= state.version ? batch.since : 0),
     answers
   }, pushes]
 }

@@ -9,14 +9,16 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as Machine from "../core/fleetStore.js"
 import type * as Wire from "../core/fleetWire.js"
+import type { StoreError } from "../policies/fleet.js"
 import { turn } from "../runtime/clock.js"
+
+export { StoreError } from "../policies/fleet.js"
 
 export type {
   Answer,
@@ -42,25 +44,6 @@ export type {
   TrialEnd,
   View
 } from "../core/fleetWire.js"
-
-/**
- * The store did not answer, or could not apply a batch. It carries no text of a driver.
- * `retryable`: a later question may be answered.
- *
- * @since 0.1.0
- * @category errors
- */
-export class StoreError extends Data.TaggedError("FleetStoreError")<{
-  /** True when a later question may be answered. */
-  readonly retryable: boolean
-}> {
-  /** Says that there was no answer, without the text of a driver. */
-  override get message(): string {
-    return this.retryable
-      ? "The fleet's store did not answer"
-      : "The fleet's store refused the question"
-  }
-}
 
 /**
  * A store.

@@ -5,7 +5,27 @@
  * shares nothing loads nothing of the fleet.
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
+
+/**
+ * The store did not answer, or could not apply a batch. It carries no text of a driver.
+ * `retryable`: a later question may be answered.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StoreError extends Data.TaggedError("FleetStoreError")<{
+  /** True when a later question may be answered. */
+  readonly retryable: boolean
+}> {
+  /** Says that there was no answer, without the text of a driver. */
+  override get message(): string {
+    return this.retryable
+      ? "The fleet's store did not answer"
+      : "The fleet's store refused the question"
+  }
+}
 
 /** A kind of shared guard: `Options` make a `Guard`. The type parameters are phantoms. */
 export interface Kind<in Options, out Guard> {
