@@ -1,8 +1,8 @@
 /** Several members of one fleet in virtual time, over one store that can be made to fail. */
 import { Context, Effect, ExecutionStrategy, Exit, Layer, Scope, Stream, TestClock } from "effect"
 import type { Duration } from "effect"
-import * as Fleet from "effect-resilience/Fleet"
-import * as FleetStore from "effect-resilience/FleetStore"
+import * as Fleet from "effect-resilience/fleet/Fleet"
+import * as FleetStore from "effect-resilience/fleet/FleetStore"
 import { settle } from "../support/turns.js"
 
 /** What becomes of the questions of one member. */
