@@ -193,6 +193,12 @@ describe("fleetStore", () => {
       expect(changes).toMatchObject([{ kind: "circuit", epoch: 1, open: true }])
     })
 
+    it("F15: a command that the store does not know has null for an answer", () => {
+      const { says } = fleet()
+      const newer = { op: "newer", name: "circuit" } as unknown as Wire.Command
+      expect(says(0, "a", newer, open(0)).answers).toMatchObject([null, { op: "done", done: true }])
+    })
+
     it("F14: records expire", () => {
       const { says, state } = fleet()
       says(0, "a", open(0), tokens(), permits(0, 1))
