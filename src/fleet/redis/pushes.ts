@@ -47,12 +47,25 @@ class Channels {
       const push = fleet === undefined ? undefined : Decode.push(fleet, message)
       if (push !== undefined) hub.unsafeOffer(push)
     })
+    client.on("ready", () => this.#ready())
   }
 
   listen(fleet: string, channel: string): void {
     const now = nowMillis(liveClock)
     if (now < (this.#tried.get(channel) ?? -Infinity) + retryMillis) return
     this.#fleets.set(channel, fleet)
+    this.#subscribe(channel, now)
+  }
+
+  /** The connection is there, or there again. */
+  #ready(): void {
+    const now = nowMillis(liveClock)
+    for (const [channel, triedMillis] of this.#tried) {
+      if (triedMillis !== Infinity) this.#subscribe(channel, now)
+    }
+  }
+
+  #subscribe(channel: string, now: number): void {
     this.#tried.set(channel, now)
     this.client.subscribe(channel).then(() => this.#tried.set(channel, Infinity), constVoid)
   }

@@ -25,7 +25,7 @@ export interface Settings {
 /** The server will say the same again: it knows no scripts, or does not let this user in. */
 const isFinal = (error: unknown): boolean =>
   error instanceof Error &&
-  /^(NOAUTH|WRONGPASS|NOPERM)\b|^ERR unknown command|user_script|compiling script/
+  /^(NOAUTH|WRONGPASS|NOPERM|ERR unknown command|ERR user_script|ERR Error|ERR The user exec)\b/
     .test(error.message)
 
 /** 128 bits of an HMAC: no two names are the same, and what a name stands for cannot be guessed. */
