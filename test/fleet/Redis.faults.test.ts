@@ -99,12 +99,12 @@ describe.skipIf(!isInstalled)("Redis, faults", () => {
     () =>
       Effect.gen(function*() {
         const store = yield* storeOn(server.port)
-        yield* answered(store, "a", [count("c")])
+        yield* answered(store, "a", [count("replica")])
         yield* asked(() => client.replicaof("127.0.0.1", 1))
-        const error = yield* Effect.flip(store.exchange(batch("a", [count("c", 99)])))
+        const error = yield* Effect.flip(store.exchange(batch("a", [count("replica", 99)])))
         expect(error.retryable).toBe(true)
         yield* asked(() => client.replicaof("NO", "ONE"))
-        const { answers } = yield* answered(store, "b", [count("c", 1)])
+        const { answers } = yield* answered(store, "b", [count("replica", 1)])
         expect(answers).toMatchObject([{ calls: 11 }])
       }),
     20_000
@@ -113,7 +113,7 @@ describe.skipIf(!isInstalled)("Redis, faults", () => {
   it.scopedLive("F9: at maxmemory a batch is refused as a whole, whatever it says", () =>
     Effect.gen(function*() {
       const store = yield* storeOn(server.port)
-      yield* answered(store, "a", [count("c")])
+      yield* answered(store, "a", [count("full")])
       const keys = yield* asked(() => client.keys("*"))
       const dump = () => asked(() => Promise.all(keys.map((key) => client.dumpBuffer(key))))
       const before = yield* dump()
@@ -126,7 +126,7 @@ describe.skipIf(!isInstalled)("Redis, faults", () => {
       expect(yield* dump()).toEqual(before)
       expect(yield* asked(() => client.keys("*"))).toHaveLength(keys.length)
       yield* asked(() => client.config("SET", "maxmemory", "0"))
-      const { answers } = yield* store.exchange(batch("b", [count("c", 1)]))
+      const { answers } = yield* store.exchange(batch("b", [count("full", 1)]))
       expect(answers).toMatchObject([{ calls: 11 }])
     }))
 
