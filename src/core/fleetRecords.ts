@@ -545,7 +545,8 @@ export const need = (
     record.holdings.set(member, { untilMillis: nowMillis + memberTimeout, held: granted })
     record.held += granted
   }
-  return { op: "permits", granted, fair }
+  // While more run than may, none is to begin.
+  return { op: "permits", granted, fair: record.held > concurrency ? 0 : fair }
 }
 
 // -----------------------------------------------------------------------------

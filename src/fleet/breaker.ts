@@ -526,11 +526,11 @@ export class SharedCircuits extends Circuits implements Speaker {
       if (cell.orderEpoch > 0) this.member.putBack(viewOfOrder(cell, now))
       cell.askAgainMillis = -Infinity
     }
-    for (const cell of [...this.#voiced]) this.#touch(cell)
+    for (const cell of this.#voiced) this.#touch(cell)
     for (const handle of this.#handles.values()) handle.saidMillis = -Infinity
   }
 
-  leave(now: number): ReadonlyArray<Question> {
+  givesBack(now: number): ReadonlyArray<Question> {
     const gone: Array<Question> = []
     for (const [id, { cell }] of this.#handles) {
       gone.push({ command: this.releaseOf(cell, id), answered: () => undefined })

@@ -2,18 +2,21 @@
 import * as Effect from "effect/Effect"
 import type { Kind, Runtime } from "../policies/fleet.js"
 import * as Validate from "../runtime/validate.js"
+import { bulkhead } from "./bulkhead.js"
+import { cooldown } from "./cooldown.js"
+import { rateLimiter } from "./limiter.js"
 import type { Member } from "./member.js"
+import type { Plan } from "./plan.js"
 import { breaker } from "./sharedBreaker.js"
-
-/** A guard to be made: its numbers, which have to be equal under one name, and how it is made. */
-export interface Plan {
-  readonly numbers: string
-  readonly make: () => object
-}
 
 type Planner = (member: Member, options: never) => Plan
 
-const planners: Partial<Record<Kind<never, unknown>["name"], Planner>> = { breaker }
+const planners: Record<Kind<never, unknown>["name"], Planner> = {
+  breaker,
+  bulkhead,
+  cooldown,
+  rateLimiter
+}
 
 /** What guards ask of a member. */
 export const guardsOf = (member: Member): Runtime => {
@@ -30,9 +33,7 @@ export const guardsOf = (member: Member): Runtime => {
           "a text of 1 to 200 characters",
           (text) => typeof text === "string" && text.length > 0 && text.length <= 200
         )
-        const planner = planners[kind.name]
-        if (planner === undefined) throw new RangeError(`kind should be known, got ${kind.name}`)
-        const { make, numbers } = planner(member, options as never)
+        const { make, numbers } = planners[kind.name](member, options as never)
         const id = `${kind.name}|${name}`
         const before = made.get(id)
         if (before !== undefined && before.numbers !== numbers) {

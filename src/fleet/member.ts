@@ -49,7 +49,7 @@ export interface Speaker {
   /** The store has forgotten what this member said: all of it is to be said again. */
   readonly again: (now: number) => void
   /** Gives back what it holds: the member leaves. */
-  readonly leave: (now: number) => ReadonlyArray<Question>
+  readonly givesBack: (now: number) => ReadonlyArray<Question>
   /** The member begins to be apart, or is no longer. */
   readonly reconnected?: ((isConnected: boolean, now: number) => void) | undefined
   /** Circuits that are not closed. */
@@ -346,20 +346,24 @@ export class Member {
     const questions = this.#queue.splice(0, pageSize)
     this.#hasNews = false
     this.#isUrgent = this.#queue.length > 0
-    for (const speaker of [...this.#speakers]) {
+    let hasMore: Speaker | undefined
+    for (const speaker of this.#speakers) {
       const room = pageSize - questions.length
       if (room === 0) {
         this.urge()
-        break
+        return questions
       }
       const said = speaker.say(now, room)
       questions.push(...said.slice(0, room))
       if (said.length < room) continue
-      // It may have more to say, and the others are first in the next exchange.
-      this.#speakers.delete(speaker)
-      this.#speakers.add(speaker)
-      this.urge()
+      hasMore = speaker
+      break
     }
+    if (hasMore === undefined) return questions
+    // It may have more to say, and the others are first in the next exchange.
+    this.#speakers.delete(hasMore)
+    this.#speakers.add(hasMore)
+    this.urge()
     return questions
   }
 
@@ -436,7 +440,7 @@ export class Member {
     return this.#send(() => {
       const { now } = this
       const given: Array<Question> = []
-      for (const speaker of this.#speakers) given.push(...speaker.leave(now))
+      for (const speaker of this.#speakers) given.push(...speaker.givesBack(now))
       return [...this.#queue.splice(0), ...given].slice(0, pageSize)
     }, true)
   }

@@ -10,8 +10,8 @@ import { behindOf, withBehind } from "../runtime/instances.js"
 import { defaultKey } from "../runtime/keyedState.js"
 import { SharedCircuits, type TimePolicy } from "./breaker.js"
 import type { FleetCell } from "./circuit.js"
-import type { Plan } from "./guards.js"
 import type { Member } from "./member.js"
+import type { Plan } from "./plan.js"
 
 type Options = CircuitBreaker.Options & { readonly name: string }
 

@@ -165,6 +165,7 @@ describe("CircuitBreaker.makeShared", () => {
       yield* pass("3 seconds")
       expect(yield* breakers[1]!.state()).toBe("Closed")
       all[0]!.wire.freeze = false
+      yield* pass("1 second")
     }))
 
   it.scoped("F10: what is not stored in storeTimeout fails", () =>

@@ -1,9 +1,19 @@
 /** Several members of one fleet in virtual time, over one store that can be made to fail. */
-import { Context, Effect, ExecutionStrategy, Exit, Layer, Scope, Stream, TestClock } from "effect"
-import type { Duration } from "effect"
+import {
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  ExecutionStrategy,
+  Exit,
+  Layer,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import * as Fleet from "effect-resilience/fleet/Fleet"
 import * as FleetStore from "effect-resilience/fleet/FleetStore"
-import { settle } from "../support/turns.js"
+import { settle, yields } from "../support/turns.js"
 
 /** What becomes of the questions of one member. */
 export interface Wire {
@@ -99,12 +109,29 @@ export const members = (
     const store = yield* memoryStore
     const all = yield* Effect.forEach(
       Array.from({ length: count }, (_, n) => `m${n}`),
-      (member) => join(store, { member, ...options }, faults)
+      (member) => join(store, { ...options, member }, faults)
     )
-    yield* pass("1 second")
+    // Until all have heard of all.
+    yield* pass("2 seconds")
     return { store, all }
   })
 
-/** Lets virtual time pass, and everything that happens in it. */
+/** Lets virtual time pass up to a moment, and everything happen in it at its own time. */
+const passUntil = (end: number): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    while (true) {
+      yield* yields(12)
+      const next = Math.min(...(yield* TestClock.sleeps()))
+      if (next > end) break
+      yield* TestClock.setTime(next)
+    }
+    yield* TestClock.setTime(end)
+    yield* settle
+  })
+
+/** Lets virtual time pass. */
 export const pass = (duration: Duration.DurationInput): Effect.Effect<void> =>
-  Effect.zipRight(TestClock.adjust(duration), settle)
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => passUntil(now + Duration.toMillis(duration))
+  )

@@ -245,6 +245,7 @@ does.permits = function(r, c)
     redis.call('ZADD', r.lapse, num(now + batch.memberTimeout), mark)
     r.heard, r.held = r.heard + 1, r.held + granted
   end
-  return '{"op":"permits","granted":' .. num(granted) .. ',"fair":' .. num(fair) .. '}'
+  return '{"op":"permits","granted":' .. num(granted)
+    .. ',"fair":' .. num(r.held > c.concurrency and 0 or fair) .. '}'
 end
 `
