@@ -236,20 +236,43 @@ const applied = (
 
 const isTold = (record: Records.FleetRecord): record is Records.Told => "epoch" in record
 
-/** Applies a command. A record whose epoch has grown is told of. */
+const ops: ReadonlySet<string> = new Set<Wire.Command["op"]>([
+  "count",
+  "open",
+  "close",
+  "trial",
+  "trialEnd",
+  "order",
+  "isolate",
+  "release",
+  "tokens",
+  "hold",
+  "probe",
+  "probeEnd",
+  "permits",
+  "known",
+  "members"
+])
+
+/**
+ * Applies a command. A record whose epoch has grown is told of. One that a newer member knows, and
+ * this store does not, has no answer.
+ */
 const apply = (
   state: State,
   batch: Wire.Batch,
   command: Wire.Command,
   changed: Set<Records.Told>
-): Wire.Answer => {
+): Wire.Answer | null => {
+  if (!ops.has(command.op)) return null
   if (command.op === "members") return listMembers(state, command.after)
   const name = command.op === "known" ? command.view.name : command.name
   const before = state.records.get(name)
   const epoch = before !== undefined && isTold(before) ? before.epoch : 0
   const [record, answer] = applied(state, batch, command)
   record.expiresMillis = Math.max(record.expiresMillis, Records.expiry(record, state.nowMillis))
-  if (isTold(record) && record.epoch > epoch) {
+  // A record in place of one that has expired, or of another kind, begins anew.
+  if (isTold(record) && record.epoch > (record === before ? epoch : 0)) {
     record.version = ++state.version
     state.changes.delete(name)
     state.changes.set(name, record)

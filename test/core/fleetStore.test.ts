@@ -186,6 +186,19 @@ describe("fleetStore", () => {
       expect(new Set(names).size).toBe(450)
     })
 
+    it("F7: an opening is told of also in place of a record that cannot be used", () => {
+      const { says } = fleet()
+      says(0, "a", { op: "hold", name: "circuit", epoch: 7, left: 100 })
+      const { changes } = says(1, "a", open(0))
+      expect(changes).toMatchObject([{ kind: "circuit", epoch: 1, open: true }])
+    })
+
+    it("F15: a command that the store does not know has null for an answer", () => {
+      const { says } = fleet()
+      const newer = { op: "newer", name: "circuit" } as unknown as Wire.Command
+      expect(says(0, "a", newer, open(0)).answers).toMatchObject([null, { op: "done", done: true }])
+    })
+
     it("F14: records expire", () => {
       const { says, state } = fleet()
       says(0, "a", open(0), tokens(), permits(0, 1))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
 import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
-import * as Fleet from "effect-resilience/Fleet"
+import * as Fleet from "effect-resilience/fleet/Fleet"
 import { join, type MemberOf, members, pass } from "./fleets.js"
 
 const options = {

@@ -11,8 +11,8 @@ import {
   Stream,
   TestClock
 } from "effect"
-import * as Fleet from "effect-resilience/Fleet"
-import * as FleetStore from "effect-resilience/FleetStore"
+import * as Fleet from "effect-resilience/fleet/Fleet"
+import * as FleetStore from "effect-resilience/fleet/FleetStore"
 import { settle, yields } from "../support/turns.js"
 
 /** What becomes of the questions of one member. */

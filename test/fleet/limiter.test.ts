@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
-import * as Fleet from "effect-resilience/Fleet"
+import * as Fleet from "effect-resilience/fleet/Fleet"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import { join, type MemberOf, members, pass } from "./fleets.js"
 
