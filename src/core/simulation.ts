@@ -6,10 +6,10 @@
  * Times are whole nanoseconds from the start, which is 0.
  */
 import * as Arrivals from "./arrivals.js"
+import * as Calendar from "./calendar.js"
 import * as Call from "./call.js"
 import * as Distribution from "./distribution.js"
 import * as Draw from "./draw.js"
-import * as EventQueue from "./eventQueue.js"
 import type { Observer, Service, Setup } from "./simulationSetup.js"
 import * as TimerRing from "./timerRing.js"
 import * as Upstream from "./upstream.js"
@@ -91,7 +91,7 @@ export class Simulation {
   readonly #servers: ReadonlyArray<Server>
   readonly #think: (unit: number) => number
   readonly #key: (unit: number) => number
-  readonly #events = EventQueue.make()
+  readonly #events = Calendar.make()
   readonly #attemptLimits = TimerRing.make()
   readonly #totalLimits = TimerRing.make()
   readonly #calls = new Table<Call.Call>()
@@ -225,7 +225,7 @@ export class Simulation {
 
   #arrange(at: number, kind: number, slot: number): number {
     const turn = this.#turn++
-    EventQueue.add(this.#events, at, turn, slot << kindBits | kind)
+    Calendar.add(this.#events, at, turn, slot << kindBits | kind)
     return turn
   }
 
@@ -262,8 +262,9 @@ export class Simulation {
     const events = this.#events
     const attempts = this.#attemptLimits
     const totals = this.#totalLimits
-    let at = events.size > 0 ? events.times[0]! : Infinity
-    let turn = events.turns[0]!
+    const { times, turns } = events.near
+    let at = events.size > 0 ? times[0]! : Infinity
+    let turn = turns[0]!
     let ring: TimerRing.TimerRing | undefined
     if (attempts.time < at || (attempts.time === at && attempts.turn < turn)) {
       ring = attempts
@@ -278,7 +279,7 @@ export class Simulation {
     if (at > this.setup.endNanos || at === Infinity) return false
     this.#now = at
     this.#happened++
-    if (ring === undefined) this.#happen(EventQueue.take(events), turn)
+    if (ring === undefined) this.#happen(Calendar.take(events), turn)
     else this.#limited(TimerRing.take(ring), turn)
     return true
   }
