@@ -112,7 +112,7 @@ export class Machine {
   }
 
   get #nowMillis(): number {
-    return this.#host.nowNanos() / 1e6
+    return this.#host.clock.nanos / 1e6
   }
 
   // ---------------------------------------------------------------------------
@@ -159,7 +159,7 @@ export class Machine {
       const left = (race.hedges + 1) * race.delayMillis - elapsed
       if (left > maxTimerMillis) return
       if (left <= 0) this.#hedge(call, race)
-      else call.turn = this.#host.armCall(call, later(this.#host.nowNanos(), left))
+      else call.turn = this.#host.armCall(call, later(this.#host.clock.nanos, left))
     }
   }
 
@@ -272,12 +272,12 @@ export class Machine {
     const { delayMillis } = decision
     call.previousMillis = delayMillis
     if (delayMillis > 0) {
-      call.turn = this.#host.armCall(call, later(this.#host.nowNanos(), delayMillis))
+      call.turn = this.#host.armCall(call, later(this.#host.clock.nanos, delayMillis))
     } else this.#again(call)
   }
 
   #elapsedMillis(call: Call, { withinMillis }: RetryDecision.Policy): number {
-    return withinMillis === Infinity ? 0 : (this.#host.nowNanos() - call.fromNanos) / 1e6
+    return withinMillis === Infinity ? 0 : (this.#host.clock.nanos - call.fromNanos) / 1e6
   }
 
   /** The delay is over. A wait may have been rounded up to the deadline. */
@@ -320,9 +320,8 @@ export class Machine {
       this.#ended(attempt)
       return false
     }
-    attempt.token = admission.token
-    attempt.startedMillis = now
-    attempt.queueMillisBefore = attempt.queueMillis
+    const { queueMillis } = attempt
+    attempt.circuit = { token: admission.token, atMillis: now, queueMillis }
     return true
   }
 
@@ -355,13 +354,13 @@ export class Machine {
       const request = meaning.throttle === "Success" ? requestAccepted : requestRefused
       TimeWindow.record(requests, request, now)
     }
-    const { token } = attempt
-    if (circuit !== undefined && token !== undefined) {
-      const durationMillis = now - attempt.startedMillis -
-        (attempt.queueMillis - attempt.queueMillisBefore)
+    const admitted = attempt.circuit
+    if (circuit !== undefined && admitted !== undefined) {
+      const durationMillis = now - admitted.atMillis -
+        (attempt.queueMillis - admitted.queueMillis)
       const isSlow = isInterrupted && meaning.circuit === "Ignored" &&
         circuit.slow !== undefined && durationMillis > circuit.slow.overMillis
-      this.#record(attempt.of.process, circuit, token, {
+      this.#record(attempt.of.process, circuit, admitted.token, {
         _tag: isSlow ? "Success" : meaning.circuit,
         retryAfterMillis: meaning.heeds.circuit ? attempt.retryAfterMillis : undefined,
         durationMillis,

@@ -12,6 +12,7 @@ import {
   endings,
   type Host,
   later,
+  type Line,
   type Meaning,
   meaningOf,
   type Process,
@@ -67,9 +68,10 @@ export class Passage {
 
   /** A wait in a line has ended by its time. */
   lineTimer(attempt: Attempt, turn: number): void {
-    if (attempt.lineTurn !== turn) return
-    attempt.lineTurn = -1
-    attempt.isWaiting = false
+    const { line } = attempt
+    if (line?.turn !== turn) return
+    line.turn = -1
+    line.isWaiting = false
     this.wake(attempt)
   }
 
@@ -81,7 +83,7 @@ export class Passage {
   }
 
   get #nowMillis(): number {
-    return this.#host.nowNanos() / 1e6
+    return this.#host.clock.nanos / 1e6
   }
 
   /** A guard turns an attempt away; those around it hear of it at once. */
@@ -105,35 +107,36 @@ export class Passage {
   // ---------------------------------------------------------------------------
 
   #notify(attempt: Attempt | undefined): void {
-    if (attempt === undefined) return
-    if (attempt.isWaiting) {
-      attempt.isWaiting = false
-      attempt.lineTurn = -1
+    if (attempt?.line === undefined) return
+    const { line } = attempt
+    if (line.isWaiting) {
+      line.isWaiting = false
+      line.turn = -1
       this.#steps.push("wake", attempt)
-    } else attempt.isNotified = true
+    } else line.isNotified = true
   }
 
   /**
    * Waits for a notification, for so long at most. False: one had come before, and nothing is
    * waited for.
    */
-  #wait(attempt: Attempt, millis: number): boolean {
+  #wait(attempt: Attempt, line: Line, millis: number): boolean {
     if (millis <= 0) {
       this.#steps.push("wake", attempt)
-    } else if (attempt.isNotified) {
-      attempt.isNotified = false
+    } else if (line.isNotified) {
+      line.isNotified = false
       return false
     } else {
-      attempt.isWaiting = true
-      this.#armLine(attempt, millis)
+      line.isWaiting = true
+      this.#armLine(attempt, line, millis)
     }
     this.#suspend(attempt)
     return true
   }
 
-  #armLine(attempt: Attempt, millis: number): void {
+  #armLine(attempt: Attempt, line: Line, millis: number): void {
     if (millis === Infinity) return
-    attempt.lineTurn = this.#host.armLine(attempt, later(this.#host.nowNanos(), millis))
+    line.turn = this.#host.armLine(attempt, later(this.#host.clock.nanos, millis))
   }
 
   /** An attempt has to wait for the first time: from here on the limit of the total runs. */
@@ -143,15 +146,29 @@ export class Passage {
     if (!this.#armLimit(attempt)) this.#steps.push("expire", attempt)
   }
 
-  #join(attempt: Attempt, stand: Stand): void {
+  #join(attempt: Attempt, stand: Stand): Line {
     attempt.stand = stand
-    attempt.isNotified = false
-    attempt.lineNanos = this.#host.nowNanos()
+    const fromNanos = this.#host.clock.nanos
+    if (attempt.line === undefined) {
+      attempt.line = {
+        turn: -1,
+        fromNanos,
+        isWaiting: false,
+        isNotified: false,
+        rate: undefined,
+        permit: undefined,
+        cooldown: undefined
+      }
+    } else {
+      attempt.line.isNotified = false
+      attempt.line.fromNanos = fromNanos
+    }
+    return attempt.line
   }
 
   /** The time in line was not the upstream's. */
-  #waited(attempt: Attempt): void {
-    const millis = (this.#host.nowNanos() - attempt.lineNanos) / 1e6
+  #waited(attempt: Attempt, line: Line): void {
+    const millis = (this.#host.clock.nanos - line.fromNanos) / 1e6
     if (millis > 0) attempt.queueMillis += millis
   }
 
@@ -175,43 +192,44 @@ export class Passage {
     const { limiter } = this.#stages
     if (limiter === undefined) return this.#permit(attempt)
     const { rate } = attempt.of.process
-    const now = BigInt(this.#host.nowNanos())
+    const now = BigInt(this.#host.clock.nanos)
     if (RateLine.tryTake(limiter.policy, rate, 1, now)) return this.#permit(attempt)
     const self = () => attempt
     const entry = RateLine.join(limiter.policy, rate, 1, limiter.maxWaitNanos, self, now)
     if (typeof entry === "bigint") {
       return this.#reject(attempt, endings.rateLimited, Number(entry) / 1e6)
     }
-    attempt.ratePlace = entry
-    this.#join(attempt, "rate")
+    this.#join(attempt, "rate").rate = entry
     this.#rateTurn(attempt)
   }
 
   #rateTurn(attempt: Attempt): void {
     const { limiter } = this.#stages
-    if (limiter === undefined || attempt.ratePlace === undefined) return
+    const { line } = attempt
+    if (limiter === undefined || line?.rate === undefined) return
     const { rate } = attempt.of.process
-    const now = BigInt(this.#host.nowNanos())
+    const now = BigInt(this.#host.clock.nanos)
     for (;;) {
-      const nanos = RateLine.waitNanos(limiter.policy, rate, attempt.ratePlace, now)
+      const nanos = RateLine.waitNanos(limiter.policy, rate, line.rate, now)
       if (nanos === 0n) return this.#ratePassed(attempt)
       if (nanos !== undefined) {
         attempt.stand = "rated"
-        this.#armLine(attempt, Number(nanos) / 1e6)
+        this.#armLine(attempt, line, Number(nanos) / 1e6)
         return this.#suspend(attempt)
       }
-      if (this.#wait(attempt, Infinity)) return
+      if (this.#wait(attempt, line, Infinity)) return
     }
   }
 
   #ratePassed(attempt: Attempt): void {
     const { limiter } = this.#stages
-    const place = attempt.ratePlace
-    if (limiter === undefined || place === undefined) return
-    const now = BigInt(this.#host.nowNanos())
-    attempt.ratePlace = undefined
+    const { line } = attempt
+    if (limiter === undefined || line?.rate === undefined) return
+    const now = BigInt(this.#host.clock.nanos)
+    const place = line.rate
+    line.rate = undefined
     this.#notify(RateLine.run(limiter.policy, attempt.of.process.rate, place, now))
-    this.#waited(attempt)
+    this.#waited(attempt, line)
     this.#permit(attempt)
   }
 
@@ -225,19 +243,21 @@ export class Passage {
         return this.#limit(attempt)
       case "Full":
         return this.#reject(attempt, endings.bulkheadFull, undefined)
-      case "Wait":
-        this.#join(attempt, "permits")
-        attempt.permit = Fifo.join(permits.waiting, attempt)
-        this.#wait(attempt, bulkhead.maxWaitMillis)
+      case "Wait": {
+        const line = this.#join(attempt, "permits")
+        line.permit = Fifo.join(permits.waiting, attempt)
+        this.#wait(attempt, line, bulkhead.maxWaitMillis)
+      }
     }
   }
 
   #permitTurn(attempt: Attempt): void {
     const { permits } = attempt.of.process
-    const place = attempt.permit
-    if (permits === undefined || place === undefined) return
-    attempt.permit = undefined
-    this.#waited(attempt)
+    const { line } = attempt
+    if (permits === undefined || line?.permit === undefined) return
+    const place = line.permit
+    line.permit = undefined
+    this.#waited(attempt, line)
     if (place.inLine) {
       Fifo.leave(permits.waiting, place)
       return this.#reject(attempt, endings.bulkheadFull, undefined)
@@ -254,8 +274,8 @@ export class Passage {
     if (token === undefined) {
       return this.#reject(attempt, endings.concurrencyLimited, undefined)
     }
-    attempt.concurrency = token
-    attempt.concurrencyMillis = this.#nowMillis
+    const { queueMillis } = attempt
+    attempt.concurrency = { token, atMillis: this.#nowMillis, queueMillis }
     this.#cool(attempt)
   }
 
@@ -268,18 +288,19 @@ export class Passage {
     const isFirst = cell.line.size === 0
     const entry = CooldownLine.enter(cooldown.policy, cell, isFirst, deadlineMillis, now)
     if (entry._tag === "Wait") {
-      this.#join(attempt, "cooldown")
+      const line = this.#join(attempt, "cooldown")
       this.#notify(entry.notified)
-      attempt.coolPlace = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
-      if (!this.#wait(attempt, entry.millis)) this.#cooldownTurn(attempt)
+      line.cooldown = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
+      if (!this.#wait(attempt, line, entry.millis)) this.#cooldownTurn(attempt)
     } else this.#cooled(attempt, entry)
   }
 
   #cooldownTurn(attempt: Attempt): void {
     const { cooldown } = this.#stages
     const cell = attempt.of.process.cooldown
-    const place = attempt.coolPlace
-    if (cooldown === undefined || place === undefined) return
+    const { line } = attempt
+    if (cooldown === undefined || line?.cooldown === undefined) return
+    const place = line.cooldown
     for (;;) {
       const isFirst = cell.line.first === place
       const { deadlineMillis } = place.value
@@ -291,13 +312,13 @@ export class Passage {
         this.#nowMillis
       )
       if (entry._tag !== "Wait") {
-        attempt.coolPlace = undefined
+        line.cooldown = undefined
         this.#notify(CooldownLine.leave(cell, place))
-        this.#waited(attempt)
+        this.#waited(attempt, line)
         return this.#cooled(attempt, entry)
       }
       this.#notify(entry.notified)
-      if (this.#wait(attempt, entry.millis)) return
+      if (this.#wait(attempt, line, entry.millis)) return
     }
   }
 
@@ -318,7 +339,7 @@ export class Passage {
   // ---------------------------------------------------------------------------
 
   #send(attempt: Attempt): void {
-    attempt.beginNanos = this.#host.nowNanos()
+    attempt.beginNanos = this.#host.clock.nanos
     // One that has had to wait is limited before it is sent, any other once it is under way.
     if (attempt.isForked && !this.#armLimit(attempt)) {
       attempt.code = attempt.isTotal ? endings.totalTimeout : endings.attemptTimeout
@@ -335,7 +356,7 @@ export class Passage {
   /** False: the time is over already. */
   #armLimit(attempt: Attempt): boolean {
     const { attemptMillis, totalMillis } = this.#stages
-    const now = this.#host.nowNanos()
+    const now = this.#host.clock.nanos
     const ofAttempt = attempt.beginNanos === -1
       ? Infinity
       : attemptMillis - (now - attempt.beginNanos) / 1e6
@@ -408,19 +429,19 @@ export class Passage {
   /** An attempt that will not run gives its place back. */
   #leaveLine(attempt: Attempt): void {
     const { cooldown, permits, rate } = attempt.of.process
-    this.#waited(attempt)
-    attempt.isWaiting = false
-    attempt.lineTurn = -1
-    if (attempt.ratePlace !== undefined) this.#notify(RateLine.leave(rate, attempt.ratePlace))
-    if (attempt.permit !== undefined && permits !== undefined) {
-      this.#notify(Permits.giveUp(permits, attempt.permit))
+    const { line } = attempt
+    if (line === undefined) return
+    this.#waited(attempt, line)
+    line.isWaiting = false
+    line.turn = -1
+    if (line.rate !== undefined) this.#notify(RateLine.leave(rate, line.rate))
+    if (line.permit !== undefined && permits !== undefined) {
+      this.#notify(Permits.giveUp(permits, line.permit))
     }
-    if (attempt.coolPlace !== undefined) {
-      this.#notify(CooldownLine.leave(cooldown, attempt.coolPlace))
-    }
-    attempt.ratePlace = undefined
-    attempt.permit = undefined
-    attempt.coolPlace = undefined
+    if (line.cooldown !== undefined) this.#notify(CooldownLine.leave(cooldown, line.cooldown))
+    line.rate = undefined
+    line.permit = undefined
+    line.cooldown = undefined
   }
 
   /** The cooldown, the adaptive limit and the bulkhead hear how an attempt ended. */
@@ -430,14 +451,14 @@ export class Passage {
     if (attempt.isWatched) this.#cooldownEnded(process, attempt, meaning)
     const { concurrency: policy } = this.#stages
     if (policy && process.concurrency !== undefined && attempt.concurrency !== undefined) {
-      const latencyMillis = this.#nowMillis - attempt.concurrencyMillis
+      const latencyMillis = this.#nowMillis - attempt.concurrency.atMillis
       const ending: Concurrency.Ending = meaning.concurrency === "Success"
         ? { _tag: "Success", latencyMillis }
         : { _tag: meaning.concurrency }
       process.concurrency = Concurrency.end(
         policy,
         process.concurrency,
-        attempt.concurrency,
+        attempt.concurrency.token,
         ending
       )
       attempt.concurrency = undefined

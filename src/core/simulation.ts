@@ -96,7 +96,7 @@ export class Simulation {
   readonly #totalLimits = TimerRing.make()
   readonly #calls = new Table<Call.Call>()
   readonly #attempts = new Table<Call.Attempt>()
-  #now = 0
+  readonly #clock = { nanos: 0 }
   #turn = 0
   #called = 0
   #happened = 0
@@ -125,7 +125,7 @@ export class Simulation {
     const isClients = number === 0
     const source = isClients ? this.source : Draw.fork(this.source, number)
     const machine = new Call.Machine(stages, {
-      nowNanos: () => this.#now,
+      clock: this.#clock,
       draw: (call) => Draw.unit(source, call.number, Draw.purposes.policy, call.draws++),
       armCall: (call, endNanos) => this.#arrange(endNanos, kinds.callTimer, call.slot),
       armLine: (attempt, endNanos) =>
@@ -180,7 +180,7 @@ export class Simulation {
 
   #processOf({ processes, shared, stages }: Edge, number: number, key: number): Call.Process {
     const index = number * this.setup.keys.count + key
-    return processes[index] ??= Call.process(stages, shared[number]!, key, this.#now)
+    return processes[index] ??= Call.process(stages, shared[number]!, key, this.#clock.nanos)
   }
 
   /** How many calls and requests are under way: the larger of both. */
@@ -190,7 +190,7 @@ export class Simulation {
 
   /** The share of the time that has passed. */
   get share(): number {
-    return Math.min(1, this.#now / this.setup.endNanos)
+    return Math.min(1, this.#clock.nanos / this.setup.endNanos)
   }
 
   /** How many events have happened. */
@@ -218,8 +218,8 @@ export class Simulation {
     const { arrivals, arrivalsEndNanos, changes } = this.setup
     const number = this.#called++
     const at = arrivals._tag === "Closed"
-      ? Arrivals.afterThinking(this.#think, changes, this.source, number, this.#now)
-      : Arrivals.next(arrivals, changes, this.source, number, this.#now)
+      ? Arrivals.afterThinking(this.#think, changes, this.source, number, this.#clock.nanos)
+      : Arrivals.next(arrivals, changes, this.source, number, this.#clock.nanos)
     if (at < arrivalsEndNanos) this.#arrange(at, kinds.arrival, number)
   }
 
@@ -277,7 +277,7 @@ export class Simulation {
       turn = ring.turn
     }
     if (at > this.setup.endNanos || at === Infinity) return false
-    this.#now = at
+    this.#clock.nanos = at
     this.#happened++
     if (ring === undefined) this.#happen(Calendar.take(events), turn)
     else this.#limited(TimerRing.take(ring), turn)
@@ -296,7 +296,7 @@ export class Simulation {
       case kinds.arrival:
         return this.#arrival(slot)
       case kinds.change:
-        return this.#servers[slot]!.upstream.change(this.#now)
+        return this.#servers[slot]!.upstream.change(this.#clock.nanos)
       case kinds.callTimer: {
         const call = this.#calls.get(slot)
         return call === undefined ? undefined : this.#edgeOf(call).machine.callTimer(call, turn)
@@ -321,12 +321,12 @@ export class Simulation {
       case kinds.arrive: {
         const edge = this.#edgeOf(attempt.of)
         this.observer.received?.(edge.service)
-        return this.#servers[edge.service]!.upstream.arrive(attempt, this.#now)
+        return this.#servers[edge.service]!.upstream.arrive(attempt, this.#clock.nanos)
       }
       case kinds.serve:
         return this.#worked(attempt)
       case kinds.drop:
-        return this.#serverOf(attempt).upstream.drop(attempt, this.#now)
+        return this.#serverOf(attempt).upstream.drop(attempt, this.#clock.nanos)
       default:
         if (attempt.stand === "sent" && attempt.of.parent === undefined) {
           this.observer.answered?.(attempt)
@@ -344,11 +344,14 @@ export class Simulation {
     const { edges, upstream } = this.#serverOf(attempt)
     const next = edges[attempt.calls]
     if (next === undefined || attempt.cause !== 0 || attempt.phase !== "served") {
-      return upstream.end(attempt, this.#now, attempt.cause === 0 ? 0 : badGateway)
+      return upstream.end(attempt, this.#clock.nanos, attempt.cause === 0 ? 0 : badGateway)
     }
     const edge = this.#edges[next]!
     const number = Draw.numberOf(attempt.call, attempt.attempt, attempt.calls++)
-    this.#begin(edge, new Call.Call(number, this.#processOf(edge, 0, 0), this.#now, attempt))
+    this.#begin(
+      edge,
+      new Call.Call(number, this.#processOf(edge, 0, 0), this.#clock.nanos, attempt)
+    )
   }
 
   /** A call that a service has made is over: the service goes on, in a turn of its own. */
@@ -356,7 +359,7 @@ export class Simulation {
     this.#calls.remove(call.slot)
     const parent = call.parent!
     parent.cause = call.code
-    this.#arrangeFor(parent, this.#now, kinds.serve)
+    this.#arrangeFor(parent, this.#clock.nanos, kinds.serve)
   }
 
   #begin(edge: Edge, call: Call.Call): void {
@@ -374,7 +377,7 @@ export class Simulation {
       : this.#key(Draw.unit(this.source, number, Draw.purposes.key, 0))
     const edge = this.#edges[0]!
     const process = this.#processOf(edge, Math.floor(unit * processes), key)
-    this.#begin(edge, new Call.Call(number, process, this.#now, undefined))
+    this.#begin(edge, new Call.Call(number, process, this.#clock.nanos, undefined))
   }
 
   #delayNanos(attempt: Call.Attempt, purpose: Draw.Purpose): number {
@@ -383,8 +386,8 @@ export class Simulation {
   }
 
   #send(attempt: Call.Attempt): void {
-    if (attempt.of.parent === undefined) this.observer.sent?.(attempt, this.#now)
-    const at = this.#now + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
+    if (attempt.of.parent === undefined) this.observer.sent?.(attempt, this.#clock.nanos)
+    const at = this.#clock.nanos + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
     this.#arrangeFor(attempt, at, kinds.arrive)
   }
 
@@ -392,7 +395,7 @@ export class Simulation {
   #abandon(attempt: Call.Attempt): void {
     if (attempt.of.parent === undefined) this.observer.abandoned?.(attempt)
     if (!this.#serverOf(attempt).noticesAbandonment || attempt.phase === "over") return
-    const at = this.#now + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
+    const at = this.#clock.nanos + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
     this.#arrangeFor(attempt, at, kinds.drop)
   }
 
@@ -404,7 +407,7 @@ export class Simulation {
     if (answer === Upstream.answers.blackHole || attempt.stand === "over") return
     attempt.answer = answer
     attempt.answerRetryAfterMillis = retryAfterMillis
-    const at = this.#now + this.#delayNanos(attempt, Draw.purposes.responseNetwork)
+    const at = this.#clock.nanos + this.#delayNanos(attempt, Draw.purposes.responseNetwork)
     this.#arrangeFor(attempt, at, kinds.answer)
   }
 
@@ -419,7 +422,7 @@ export class Simulation {
 
   #ended(call: Call.Call): void {
     this.#calls.remove(call.slot)
-    this.observer.ended?.(call, this.#now)
+    this.observer.ended?.(call, this.#clock.nanos)
     if (this.setup.arrivals._tag === "Closed") this.#arrangeArrival()
   }
 }
