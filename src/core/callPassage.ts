@@ -7,18 +7,17 @@
  * milliseconds. A step is O(1), beside what a decision says of itself.
  */
 import { maxTimerMillis } from "./backoff.js"
+import { Lines } from "./callLines.js"
 import {
   type Attempt,
   endings,
   type Host,
   later,
-  type Line,
   type Meaning,
   meaningOf,
   type Process,
   rounded,
   type Stages,
-  type Stand,
   type Steps
 } from "./callState.js"
 import * as Concurrency from "./concurrency.js"
@@ -38,6 +37,7 @@ export class Passage {
   readonly #host: Host
   readonly #steps: Steps
   readonly #outer: (attempt: Attempt) => void
+  readonly #lines: Lines
   /** Whether time is limited, and whether what an attempt waits for is part of the limited time. */
   readonly #isLimited: boolean
   readonly #isQueued: boolean
@@ -49,6 +49,7 @@ export class Passage {
     this.#host = host
     this.#steps = steps
     this.#outer = outer
+    this.#lines = new Lines(host, steps, (attempt) => this.#suspend(attempt))
     this.#isLimited = Math.min(attemptMillis, totalMillis) <= maxTimerMillis
     const waits = limiter !== undefined || bulkhead !== undefined || cooldown !== undefined
     this.#isQueued = this.#isLimited && totalMillis !== Infinity && waits
@@ -106,70 +107,11 @@ export class Passage {
   // waiting in lines
   // ---------------------------------------------------------------------------
 
-  #notify(attempt: Attempt | undefined): void {
-    if (attempt?.line === undefined) return
-    const { line } = attempt
-    if (line.isWaiting) {
-      line.isWaiting = false
-      line.turn = -1
-      this.#steps.push("wake", attempt)
-    } else line.isNotified = true
-  }
-
-  /**
-   * Waits for a notification, for so long at most. False: one had come before, and nothing is
-   * waited for.
-   */
-  #wait(attempt: Attempt, line: Line, millis: number): boolean {
-    if (millis <= 0) {
-      this.#steps.push("wake", attempt)
-    } else if (line.isNotified) {
-      line.isNotified = false
-      return false
-    } else {
-      line.isWaiting = true
-      this.#armLine(attempt, line, millis)
-    }
-    this.#suspend(attempt)
-    return true
-  }
-
-  #armLine(attempt: Attempt, line: Line, millis: number): void {
-    if (millis === Infinity) return
-    line.turn = this.#host.armLine(attempt, later(this.#host.clock.nanos, millis))
-  }
-
   /** An attempt has to wait for the first time: from here on the limit of the total runs. */
   #suspend(attempt: Attempt): void {
     if (!this.#isQueued || attempt.isForked) return
     attempt.isForked = true
     if (!this.#armLimit(attempt)) this.#steps.push("expire", attempt)
-  }
-
-  #join(attempt: Attempt, stand: Stand): Line {
-    attempt.stand = stand
-    const fromNanos = this.#host.clock.nanos
-    if (attempt.line === undefined) {
-      attempt.line = {
-        turn: -1,
-        fromNanos,
-        isWaiting: false,
-        isNotified: false,
-        rate: undefined,
-        permit: undefined,
-        cooldown: undefined
-      }
-    } else {
-      attempt.line.isNotified = false
-      attempt.line.fromNanos = fromNanos
-    }
-    return attempt.line
-  }
-
-  /** The time in line was not the upstream's. */
-  #waited(attempt: Attempt, line: Line): void {
-    const millis = (this.#host.clock.nanos - line.fromNanos) / 1e6
-    if (millis > 0) attempt.queueMillis += millis
   }
 
   wake(attempt: Attempt): void {
@@ -199,7 +141,7 @@ export class Passage {
     if (typeof entry === "bigint") {
       return this.#reject(attempt, endings.rateLimited, Number(entry) / 1e6)
     }
-    this.#join(attempt, "rate").rate = entry
+    this.#lines.join(attempt, "rate").rate = entry
     this.#rateTurn(attempt)
   }
 
@@ -214,10 +156,10 @@ export class Passage {
       if (nanos === 0n) return this.#ratePassed(attempt)
       if (nanos !== undefined) {
         attempt.stand = "rated"
-        this.#armLine(attempt, line, Number(nanos) / 1e6)
+        this.#lines.arm(attempt, line, Number(nanos) / 1e6)
         return this.#suspend(attempt)
       }
-      if (this.#wait(attempt, line, Infinity)) return
+      if (this.#lines.wait(attempt, line, Infinity)) return
     }
   }
 
@@ -228,8 +170,8 @@ export class Passage {
     const now = BigInt(this.#host.clock.nanos)
     const place = line.rate
     line.rate = undefined
-    this.#notify(RateLine.run(limiter.policy, attempt.of.process.rate, place, now))
-    this.#waited(attempt, line)
+    this.#lines.notify(RateLine.run(limiter.policy, attempt.of.process.rate, place, now))
+    this.#lines.waited(attempt, line)
     this.#permit(attempt)
   }
 
@@ -244,9 +186,9 @@ export class Passage {
       case "Full":
         return this.#reject(attempt, endings.bulkheadFull, undefined)
       case "Wait": {
-        const line = this.#join(attempt, "permits")
+        const line = this.#lines.join(attempt, "permits")
         line.permit = Fifo.join(permits.waiting, attempt)
-        this.#wait(attempt, line, bulkhead.maxWaitMillis)
+        this.#lines.wait(attempt, line, bulkhead.maxWaitMillis)
       }
     }
   }
@@ -257,7 +199,7 @@ export class Passage {
     if (permits === undefined || line?.permit === undefined) return
     const place = line.permit
     line.permit = undefined
-    this.#waited(attempt, line)
+    this.#lines.waited(attempt, line)
     if (place.inLine) {
       Fifo.leave(permits.waiting, place)
       return this.#reject(attempt, endings.bulkheadFull, undefined)
@@ -288,10 +230,10 @@ export class Passage {
     const isFirst = cell.line.size === 0
     const entry = CooldownLine.enter(cooldown.policy, cell, isFirst, deadlineMillis, now)
     if (entry._tag === "Wait") {
-      const line = this.#join(attempt, "cooldown")
-      this.#notify(entry.notified)
+      const line = this.#lines.join(attempt, "cooldown")
+      this.#lines.notify(entry.notified)
       line.cooldown = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
-      if (!this.#wait(attempt, line, entry.millis)) this.#cooldownTurn(attempt)
+      if (!this.#lines.wait(attempt, line, entry.millis)) this.#cooldownTurn(attempt)
     } else this.#cooled(attempt, entry)
   }
 
@@ -313,12 +255,12 @@ export class Passage {
       )
       if (entry._tag !== "Wait") {
         line.cooldown = undefined
-        this.#notify(CooldownLine.leave(cell, place))
-        this.#waited(attempt, line)
+        this.#lines.notify(CooldownLine.leave(cell, place))
+        this.#lines.waited(attempt, line)
         return this.#cooled(attempt, entry)
       }
-      this.#notify(entry.notified)
-      if (this.#wait(attempt, line, entry.millis)) return
+      this.#lines.notify(entry.notified)
+      if (this.#lines.wait(attempt, line, entry.millis)) return
     }
   }
 
@@ -431,14 +373,14 @@ export class Passage {
     const { cooldown, permits, rate } = attempt.of.process
     const { line } = attempt
     if (line === undefined) return
-    this.#waited(attempt, line)
+    this.#lines.waited(attempt, line)
     line.isWaiting = false
     line.turn = -1
-    if (line.rate !== undefined) this.#notify(RateLine.leave(rate, line.rate))
+    if (line.rate !== undefined) this.#lines.notify(RateLine.leave(rate, line.rate))
     if (line.permit !== undefined && permits !== undefined) {
-      this.#notify(Permits.giveUp(permits, line.permit))
+      this.#lines.notify(Permits.giveUp(permits, line.permit))
     }
-    if (line.cooldown !== undefined) this.#notify(CooldownLine.leave(cooldown, line.cooldown))
+    if (line.cooldown !== undefined) this.#lines.notify(CooldownLine.leave(cooldown, line.cooldown))
     line.rate = undefined
     line.permit = undefined
     line.cooldown = undefined
@@ -465,7 +407,7 @@ export class Passage {
     }
     if (attempt.holdsPermit && process.permits !== undefined) {
       attempt.holdsPermit = false
-      this.#notify(Permits.release(process.permits))
+      this.#lines.notify(Permits.release(process.permits))
     }
   }
 
@@ -484,7 +426,7 @@ export class Passage {
     const { state } = process.cooldown
     const next = Cooldown.end(cooldown.policy, state, trial, finding, this.#nowMillis)
     if (next !== state) {
-      CooldownLine.change(process.cooldown, next, (waiter) => this.#notify(waiter))
+      CooldownLine.change(process.cooldown, next, (waiter) => this.#lines.notify(waiter))
     }
   }
 }
