@@ -6,13 +6,24 @@
  * control, and ours take turns. Heap is gated always. CPU is gated where the machine is quiet: the
  * control costs what the platform's client does, within 5 %, and half of all rounds are within 15 %.
  *
+ * Ten thousand calls at once are held to what they leave behind, and to the p99 of the platform's
+ * client. What clients of other libraries cost is printed beside it, without a gate.
+ *
  * `BENCH_HTTP_ROUNDS` and `BENCH_HTTP_WARMUP` change the number of rounds, 30 and 12.
  */
 import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { argumentsOf, type Kind, type Rounds, type Settings } from "./http/settings.js"
+import {
+  argumentsOf,
+  type Burst,
+  type BurstSettings,
+  type Kind,
+  type OtherSettings,
+  type Rounds,
+  type Settings
+} from "./http/settings.js"
 import { gated } from "./measure.js"
 
 interface Case {
@@ -41,16 +52,22 @@ const heapFlags = ["--expose-gc", "--min-semi-space-size=256", "--max-semi-space
 
 const execute = promisify(execFile)
 
-const measured = async (settings: Settings): Promise<Rounds> => {
-  const { stdout } = await execute(process.execPath, [
-    ...(settings.mode === "heap" ? heapFlags : []),
-    "--import",
-    "tsx",
-    fileOf("client"),
-    ...argumentsOf(settings)
-  ], { env: { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.bench.json" } })
-  return JSON.parse(stdout)
+/** What a file says on its last line, run in a process of its own. */
+const saidBy = async (
+  name: string,
+  settings: Settings | OtherSettings | BurstSettings,
+  flags: ReadonlyArray<string> = []
+): Promise<string> => {
+  const { stdout } = await execute(
+    process.execPath,
+    [...flags, "--import", "tsx", fileOf(name), ...argumentsOf(settings)],
+    { env: { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.bench.json" } }
+  )
+  return stdout.trim().split("\n").at(-1) ?? ""
 }
+
+const measured = async (settings: Settings): Promise<Rounds> =>
+  JSON.parse(await saidBy("client", settings, settings.mode === "heap" ? heapFlags : []))
 
 const serving = async () => {
   const server = spawn(process.execPath, ["--import", "tsx", fileOf("server")], {
@@ -118,6 +135,46 @@ const heapKept = async (url: string, { heapGate, kind, label }: Case): Promise<b
   return true
 }
 
+const others: ReadonlyArray<readonly [OtherSettings["client"], string]> = [
+  ["fetch", "Node's fetch alone"],
+  ["got", "got, with its retries and limit of time"],
+  ["ky", "ky, with its retries and limit of time"],
+  ["axios", "axios with axios-retry"],
+  ["cockatiel", "cockatiel's wrap of the four, around fetch"],
+  ["opossum", "opossum, around fetch"]
+]
+
+/** No gate: each has another transport below it. */
+const report = async (url: string): Promise<void> => {
+  console.log("  GET through clients of other libraries, for comparison, each in a process:")
+  for (const [client, label] of others) {
+    const settings = { client, url, warmUp, rounds: Math.min(rounds, 10), calls: 300, callers: 32 }
+    const found: ReadonlyArray<number> = JSON.parse(await saidBy("others", settings))
+    console.log(`    ${label.padEnd(46)}${median(found).toFixed(0).padStart(5)} us of CPU per call`)
+  }
+}
+
+const burst = { calls: 10_000, connections: 256, rounds: 6 } as const
+
+/** What may be left of each call: what the heap differs by from run to run is about half of it. */
+const bytesLeft = 16
+
+const burstKept = async (url: string): Promise<boolean> => {
+  const { after, before, p99 }: Burst = JSON.parse(await saidBy("burst", { url, ...burst }))
+  const all = 2 * burst.rounds * burst.calls
+  console.log(
+    `  ${burst.calls.toLocaleString("en")} calls at once over ${burst.connections} connections, ` +
+      `GET, standard pipeline: p99 ${median(p99.ours).toFixed(0)} ms, the platform's client ` +
+      `${median(p99.platform).toFixed(0)} ms`
+  )
+  return [
+    gated("a burst: p99 / the platform's", median(p99.ours) / median(p99.platform), 1.9),
+    gated("a burst: sockets left behind", Math.max(0, after.sockets - before.sockets), 0),
+    gated("a burst: timers left behind", Math.max(0, after.timers - before.timers), 0),
+    gated("a burst: bytes left per call", (after.heapBytes - before.heapBytes) / all, bytesLeft)
+  ].every(Boolean)
+}
+
 export const run = async (): Promise<boolean> => {
   const server = await serving()
   const kept: Array<boolean> = []
@@ -125,6 +182,8 @@ export const run = async (): Promise<boolean> => {
   for (const each of cases) {
     kept.push(await cpuKept(server.url, each), await heapKept(server.url, each))
   }
+  kept.push(await burstKept(server.url))
+  await report(server.url)
   server.stop()
   return kept.every(Boolean)
 }

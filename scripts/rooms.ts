@@ -21,12 +21,14 @@ export const floors: ReadonlyArray<ReadonlyArray<string>> = [
   ["idempotency"],
   ["retry", "store"],
   ["policies"],
-  ["jobs"],
+  ["jobs", "fleet"],
   ["observability"],
   ["pipeline"],
   ["simulation"],
   ["http", "testing"],
-  ["api"]
+  ["api"],
+  ["report"],
+  ["cli"]
 ]
 
 const rooms = floors.flat()
@@ -53,7 +55,7 @@ const always: ReadonlyArray<Pattern> = [
 
 const platformNode: Pattern = {
   regex: "^@effect/platform-node",
-  message: "Only src/testing/FlakyApi.ts and its parts may import the optional peer."
+  message: "Only src/testing/FlakyApi.ts, its parts and cli/ may import the optional peer."
 }
 
 const noSchema: Pattern = {
@@ -143,8 +145,9 @@ export const overrides = (): ReadonlyArray<Override> => [
     ...always,
     ...above("testing")
   ]),
-  restrict(["src/api/*.ts"], [...always, platformNode, publicOnly(1)]),
-  restrict(["src/api/*/*.ts"], [...always, platformNode, publicOnly(2)]),
+  restrict(["src/cli/**"], [...always, ...above("cli")]),
+  restrict(["src/api/*.ts"], [...always, platformNode, ...above("api"), publicOnly(1)]),
+  restrict(["src/api/*/*.ts"], [...always, platformNode, ...above("api"), publicOnly(2)]),
   { files: [timerOwner], rules: { "eslint/no-restricted-globals": "off" } }
 ]
 

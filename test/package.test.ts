@@ -4,14 +4,13 @@
  * The sources are copied into a temporary folder and built there, so that a build in the checkout
  * is left alone. Nothing is fetched: what the package depends on is linked from the checkout.
  */
-import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { publicModules } from "../scripts/exports.js"
+import { compile, install, pack, run, write } from "./support/packed.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const src = path.join(root, "src")
@@ -31,38 +30,6 @@ const isOptional = (peer: string): boolean => manifest.peerDependenciesMeta[peer
 
 const nameOf = (subpath: string): string => `${manifest.name}${subpath.slice(1)}`
 
-/** Runs a program and returns what it printed, also when it fails. */
-const run = async (
-  folder: string,
-  file: string,
-  ...args: ReadonlyArray<string>
-): Promise<string> => {
-  try {
-    const { stdout } = await promisify(execFile)(file, args, { cwd: folder, maxBuffer: 1 << 26 })
-    return stdout
-  } catch (error) {
-    const { stderr, stdout } = error as { readonly stdout?: string; readonly stderr?: string }
-    if (stdout === undefined || stdout + (stderr ?? "") === "") throw error
-    return `${stdout}${stderr}`
-  }
-}
-
-const compile = (folder: string, ...args: ReadonlyArray<string>): Promise<string> =>
-  run(folder, process.execPath, path.join(root, "node_modules/typescript/bin/tsc"), ...args)
-
-const write = (folder: string, name: string, text: string): void => {
-  fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true })
-  fs.writeFileSync(path.join(folder, name), text)
-}
-
-const link = (folder: string, ...names: ReadonlyArray<string>): void => {
-  for (const name of names) {
-    const place = path.join(folder, "node_modules", name)
-    fs.mkdirSync(path.dirname(place), { recursive: true })
-    fs.symlinkSync(path.join(root, "node_modules", name), place)
-  }
-}
-
 /** Not a part of the library: it shows that what is internal leaves the declarations. */
 const planted = [
   "export const shown = 1",
@@ -74,33 +41,6 @@ const planted = [
   "  readonly closed: number",
   "}"
 ].join("\n")
-
-/** Builds and packs the library in `folder`; returns the tarball. */
-const pack = async (folder: string): Promise<string> => {
-  const copied = ["package.json", "tsconfig.json", "tsconfig.build.json", "README.md", "LICENSE"]
-  for (const name of [...copied, "CHANGELOG.md", "src"]) {
-    fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true })
-  }
-  write(folder, "src/runtime/planted.ts", planted)
-  fs.symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"))
-  expect(await compile(folder, "-p", "tsconfig.build.json")).toBe("")
-  const printed = await run(folder, "npm", "pack", "--offline", "--json", "--ignore-scripts")
-  const [packed] = JSON.parse(printed) as ReadonlyArray<{ readonly filename: string }>
-  return path.join(folder, packed!.filename)
-}
-
-/** A folder in which the package is installed, beside the packages that are named. */
-const install = async (
-  folder: string,
-  tarball: string,
-  beside: ReadonlyArray<string>
-): Promise<void> => {
-  const place = path.join(folder, "node_modules", manifest.name)
-  fs.mkdirSync(place, { recursive: true })
-  await run(folder, "tar", "-xzf", tarball, "-C", place, "--strip-components=1")
-  link(folder, ...beside)
-  write(folder, "package.json", JSON.stringify({ name: "user", type: "module" }))
-}
 
 /** Imports each subpath with plain node; what it exports, or why it cannot be imported. */
 const importing = `
@@ -140,7 +80,7 @@ describe("the package", () => {
 
   beforeAll(async () => {
     temporary = fs.mkdtempSync(path.join(os.tmpdir(), "effect-resilience-package-"))
-    tarball = await pack(folderOf("library"))
+    tarball = await pack(folderOf("library"), { "src/runtime/planted.ts": planted })
     user = folderOf("user")
     await install(user, tarball, [...dependencies, ...peers, "@types/node"])
   }, 600_000)

@@ -2,62 +2,9 @@
  * Measures one kind of call in a process of its own: the platform's client, a second copy of it and
  * ours, each with its own connections, one round after the other. Prints the rounds as JSON.
  */
-import { HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
-import { NodeHttpClient } from "@effect/platform-node"
-import { Context, Effect, Layer, Schema, Scope } from "effect"
-import { ApiClient, IdempotencyKey, Pipeline } from "effect-resilience"
-import { type Kind, type Rounds, settingsOf } from "./settings.js"
-
-const Thing = Schema.Struct({
-  id: Schema.Number,
-  name: Schema.String,
-  tags: Schema.Array(Schema.String),
-  createdAt: Schema.String,
-  price: Schema.Struct({ amount: Schema.Number, currency: Schema.String })
-})
-
-const order = { item: "tea", amount: 3, note: "the green one" }
-
-/** A client with connections of its own. */
-const upstream = (): Promise<HttpClient.HttpClient> =>
-  Effect.runPromise(Effect.map(
-    Effect.flatMap(
-      Scope.make(),
-      (scope) => Layer.buildWithScope(NodeHttpClient.layerUndici, scope)
-    ),
-    Context.get(HttpClient.HttpClient)
-  ))
-
-const getOf = (url: string) => HttpClientRequest.get(url)
-const postOf = (url: string) => HttpClientRequest.bodyUnsafeJson(HttpClientRequest.post(url), order)
-
-/** As the platform's documentation has it: send, then decode the response. */
-const platform = async (
-  kind: Kind,
-  baseUrl: string
-): Promise<Effect.Effect<unknown, unknown>> => {
-  const client = await upstream()
-  const decode = HttpClientResponse.schemaBodyJson(Thing)
-  const requestOf = kind === "post" ? postOf : getOf
-  return Effect.suspend(() =>
-    Effect.flatMap(client.execute(requestOf(`${baseUrl}/v1/things`)), decode)
-  )
-}
-
-/** As the README has it: `ApiClient.execute` with the standard pipeline. */
-const ours = async (kind: Kind, baseUrl: string): Promise<Effect.Effect<unknown, unknown>> => {
-  const options = { name: "things", baseUrl }
-  const making = kind === "bare"
-    ? ApiClient.make(options)
-    : ApiClient.make({ ...options, pipeline: Pipeline.standard })
-  const client: HttpClient.HttpClient.With<unknown> = await Effect.runPromise(
-    Effect.provideService(making, HttpClient.HttpClient, await upstream())
-  )
-  const decode = ApiClient.json(Thing)
-  const requestOf = kind === "post" ? postOf : getOf
-  const call = Effect.suspend(() => ApiClient.execute(client, requestOf("/v1/things"), decode))
-  return kind === "post" ? IdempotencyKey.provideNew(call) : call
-}
+import { Effect } from "effect"
+import { type Rounds, settingsOf } from "./settings.js"
+import { ours, platform, upstream } from "./things.js"
 
 /** 32 callers at a time, as `forEach` starts them. */
 const round = (call: Effect.Effect<unknown, unknown>, calls: number, callers: number) =>
@@ -75,9 +22,9 @@ const cpuMicros = (): number => {
 const { callers, calls, kind, mode, rounds, url, warmUp } = settingsOf(process.argv.slice(2))
 
 const clients = {
-  platform: await platform(kind, url),
-  control: await platform(kind, url),
-  ours: await ours(kind, url)
+  platform: await platform(kind, url, await upstream()),
+  control: await platform(kind, url, await upstream()),
+  ours: await ours(kind, url, await upstream())
 }
 
 /** Microseconds of CPU for each call, of all threads. */

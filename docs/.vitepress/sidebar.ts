@@ -65,6 +65,10 @@ export const groups: ReadonlyArray<Group> = [
     pages: ["operations", "telemetry", "incidents", "user-messages", "testing"]
   },
   {
+    text: "Simulating",
+    pages: ["simulation", "scenarios", "command-line"]
+  },
+  {
     text: "Partner APIs",
     pages: [
       "apis",

@@ -95,7 +95,8 @@ export const parseTimestamp = (text: string): number | undefined => {
   const date = midnight(number("year"), number("month") - 1, number("day"))
   // A day or a month that does not exist is one of another month.
   const exists = new Date(date).getUTCMonth() === number("month") - 1
-  if (!exists || hour > 23 || minute > 59 || second > 60 || number("hours") > 23) return undefined
+  if (!exists || hour > 23 || minute > 59 || second > 60) return undefined
+  if (number("hours") > 23 || number("minutes") > 59) return undefined
   const fraction = Math.ceil(Number(`0.${groups.fraction ?? 0}`) * 1000)
   return date + ((hour * 60 + minute - offset) * 60 + second) * 1000 + fraction
 }

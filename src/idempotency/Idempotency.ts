@@ -27,6 +27,7 @@ import {
 import type * as Verdict from "../errors/Verdict.js"
 import type { Attempts } from "../runtime/attempts.js"
 import * as CallContext from "../runtime/callContext.js"
+import { lazily } from "../runtime/lazily.js"
 import * as Validate from "../runtime/validate.js"
 import * as IdempotencyKey from "./IdempotencyKey.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
@@ -220,6 +221,7 @@ const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
   const payload = Payload.digestOf(options.payload)
   const { persistFailure, result } = options
   const isOpen = isLeftOpen(options.verdict)
+  const encode = lazily(() => Schema.encode(result))
   return Effect.flatMap(IdempotencyKey.IdempotencyKey, (key) => {
     if ("reason" in payload) {
       const error = new FingerprintError({
@@ -242,7 +244,7 @@ const runWith = <A, I, RA, E, R, EP = never, IP = never, RE = never>(
         settle: Exit.match({
           onFailure: (cause): Effect.Effect<Settlement.Settlement, never, RA | RE> =>
             settleFailure(cause, persistFailure, isOpen, record),
-          onSuccess: (value) => stored("Success", Schema.encode(result)(value))
+          onSuccess: (value) => stored("Success", encode()(value))
         }),
         replay: (outcome) => replay(outcome, options)
       }

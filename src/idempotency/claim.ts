@@ -2,7 +2,7 @@
  * The claim of a run: the names of its key in a store. Computed once per call, before the first
  * call of the store.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
 import type * as Redacted from "effect/Redacted"
@@ -23,12 +23,6 @@ export interface Subject {
   readonly payload: Fingerprint.Digest
   readonly settings: Settings
 }
-
-/**
- * A new owner. The store would grant the claim to two runs with the same owner, so owners never
- * come from effect's `Random`: two parts of a program may seed it alike.
- */
-const newOwner = Effect.sync(drawn)
 
 type Secrets = readonly [Redacted.Redacted<string>, ...ReadonlyArray<Redacted.Redacted<string>>]
 
@@ -73,26 +67,15 @@ const withoutSecret =
   "The idempotency store has no secret and the program has set none: each process names keys " +
   "under a secret of its own, and another process does not find them"
 
-/** Names keys under the secrets of the store. */
-const underSecretsOf = <A>(
-  store: IdempotencyStore.Service,
-  self: Effect.Effect<A>
-): Effect.Effect<A> => {
-  const { secrets } = store
-  if (secrets === undefined) return self
-  if (secrets !== "program") {
-    return Effect.mapInputContext(
-      self,
-      (context: Context.Context<never>) =>
-        Context.add(context, IdempotencyKey.Secret, secrets.secret).pipe(
-          Context.add(IdempotencyKey.PreviousSecrets, secrets.previousSecrets)
-        )
-    )
-  }
+/** The secrets that keys are named under in a store: its own, or those of the program. */
+const secretsFor = (store: IdempotencyStore.Service): Effect.Effect<Secrets> => {
+  const ofStore = store.secrets
+  if (ofStore === undefined) return secrets
+  if (ofStore !== "program") return Effect.succeed([ofStore.secret, ...ofStore.previousSecrets])
   return Effect.contextWithEffect((context: Context.Context<never>) => {
-    if (context.unsafeMap.has(IdempotencyKey.Secret.key) || warned.has(store)) return self
+    if (context.unsafeMap.has(IdempotencyKey.Secret.key) || warned.has(store)) return secrets
     warned.add(store)
-    return Effect.zipRight(Effect.logWarning(withoutSecret), self)
+    return Effect.zipRight(Effect.logWarning(withoutSecret), secrets)
   })
 }
 
@@ -115,7 +98,7 @@ export const claimOf = (
         reason: "a text with half of a surrogate pair"
       })
     }
-    return Effect.zipWith(underSecretsOf(store, secrets), newOwner, (secrets, owner) => {
+    return Effect.map(secretsFor(store), (secrets) => {
       const [secret, ...previous] = secrets
       const fingerprintUnder = (secret: Redacted.Redacted<string>) =>
         Fingerprint.under(secret, key.value, scope, payload)
@@ -125,7 +108,9 @@ export const claimOf = (
           scope: joined(scope),
           ...namesUnder(secrets, key, scope),
           fingerprint,
-          owner,
+          // The store would grant the claim to two runs with the same owner, so owners never come
+          // from effect's `Random`: two parts of a program may seed it alike.
+          owner: drawn(),
           leaseMillis: settings.leaseMillis,
           timeToLiveMillis: settings.timeToLiveMillis
         },

@@ -437,21 +437,21 @@ export const idempotentRun = <A, E, R, RD>(
     IdempotencyStore.IdempotencyStore,
     (store) =>
       Effect.flatMap(
-        Effect.all([Claims.claimOf(store, request), inTransactionOf(store, request.settings)]),
-        ([{ claim, otherFingerprints }, inTransaction]) =>
-          Effect.clockWith((clock) => {
-            const { onDuplicate } = request.settings
-            const waitMillis = onDuplicate === "reject" ? 0 : onDuplicate.waitMillis
-            const inFlightRuns = new InFlightRuns(store, Claims.idOf(claim))
-            return enter({
-              request,
-              work,
-              store: Fingerprint.comparing(store, otherFingerprints),
-              claim,
-              inFlightRuns,
-              inTransaction,
-              deadlineMillis: nowMillis(clock) + waitMillis
-            })
-          })
+        Claims.claimOf(store, request),
+        ({ claim, otherFingerprints }) =>
+          Effect.flatMap(inTransactionOf(store, request.settings), (inTransaction) =>
+            Effect.clockWith((clock) => {
+              const { onDuplicate } = request.settings
+              const waitMillis = onDuplicate === "reject" ? 0 : onDuplicate.waitMillis
+              return enter({
+                request,
+                work,
+                store: Fingerprint.comparing(store, otherFingerprints),
+                claim,
+                inFlightRuns: new InFlightRuns(store, Claims.idOf(claim)),
+                inTransaction,
+                deadlineMillis: nowMillis(clock) + waitMillis
+              })
+            }))
       )
   )

@@ -6,8 +6,13 @@
  * in virtual time. A minute of 400 calls a second takes a fraction of a second. What it says holds
  * under its scenario: a guessed capacity gives figures of a guess.
  *
+ * - `run` and `compare` simulate, `tune` searches for a better policy
+ * - `recorder` and `fit` learn a scenario from what a program has measured
+ *
  * @since 0.1.0
  */
+export { AttemptRecord, type Recorder, recorder } from "./attempts.js"
+export { fit, FitError, Fitted, type FittedCapacity, type FittedEndpoint } from "./fit.js"
 export {
   Comparison,
   type Counts,
@@ -33,3 +38,4 @@ export {
    */
   InvalidScenario
 } from "./Scenario.js"
+export { type Limit, tune, type Tuned, type TuneOptions } from "./tune.js"

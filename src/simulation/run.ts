@@ -81,13 +81,14 @@ const replications = (
       ), { concurrency: atOnce })
   })
 
-interface Ran {
+/** A result, and the figures of each replication. */
+export interface Ran {
   readonly result: Result
   readonly outcomes: ReadonlyArray<Outcome>
 }
 
 /** Everything is checked before the first event of the first policy. */
-const all = (
+export const all = (
   policies: ReadonlyArray<Policy>,
   { onProgress, ...options }: Options
 ): Effect.Effect<ReadonlyArray<Ran>, SimulationError> =>

@@ -109,6 +109,7 @@ describe("what oxlint holds the rooms to", () => {
     ["src/policies/Hedge.ts", "effect/Schema"],
     ["src/errors/Rejection.ts", "effect/Schema"],
     ["src/http/a.ts", "@effect/platform-node"],
+    ["src/report/a.ts", "@effect/platform-node"],
     ["src/policies/Hedge.ts", "@effect/platform-node/NodeRuntime"],
     ["src/http/a.ts", "effect-resilience/Retry"],
     ["src/http/a.ts", "effect"],

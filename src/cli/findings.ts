@@ -1,0 +1,60 @@
+/** What is wrong with the content of a file, each with its line. */
+import type { Finding } from "../pipeline/findings.js"
+import type { Document } from "./document.js"
+
+/** One mistake in a file. */
+export interface Located {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  readonly path: string
+  readonly value: string
+  readonly message: string
+}
+
+const valueAt = (given: unknown, path: ReadonlyArray<string>): unknown =>
+  path.reduce<unknown>(
+    (value, field) =>
+      typeof value === "object" && value !== null && Object.hasOwn(value, field)
+        ? (value as Readonly<Record<string, unknown>>)[field]
+        : undefined,
+    given
+  )
+
+/** The value of what is missing. */
+const nothing = "nothing"
+
+const longest = 60
+
+/** A value in one short line. */
+const shown = (value: unknown): string => {
+  const text = value === undefined ? nothing : JSON.stringify(value) ?? String(value)
+  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text
+}
+
+/** Finds the lines of findings. */
+export const located = (
+  document: Document,
+  findings: ReadonlyArray<Finding>
+): ReadonlyArray<Located> =>
+  findings.map(({ message, path }) => {
+    const fields = path === "" ? [] : path.split(".")
+    const [line = 1, column = 1] = document.placeOf(fields).split(":").map(Number)
+    return {
+      file: document.file,
+      line,
+      column,
+      path,
+      value: shown(valueAt(document.value, fields)),
+      message
+    }
+  })
+
+/** One line for a reader, with the value where the message does not have it. */
+export const lineOf = ({ column, file, line, message, path, value }: Located): string => {
+  const where = `${file}:${line}:${column}: `
+  const named = path === "" ? "" : `${path}: `
+  return message.includes("got ") || value === nothing
+    ? `${where}${named}${message}`
+    : `${where}${named}${message} (it is ${value})`
+}
