@@ -125,7 +125,7 @@ export class Machine {
     const race: Race = {
       fromMillis: this.#nowMillis,
       delayMillis: this.#delayMillis(hedge.delay, call.process),
-      running: new Set(),
+      running: [],
       hedges: 0,
       isClosed: false,
       isOver: false,
@@ -133,7 +133,7 @@ export class Machine {
     }
     call.race = race
     const primary = new Attempt(call, race)
-    race.running.add(primary)
+    race.running.push(primary)
     this.#guards(primary)
     this.#armHedge(call, race)
   }
@@ -169,13 +169,13 @@ export class Machine {
     if (!this.#withdraw(call.process)) {
       race.isClosed = true
       race.hedges--
-      if (race.running.size === 0) this.#nextHedge(call, race)
+      if (race.running.length === 0) this.#nextHedge(call, race)
       return
     }
     call.hedges++
     const attempt = new Attempt(call, race)
     attempt.isHedge = true
-    race.running.add(attempt)
+    race.running.push(attempt)
     this.#guards(attempt)
   }
 
@@ -184,7 +184,7 @@ export class Machine {
     if (this.#hasNext(race)) {
       this.#hedge(call, race)
       this.#armHedge(call, race)
-    } else if (race.running.size === 0 && race.primary !== undefined) {
+    } else if (race.running.length === 0 && race.primary !== undefined) {
       this.#won(call, race, race.primary)
     }
   }
@@ -194,7 +194,10 @@ export class Machine {
     const { of: call, race } = attempt
     this.#host.attemptEnded(attempt)
     if (race === undefined) return this.#settle(call, attempt)
-    if (!race.running.delete(attempt) || race.isOver) return
+    const place = race.running.indexOf(attempt)
+    if (place === -1) return
+    race.running.splice(place, 1)
+    if (race.isOver) return
     if (!attempt.isHedge) this.#observe(call, race, attempt.code === 0)
     if (attempt.code === 0) return this.#won(call, race, attempt)
     if (!attempt.isHedge) race.primary = attempt
@@ -203,7 +206,7 @@ export class Machine {
       race.isClosed = true
     }
     // As long as the primary runs, a hedge that failed changes nothing.
-    if (!attempt.isHedge || race.running.size === 0) this.#nextHedge(call, race)
+    if (!attempt.isHedge || race.running.length === 0) this.#nextHedge(call, race)
   }
 
   /** The race has its result. The others leave first, then the call goes on. */

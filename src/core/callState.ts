@@ -232,7 +232,8 @@ export class Call {
 export interface Race {
   readonly fromMillis: number
   readonly delayMillis: number
-  readonly running: Set<Attempt>
+  /** In the order in which they began; there are few. */
+  readonly running: Array<Attempt>
   hedges: number
   isClosed: boolean
   isOver: boolean
