@@ -94,6 +94,7 @@ export class Simulation {
   readonly #events = Calendar.make()
   readonly #attemptLimits = TimerRing.make()
   readonly #totalLimits = TimerRing.make()
+  readonly #hedges = TimerRing.make()
   readonly #calls = new Table<Call.Call>()
   readonly #attempts = new Table<Call.Attempt>()
   readonly #clock = { nanos: 0 }
@@ -127,7 +128,7 @@ export class Simulation {
     const machine = new Call.Machine(stages, {
       clock: this.#clock,
       draw: (call) => Draw.unit(source, call.number, Draw.purposes.policy, call.draws++),
-      armCall: (call, endNanos) => this.#arrange(endNanos, kinds.callTimer, call.slot),
+      armCall: (call, endNanos) => this.#armCall(call, endNanos),
       armLine: (attempt, endNanos) =>
         this.#arrange(endNanos, kinds.lineTimer, this.#slotOf(attempt)),
       armLimit: (attempt, endNanos) => this.#armLimit(attempt, endNanos),
@@ -239,6 +240,16 @@ export class Simulation {
     this.#arrange(at, kind, this.#slotOf(attempt))
   }
 
+  /** Hedges are due after the same time for all calls, and most are out of date by then. */
+  #armCall(call: Call.Call, endNanos: number): number {
+    if (call.race === undefined || !TimerRing.fits(this.#hedges, endNanos)) {
+      return this.#arrange(endNanos, kinds.callTimer, call.slot)
+    }
+    const turn = this.#turn++
+    TimerRing.add(this.#hedges, endNanos, turn, call.slot)
+    return turn
+  }
+
   #armLimit(attempt: Call.Attempt, endNanos: number): number {
     const ring = attempt.isTotal ? this.#totalLimits : this.#attemptLimits
     const slot = this.#slotOf(attempt)
@@ -262,6 +273,7 @@ export class Simulation {
     const events = this.#events
     const attempts = this.#attemptLimits
     const totals = this.#totalLimits
+    const hedges = this.#hedges
     const { times, turns } = events.near
     let at = events.size > 0 ? times[0]! : Infinity
     let turn = turns[0]!
@@ -276,10 +288,16 @@ export class Simulation {
       at = ring.time
       turn = ring.turn
     }
+    if (hedges.time < at || (hedges.time === at && hedges.turn < turn)) {
+      ring = hedges
+      at = ring.time
+      turn = ring.turn
+    }
     if (at > this.setup.endNanos || at === Infinity) return false
     this.#clock.nanos = at
     this.#happened++
     if (ring === undefined) this.#happen(Calendar.take(events), turn)
+    else if (ring === hedges) this.#due(TimerRing.take(ring), turn)
     else this.#limited(TimerRing.take(ring), turn)
     return true
   }
@@ -287,6 +305,11 @@ export class Simulation {
   #limited(slot: number, turn: number): void {
     const attempt = this.#attempts.get(slot)
     if (attempt !== undefined) this.#edgeOf(attempt.of).machine.limitTimer(attempt, turn)
+  }
+
+  #due(slot: number, turn: number): void {
+    const call = this.#calls.get(slot)
+    if (call !== undefined) this.#edgeOf(call).machine.callTimer(call, turn)
   }
 
   #happen(what: number, turn: number): void {
@@ -297,10 +320,8 @@ export class Simulation {
         return this.#arrival(slot)
       case kinds.change:
         return this.#servers[slot]!.upstream.change(this.#clock.nanos)
-      case kinds.callTimer: {
-        const call = this.#calls.get(slot)
-        return call === undefined ? undefined : this.#edgeOf(call).machine.callTimer(call, turn)
-      }
+      case kinds.callTimer:
+        return this.#due(slot, turn)
       case kinds.limitTimer:
         return this.#limited(slot, turn)
       default: {
