@@ -394,6 +394,7 @@ export class Machine {
   }
 
   #changed(process: Process, before: Circuit.State, after: Circuit.State, at: number): void {
+    if (before.phase === after.phase) return
     const { _tag: from } = before.phase
     const { _tag: to } = after.phase
     if (from !== to) this.#host.transition(process, from, to, at)
