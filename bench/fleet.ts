@@ -10,7 +10,13 @@ import { CircuitBreaker } from "effect-resilience"
 import * as Fleet from "effect-resilience/fleet/Fleet"
 import * as FleetStore from "effect-resilience/fleet/FleetStore"
 import * as FleetRedis from "effect-resilience/fleet/Redis"
-import { Context as Context4, Effect as Effect4, Layer as Layer4, Scope as Scope4 } from "effect4"
+import {
+  Context as Context4,
+  Effect as Effect4,
+  Exit as Exit4,
+  Layer as Layer4,
+  Scope as Scope4
+} from "effect4"
 import { CircuitBreaker as Breaker4, Redis as Redis4 } from "effect4/persistence"
 import { Redis as Client } from "ioredis"
 import * as RedisServer from "../test/support/redis.js"
@@ -109,7 +115,11 @@ const onRedis4 = async (port: number) => {
       Effect4.provideContext(Context4.make(Scope4.Scope, scope4))
     )
   )
-  return { breaker, close: () => client.disconnect() }
+  const close = async () => {
+    await Effect4.runPromise(Scope4.close(scope4, Exit4.void))
+    client.disconnect()
+  }
+  return { breaker, close }
 }
 
 const peers = 32
@@ -141,7 +151,7 @@ const besideEffect4 = async (breaker: CircuitBreaker.CircuitBreaker, port: numbe
   const run = () => Effect.runPromise(call)
   for (const warm of [run, run4]) await throughput(warm, 2000)
   const [ours, other] = [await throughput(run, 50_000), await throughput(run4, 10_000)]
-  theirs.close()
+  await theirs.close()
   console.log(
     `  ${peers} callers on one Redis: ${ours.perSecond.toFixed(0)} calls a second, p99 ${
       ours.p99.toFixed(3)
