@@ -21,7 +21,8 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   telemetry: () => import("./telemetry.js"),
   http: () => import("./http.js"),
   imports: () => import("./imports.js"),
-  idempotency: () => import("./idempotency.js")
+  idempotency: () => import("./idempotency.js"),
+  simulation: () => import("./simulation.js")
 }
 
 const historyFile = fileURLToPath(new URL("history.ndjson", import.meta.url))

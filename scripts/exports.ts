@@ -20,7 +20,7 @@ export interface Target {
 }
 
 /** Rooms that stay in the subpath of what stands in them. */
-const named = new Set(["api", "http", "store", "testing"])
+const named = new Set(["api", "fleet", "http", "store", "testing"])
 
 const subpathOf = (file: string): string => {
   const [room = "", ...rest] = file.slice(0, -".ts".length).split("/")

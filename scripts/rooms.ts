@@ -21,7 +21,7 @@ export const floors: ReadonlyArray<ReadonlyArray<string>> = [
   ["idempotency"],
   ["retry", "store"],
   ["policies"],
-  ["jobs"],
+  ["jobs", "fleet"],
   ["observability"],
   ["pipeline"],
   ["simulation"],

@@ -123,7 +123,7 @@ export const next = (
     case "Constant":
       return Math.round(passed(changes, arrivals.perSecond, 1, afterNanos))
     case "Poisson": {
-      const calls = -Math.log1p(-Draw.unit(source, number, Draw.purposes.arrival, 0))
+      const calls = -Math.log(1 - Draw.unit(source, number, Draw.purposes.arrival, 0))
       return Math.round(passed(changes, arrivals.perSecond, calls, afterNanos))
     }
   }

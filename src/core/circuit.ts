@@ -199,12 +199,17 @@ const openingsAt = (state: State, nowMillis: number): number =>
     ? 0
     : state.openings
 
-/** How long this opening lasts: what the policy says, or longer where the server asked for it. */
-const openingMillis = (
+/**
+ * How long an opening lasts after so many before it: what the policy says, or longer where the
+ * server asked for it.
+ *
+ * @since 0.1.0
+ */
+export const openingMillis = (
   policy: Policy,
   openings: number,
   previousMillis: number,
-  result: Result
+  result: Pick<Result, "retryAfterMillis" | "unit">
 ): number => {
   const hint = Math.min(policy.maxOpenMillis, result.retryAfterMillis ?? 0)
   if (typeof policy.open === "number") return Math.max(policy.open, hint)
@@ -294,8 +299,10 @@ export const isSlow = ({ slow }: Policy, result: Result): boolean =>
 /**
  * Tests whether a part is at least this share of the whole. Nothing is a share of nothing, and 0.1
  * * 30 is not exact.
+ *
+ * @since 0.1.0
  */
-const reaches = (part: number, whole: number, share: number): boolean =>
+export const reaches = (part: number, whole: number, share: number): boolean =>
   part > 0 && part >= share * whole - 1e-9
 
 /**

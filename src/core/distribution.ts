@@ -143,7 +143,7 @@ const z99 = normalQuantile(0.99)
 const sigmaOf = ({ p50, p99 }: { readonly p50: number; readonly p99: number }): number =>
   Math.log(p99 / p50) / z99
 
-const exponential = (mean: number, share: number): number => -mean * Math.log1p(-share)
+const exponential = (mean: number, share: number): number => -mean * Math.log(1 - share)
 
 const empirical = (values: ReadonlyArray<number>, share: number): number => {
   const place = Math.min(1, Math.max(0, share)) * (values.length - 1)
@@ -204,7 +204,7 @@ export const quantile = (distribution: Distribution, share: number): number => {
     case "Pareto":
       return distribution.min * (1 - share) ** (-1 / distribution.alpha)
     case "Weibull":
-      return distribution.scale * (-Math.log1p(-share)) ** (1 / distribution.shape)
+      return distribution.scale * (-Math.log(1 - share)) ** (1 / distribution.shape)
     case "Hyper":
       return hyperQuantile(distribution.branches, share)
     case "Empirical":

@@ -59,13 +59,6 @@ class Table<A> {
   }
 }
 
-/** Tests whether the first timer of a ring comes before an event. */
-const isBefore = (ring: TimerRing.TimerRing, at: number, turn: number): boolean => {
-  if (TimerRing.isEmpty(ring)) return false
-  const time = TimerRing.time(ring)
-  return time < at || (time === at && TimerRing.turn(ring) < turn)
-}
-
 /** Calls from one side to one service, under one policy. The first are those of the clients. */
 interface Edge {
   readonly stages: Call.Stages
@@ -267,18 +260,20 @@ export class Simulation {
   /** Of the queue and the rings, the one whose first event comes first. */
   #next(): boolean {
     const events = this.#events
+    const attempts = this.#attemptLimits
+    const totals = this.#totalLimits
     let at = events.size > 0 ? events.times[0]! : Infinity
     let turn = events.turns[0]!
     let ring: TimerRing.TimerRing | undefined
-    if (isBefore(this.#attemptLimits, at, turn)) {
-      ring = this.#attemptLimits
-      at = TimerRing.time(ring)
-      turn = TimerRing.turn(ring)
+    if (attempts.time < at || (attempts.time === at && attempts.turn < turn)) {
+      ring = attempts
+      at = ring.time
+      turn = ring.turn
     }
-    if (isBefore(this.#totalLimits, at, turn)) {
-      ring = this.#totalLimits
-      at = TimerRing.time(ring)
-      turn = TimerRing.turn(ring)
+    if (totals.time < at || (totals.time === at && totals.turn < turn)) {
+      ring = totals
+      at = ring.time
+      turn = ring.turn
     }
     if (at > this.setup.endNanos || at === Infinity) return false
     this.#now = at

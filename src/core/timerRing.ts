@@ -8,13 +8,16 @@
 
 /**
  * The timers from `first` to `next`, which are numbered without end; the number modulo the room is
- * the index. A cancelled one stays until all before it have gone.
+ * the index. A cancelled one stays until all before it have gone. `time` and `turn` are those of
+ * the first timer; `time` is `Infinity` where no timer is left.
  *
  * @since 0.1.0
  */
 export interface TimerRing {
   first: number
   next: number
+  time: number
+  turn: number
   times: Float64Array
   turns: Float64Array
   whats: Int32Array
@@ -31,6 +34,8 @@ const cancelled = -1
 export const make = (room: number = 1024): TimerRing => ({
   first: 0,
   next: 0,
+  time: Infinity,
+  turn: 0,
   times: new Float64Array(room),
   turns: new Float64Array(room),
   whats: new Int32Array(room)
@@ -41,8 +46,8 @@ const grow = (ring: TimerRing): void => {
   const { times, turns, whats } = ring
   const larger = make(2 * room)
   for (let number = ring.first; number < ring.next; number++) {
-    const from = number % room
-    const to = number % (2 * room)
+    const from = number & room - 1
+    const to = number & 2 * room - 1
     larger.times[to] = times[from]!
     larger.turns[to] = turns[from]!
     larger.whats[to] = whats[from]!
@@ -58,7 +63,7 @@ const grow = (ring: TimerRing): void => {
  * @since 0.1.0
  */
 export const fits = ({ first, next, times }: TimerRing, time: number): boolean =>
-  first === next || times[(next - 1) % times.length]! <= time
+  first === next || times[next - 1 & times.length - 1]! <= time
 
 /**
  * Adds a timer that `fits` and returns its number. `what` is a whole number from 0 on. O(1), or
@@ -69,19 +74,26 @@ export const fits = ({ first, next, times }: TimerRing, time: number): boolean =
 export const add = (ring: TimerRing, time: number, turn: number, what: number): number => {
   if (ring.next - ring.first === ring.times.length) grow(ring)
   const number = ring.next++
-  const index = number % ring.times.length
+  const index = number & ring.times.length - 1
   ring.times[index] = time
   ring.turns[index] = turn
   ring.whats[index] = what
+  if (number === ring.first) {
+    ring.time = time
+    ring.turn = turn
+  }
   return number
 }
 
 /** Drops the cancelled timers before the first one that is not. */
 const skip = (ring: TimerRing): void => {
-  const { next, times, whats } = ring
+  const { next, times, turns, whats } = ring
+  const mask = times.length - 1
   let { first } = ring
-  while (first < next && whats[first % times.length] === cancelled) first++
+  while (first < next && whats[first & mask] === cancelled) first++
   ring.first = first
+  ring.time = first === next ? Infinity : times[first & mask]!
+  ring.turn = turns[first & mask]!
 }
 
 /**
@@ -92,30 +104,9 @@ const skip = (ring: TimerRing): void => {
  */
 export const cancel = (ring: TimerRing, number: number): void => {
   if (number < ring.first) return
-  ring.whats[number % ring.whats.length] = cancelled
+  ring.whats[number & ring.whats.length - 1] = cancelled
   if (number === ring.first) skip(ring)
 }
-
-/**
- * Tests whether no timer is left.
- *
- * @since 0.1.0
- */
-export const isEmpty = ({ first, next }: TimerRing): boolean => first === next
-
-/**
- * The end of the first timer. The ring must not be empty.
- *
- * @since 0.1.0
- */
-export const time = ({ first, times }: TimerRing): number => times[first % times.length]!
-
-/**
- * The turn of the first timer. The ring must not be empty.
- *
- * @since 0.1.0
- */
-export const turn = ({ first, turns }: TimerRing): number => turns[first % turns.length]!
 
 /**
  * Takes the first timer out and returns what it is. The ring must not be empty. O(1) for each timer
@@ -124,7 +115,7 @@ export const turn = ({ first, turns }: TimerRing): number => turns[first % turns
  * @since 0.1.0
  */
 export const take = (ring: TimerRing): number => {
-  const what = ring.whats[ring.first % ring.whats.length]!
+  const what = ring.whats[ring.first & ring.whats.length - 1]!
   ring.first++
   skip(ring)
   return what

@@ -89,9 +89,20 @@ export const take = (
   }
 }
 
-/** How many bad trials open the circuit again. A share such as 0.1 * 30 is not exact. */
-const badLimit = (rules: Rules): number =>
+/**
+ * How many bad trials open the circuit again. A share such as 0.1 * 30 is not exact.
+ *
+ * @since 0.1.0
+ */
+export const badLimit = (rules: Rules): number =>
   rules._tag === "Consecutive" ? 1 : Math.max(1, Math.ceil(rules.threshold * rules.trials - 1e-9))
+
+/**
+ * How many good trials close it: with those that are left, too few could go badly.
+ *
+ * @since 0.1.0
+ */
+export const goodLimit = (rules: Rules): number => rules.trials - badLimit(rules) + 1
 
 /**
  * What a trial showed: it went well, it went badly, or nothing (`waitMillis`: its place stays taken
@@ -127,6 +138,6 @@ export const end = (
   const good = trials.good + (finding === "good" ? 1 : 0)
   if (bad >= badLimit(rules)) return "open"
   // All trials that are left could go badly and would not open it.
-  if (good > rules.trials - badLimit(rules)) return "close"
+  if (good >= goodLimit(rules)) return "close"
   return { ...trials, good, bad, slots }
 }

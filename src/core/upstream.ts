@@ -283,7 +283,7 @@ export class Upstream<R extends Request> {
       spells.isBad = !spells.isBad
       const mean = spells.isBad ? spells.fault.badMillis : spells.fault.goodMillis
       const unit = Draw.unit(this.source, spells.number, Draw.purposes.burst, spells.changes++)
-      spells.untilNanos += Math.max(1, Math.round(-mean * Math.log1p(-unit) * 1e6))
+      spells.untilNanos += Math.max(1, Math.round(-mean * Math.log(1 - unit) * 1e6))
     }
   }
 

@@ -28,6 +28,7 @@ import type { Misnamed } from "../runtime/misnamed.js"
 import * as QueueTime from "../runtime/queueTime.js"
 import { Signal } from "../runtime/signal.js"
 import * as Validate from "../runtime/validate.js"
+import * as Fleet from "./fleet.js"
 import * as Guard from "./guard.js"
 
 /**
@@ -252,11 +253,72 @@ const guard = <A, E, R>(
     })
   )
 
-const snapshotOf = ({ key, permits }: Compartment): KeySnapshot => ({
+/** Calls that share permits. */
+interface Counted {
+  readonly key: string
+  readonly permits: Permits.Permits<unknown>
+}
+
+const snapshotOf = ({ key, permits }: Counted): KeySnapshot => ({
   key,
   running: permits.running,
   waiting: permits.waiting.size
 })
+
+/**
+ * The options in plain numbers.
+ *
+ * @internal
+ */
+export const numbersOf = (options: Options): Permits.Limits & {
+  readonly maxWaitMillis: number
+  readonly perKey: boolean
+} => ({
+  concurrency: Validate.integer("concurrency", options.concurrency, 1),
+  queue: Validate.integer("queue", options.queue ?? defaults.queue, 0, bounds.queue),
+  maxWaitMillis: Duration.toMillis(
+    Validate.duration("maxWait", options.maxWait ?? defaults.maxWait)
+  ),
+  perKey: options.perKey ?? defaults.perKey
+})
+
+/**
+ * The bulkhead over permits that are kept elsewhere.
+ *
+ * @internal
+ */
+export const ofPermits = (
+  parts: {
+    readonly run: <A, E, R>(
+      self: Effect.Effect<A, E, R>,
+      key: string
+    ) => Effect.Effect<A, E | BulkheadFull, R>
+    readonly all: Effect.Effect<ReadonlyArray<Counted>>
+    readonly look: (key: string) => Effect.Effect<Counted>
+  },
+  options: Options
+): Bulkhead => {
+  const { all, look, run } = parts
+  return withBehind<Bulkhead>({
+    protect: dual(
+      Guard.isDataFirst,
+      <A, E, R>(self: Effect.Effect<A, E, R>, call?: CallOptions) =>
+        run(self, call?.key ?? defaultKey)
+    ),
+    snapshot: Effect.map(all, (compartments) => {
+      let running = 0
+      let waiting = 0
+      for (const { permits } of compartments) {
+        running += permits.running
+        waiting += permits.waiting.size
+      }
+      return { running, waiting }
+    }),
+    snapshotOf: (key = defaultKey) => Effect.map(look(key), snapshotOf),
+    keys: Effect.map(all, (compartments) => compartments.map(({ key }) => key)),
+    snapshots: Effect.map(all, (compartments) => compartments.map(snapshotOf))
+  }, { options })
+}
 
 /**
  * Makes a bulkhead. Invalid options die with `RangeError`, which names field and value.
@@ -300,14 +362,7 @@ const snapshotOf = ({ key, permits }: Compartment): KeySnapshot => ({
  */
 export const make = (options: Options): Effect.Effect<Bulkhead> =>
   Effect.sync(() => {
-    const limits: Permits.Limits = {
-      concurrency: Validate.integer("concurrency", options.concurrency, 1),
-      queue: Validate.integer("queue", options.queue ?? defaults.queue, 0, bounds.queue)
-    }
-    const maxWaitMillis = Duration.toMillis(
-      Validate.duration("maxWait", options.maxWait ?? defaults.maxWait)
-    )
-    const perKey = options.perKey ?? defaults.perKey
+    const { maxWaitMillis, perKey, ...limits } = numbersOf(options)
     const made = (key: string, now: number) => new Compartment(key, now, Permits.make(limits))
     const keyed = new KeyedState({
       make: made,
@@ -315,34 +370,48 @@ export const make = (options: Options): Effect.Effect<Bulkhead> =>
       isBusy: ({ permits }) => permits.running > 0 || permits.waiting.size > 0
     })
     const shared = made(defaultKey, 0)
-    const all = turn((clock, now) => perKey ? keyed.all(clock, now) : [shared])
-    return withBehind<Bulkhead>({
-      protect: dual(
-        Guard.isDataFirst,
-        <A, E, R>(self: Effect.Effect<A, E, R>, options?: CallOptions) => {
-          const key = options?.key ?? defaultKey
-          return guard(
-            perKey ? (clock) => keyed.use(key, clock) : () => shared,
-            maxWaitMillis,
-            self
-          )
-        }
-      ),
-      snapshot: Effect.map(all, (compartments) => {
-        let running = 0
-        let waiting = 0
-        for (const { permits } of compartments) {
-          running += permits.running
-          waiting += permits.waiting.size
-        }
-        return { running, waiting }
-      }),
-      snapshotOf: (key = defaultKey) =>
-        turn((clock, now) => snapshotOf(perKey ? keyed.look(key, clock, now) : shared)),
-      keys: Effect.map(all, (compartments) => compartments.map(({ key }) => key)),
-      snapshots: Effect.map(all, (compartments) => compartments.map(snapshotOf))
-    }, { options })
+    return ofPermits({
+      run: (self, key) =>
+        guard(perKey ? (clock) => keyed.use(key, clock) : () => shared, maxWaitMillis, self),
+      all: turn((clock, now) => perKey ? keyed.all(clock, now) : [shared]),
+      look: (key) => turn((clock, now) => perKey ? keyed.look(key, clock, now) : shared)
+    }, options)
   })
+
+/**
+ * The options of a bulkhead that a fleet shares.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SharedOptions extends Options {
+  /**
+   * Without the store, after `memberTimeout`, a member takes its share of `concurrency`
+   * (`"share"`, the default), or rejects calls.
+   */
+  readonly whenApart?: "share" | "reject" | undefined
+}
+
+const kind: Fleet.Kind<SharedOptions & { readonly name: string }, Bulkhead> = { name: "bulkhead" }
+
+/**
+ * Makes a bulkhead whose permits the members of a fleet share. `name` is the same in all of them.
+ * Invalid options, and other numbers under a name that this member uses already, die with
+ * `RangeError`.
+ *
+ * **Details**
+ *
+ * At most `concurrency` calls run at once in the whole fleet; `queue` and `maxWait` are of each
+ * member. Permits are leased by need and go back when they are not needed. A call that finds none
+ * waits for the answer of the store, `storeTimeout` at most, also with a `queue` of 0.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeShared = (
+  options: SharedOptions & { readonly name: string }
+): Effect.Effect<Bulkhead, never, Fleet.Fleet> =>
+  Effect.flatMap(Fleet.Fleet, (fleet) => fleet.shared(kind, options))
 
 /**
  * The tag of the default bulkhead. Programs with several make a `Tag` for each.
@@ -378,7 +447,9 @@ export const protect: Protect<Bulkhead> = Guard.through(Bulkhead)
  * @category models
  */
 export interface TagClass<Self, Id extends string>
-  extends Guard.TagClass<Self, Id, Bulkhead, [options: Options], Protect<Self>>
+  extends
+    Guard.TagClass<Self, Id, Bulkhead, [options: Options], Protect<Self>>,
+    Guard.SharedLayer<Self, SharedOptions>
 {}
 
 /**
@@ -409,4 +480,4 @@ export interface TagClass<Self, Id extends string>
  * @category tags
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
-  Guard.tagClass(id, make)
+  Guard.sharedTagClass(id, make, makeShared)

@@ -11,30 +11,33 @@
  *
  * @since 0.1.0
  */
-import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
-import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Circuit from "../core/circuit.js"
-import { clockOf, nowMillis, turn } from "../runtime/clock.js"
-import { whenEnded } from "../runtime/ending.js"
+import { turn } from "../runtime/clock.js"
 import { withBehind } from "../runtime/instances.js"
 import { defaultKey } from "../runtime/keyedState.js"
-import * as QueueTime from "../runtime/queueTime.js"
 import { type Controls, controlsOf } from "./circuitBreaker/controls.js"
 import * as CircuitState from "./circuitBreaker/export.js"
+import { guard } from "./circuitBreaker/guard.js"
 import { defaults, type Options, policyOf, positiveMillis } from "./circuitBreaker/options.js"
-import { classify, ignored, type Outcome, resultOf } from "./circuitBreaker/outcome.js"
-import { type Cell, CircuitOpen, Circuits, type Transition } from "./circuitBreaker/registry.js"
+import { classify, type Outcome } from "./circuitBreaker/outcome.js"
+import {
+  type Cell,
+  type CircuitOpen,
+  Circuits,
+  type Transition
+} from "./circuitBreaker/registry.js"
 import { transitionsOf } from "./circuitBreaker/transitions.js"
+import * as Fleet from "./fleet.js"
 import * as Guard from "./guard.js"
 
 export type { Controls } from "./circuitBreaker/controls.js"
@@ -164,105 +167,10 @@ export interface CircuitBreaker extends Controls, Guard.View<Snapshot> {
   readonly importState: (state: unknown) => Effect.Effect<void, ParseResult.ParseError>
 }
 
-type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
-
-const openFor = (key: string, millis: number): CircuitOpen =>
-  new CircuitOpen({ key, retryAfter: Duration.millis(millis) })
-
-/**
- * The one place that guards a call. A call that is rejected is rejected at once; from admission to
- * taking down the outcome nothing can interrupt but the call itself.
- */
-const guard = <A, E, R>(
+const protectOf = (
   circuits: Circuits,
-  self: Effect.Effect<A, E, R>,
-  key: string,
-  classify: Classify<A, E>
-): Effect.Effect<A, E | CircuitOpen, R> =>
-  Effect.withFiberRuntime<A, E | CircuitOpen, R>((fiber) => {
-    const clock = clockOf(fiber)
-    const started = nowMillis(clock)
-    const cell = circuits.cell(key, clock, started)
-    const wait = circuits.rejects(cell, started)
-    return wait === undefined
-      ? Effect.uninterruptibleMask((restore) =>
-        admitted(circuits, restore(self), cell, classify, fiber, started)
-      )
-      : Effect.fail(openFor(key, wait))
-  })
-
-const admitted = <A, E, R>(
-  circuits: Circuits,
-  call: Effect.Effect<A, E, R>,
-  cell: Cell,
-  classify: Classify<A, E>,
-  fiber: Fiber.RuntimeFiber<unknown, unknown>,
-  started: number
-): Effect.Effect<A, E | CircuitOpen, R> => {
-  const clock = clockOf(fiber)
-  const token = circuits.admit(cell, started)
-  // Others may have come between.
-  if (typeof token === "number") return Effect.fail(openFor(cell.key, token))
-  const waited = QueueTime.millisOf(fiber)
-  const admission: Admission<A, E> = {
-    circuits,
-    cell,
-    token,
-    classify,
-    fiber,
-    clock,
-    started,
-    waited
-  }
-  return whenEnded(call, (exit) => ended(admission, exit))
-}
-
-/** A call that was let in, until it has ended. */
-interface Admission<A, E> {
-  readonly circuits: Circuits
-  readonly cell: Cell
-  readonly token: Circuit.Token
-  readonly classify: Classify<A, E>
-  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
-  readonly clock: Clock.Clock
-  readonly started: number
-  readonly waited: number
-}
-
-/** A draw is needed only where the open time has jitter. */
-const ended = <A, E>(admission: Admission<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
-  typeof admission.circuits.policy.open === "number"
-    ? recordOutcome(admission, exit, 0)
-    : Effect.flatMap(Random.next, (unit) => recordOutcome(admission, exit, unit))
-
-/**
- * Records the outcome. A `classify` that throws ignores the call, frees its place and is the defect
- * that it is.
- */
-const recordOutcome = <A, E>(
-  { cell, circuits, classify, clock, fiber, started, token, waited }: Admission<A, E>,
-  exit: Exit.Exit<A, E>,
-  unit: number
-): Exit.Exit<A, E> => {
-  const now = nowMillis(clock)
-  // What it stood in front of a limiter or a bulkhead is not the upstream's.
-  const duration = now - started - (QueueTime.millisOf(fiber) - waited)
-  let outcome: Outcome = ignored
-  try {
-    outcome = classify(exit)
-  } finally {
-    circuits.record(
-      cell,
-      token,
-      resultOf(circuits.policy, exit, outcome, duration, unit),
-      clock,
-      now
-    )
-  }
-  return exit
-}
-
-const protectOf = (circuits: Circuits, byDefault: Classify<unknown, unknown>): Protect => {
+  byDefault: (exit: Exit.Exit<unknown, unknown>) => Outcome
+): Protect => {
   const run = <A, E, R>(self: Effect.Effect<A, E, R>, options?: ProtectOptions<A, E>) =>
     guard(circuits, self, options?.key ?? defaultKey, options?.classify ?? byDefault)
   return dual(Guard.isDataFirst, run)
@@ -274,10 +182,10 @@ const snapshotOf = (circuits: Circuits, cell: Cell, now: number): Snapshot => {
   const counts = Circuit.counts(state, now)
   const share = (part: number): Option.Option<number> =>
     counts.calls >= policy.minimumCalls ? Option.some(part / counts.calls) : Option.none()
-  const wait = Circuit.retryAfterMillis(policy, state, now)
+  const wait = circuits.waitMillis(cell, now)
   return {
     key,
-    state: Circuit.visible(state),
+    state: circuits.seen(cell),
     ...counts,
     failureRate: share(counts.failures),
     slowRate: share(counts.slow),
@@ -286,6 +194,48 @@ const snapshotOf = (circuits: Circuits, cell: Cell, now: number): Snapshot => {
     openings: Circuit.openings(state, now),
     retryAfter: wait === undefined ? Option.none() : Option.some(Duration.millis(wait))
   }
+}
+
+/**
+ * The breaker over circuits that were made elsewhere.
+ *
+ * @internal
+ */
+export const ofCircuits = (circuits: Circuits, options: Options): CircuitBreaker => {
+  const looked = (key: string) =>
+    turn((clock, now) => [circuits.look(key, clock, now), now] as const)
+  const all = turn((clock, now) => circuits.all(clock, now).map((cell) => [cell, now] as const))
+
+  return withBehind<CircuitBreaker>({
+    protect: protectOf(circuits, options.classify ?? classify),
+    state: (key = defaultKey) => Effect.map(looked(key), ([cell]) => circuits.seen(cell)),
+    snapshot: (key = defaultKey) =>
+      Effect.map(looked(key), ([cell, now]) => snapshotOf(circuits, cell, now)),
+    keys: Effect.map(all, (cells) => cells.map(([{ key }]) => key)),
+    snapshots: Effect.map(
+      all,
+      (cells) => cells.map(([cell, now]) => snapshotOf(circuits, cell, now))
+    ),
+    transitions: transitionsOf(circuits),
+    ...controlsOf(circuits),
+    exportState: turn((clock, now) =>
+      CircuitState.encode(
+        clock.unsafeCurrentTimeMillis(),
+        circuits.all(clock, now).map(({ key, state }) => CircuitState.exported(key, state, now)),
+        circuits.order
+      )
+    ),
+    importState: (json) =>
+      Effect.flatMap(
+        CircuitState.decode(json, circuits.policy),
+        ({ circuits: imported, exportedAt, order }) =>
+          turn((clock, now) => {
+            const passed = Math.max(0, clock.unsafeCurrentTimeMillis() - exportedAt)
+            circuits.orderOfNew(order)
+            for (const circuit of imported) circuits.restore(circuit, passed, clock, now)
+          })
+      )
+  }, { options, inside: circuits })
 }
 
 /**
@@ -321,43 +271,63 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
       "idleTimeToLive",
       options.idleTimeToLive ?? defaults.idleTimeToLive
     )
-    const circuits = new Circuits(policyOf(options), idleMillis)
-
-    const looked = (key: string) =>
-      turn((clock, now) => [circuits.look(key, clock, now), now] as const)
-    const all = turn((clock, now) => circuits.all(clock, now).map((cell) => [cell, now] as const))
-
-    return withBehind<CircuitBreaker>({
-      protect: protectOf(circuits, options.classify ?? classify),
-      state: (key = defaultKey) => Effect.map(looked(key), ([cell]) => Circuit.visible(cell.state)),
-      snapshot: (key = defaultKey) =>
-        Effect.map(looked(key), ([cell, now]) => snapshotOf(circuits, cell, now)),
-      keys: Effect.map(all, (cells) => cells.map(([{ key }]) => key)),
-      snapshots: Effect.map(all, (cells) =>
-        cells.map(([cell, now]) => snapshotOf(circuits, cell, now))),
-      transitions: transitionsOf(circuits),
-      ...controlsOf(circuits),
-      exportState: turn((clock, now) =>
-        CircuitState.encode(
-          clock.unsafeCurrentTimeMillis(),
-          circuits.all(clock, now).map(({ key, state }) =>
-            CircuitState.exported(key, state, now)
-          ),
-          circuits.order
-        )
-      ),
-      importState: (json) =>
-        Effect.flatMap(
-          CircuitState.decode(json, circuits.policy),
-          ({ circuits: imported, exportedAt, order }) =>
-            turn((clock, now) => {
-              const passed = Math.max(0, clock.unsafeCurrentTimeMillis() - exportedAt)
-              circuits.orderOfNew(order)
-              for (const circuit of imported) circuits.restore(circuit, passed, clock, now)
-            })
-        )
-    }, { options, inside: circuits })
+    return ofCircuits(new Circuits(policyOf(options), idleMillis), options)
   })
+
+/**
+ * Operator controls for the circuits of a key in all members of a fleet.
+ *
+ * **Details**
+ *
+ * The store keeps a command, members obey it at their next exchange, and one that joins obeys it
+ * before its first call. A command that the store does not confirm in `storeTimeout` fails with
+ * `StoreError`. Default key `"default"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FleetControls {
+  /**
+   * Rejects every call of a key until the scope is closed, or until `memberTimeout` after the
+   * death of this member.
+   */
+  readonly isolate: (key?: string) => Effect.Effect<void, Fleet.StoreError, Scope.Scope>
+  /** Rejects every call of a key until the next command or `reset`. */
+  readonly forceOpen: (key?: string) => Effect.Effect<void, Fleet.StoreError>
+  /** Passes and counts every call of a key until the next command or `reset`. */
+  readonly forceClosed: (key?: string) => Effect.Effect<void, Fleet.StoreError>
+  /** Passes every call of a key and counts nothing until the next command or `reset`. */
+  readonly disable: (key?: string) => Effect.Effect<void, Fleet.StoreError>
+  /** Closes and empties the circuits of a key, and ends what was ordered of it. */
+  readonly reset: (key?: string) => Effect.Effect<void, Fleet.StoreError>
+}
+
+/**
+ * A breaker that shares its circuits with a fleet. Each key has two circuits, the member's own and
+ * the fleet's, and both have to admit a call. `state` and `transitions` show the stricter of both.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Shared extends CircuitBreaker {
+  /** Commands all members; the breaker's own controls command this one. */
+  readonly fleet: FleetControls
+}
+
+const kind: Fleet.Kind<Options & { readonly name: string }, Shared> = { name: "breaker" }
+
+/**
+ * Makes a breaker that shares what it sees with the other members of a fleet. `name` is the same
+ * in all of them. The window has to be one of time, by default 30 seconds. Invalid options, and
+ * other numbers under a name that this member uses already, die with `RangeError`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeShared = (
+  options: Options & { readonly name: string }
+): Effect.Effect<Shared, never, Fleet.Fleet> =>
+  Effect.flatMap(Fleet.Fleet, (fleet) => fleet.shared(kind, options))
 
 /**
  * The tag of the default breaker. Programs with several make a `Tag` for each.
@@ -396,7 +366,9 @@ export const protect: Protect<CircuitBreaker> = Guard.through(CircuitBreaker)
  * @category models
  */
 export interface TagClass<Self, Id extends string>
-  extends Guard.TagClass<Self, Id, CircuitBreaker, [options?: Options], Protect<Self>>
+  extends
+    Guard.TagClass<Self, Id, CircuitBreaker, [options?: Options], Protect<Self>>,
+    Guard.SharedLayer<Self, Options>
 {}
 
 /**
@@ -424,4 +396,4 @@ export interface TagClass<Self, Id extends string>
  * @category tags
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
-  Guard.tagClass(id, make)
+  Guard.sharedTagClass(id, make, makeShared)

@@ -33,6 +33,7 @@ import {
   findingOf,
   type Waiter
 } from "./cooldown/registry.js"
+import * as Fleet from "./fleet.js"
 import * as Guard from "./guard.js"
 
 export { CoolingDown } from "./cooldown/registry.js"
@@ -228,9 +229,9 @@ const guard = <A, E, R>(
   key: string
 ): Effect.Effect<A, E | CoolingDown, R> =>
   Effect.uninterruptibleMask((restore): Effect.Effect<A, E | CoolingDown, R> =>
-    cooldowns.cells.has(key)
-      ? Effect.clockWith((clock) => later(cooldowns, self, key, clock, restore))
-      : watched(cooldowns, key, undefined, restore(self))
+    cooldowns.isClear(key)
+      ? watched(cooldowns, key, undefined, restore(self))
+      : Effect.clockWith((clock) => later(cooldowns, self, key, clock, restore))
   )
 
 const snapshotOf = ({ key, line, state }: Cell, now: number): Snapshot => {
@@ -246,6 +247,39 @@ const snapshotOf = ({ key, line, state }: Cell, now: number): Snapshot => {
 
 const positiveMillis = (field: string, input: Duration.DurationInput): number =>
   Duration.toMillis(Validate.finiteDuration(field, Validate.positiveDuration(field, input)))
+
+/**
+ * The options in plain numbers. A call that may not wait at all is rejected whenever there is
+ * something to wait for.
+ *
+ * @internal
+ */
+export const numbersOf = (
+  options: Options
+): { readonly policy: Core.Policy; readonly maxWaitMillis: number } => {
+  const policy: Core.Policy = {
+    capMillis: positiveMillis("cap", options.cap ?? defaults.cap),
+    trialMillis: positiveMillis("trialTimeout", options.trialTimeout ?? defaults.trialTimeout)
+  }
+  const maxWait = Validate.duration("maxWait", options.maxWait ?? defaults.maxWait)
+  return {
+    policy,
+    maxWaitMillis: (options.mode ?? defaults.mode) === "reject" ? 0 : Duration.toMillis(maxWait)
+  }
+}
+
+/**
+ * The cooldown over keys that were made elsewhere.
+ *
+ * @internal
+ */
+export const ofCooldowns = (cooldowns: Cooldowns, options: Options): Cooldown =>
+  withBehind<Cooldown>({
+    protect: Guard.protectByKey((self, key) => guard(cooldowns, self, key)),
+    hold: (key, duration) =>
+      turn((clock, now) => cooldowns.hold(key, positiveMillis("duration", duration), clock, now)),
+    ...Guard.viewOf(cooldowns.cells, snapshotOf)
+  }, { options })
 
 /**
  * Makes a cooldown. Invalid options die with `RangeError`, which names field and value.
@@ -298,28 +332,28 @@ const positiveMillis = (field: string, input: Duration.DurationInput): number =>
  */
 export const make = (options: Options = {}): Effect.Effect<Cooldown> =>
   Effect.sync(() => {
-    const policy: Core.Policy = {
-      capMillis: positiveMillis("cap", options.cap ?? defaults.cap),
-      trialMillis: positiveMillis("trialTimeout", options.trialTimeout ?? defaults.trialTimeout)
-    }
-    const maxWait = Validate.duration("maxWait", options.maxWait ?? defaults.maxWait)
-    // Who may not wait at all is rejected whenever there is something to wait for.
-    const cooldowns = new Cooldowns(
-      policy,
-      (options.mode ?? defaults.mode) === "reject" ? 0 : Duration.toMillis(maxWait)
-    )
-
-    return withBehind<Cooldown>({
-      protect: Guard.protectByKey((self, key) => guard(cooldowns, self, key)),
-      hold: (key, duration) =>
-        turn((clock, now) => {
-          const millis = positiveMillis("duration", duration)
-          const cell = cooldowns.cell(key, clock, now)
-          cooldowns.change(cell, Core.hold(cell.state, millis, now))
-        }),
-      ...Guard.viewOf(cooldowns.cells, snapshotOf)
-    }, { options })
+    const { maxWaitMillis, policy } = numbersOf(options)
+    return ofCooldowns(new Cooldowns(policy, maxWaitMillis), options)
   })
+
+const kind: Fleet.Kind<Options & { readonly name: string }, Cooldown> = { name: "cooldown" }
+
+/**
+ * Makes a cooldown that the members of a fleet share. `name` is the same in all of them. Invalid
+ * options, and other numbers under a name that this member uses already, die with `RangeError`.
+ *
+ * **Details**
+ *
+ * A `Retry-After` that one member gets holds the calls of all, and the end furthest off counts.
+ * When the time is over one call of the whole fleet goes first, and its success clears all.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeShared = (
+  options: Options & { readonly name: string }
+): Effect.Effect<Cooldown, never, Fleet.Fleet> =>
+  Effect.flatMap(Fleet.Fleet, (fleet) => fleet.shared(kind, options))
 
 /**
  * The tag of the default cooldown. Programs with several make a `Tag` for each.
@@ -355,7 +389,9 @@ export const protect: Protect<Cooldown> = Guard.through(Cooldown)
  * @category models
  */
 export interface TagClass<Self, Id extends string>
-  extends Guard.TagClass<Self, Id, Cooldown, [options?: Options], Protect<Self>>
+  extends
+    Guard.TagClass<Self, Id, Cooldown, [options?: Options], Protect<Self>>,
+    Guard.SharedLayer<Self, Options>
 {}
 
 /**
@@ -385,4 +421,4 @@ export interface TagClass<Self, Id extends string>
  * @category tags
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
-  Guard.tagClass(id, make)
+  Guard.sharedTagClass(id, make, makeShared)

@@ -28,6 +28,7 @@ import type { Misnamed } from "../runtime/misnamed.js"
 import * as QueueTime from "../runtime/queueTime.js"
 import { sleepAtLeast } from "../runtime/sleep.js"
 import * as Validate from "../runtime/validate.js"
+import * as Fleet from "./fleet.js"
 import * as Guard from "./guard.js"
 import { Limiter, type Rate, RateLimited, type Waiter } from "./rateLimiter/limiter.js"
 
@@ -290,6 +291,47 @@ export const make = (options: Options): Effect.Effect<RateLimiter> =>
   })
 
 /**
+ * The options of a limiter that a fleet shares.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SharedOptions extends Options {
+  /** Asks the store for each call and leases nothing ahead. Default false. */
+  readonly strict?: boolean | undefined
+  /** How long a leased token may be spent. Default 500 ms. */
+  readonly leaseTime?: Duration.DurationInput | undefined
+  /**
+   * Without the store a member takes its share of rate and burst (`"share"`, the default), or
+   * rejects every call that finds no token.
+   */
+  readonly whenApart?: "share" | "reject" | undefined
+}
+
+const kind: Fleet.Kind<SharedOptions & { readonly name: string }, RateLimiter> = {
+  name: "rateLimiter"
+}
+
+/**
+ * Makes a limiter whose rate the members of a fleet share. `name` is the same in all of them.
+ * Invalid options, and other numbers under a name that this member uses already, die with
+ * `RangeError`.
+ *
+ * **Details**
+ *
+ * Tokens are leased in slices, so that no call waits while some are left. In any time `t` at
+ * most `burst + rate * (t + leaseTime)` units start in the whole fleet. `retryAfter` of a rejection
+ * is an estimate.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeShared = (
+  options: SharedOptions & { readonly name: string }
+): Effect.Effect<RateLimiter, never, Fleet.Fleet> =>
+  Effect.flatMap(Fleet.Fleet, (fleet) => fleet.shared(kind, options))
+
+/**
  * The tag of the default limiter. Programs with several make a `Tag` for each.
  *
  * @since 0.1.0
@@ -323,7 +365,9 @@ export const protect: Protect<RateLimiter> = Guard.through(RateLimiter)
  * @category models
  */
 export interface TagClass<Self, Id extends string>
-  extends Guard.TagClass<Self, Id, RateLimiter, [options: Options], Protect<Self>>
+  extends
+    Guard.TagClass<Self, Id, RateLimiter, [options: Options], Protect<Self>>,
+    Guard.SharedLayer<Self, SharedOptions>
 {}
 
 /**
@@ -354,4 +398,4 @@ export interface TagClass<Self, Id extends string>
  * @category tags
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
-  Guard.tagClass(id, make)
+  Guard.sharedTagClass(id, make, makeShared)

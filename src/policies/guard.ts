@@ -10,6 +10,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { turn } from "../runtime/clock.js"
 import { defaultKey, type Keyed, type KeyedState } from "../runtime/keyedState.js"
+import type { Fleet } from "./fleet.js"
 
 /**
  * Runs a call under a guard. Effect first or last. `E` is what the guard rejects with, `Options`
@@ -107,5 +108,35 @@ export const tagClass = <
   return Object.assign(Base, {
     layer: (...args: Args) => Layer.effect(Base, make(...args)),
     protect: through<P, Self, Instance>(Base)
+  })
+}
+
+/** Makes the guard of a tag one that a fleet shares. */
+export interface SharedLayer<Self, Options> {
+  /** Makes the guard, shared with the fleet under `name`, and provides it under this tag. */
+  readonly layerShared: (
+    options: Options & { readonly name: string }
+  ) => Layer.Layer<Self, never, Fleet>
+}
+
+/** Makes a tag for one of several guards that a fleet can share. */
+export const sharedTagClass = <
+  Self,
+  const Id extends string,
+  Instance extends Guard,
+  Args extends ReadonlyArray<unknown>,
+  Options,
+  P
+>(
+  id: Id,
+  make: (...args: Args) => Effect.Effect<Instance>,
+  makeShared: (
+    options: Options & { readonly name: string }
+  ) => Effect.Effect<Instance, never, Fleet>
+): TagClass<Self, Id, Instance, Args, P> & SharedLayer<Self, Options> => {
+  const Base = tagClass<Self, Id, Instance, Args, P>(id, make)
+  return Object.assign(Base, {
+    layerShared: (options: Options & { readonly name: string }) =>
+      Layer.effect(Base, makeShared(options))
   })
 }

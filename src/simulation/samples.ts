@@ -128,25 +128,9 @@ const meaningOfExit = (
 
 const heedsNothing = { retry: false, circuit: false, cooldown: false, hedge: false }
 
-/** The failure of an ending, without a wait and with one. */
-interface Sample {
-  readonly error: ApiError.ApiError | Rejection.Rejection
-  readonly waiting: ApiError.ApiError | Rejection.Rejection
-}
-
-/** Made once, on first use: to make them all takes longer than to ask what they mean. */
-const samples = new Map<number, Sample>()
-
-const sampleOf = (code: number): Sample => {
-  const known = samples.get(code)
-  if (known !== undefined) return known
-  const sample = { error: failureOf(code, undefined), waiting: failureOf(code, sampleMillis) }
-  samples.set(code, sample)
-  return sample
-}
-
 const meaningOfFailure = (judges: Judges, code: number): Meaning => {
-  const { error, waiting } = sampleOf(code)
+  const error = failureOf(code, undefined)
+  const waiting = failureOf(code, sampleMillis)
   const exit = Exit.fail(waiting)
   const verdict = judge(judges.operation, judges.verdict, error as never)
   const waitingVerdict = judge(judges.operation, judges.verdict, waiting as never)
@@ -183,7 +167,7 @@ const meaningOf = (
   heeds: heedsNothing
 })
 
-/** What every ending means under these functions, by its code, for statuses of an upstream. */
+/** What every ending means under these functions, by its code; of statuses, those of an upstream. */
 export const meanings = (
   judges: Judges,
   statuses: ReadonlyArray<number>

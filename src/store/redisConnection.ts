@@ -144,9 +144,13 @@ const connected = (client: Client, millis: number): Effect.Effect<boolean> =>
 
 /**
  * Connects for as long as the scope is open. Waits for the server, but not for long: without it the
- * connection comes up later, and until then every command fails at once.
+ * connection comes up later, and until then every command fails at once. `name` is what the warning
+ * calls it.
  */
-export const make = (target: Target): Effect.Effect<Client, never, Scope.Scope> =>
+export const make = (
+  target: Target,
+  name = "idempotency store"
+): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
     const client = yield* Effect.acquireRelease(
       Effect.sync(() => {
@@ -161,7 +165,7 @@ export const make = (target: Target): Effect.Effect<Client, never, Scope.Scope> 
     const limit = target.options?.connectTimeout ?? defaults.connectTimeout
     if (!(yield* connected(client, limit))) {
       yield* Effect.logWarning(
-        "The idempotency store on Redis is not reachable yet; calls fail until it is"
+        `The ${name} on Redis is not reachable yet; calls fail until it is`
       )
     }
     return client

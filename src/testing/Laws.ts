@@ -22,6 +22,7 @@ import * as Validate from "../runtime/validate.js"
 import { LawBroken } from "./lawBroken.js"
 
 export { breaker } from "./breaker/law.js"
+export { fleetStore } from "./fleet/law.js"
 export { LawBroken } from "./lawBroken.js"
 export { pipeline } from "./pipeline/law.js"
 export { type Call, simulation } from "./simulation/law.js"

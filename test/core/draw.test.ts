@@ -49,6 +49,38 @@ describe("draw", () => {
     )
   })
 
+  it("S4: a fork draws as its number says, and not as its source does", () => {
+    fc.assert(
+      fc.property(
+        seed,
+        fc.integer({ min: -20, max: 20 }),
+        whole,
+        purpose,
+        (seed, number, call, purpose) => {
+          const source = Draw.source(seed, 0)
+          const draw = (fork: Draw.Source) => Draw.unit(fork, call, purpose, 0)
+          const fork = Draw.fork(source, number)
+          expect(Draw.fork(source, number)).toEqual(fork)
+          expect(draw(fork)).not.toBe(draw(source))
+          expect(draw(fork)).not.toBe(draw(Draw.fork(source, number + 1)))
+        }
+      ),
+      { numRuns: runs(1000) }
+    )
+  })
+
+  it("S4: calls that other calls make have numbers of their own", () => {
+    const numbers = new Set<number>()
+    for (let call = 0; call < 100; call++) {
+      for (let attempt = 0; attempt < 10; attempt++) {
+        for (let index = 0; index < 10; index++) {
+          numbers.add(Draw.numberOf(call, attempt, index))
+        }
+      }
+    }
+    expect(numbers.size).toBeGreaterThanOrEqual(9999)
+  })
+
   it("S4: another seed, replication, call, purpose or index makes another draw", () => {
     fc.assert(
       fc.property(

@@ -33,7 +33,7 @@ interface Ending {
 type Fate = Ending | undefined
 
 /** Runs arrivals through the upstream: at one moment, services end before drops and arrivals. */
-const run = (options: Upstream.Options, arrivals: ReadonlyArray<Arrival>) => {
+const run = (options: Upstream.Options, arrivals: ReadonlyArray<Arrival>, cause = 0) => {
   const events = EventQueue.make()
   const what: Array<() => void> = []
   let now = 0
@@ -46,7 +46,7 @@ const run = (options: Upstream.Options, arrivals: ReadonlyArray<Arrival>) => {
   const upstream = new Upstream.Upstream<Upstream.Request>(options, source, {
     serve: (request, end) => {
       most = Math.max(most, upstream.served)
-      at(end, 0, () => upstream.end(request, now, 0))
+      at(end, 0, () => upstream.end(request, now, cause))
     },
     answer: ({ call }, answer, retryAfter) => {
       fates[call] = {
@@ -318,5 +318,27 @@ describe("upstream", () => {
       capacity: { _tag: "LoadDependent", baseMillis: 100, slopeMillis: 10, power: 2 }
     }, [{ at: 0 }, { at: 1 }, { at: 200 }])
     expect(fates.map((fate) => fate?.at)).toEqual([111, 142, 311])
+  })
+
+  it("a service that failed by a cause answers it, unless it is down itself", () => {
+    const causes = (faults: ReadonlyArray<Upstream.Fault>) =>
+      run({ ...plain, faults }, [{ at: 0 }], 502).fates.map((fate) => fate?.answer)
+    expect(causes([])).toEqual([502])
+    expect(causes([{ _tag: "Errors", rate: 1, status: 500 }])).toEqual([502])
+    const window = { fromNanos: 5 * milli, toNanos: 20 * milli }
+    expect(causes([{ _tag: "Outage", ...window, as: "reset" }])).toEqual([Upstream.answers.reset])
+    expect(causes([{ _tag: "Outage", ...window, as: "503" }])).toEqual([502])
+  })
+
+  it("S4: each fault of each attempt has a draw of its own, however many there are", () => {
+    const faults = Array.from({ length: 100 }, () => ({
+      _tag: "Errors" as const,
+      rate: 0.005,
+      status: 500
+    }))
+    const arrivals = Array.from({ length: 2000 }, (_, at) => ({ at }))
+    const failed = answersOf({ ...plain, faults }, arrivals).filter((answer) => answer === 500)
+    // One minus 0.995 to the hundredth.
+    expect(failed.length / arrivals.length).toBeCloseTo(0.394, 1)
   })
 })

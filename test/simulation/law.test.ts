@@ -81,7 +81,7 @@ describe("law of simulation", () => {
   it("S6: the cases had calls of every ending, and successes among them", () => {
     expect(ways.filter((outcome) => !seen.outcomes.has(outcome))).toEqual([])
     expect(seen.outcomes.has("an error that is not simulated")).toBe(false)
-    expect(seen.calls).toBeGreaterThan(5000)
+    expect(seen.calls).toBeGreaterThan(3000)
     expect(seen.succeeded / seen.calls).toBeGreaterThan(0.1)
   })
 })

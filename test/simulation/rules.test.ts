@@ -88,6 +88,90 @@ describe("rules of simulation", () => {
     expect(drawsOf(breaker(Backoff.exponential({ base: "1 second" })), 1)).toEqual(ten(1))
   })
 
+  it("S7: a request that was sent is answered, abandoned or under way at the end", () => {
+    let all = 0
+    fc.assert(
+      fc.property(pipelines(true), scenarios(true), fc.nat(), (stages, scenario, seed) => {
+        const [sent, over] = [new Set<Call.Attempt>(), new Set<Call.Attempt>()]
+        const end = (attempt: Call.Attempt) => {
+          // Each request once, and none that was not sent.
+          expect([sent.has(attempt), over.has(attempt)]).toEqual([true, false])
+          over.add(attempt)
+        }
+        const { endNanos, ...setup } = setupFor(scenario, stages)
+        const simulation = new Simulation.Simulation(
+          { ...setup, endNanos: endNanos / 3 },
+          Draw.source(seed, 0),
+          { sent: (attempt) => void sent.add(attempt), answered: end, abandoned: end }
+        )
+        while (simulation.step(1000)) {
+          // To the end.
+        }
+        for (const attempt of sent) expect(over.has(attempt)).toBe(attempt.stand !== "sent")
+        all += sent.size
+      }),
+      { numRuns: runs(200) }
+    )
+    expect(all).toBeGreaterThan(500)
+  })
+
+  it("S7, B14: per process, no request under an open breaker and no more trials than agreed", () => {
+    const trials = 2
+    const stages: Pipeline.Stages = {
+      operation: Operation.read,
+      attemptTimeout: "60 millis",
+      retry: { retries: 2, backoff: Backoff.constant("5 millis") },
+      circuitBreaker: {
+        window: CircuitBreaker.count(5),
+        minimumCalls: 2,
+        openDuration: "80 millis",
+        slowCall: false,
+        halfOpen: CircuitBreaker.rate({ trials, threshold: 0.6 })
+      }
+    }
+    let halfOpen = 0
+    fc.assert(
+      fc.property(scenarios(true), fc.nat(), (scenario, seed) => {
+        const phases = new Map<Call.Process, string>()
+        const underWay = new Map<Call.Process, Set<Call.Attempt>>()
+        const of = (process: Call.Process): Set<Call.Attempt> => {
+          const found = underWay.get(process) ?? new Set()
+          underWay.set(process, found)
+          return found
+        }
+        const left = (attempt: Call.Attempt) => void of(attempt.of.process).delete(attempt)
+        const simulation = new Simulation.Simulation(
+          setupFor(scenario, stages),
+          Draw.source(seed, 0),
+          {
+            transition: (process, from, to) => {
+              expect(phases.get(process) ?? "Closed").toBe(from)
+              phases.set(process, to)
+              // What was under way before is no trial.
+              of(process).clear()
+            },
+            sent: (attempt) => {
+              const { process } = attempt.of
+              const phase = phases.get(process) ?? "Closed"
+              expect(phase).not.toBe("Open")
+              of(process).add(attempt)
+              if (phase !== "HalfOpen") return
+              halfOpen++
+              expect(of(process).size).toBeLessThanOrEqual(trials)
+            },
+            answered: left,
+            abandoned: left
+          }
+        )
+        while (simulation.step(1000)) {
+          // To the end.
+        }
+      }),
+      { numRuns: runs(200) }
+    )
+    expect(halfOpen).toBeGreaterThan(100)
+  })
+
   for (const isHedged of [false, true]) {
     it(
       `S8: no call ${isHedged ? "with hedges " : ""}costs more than Pipeline.describe says`,

@@ -214,7 +214,7 @@ const capacity: fc.Arbitrary<Service["capacity"]> = fc.oneof(
   })
 )
 
-const window = fc.tuple(fc.nat({ max: 400 }), fc.integer({ min: 1, max: 300 })).map((
+const window = fc.tuple(fc.nat({ max: 250 }), fc.integer({ min: 1, max: 200 })).map((
   [from, length]
 ) => ({ from, to: from + length }))
 
@@ -316,10 +316,10 @@ const services = (isSmooth: boolean): fc.Arbitrary<Written["services"]> => {
   )
 }
 
-/** A scenario of half a second. */
+/** A scenario of three tenths of a second. */
 export const scenarios = (isSmooth: boolean): fc.Arbitrary<Scenario.Scenario> =>
   fc.record({
-    duration: fc.constant(500),
+    duration: fc.constant(300),
     clients: fc.record({
       processes: fc.integer({ min: 1, max: 3 }),
       keys: fc.oneof(
@@ -347,7 +347,7 @@ export const scenarios = (isSmooth: boolean): fc.Arbitrary<Scenario.Scenario> =>
     services: services(isSmooth)
   }).map((written) => Effect.runSync(Scenario.decode(written satisfies Written)))
 
-/** A scenario in plain numbers; calls that have begun have 700 ms to end. */
+/** A scenario in plain numbers; calls that have begun have 900 ms to end. */
 export const setupFor = (
   scenario: Scenario.Scenario,
   stages: Pipeline.Stages

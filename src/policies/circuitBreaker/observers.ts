@@ -5,7 +5,7 @@
  * A breaker that is not looked on at pays for one look at an empty map per call.
  */
 import * as Metric from "effect/Metric"
-import * as Circuit from "../../core/circuit.js"
+import type * as Circuit from "../../core/circuit.js"
 import { behindOf } from "../../runtime/instances.js"
 import type { Meter } from "../../runtime/meter.js"
 import type { Circuits } from "./registry.js"
@@ -49,5 +49,5 @@ export const observe = (breaker: object, meter: Meter): void => {
     transition: (from, to) => meter.counter(circuitTransitions, { from, to })(),
     population
   })
-  for (const { state } of circuits.cells.values()) population(Circuit.visible(state), 1)
+  for (const cell of circuits.cells.values()) population(circuits.seen(cell), 1)
 }

@@ -4,6 +4,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import * as Circuit from "../../core/circuit.js"
 import * as Rejection from "../../errors/Rejection.js"
 import { Keyed, KeyedState } from "../../runtime/keyedState.js"
@@ -68,8 +69,18 @@ export interface Observer {
   readonly population: (state: Circuit.Visible, change: 1 | -1) => void
 }
 
+/** A call that waits for leave to be a trial of a fleet. */
+export interface Asking {
+  /** Ends with the answer, and after a while without one. */
+  readonly wait: Effect.Effect<void>
+  /** Gives the leave back: the call was interrupted. */
+  readonly giveUp: () => void
+}
+
 export class Circuits {
   readonly cells: KeyedState<Cell>
+  /** Of circuits that a fleet shares: what a call has to wait for before it is admitted, if any. */
+  readonly ask: ((cell: Cell, clock: Clock.Clock, now: number) => Asking | undefined) | undefined
   readonly listeners = new Set<(transition: Transition) => void>()
   /** What waits for a circuit: told the key of each change, also of one that no caller sees. */
   readonly waiting = new Set<(key: string) => void>()
@@ -77,22 +88,56 @@ export class Circuits {
   readonly observers = new Map<string, Observer>()
   #control: Circuit.Control = Circuit.uncontrolled
 
-  constructor(readonly policy: Circuit.Policy, readonly idleMillis: number) {
+  constructor(
+    readonly policy: Circuit.Policy,
+    readonly idleMillis: number,
+    ask?: Circuits["ask"]
+  ) {
+    this.ask = ask
     this.cells = new KeyedState<Cell>({
-      make: (key, now) => new Cell(key, now, this.#freshState(now)),
+      make: (key, now) => this.newCell(key, now, this.#freshState(now)),
       idleMillis,
       isBusy: (cell, now, clock) => {
         this.settle(cell, clock, now)
-        return cell.touchedMillis + idleMillis > now || cell.inFlight > 0 ||
+        return cell.touchedMillis + idleMillis > now || cell.inFlight > 0 || this.isHeld(cell) ||
           !Circuit.isIdle(cell.state, now, this.#control)
       },
       forgotten: (cell, now, clock) => {
         // The call that comes next finds a fresh circuit.
         const generation = cell.state.generation + 1
         this.change(cell, { ...this.#freshState(now), generation }, clock, now)
-        if (cell.isCounted) this.#tell((each) => each.population(Circuit.visible(cell.state), -1))
+        if (cell.isCounted) this.#tell((each) => each.population(this.seen(cell), -1))
+        this.forgotten(cell)
       }
     })
+  }
+
+  // What a fleet adds; see `fleet/breaker`. Circuits of one process are seen as they are.
+
+  protected newCell(key: string, now: number, state: Circuit.State): Cell {
+    return new Cell(key, now, state)
+  }
+
+  /** Whether something besides its own state keeps a circuit from being forgotten. */
+  protected isHeld(_cell: Cell): boolean {
+    return false
+  }
+
+  protected forgotten(_cell: Cell): void {}
+
+  /** The state that callers meet, of the circuit as it is or of another state of it. */
+  seen(cell: Cell, state: Circuit.State = cell.state): Circuit.Visible {
+    return Circuit.visible(state)
+  }
+
+  /** How long a settled circuit would reject a call for; undefined where it would run. */
+  waitMillis(cell: Cell, now: number): number | undefined {
+    return Circuit.retryAfterMillis(this.policy, cell.state, now)
+  }
+
+  /** When an opening ends by itself; undefined where there is none. */
+  openUntil({ state: { phase } }: Cell): number | undefined {
+    return phase._tag === "Open" ? phase.untilMillis : undefined
   }
 
   /** A circuit that no call has used yet is under the control of all of them. */
@@ -124,7 +169,7 @@ export class Circuits {
       this.settle(cell, clock, now)
     } else {
       cell.isCounted = true
-      this.#tell((each) => each.population(Circuit.visible(cell.state), 1))
+      this.#tell((each) => each.population(this.seen(cell), 1))
     }
     return cell
   }
@@ -159,7 +204,18 @@ export class Circuits {
     if (this.waiting.size > 0) { for (const changed of this.waiting) changed(cell.key) }
     if (before.generation === state.generation) return
     if (this.listeners.size + this.observers.size === 0) return
-    const [from, to] = [Circuit.visible(before), Circuit.visible(state)]
+    this.tell(cell, this.seen(cell, before), clock, now, happened)
+  }
+
+  /** Tells who listens that callers see a difference now, if they do. */
+  protected tell(
+    cell: Cell,
+    from: Circuit.Visible,
+    clock: Clock.Clock,
+    now: number,
+    happened: number = now
+  ): void {
+    const to = this.seen(cell)
     if (from === to) return
     this.#tell((each) => {
       each.transition(from, to)
@@ -167,7 +223,7 @@ export class Circuits {
       each.population(to, 1)
     })
     if (this.listeners.size === 0) return
-    const wait = Circuit.retryAfterMillis(this.policy, state, now)
+    const wait = this.waitMillis(cell, now)
     const transition: Transition = {
       key: cell.key,
       from,
@@ -183,22 +239,25 @@ export class Circuits {
     const { state } = cell
     if (state.phase._tag === "Closed" && Circuit.visible(state) === "Closed") return undefined
     const wait = Circuit.retryAfterMillis(this.policy, state, now)
-    if (wait !== undefined) this.#reject(cell)
+    if (wait !== undefined) this.reject(cell)
     return wait
   }
 
-  #reject(cell: Cell): void {
+  protected reject(cell: Cell): void {
     cell.isCalled = true
     cell.rejected++
     this.#tell((each) => each.rejected())
   }
 
-  /** Admits a call to a settled circuit, or says how long it is rejected for. */
-  admit(cell: Cell, now: number): Circuit.Token | number {
+  /**
+   * Admits a call to a settled circuit, or says how long it is rejected for. `asked` is what the
+   * call has waited for.
+   */
+  admit(cell: Cell, now: number, _asked?: Asking): Circuit.Token | number {
     const [admission, state] = Circuit.admit(this.policy, cell.state, now)
     cell.state = state
     if (admission._tag === "Rejected") {
-      this.#reject(cell)
+      this.reject(cell)
       return admission.retryAfterMillis
     }
     cell.isCalled = true

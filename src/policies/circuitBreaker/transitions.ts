@@ -20,17 +20,18 @@ export const transitionsOf = (circuits: Circuits): Stream.Stream<Transition> =>
       const look = (key: string): Effect.Effect<void> =>
         Effect.suspend(() => {
           const now = nowMillis(clock)
-          const phase = circuits.find(key, clock, now)?.state.phase
+          const cell = circuits.find(key, clock, now)
+          const until = cell === undefined ? undefined : circuits.openUntil(cell)
           // A timer may fire a little early: then the circuit is still open, and there is a little
           // left to wait.
-          return phase?._tag === "Open" ? lookAfter(key, phase.untilMillis - now) : Effect.void
+          return until === undefined ? Effect.void : lookAfter(key, until - now)
         })
       const lookAfter = (key: string, millis: number): Effect.Effect<void> =>
         Effect.delay(look(key), Duration.millis(Math.min(Math.max(1, millis), maxTimerMillis)))
       const watch = (cell: Cell): void => {
-        const { phase } = cell.state
-        if (phase._tag === "Open") {
-          fork(lookAfter(cell.key, phase.untilMillis - nowMillis(clock)), { scope })
+        const until = circuits.openUntil(cell)
+        if (until !== undefined) {
+          fork(lookAfter(cell.key, until - nowMillis(clock)), { scope })
         }
       }
       const listener = (transition: Transition) => {

@@ -56,6 +56,17 @@ export class Cooldowns {
 
   constructor(readonly policy: Core.Policy, readonly maxWaitMillis: number) {}
 
+  /** Whether calls of a key run. The check of a call that meets no cooldown. */
+  isClear(key: string): boolean {
+    return !this.cells.has(key)
+  }
+
+  /** Begins or lengthens a cooldown by hand. */
+  hold(key: string, millis: number, clock: Clock.Clock, now: number): void {
+    const cell = this.cell(key, clock, now)
+    this.change(cell, Core.hold(cell.state, millis, now))
+  }
+
   cell(key: string, clock: Clock.Clock, now: number): Cell {
     return this.cells.use(key, clock, now)
   }
