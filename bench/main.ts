@@ -22,6 +22,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   http: () => import("./http.js"),
   imports: () => import("./imports.js"),
   idempotency: () => import("./idempotency.js"),
+  fleet: () => import("./fleet.js"),
   simulation: () => import("./simulation.js")
 }
 

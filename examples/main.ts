@@ -4,6 +4,7 @@
  *
  *     npm start                       sessions at Widget Session, for every row of examples/data/sessions.ndjson
  *     npm start -- --kill-after 100   dies after a hundred rows; the next `npm start` finishes the rest
+ *     npm start -- --fleet 4          four processes that share one rate and one circuit through Redis
  *     npm start -- --api facesign     the job of another API: facesign, site-chat, messaging or field-activities
  */
 import { NodeContext, NodeHttpClient, NodeRuntime } from "@effect/platform-node"
@@ -14,14 +15,35 @@ import { fieldActivities } from "./jobs/fieldActivities.js"
 import { messaging } from "./jobs/messaging.js"
 import * as Partner from "./jobs/partner.js"
 import { siteChat } from "./jobs/siteChat.js"
+import * as SessionsFleet from "./sessions/fleet.js"
 import * as Sessions from "./sessions/main.js"
 
 const { values } = parseArgs({
-  options: { api: { type: "string", default: "widget-session" }, "kill-after": { type: "string" } }
+  options: {
+    api: { type: "string", default: "widget-session" },
+    fleet: { type: "string" },
+    "kill-after": { type: "string" }
+  }
 })
 
+const mostMembers = 16
+
+const fleetOf = (text: string) => {
+  const members = Number(text)
+  return Number.isInteger(members) && members >= 1 && members <= mostMembers
+    ? SessionsFleet.main(members)
+    : Effect.as(
+      Console.error(
+        `--fleet should be a number of processes from 1 to ${mostMembers}, got ${text}`
+      ),
+      false
+    )
+}
+
 const jobs = {
-  "widget-session": Sessions.main(Number(values["kill-after"])),
+  "widget-session": values.fleet === undefined
+    ? Sessions.main(Number(values["kill-after"]))
+    : fleetOf(values.fleet),
   facesign: Partner.main(faceSign),
   "site-chat": Partner.main(siteChat),
   messaging: Partner.main(messaging),

@@ -1,15 +1,18 @@
 /** What a person reads at the end of a job. */
-import { Console, Effect } from "effect"
+import { Console, Effect, Schema } from "effect"
 
 /** What became of one line. */
-export type Outcome =
-  | { readonly _tag: "Created" | "Replayed"; readonly line: number }
-  | {
-    readonly _tag: "Failed"
-    readonly line: number
-    readonly tag: string
-    readonly message: string
-  }
+export const Outcome = Schema.Union(
+  Schema.TaggedStruct("Created", { line: Schema.Number }),
+  Schema.TaggedStruct("Replayed", { line: Schema.Number }),
+  Schema.TaggedStruct("Failed", {
+    line: Schema.Number,
+    tag: Schema.String,
+    message: Schema.String
+  })
+)
+
+export type Outcome = typeof Outcome.Type
 
 const failures = (outcomes: ReadonlyArray<Outcome>) =>
   outcomes.flatMap((outcome) => outcome._tag === "Failed" ? [outcome] : [])

@@ -1,7 +1,15 @@
 /** Creates a session for every row of a file. A row that fails is reported and the others go on. */
 import type { HttpClient } from "@effect/platform"
 import { Effect, Either, Schema } from "effect"
-import { ApiError, type CircuitBreaker, type Idempotency, IdempotencyKey } from "effect-resilience"
+import {
+  ApiError,
+  type CircuitBreaker,
+  type Idempotency,
+  IdempotencyKey,
+  type Pipeline,
+  type RateLimiter,
+  type Rejection
+} from "effect-resilience"
 import * as WidgetSession from "effect-resilience/api/WidgetSession"
 import type { Outcome } from "../jobs/report.js"
 import { secretKeys } from "./settings.js"
@@ -15,12 +23,26 @@ const Row = Schema.parseJson(Schema.Struct({
 
 type Row = typeof Row.Type
 
-const sessions = (row: Row, baseUrl: string) =>
-  WidgetSession.make({
+/** What a call can fail with, the guards that a fleet shares included. */
+type Failure =
+  | ApiError.ApiError
+  | Idempotency.UnknownOutcome
+  | CircuitBreaker.CircuitOpen
+  | RateLimiter.RateLimited
+  | Rejection.QueueTimeout
+
+type Rejected = ApiError.Timeout | Extract<Failure, Rejection.Rejection>
+
+/** Protects all calls together. Default: each session's own, as the document has it. */
+export type Protection = Pipeline.Pipeline<Rejected, IdempotencyKey.IdempotencyKey>
+
+const sessions = (row: Row, baseUrl: string, pipeline: Protection | undefined) =>
+  WidgetSession.make<Rejected>({
     baseUrl,
     partnerId: row.partnerId,
     secretKey: secretKeys[row.environment],
-    domain: row.domain
+    domain: row.domain,
+    pipeline
   })
 
 /**
@@ -28,8 +50,13 @@ const sessions = (row: Row, baseUrl: string) =>
  * the middle of the first, names every session as the first one did, and the server does not create
  * it again.
  */
-const create = (job: IdempotencyKey.IdempotencyKey, row: Row, baseUrl: string) =>
-  Effect.flatMap(sessions(row, baseUrl), ({ createSession }) => {
+const create = (
+  job: IdempotencyKey.IdempotencyKey,
+  row: Row,
+  baseUrl: string,
+  pipeline: Protection | undefined
+) =>
+  Effect.flatMap(sessions(row, baseUrl, pipeline), ({ createSession }) => {
     // Rows are sent as they are: whether they are valid is for the API to say.
     const call = createSession(row.user)
     return call.pipe(
@@ -40,8 +67,6 @@ const create = (job: IdempotencyKey.IdempotencyKey, row: Row, baseUrl: string) =
     )
   })
 
-type Failure = ApiError.ApiError | Idempotency.UnknownOutcome | CircuitBreaker.CircuitOpen
-
 const failed = (line: number, error: Failure): Outcome => ({
   _tag: "Failed",
   line,
@@ -49,19 +74,24 @@ const failed = (line: number, error: Failure): Outcome => ({
   message: error.message
 })
 
-/**
- * Runs the job over the lines of a file, a few at a time; `onOutcome` hears of each line as it is
- * done.
- */
+export interface Options<R> {
+  /** Hears of each line as it is done. */
+  readonly onOutcome: (outcome: Outcome) => Effect.Effect<void, never, R>
+  /** Which lines to do, counted from 1. Default: all. */
+  readonly isMine?: (line: number) => boolean
+  readonly pipeline?: Protection
+}
+
+/** Runs the job over the lines of a file, a few at a time. */
 export const run = <R>(
   lines: ReadonlyArray<string>,
   baseUrl: string,
-  onOutcome: (outcome: Outcome) => Effect.Effect<void, never, R>
+  { isMine = () => true, onOutcome, pipeline }: Options<R>
 ): Effect.Effect<ReadonlyArray<Outcome>, never, HttpClient.HttpClient | R> =>
   Effect.gen(function*() {
     const job = yield* Effect.orDie(IdempotencyKey.fromString("sessions.ndjson"))
-    return yield* Effect.forEach(lines, (text, index) => {
-      const line = index + 1
+    const numbered = lines.map((text, index) => ({ line: index + 1, text }))
+    return yield* Effect.forEach(numbered.filter(({ line }) => isMine(line)), ({ line, text }) => {
       const row = Schema.decodeUnknownEither(Row)(text)
       const outcome: Effect.Effect<Outcome, never, HttpClient.HttpClient> = Either.isLeft(row)
         ? Effect.succeed({
@@ -70,7 +100,7 @@ export const run = <R>(
           tag: "Unparsable",
           message: "this line is not a row"
         })
-        : Effect.match(create(job, row.right, baseUrl), {
+        : Effect.match(create(job, row.right, baseUrl, pipeline), {
           onFailure: (error) => failed(line, error),
           onSuccess: ({ replayed }): Outcome => ({ _tag: replayed ? "Replayed" : "Created", line })
         })

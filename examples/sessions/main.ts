@@ -37,7 +37,7 @@ export const main = (killAfter: number) =>
       HttpClient.tapRequest(() => Effect.sync(() => void attempts++))
     )
     const { clock, waitedSeconds } = yield* timing
-    const [time, outcomes] = yield* Job.run(lines, url, () => progress).pipe(
+    const [time, outcomes] = yield* Job.run(lines, url, { onOutcome: () => progress }).pipe(
       Effect.provideServiceEffect(HttpClient.HttpClient, counting),
       Effect.withClock(clock),
       Effect.timed

@@ -1,5 +1,5 @@
 /** What the job and the server have agreed on. In a real program these come from configuration. */
-import { Redacted } from "effect"
+import { Duration, Redacted } from "effect"
 import { fileURLToPath } from "node:url"
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
@@ -12,6 +12,21 @@ export const secretKeys = {
   production: Redacted.make("demo-production-secret"),
   development: Redacted.make("demo-development-secret")
 }
+
+/**
+ * How many requests Widget Session has agreed to, from all processes together. A token that a
+ * process has taken lapses after `leaseTime`.
+ */
+export const agreed = {
+  limit: 60,
+  interval: "1 second",
+  burst: 20,
+  leaseTime: Duration.millis(500),
+  maxWait: "3 minutes"
+} as const
+
+/** What the members of the fleet have in common. */
+export const fleetSecret = "demo-fleet-secret"
 
 export const files = {
   rows: here("../data/sessions.ndjson"),

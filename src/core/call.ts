@@ -112,7 +112,7 @@ export class Machine {
   }
 
   get #nowMillis(): number {
-    return this.#host.nowNanos() / 1e6
+    return this.#host.clock.nanos / 1e6
   }
 
   // ---------------------------------------------------------------------------
@@ -125,7 +125,7 @@ export class Machine {
     const race: Race = {
       fromMillis: this.#nowMillis,
       delayMillis: this.#delayMillis(hedge.delay, call.process),
-      running: new Set(),
+      running: [],
       hedges: 0,
       isClosed: false,
       isOver: false,
@@ -133,7 +133,7 @@ export class Machine {
     }
     call.race = race
     const primary = new Attempt(call, race)
-    race.running.add(primary)
+    race.running.push(primary)
     this.#guards(primary)
     this.#armHedge(call, race)
   }
@@ -159,7 +159,7 @@ export class Machine {
       const left = (race.hedges + 1) * race.delayMillis - elapsed
       if (left > maxTimerMillis) return
       if (left <= 0) this.#hedge(call, race)
-      else call.turn = this.#host.armCall(call, later(this.#host.nowNanos(), left))
+      else call.turn = this.#host.armCall(call, later(this.#host.clock.nanos, left))
     }
   }
 
@@ -169,13 +169,13 @@ export class Machine {
     if (!this.#withdraw(call.process)) {
       race.isClosed = true
       race.hedges--
-      if (race.running.size === 0) this.#nextHedge(call, race)
+      if (race.running.length === 0) this.#nextHedge(call, race)
       return
     }
     call.hedges++
     const attempt = new Attempt(call, race)
     attempt.isHedge = true
-    race.running.add(attempt)
+    race.running.push(attempt)
     this.#guards(attempt)
   }
 
@@ -184,7 +184,7 @@ export class Machine {
     if (this.#hasNext(race)) {
       this.#hedge(call, race)
       this.#armHedge(call, race)
-    } else if (race.running.size === 0 && race.primary !== undefined) {
+    } else if (race.running.length === 0 && race.primary !== undefined) {
       this.#won(call, race, race.primary)
     }
   }
@@ -194,7 +194,10 @@ export class Machine {
     const { of: call, race } = attempt
     this.#host.attemptEnded(attempt)
     if (race === undefined) return this.#settle(call, attempt)
-    if (!race.running.delete(attempt) || race.isOver) return
+    const place = race.running.indexOf(attempt)
+    if (place === -1) return
+    race.running.splice(place, 1)
+    if (race.isOver) return
     if (!attempt.isHedge) this.#observe(call, race, attempt.code === 0)
     if (attempt.code === 0) return this.#won(call, race, attempt)
     if (!attempt.isHedge) race.primary = attempt
@@ -203,7 +206,7 @@ export class Machine {
       race.isClosed = true
     }
     // As long as the primary runs, a hedge that failed changes nothing.
-    if (!attempt.isHedge || race.running.size === 0) this.#nextHedge(call, race)
+    if (!attempt.isHedge || race.running.length === 0) this.#nextHedge(call, race)
   }
 
   /** The race has its result. The others leave first, then the call goes on. */
@@ -272,12 +275,12 @@ export class Machine {
     const { delayMillis } = decision
     call.previousMillis = delayMillis
     if (delayMillis > 0) {
-      call.turn = this.#host.armCall(call, later(this.#host.nowNanos(), delayMillis))
+      call.turn = this.#host.armCall(call, later(this.#host.clock.nanos, delayMillis))
     } else this.#again(call)
   }
 
   #elapsedMillis(call: Call, { withinMillis }: RetryDecision.Policy): number {
-    return withinMillis === Infinity ? 0 : (this.#host.nowNanos() - call.fromNanos) / 1e6
+    return withinMillis === Infinity ? 0 : (this.#host.clock.nanos - call.fromNanos) / 1e6
   }
 
   /** The delay is over. A wait may have been rounded up to the deadline. */
@@ -320,9 +323,8 @@ export class Machine {
       this.#ended(attempt)
       return false
     }
-    attempt.token = admission.token
-    attempt.startedMillis = now
-    attempt.queueMillisBefore = attempt.queueMillis
+    const { queueMillis } = attempt
+    attempt.circuit = { token: admission.token, atMillis: now, queueMillis }
     return true
   }
 
@@ -355,13 +357,13 @@ export class Machine {
       const request = meaning.throttle === "Success" ? requestAccepted : requestRefused
       TimeWindow.record(requests, request, now)
     }
-    const { token } = attempt
-    if (circuit !== undefined && token !== undefined) {
-      const durationMillis = now - attempt.startedMillis -
-        (attempt.queueMillis - attempt.queueMillisBefore)
+    const admitted = attempt.circuit
+    if (circuit !== undefined && admitted !== undefined) {
+      const durationMillis = now - admitted.atMillis -
+        (attempt.queueMillis - admitted.queueMillis)
       const isSlow = isInterrupted && meaning.circuit === "Ignored" &&
         circuit.slow !== undefined && durationMillis > circuit.slow.overMillis
-      this.#record(attempt.of.process, circuit, token, {
+      this.#record(attempt.of.process, circuit, admitted.token, {
         _tag: isSlow ? "Success" : meaning.circuit,
         retryAfterMillis: meaning.heeds.circuit ? attempt.retryAfterMillis : undefined,
         durationMillis,
@@ -392,6 +394,7 @@ export class Machine {
   }
 
   #changed(process: Process, before: Circuit.State, after: Circuit.State, at: number): void {
+    if (before.phase === after.phase) return
     const { _tag: from } = before.phase
     const { _tag: to } = after.phase
     if (from !== to) this.#host.transition(process, from, to, at)

@@ -7,6 +7,7 @@
  * milliseconds. A step is O(1), beside what a decision says of itself.
  */
 import { maxTimerMillis } from "./backoff.js"
+import { Lines } from "./callLines.js"
 import {
   type Attempt,
   endings,
@@ -17,7 +18,6 @@ import {
   type Process,
   rounded,
   type Stages,
-  type Stand,
   type Steps
 } from "./callState.js"
 import * as Concurrency from "./concurrency.js"
@@ -37,6 +37,7 @@ export class Passage {
   readonly #host: Host
   readonly #steps: Steps
   readonly #outer: (attempt: Attempt) => void
+  readonly #lines: Lines
   /** Whether time is limited, and whether what an attempt waits for is part of the limited time. */
   readonly #isLimited: boolean
   readonly #isQueued: boolean
@@ -48,6 +49,7 @@ export class Passage {
     this.#host = host
     this.#steps = steps
     this.#outer = outer
+    this.#lines = new Lines(host, steps, (attempt) => this.#suspend(attempt))
     this.#isLimited = Math.min(attemptMillis, totalMillis) <= maxTimerMillis
     const waits = limiter !== undefined || bulkhead !== undefined || cooldown !== undefined
     this.#isQueued = this.#isLimited && totalMillis !== Infinity && waits
@@ -67,9 +69,10 @@ export class Passage {
 
   /** A wait in a line has ended by its time. */
   lineTimer(attempt: Attempt, turn: number): void {
-    if (attempt.lineTurn !== turn) return
-    attempt.lineTurn = -1
-    attempt.isWaiting = false
+    const { line } = attempt
+    if (line?.turn !== turn) return
+    line.turn = -1
+    line.isWaiting = false
     this.wake(attempt)
   }
 
@@ -81,7 +84,7 @@ export class Passage {
   }
 
   get #nowMillis(): number {
-    return this.#host.nowNanos() / 1e6
+    return this.#host.clock.nanos / 1e6
   }
 
   /** A guard turns an attempt away; those around it hear of it at once. */
@@ -104,55 +107,11 @@ export class Passage {
   // waiting in lines
   // ---------------------------------------------------------------------------
 
-  #notify(attempt: Attempt | undefined): void {
-    if (attempt === undefined) return
-    if (attempt.isWaiting) {
-      attempt.isWaiting = false
-      attempt.lineTurn = -1
-      this.#steps.push("wake", attempt)
-    } else attempt.isNotified = true
-  }
-
-  /**
-   * Waits for a notification, for so long at most. False: one had come before, and nothing is
-   * waited for.
-   */
-  #wait(attempt: Attempt, millis: number): boolean {
-    if (millis <= 0) {
-      this.#steps.push("wake", attempt)
-    } else if (attempt.isNotified) {
-      attempt.isNotified = false
-      return false
-    } else {
-      attempt.isWaiting = true
-      this.#armLine(attempt, millis)
-    }
-    this.#suspend(attempt)
-    return true
-  }
-
-  #armLine(attempt: Attempt, millis: number): void {
-    if (millis === Infinity) return
-    attempt.lineTurn = this.#host.armLine(attempt, later(this.#host.nowNanos(), millis))
-  }
-
   /** An attempt has to wait for the first time: from here on the limit of the total runs. */
   #suspend(attempt: Attempt): void {
     if (!this.#isQueued || attempt.isForked) return
     attempt.isForked = true
     if (!this.#armLimit(attempt)) this.#steps.push("expire", attempt)
-  }
-
-  #join(attempt: Attempt, stand: Stand): void {
-    attempt.stand = stand
-    attempt.isNotified = false
-    attempt.lineNanos = this.#host.nowNanos()
-  }
-
-  /** The time in line was not the upstream's. */
-  #waited(attempt: Attempt): void {
-    const millis = (this.#host.nowNanos() - attempt.lineNanos) / 1e6
-    if (millis > 0) attempt.queueMillis += millis
   }
 
   wake(attempt: Attempt): void {
@@ -175,43 +134,44 @@ export class Passage {
     const { limiter } = this.#stages
     if (limiter === undefined) return this.#permit(attempt)
     const { rate } = attempt.of.process
-    const now = BigInt(this.#host.nowNanos())
+    const now = BigInt(this.#host.clock.nanos)
     if (RateLine.tryTake(limiter.policy, rate, 1, now)) return this.#permit(attempt)
     const self = () => attempt
     const entry = RateLine.join(limiter.policy, rate, 1, limiter.maxWaitNanos, self, now)
     if (typeof entry === "bigint") {
       return this.#reject(attempt, endings.rateLimited, Number(entry) / 1e6)
     }
-    attempt.ratePlace = entry
-    this.#join(attempt, "rate")
+    this.#lines.join(attempt, "rate").rate = entry
     this.#rateTurn(attempt)
   }
 
   #rateTurn(attempt: Attempt): void {
     const { limiter } = this.#stages
-    if (limiter === undefined || attempt.ratePlace === undefined) return
+    const { line } = attempt
+    if (limiter === undefined || line?.rate === undefined) return
     const { rate } = attempt.of.process
-    const now = BigInt(this.#host.nowNanos())
+    const now = BigInt(this.#host.clock.nanos)
     for (;;) {
-      const nanos = RateLine.waitNanos(limiter.policy, rate, attempt.ratePlace, now)
+      const nanos = RateLine.waitNanos(limiter.policy, rate, line.rate, now)
       if (nanos === 0n) return this.#ratePassed(attempt)
       if (nanos !== undefined) {
         attempt.stand = "rated"
-        this.#armLine(attempt, Number(nanos) / 1e6)
+        this.#lines.arm(attempt, line, Number(nanos) / 1e6)
         return this.#suspend(attempt)
       }
-      if (this.#wait(attempt, Infinity)) return
+      if (this.#lines.wait(attempt, line, Infinity)) return
     }
   }
 
   #ratePassed(attempt: Attempt): void {
     const { limiter } = this.#stages
-    const place = attempt.ratePlace
-    if (limiter === undefined || place === undefined) return
-    const now = BigInt(this.#host.nowNanos())
-    attempt.ratePlace = undefined
-    this.#notify(RateLine.run(limiter.policy, attempt.of.process.rate, place, now))
-    this.#waited(attempt)
+    const { line } = attempt
+    if (limiter === undefined || line?.rate === undefined) return
+    const now = BigInt(this.#host.clock.nanos)
+    const place = line.rate
+    line.rate = undefined
+    this.#lines.notify(RateLine.run(limiter.policy, attempt.of.process.rate, place, now))
+    this.#lines.waited(attempt, line)
     this.#permit(attempt)
   }
 
@@ -225,19 +185,21 @@ export class Passage {
         return this.#limit(attempt)
       case "Full":
         return this.#reject(attempt, endings.bulkheadFull, undefined)
-      case "Wait":
-        this.#join(attempt, "permits")
-        attempt.permit = Fifo.join(permits.waiting, attempt)
-        this.#wait(attempt, bulkhead.maxWaitMillis)
+      case "Wait": {
+        const line = this.#lines.join(attempt, "permits")
+        line.permit = Fifo.join(permits.waiting, attempt)
+        this.#lines.wait(attempt, line, bulkhead.maxWaitMillis)
+      }
     }
   }
 
   #permitTurn(attempt: Attempt): void {
     const { permits } = attempt.of.process
-    const place = attempt.permit
-    if (permits === undefined || place === undefined) return
-    attempt.permit = undefined
-    this.#waited(attempt)
+    const { line } = attempt
+    if (permits === undefined || line?.permit === undefined) return
+    const place = line.permit
+    line.permit = undefined
+    this.#lines.waited(attempt, line)
     if (place.inLine) {
       Fifo.leave(permits.waiting, place)
       return this.#reject(attempt, endings.bulkheadFull, undefined)
@@ -254,8 +216,8 @@ export class Passage {
     if (token === undefined) {
       return this.#reject(attempt, endings.concurrencyLimited, undefined)
     }
-    attempt.concurrency = token
-    attempt.concurrencyMillis = this.#nowMillis
+    const { queueMillis } = attempt
+    attempt.concurrency = { token, atMillis: this.#nowMillis, queueMillis }
     this.#cool(attempt)
   }
 
@@ -268,18 +230,19 @@ export class Passage {
     const isFirst = cell.line.size === 0
     const entry = CooldownLine.enter(cooldown.policy, cell, isFirst, deadlineMillis, now)
     if (entry._tag === "Wait") {
-      this.#join(attempt, "cooldown")
-      this.#notify(entry.notified)
-      attempt.coolPlace = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
-      if (!this.#wait(attempt, entry.millis)) this.#cooldownTurn(attempt)
+      const line = this.#lines.join(attempt, "cooldown")
+      this.#lines.notify(entry.notified)
+      line.cooldown = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
+      if (!this.#lines.wait(attempt, line, entry.millis)) this.#cooldownTurn(attempt)
     } else this.#cooled(attempt, entry)
   }
 
   #cooldownTurn(attempt: Attempt): void {
     const { cooldown } = this.#stages
     const cell = attempt.of.process.cooldown
-    const place = attempt.coolPlace
-    if (cooldown === undefined || place === undefined) return
+    const { line } = attempt
+    if (cooldown === undefined || line?.cooldown === undefined) return
+    const place = line.cooldown
     for (;;) {
       const isFirst = cell.line.first === place
       const { deadlineMillis } = place.value
@@ -291,13 +254,13 @@ export class Passage {
         this.#nowMillis
       )
       if (entry._tag !== "Wait") {
-        attempt.coolPlace = undefined
-        this.#notify(CooldownLine.leave(cell, place))
-        this.#waited(attempt)
+        line.cooldown = undefined
+        this.#lines.notify(CooldownLine.leave(cell, place))
+        this.#lines.waited(attempt, line)
         return this.#cooled(attempt, entry)
       }
-      this.#notify(entry.notified)
-      if (this.#wait(attempt, entry.millis)) return
+      this.#lines.notify(entry.notified)
+      if (this.#lines.wait(attempt, line, entry.millis)) return
     }
   }
 
@@ -318,7 +281,7 @@ export class Passage {
   // ---------------------------------------------------------------------------
 
   #send(attempt: Attempt): void {
-    attempt.beginNanos = this.#host.nowNanos()
+    attempt.beginNanos = this.#host.clock.nanos
     // One that has had to wait is limited before it is sent, any other once it is under way.
     if (attempt.isForked && !this.#armLimit(attempt)) {
       attempt.code = attempt.isTotal ? endings.totalTimeout : endings.attemptTimeout
@@ -335,7 +298,7 @@ export class Passage {
   /** False: the time is over already. */
   #armLimit(attempt: Attempt): boolean {
     const { attemptMillis, totalMillis } = this.#stages
-    const now = this.#host.nowNanos()
+    const now = this.#host.clock.nanos
     const ofAttempt = attempt.beginNanos === -1
       ? Infinity
       : attemptMillis - (now - attempt.beginNanos) / 1e6
@@ -408,19 +371,19 @@ export class Passage {
   /** An attempt that will not run gives its place back. */
   #leaveLine(attempt: Attempt): void {
     const { cooldown, permits, rate } = attempt.of.process
-    this.#waited(attempt)
-    attempt.isWaiting = false
-    attempt.lineTurn = -1
-    if (attempt.ratePlace !== undefined) this.#notify(RateLine.leave(rate, attempt.ratePlace))
-    if (attempt.permit !== undefined && permits !== undefined) {
-      this.#notify(Permits.giveUp(permits, attempt.permit))
+    const { line } = attempt
+    if (line === undefined) return
+    this.#lines.waited(attempt, line)
+    line.isWaiting = false
+    line.turn = -1
+    if (line.rate !== undefined) this.#lines.notify(RateLine.leave(rate, line.rate))
+    if (line.permit !== undefined && permits !== undefined) {
+      this.#lines.notify(Permits.giveUp(permits, line.permit))
     }
-    if (attempt.coolPlace !== undefined) {
-      this.#notify(CooldownLine.leave(cooldown, attempt.coolPlace))
-    }
-    attempt.ratePlace = undefined
-    attempt.permit = undefined
-    attempt.coolPlace = undefined
+    if (line.cooldown !== undefined) this.#lines.notify(CooldownLine.leave(cooldown, line.cooldown))
+    line.rate = undefined
+    line.permit = undefined
+    line.cooldown = undefined
   }
 
   /** The cooldown, the adaptive limit and the bulkhead hear how an attempt ended. */
@@ -430,21 +393,21 @@ export class Passage {
     if (attempt.isWatched) this.#cooldownEnded(process, attempt, meaning)
     const { concurrency: policy } = this.#stages
     if (policy && process.concurrency !== undefined && attempt.concurrency !== undefined) {
-      const latencyMillis = this.#nowMillis - attempt.concurrencyMillis
+      const latencyMillis = this.#nowMillis - attempt.concurrency.atMillis
       const ending: Concurrency.Ending = meaning.concurrency === "Success"
         ? { _tag: "Success", latencyMillis }
         : { _tag: meaning.concurrency }
       process.concurrency = Concurrency.end(
         policy,
         process.concurrency,
-        attempt.concurrency,
+        attempt.concurrency.token,
         ending
       )
       attempt.concurrency = undefined
     }
     if (attempt.holdsPermit && process.permits !== undefined) {
       attempt.holdsPermit = false
-      this.#notify(Permits.release(process.permits))
+      this.#lines.notify(Permits.release(process.permits))
     }
   }
 
@@ -463,7 +426,7 @@ export class Passage {
     const { state } = process.cooldown
     const next = Cooldown.end(cooldown.policy, state, trial, finding, this.#nowMillis)
     if (next !== state) {
-      CooldownLine.change(process.cooldown, next, (waiter) => this.#notify(waiter))
+      CooldownLine.change(process.cooldown, next, (waiter) => this.#lines.notify(waiter))
     }
   }
 }

@@ -232,7 +232,8 @@ export class Call {
 export interface Race {
   readonly fromMillis: number
   readonly delayMillis: number
-  readonly running: Set<Attempt>
+  /** In the order in which they began; there are few. */
+  readonly running: Array<Attempt>
   hedges: number
   isClosed: boolean
   isOver: boolean
@@ -246,6 +247,33 @@ export interface Race {
  * @since 0.1.0
  */
 export type Stand = "guards" | "rate" | "rated" | "permits" | "cooldown" | "sent" | "over"
+
+/**
+ * That a guard has admitted an attempt, when, and how long the attempt had waited in lines before.
+ *
+ * @since 0.1.0
+ */
+export interface Admitted<Token> {
+  readonly token: Token
+  readonly atMillis: number
+  readonly queueMillis: number
+}
+
+/**
+ * Where an attempt waits: in which line, since when, and the turn of the timer that ends it. Most
+ * attempts wait in none, so this is no part of them.
+ *
+ * @since 0.1.0
+ */
+export interface Line {
+  turn: number
+  fromNanos: number
+  isWaiting: boolean
+  isNotified: boolean
+  rate: Fifo.Place<RateLine.Waiter<Attempt>> | undefined
+  permit: Fifo.Place<Attempt> | undefined
+  cooldown: Fifo.Place<CooldownLine.Waiter<Attempt>> | undefined
+}
 
 /**
  * One attempt of a call, and the request that it sends.
@@ -268,8 +296,7 @@ export class Attempt implements Upstream.Request {
   /** The answer on its way back, and the wait that the upstream asks for. */
   answer = 0
   answerRetryAfterMillis: number | undefined = undefined
-  /** The turns of the timers that it waits for. */
-  lineTurn = -1
+  /** The turn of its time limit. */
   limitTurn = -1
   /** Where its host keeps the timer of its limit. */
   limitNumber = -1
@@ -286,22 +313,14 @@ export class Attempt implements Upstream.Request {
   isLeaving = false
   beginNanos = -1
 
-  token: Circuit.Token | undefined = undefined
-  startedMillis = 0
-  queueMillisBefore = 0
+  circuit: Admitted<Circuit.Token> | undefined = undefined
+  concurrency: Admitted<Concurrency.Token> | undefined = undefined
   isCounted = false
   holdsPermit = false
   isWatched = false
-  concurrency: Concurrency.Token | undefined = undefined
-  concurrencyMillis = 0
   trial: Cooldown.Trial | undefined = undefined
-
-  lineNanos = 0
-  isWaiting = false
-  isNotified = false
-  ratePlace: Fifo.Place<RateLine.Waiter<Attempt>> | undefined = undefined
-  permit: Fifo.Place<Attempt> | undefined = undefined
-  coolPlace: Fifo.Place<CooldownLine.Waiter<Attempt>> | undefined = undefined
+  /** Where it waits; there once it has had to wait in a line. */
+  line: Line | undefined = undefined
 
   /** `race` is the one that it takes part in, where there are hedges. */
   constructor(readonly of: Call, readonly race: Race | undefined) {
@@ -317,7 +336,8 @@ export class Attempt implements Upstream.Request {
  * @since 0.1.0
  */
 export interface Host {
-  readonly nowNanos: () => number
+  /** The time now; it changes between events. */
+  readonly clock: { readonly nanos: number }
   /** The next draw of the stages of a call, from `[0, 1)`. */
   readonly draw: (call: Call) => number
   /** Arms the timer of a call: for a delay before a retry, or for a hedge. */

@@ -6,10 +6,10 @@
  * Times are whole nanoseconds from the start, which is 0.
  */
 import * as Arrivals from "./arrivals.js"
+import * as Calendar from "./calendar.js"
 import * as Call from "./call.js"
 import * as Distribution from "./distribution.js"
 import * as Draw from "./draw.js"
-import * as EventQueue from "./eventQueue.js"
 import type { Observer, Service, Setup } from "./simulationSetup.js"
 import * as TimerRing from "./timerRing.js"
 import * as Upstream from "./upstream.js"
@@ -91,12 +91,13 @@ export class Simulation {
   readonly #servers: ReadonlyArray<Server>
   readonly #think: (unit: number) => number
   readonly #key: (unit: number) => number
-  readonly #events = EventQueue.make()
+  readonly #events = Calendar.make()
   readonly #attemptLimits = TimerRing.make()
   readonly #totalLimits = TimerRing.make()
+  readonly #hedges = TimerRing.make()
   readonly #calls = new Table<Call.Call>()
   readonly #attempts = new Table<Call.Attempt>()
-  #now = 0
+  readonly #clock = { nanos: 0 }
   #turn = 0
   #called = 0
   #happened = 0
@@ -125,9 +126,9 @@ export class Simulation {
     const isClients = number === 0
     const source = isClients ? this.source : Draw.fork(this.source, number)
     const machine = new Call.Machine(stages, {
-      nowNanos: () => this.#now,
+      clock: this.#clock,
       draw: (call) => Draw.unit(source, call.number, Draw.purposes.policy, call.draws++),
-      armCall: (call, endNanos) => this.#arrange(endNanos, kinds.callTimer, call.slot),
+      armCall: (call, endNanos) => this.#armCall(call, endNanos),
       armLine: (attempt, endNanos) =>
         this.#arrange(endNanos, kinds.lineTimer, this.#slotOf(attempt)),
       armLimit: (attempt, endNanos) => this.#armLimit(attempt, endNanos),
@@ -180,7 +181,7 @@ export class Simulation {
 
   #processOf({ processes, shared, stages }: Edge, number: number, key: number): Call.Process {
     const index = number * this.setup.keys.count + key
-    return processes[index] ??= Call.process(stages, shared[number]!, key, this.#now)
+    return processes[index] ??= Call.process(stages, shared[number]!, key, this.#clock.nanos)
   }
 
   /** How many calls and requests are under way: the larger of both. */
@@ -190,7 +191,7 @@ export class Simulation {
 
   /** The share of the time that has passed. */
   get share(): number {
-    return Math.min(1, this.#now / this.setup.endNanos)
+    return Math.min(1, this.#clock.nanos / this.setup.endNanos)
   }
 
   /** How many events have happened. */
@@ -218,14 +219,14 @@ export class Simulation {
     const { arrivals, arrivalsEndNanos, changes } = this.setup
     const number = this.#called++
     const at = arrivals._tag === "Closed"
-      ? Arrivals.afterThinking(this.#think, changes, this.source, number, this.#now)
-      : Arrivals.next(arrivals, changes, this.source, number, this.#now)
+      ? Arrivals.afterThinking(this.#think, changes, this.source, number, this.#clock.nanos)
+      : Arrivals.next(arrivals, changes, this.source, number, this.#clock.nanos)
     if (at < arrivalsEndNanos) this.#arrange(at, kinds.arrival, number)
   }
 
   #arrange(at: number, kind: number, slot: number): number {
     const turn = this.#turn++
-    EventQueue.add(this.#events, at, turn, slot << kindBits | kind)
+    Calendar.add(this.#events, at, turn, slot << kindBits | kind)
     return turn
   }
 
@@ -237,6 +238,16 @@ export class Simulation {
   #arrangeFor(attempt: Call.Attempt, at: number, kind: number): void {
     attempt.events++
     this.#arrange(at, kind, this.#slotOf(attempt))
+  }
+
+  /** Hedges are due after the same time for all calls, and most are out of date by then. */
+  #armCall(call: Call.Call, endNanos: number): number {
+    if (call.race === undefined || !TimerRing.fits(this.#hedges, endNanos)) {
+      return this.#arrange(endNanos, kinds.callTimer, call.slot)
+    }
+    const turn = this.#turn++
+    TimerRing.add(this.#hedges, endNanos, turn, call.slot)
+    return turn
   }
 
   #armLimit(attempt: Call.Attempt, endNanos: number): number {
@@ -262,8 +273,10 @@ export class Simulation {
     const events = this.#events
     const attempts = this.#attemptLimits
     const totals = this.#totalLimits
-    let at = events.size > 0 ? events.times[0]! : Infinity
-    let turn = events.turns[0]!
+    const hedges = this.#hedges
+    const { times, turns } = events.near
+    let at = events.size > 0 ? times[0]! : Infinity
+    let turn = turns[0]!
     let ring: TimerRing.TimerRing | undefined
     if (attempts.time < at || (attempts.time === at && attempts.turn < turn)) {
       ring = attempts
@@ -275,10 +288,16 @@ export class Simulation {
       at = ring.time
       turn = ring.turn
     }
+    if (hedges.time < at || (hedges.time === at && hedges.turn < turn)) {
+      ring = hedges
+      at = ring.time
+      turn = ring.turn
+    }
     if (at > this.setup.endNanos || at === Infinity) return false
-    this.#now = at
+    this.#clock.nanos = at
     this.#happened++
-    if (ring === undefined) this.#happen(EventQueue.take(events), turn)
+    if (ring === undefined) this.#happen(Calendar.take(events), turn)
+    else if (ring === hedges) this.#due(TimerRing.take(ring), turn)
     else this.#limited(TimerRing.take(ring), turn)
     return true
   }
@@ -288,6 +307,11 @@ export class Simulation {
     if (attempt !== undefined) this.#edgeOf(attempt.of).machine.limitTimer(attempt, turn)
   }
 
+  #due(slot: number, turn: number): void {
+    const call = this.#calls.get(slot)
+    if (call !== undefined) this.#edgeOf(call).machine.callTimer(call, turn)
+  }
+
   #happen(what: number, turn: number): void {
     const slot = what >> kindBits
     const kind = what & kindMask
@@ -295,11 +319,9 @@ export class Simulation {
       case kinds.arrival:
         return this.#arrival(slot)
       case kinds.change:
-        return this.#servers[slot]!.upstream.change(this.#now)
-      case kinds.callTimer: {
-        const call = this.#calls.get(slot)
-        return call === undefined ? undefined : this.#edgeOf(call).machine.callTimer(call, turn)
-      }
+        return this.#servers[slot]!.upstream.change(this.#clock.nanos)
+      case kinds.callTimer:
+        return this.#due(slot, turn)
       case kinds.limitTimer:
         return this.#limited(slot, turn)
       default: {
@@ -320,12 +342,12 @@ export class Simulation {
       case kinds.arrive: {
         const edge = this.#edgeOf(attempt.of)
         this.observer.received?.(edge.service)
-        return this.#servers[edge.service]!.upstream.arrive(attempt, this.#now)
+        return this.#servers[edge.service]!.upstream.arrive(attempt, this.#clock.nanos)
       }
       case kinds.serve:
         return this.#worked(attempt)
       case kinds.drop:
-        return this.#serverOf(attempt).upstream.drop(attempt, this.#now)
+        return this.#serverOf(attempt).upstream.drop(attempt, this.#clock.nanos)
       default:
         if (attempt.stand === "sent" && attempt.of.parent === undefined) {
           this.observer.answered?.(attempt)
@@ -343,11 +365,14 @@ export class Simulation {
     const { edges, upstream } = this.#serverOf(attempt)
     const next = edges[attempt.calls]
     if (next === undefined || attempt.cause !== 0 || attempt.phase !== "served") {
-      return upstream.end(attempt, this.#now, attempt.cause === 0 ? 0 : badGateway)
+      return upstream.end(attempt, this.#clock.nanos, attempt.cause === 0 ? 0 : badGateway)
     }
     const edge = this.#edges[next]!
     const number = Draw.numberOf(attempt.call, attempt.attempt, attempt.calls++)
-    this.#begin(edge, new Call.Call(number, this.#processOf(edge, 0, 0), this.#now, attempt))
+    this.#begin(
+      edge,
+      new Call.Call(number, this.#processOf(edge, 0, 0), this.#clock.nanos, attempt)
+    )
   }
 
   /** A call that a service has made is over: the service goes on, in a turn of its own. */
@@ -355,7 +380,7 @@ export class Simulation {
     this.#calls.remove(call.slot)
     const parent = call.parent!
     parent.cause = call.code
-    this.#arrangeFor(parent, this.#now, kinds.serve)
+    this.#arrangeFor(parent, this.#clock.nanos, kinds.serve)
   }
 
   #begin(edge: Edge, call: Call.Call): void {
@@ -373,7 +398,7 @@ export class Simulation {
       : this.#key(Draw.unit(this.source, number, Draw.purposes.key, 0))
     const edge = this.#edges[0]!
     const process = this.#processOf(edge, Math.floor(unit * processes), key)
-    this.#begin(edge, new Call.Call(number, process, this.#now, undefined))
+    this.#begin(edge, new Call.Call(number, process, this.#clock.nanos, undefined))
   }
 
   #delayNanos(attempt: Call.Attempt, purpose: Draw.Purpose): number {
@@ -382,8 +407,8 @@ export class Simulation {
   }
 
   #send(attempt: Call.Attempt): void {
-    if (attempt.of.parent === undefined) this.observer.sent?.(attempt, this.#now)
-    const at = this.#now + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
+    if (attempt.of.parent === undefined) this.observer.sent?.(attempt, this.#clock.nanos)
+    const at = this.#clock.nanos + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
     this.#arrangeFor(attempt, at, kinds.arrive)
   }
 
@@ -391,7 +416,7 @@ export class Simulation {
   #abandon(attempt: Call.Attempt): void {
     if (attempt.of.parent === undefined) this.observer.abandoned?.(attempt)
     if (!this.#serverOf(attempt).noticesAbandonment || attempt.phase === "over") return
-    const at = this.#now + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
+    const at = this.#clock.nanos + this.#delayNanos(attempt, Draw.purposes.requestNetwork)
     this.#arrangeFor(attempt, at, kinds.drop)
   }
 
@@ -403,7 +428,7 @@ export class Simulation {
     if (answer === Upstream.answers.blackHole || attempt.stand === "over") return
     attempt.answer = answer
     attempt.answerRetryAfterMillis = retryAfterMillis
-    const at = this.#now + this.#delayNanos(attempt, Draw.purposes.responseNetwork)
+    const at = this.#clock.nanos + this.#delayNanos(attempt, Draw.purposes.responseNetwork)
     this.#arrangeFor(attempt, at, kinds.answer)
   }
 
@@ -418,7 +443,7 @@ export class Simulation {
 
   #ended(call: Call.Call): void {
     this.#calls.remove(call.slot)
-    this.observer.ended?.(call, this.#now)
+    this.observer.ended?.(call, this.#clock.nanos)
     if (this.setup.arrivals._tag === "Closed") this.#arrangeArrival()
   }
 }

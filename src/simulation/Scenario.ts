@@ -176,8 +176,7 @@ const mapPolicies = (input: unknown, change: (policy: unknown) => unknown): unkn
  * const read = (name: string) => Effect.succeed({ retry: { retries: name.length } })
  *
  * const whole = Effect.runSync(Scenario.withPolicies(written, read))
- * JSON.stringify(whole) // =>
- * // {"services":[{"calls":[{"service":"payments","policy":{"retry":{"retries":13}}}]}]}
+ * JSON.stringify(whole).includes(`"policy":{"retry":{"retries":13}}`) // => true
  * ```
  *
  * @since 0.1.0

@@ -41,7 +41,7 @@ export const eventsPerTurn = 20_000
 export const limits = { events: 1e9, bytes: 2 ** 30 } as const
 
 /** What a call under way takes of memory, with its attempts and their events. */
-export const bytesPerCall = 800
+export const bytesPerCall = 700
 
 /** A replication that has been stopped: its estimate was too low. */
 export interface Excess {

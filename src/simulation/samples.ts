@@ -167,7 +167,7 @@ const meaningOf = (
   heeds: heedsNothing
 })
 
-/** What every ending means under these functions, by its code; of statuses, those of an upstream. */
+/** What every ending means under these functions, by its code; of statuses, those given. */
 export const meanings = (
   judges: Judges,
   statuses: ReadonlyArray<number>

@@ -67,7 +67,8 @@ const start = (
 ): Effect.Effect<Thread, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.map(Queue.unbounded<Exit.Exit<Answer>>(), (answers): Thread => {
-      const options = { workerData: jobs }
+      // Calls under way outlive the young generation of the standard size, and are copied often.
+      const options = { workerData: jobs, resourceLimits: { maxYoungGenerationSizeMb: 128 } }
       const loader = { execArgv: ["--import", "tsx"] }
       const worker = new Worker(entry, isSource ? { ...options, ...loader } : options)
       worker.on("message", (answer: Answer) => answers.unsafeOffer(Exit.succeed(answer)))

@@ -69,3 +69,35 @@ it("--api with a name that nobody knows says which there are", async () => {
     "There is no job for \"nobody\". There are: widget-session, facesign, site-chat, messaging, field-activities"
   ])
 })
+
+it(
+  "F11: --fleet 4 keeps one rate in four processes, and executes every valid row once",
+  async () => {
+    const { stdout } = await start("--fleet", "4")
+    const [, most, bound] =
+      /The most requests in one second.*: (\d+) \(at most (\d+)\)/.exec(stdout) ??
+        []
+    expect(Number(most)).toBeGreaterThan(0)
+    expect(Number(most)).toBeLessThanOrEqual(Number(bound))
+    expect(stdout.match(/^ +\d +80 +\d+ +\d+$/gm)?.length).toBe(4)
+    expect(stdout.trim().split("\n").at(-1)).toBe(
+      "Every valid row was executed exactly once: 300 sessions for 300 rows."
+    )
+  },
+  120_000
+)
+
+it.each(["0", "x", "1.5", "65"])(
+  "--fleet %s is refused, and says what it should be",
+  async (of) => {
+    const error: { code: number; stderr: string } = await start("--fleet", of).then(
+      () => expect.unreachable(),
+      (error: { code: number; stderr: string }) => error
+    )
+    expect(error.code).toBe(1)
+    expect(error.stderr).toContain(
+      `--fleet should be a number of processes from 1 to 16, got ${of}`
+    )
+  },
+  60_000
+)

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Logger } from "effect"
 import { CircuitBreaker, Verdict } from "effect-resilience"
 import { decode } from "effect-resilience/Scenario"
 import { type Progress, run } from "effect-resilience/Simulation"
+import type { Job } from "../../src/simulation/replication.js"
+import { elsewhere } from "../../src/simulation/workers.js"
 import { breaker, json, options, plain, policyOf, resultOf } from "./outage.js"
 
 describe("S18: interruption", () => {
@@ -61,5 +63,23 @@ describe("workers", () => {
     const shares = told.map(({ share }) => share)
     expect(shares).toEqual([...shares].sort((a, b) => a - b))
     expect(told.at(-1)).toEqual({ policy: "plain", done: 4, replications: 4, share: 1 })
+  })
+
+  it("where threads do not start, a warning says so and the program's own takes their place", async () => {
+    const warnings: Array<unknown> = []
+    const logger = Logger.make(({ logLevel, message }) =>
+      void warnings.push([logLevel._tag, message])
+    )
+    // Functions cannot be sent, so no thread starts.
+    const job = { unsendable: () => 1 } as unknown as Job
+    const runner = await Effect.runPromise(
+      Effect.scoped(elsewhere([job], 2)).pipe(
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+    )
+    expect(runner.atOnce).toBe(1)
+    expect(warnings).toEqual([
+      ["Warning", ["No worker threads: replications run one after the other", expect.anything()]]
+    ])
   })
 })

@@ -26,7 +26,7 @@ const contest = (jitter: Backoff.Jitter, clients: number, seed: number) => {
   const attempts: Array<Call.Attempt> = []
   const calls: Array<Call.Call> = []
   const known: Array<number> = []
-  let now = 0
+  const clock = { nanos: 0 }
   let turn = 0
   let draws = 0
   let version = 0
@@ -41,7 +41,7 @@ const contest = (jitter: Backoff.Jitter, clients: number, seed: number) => {
     return turn++
   }
   const machine = new Call.Machine(stages, {
-    nowNanos: () => now,
+    clock,
     draw: ({ draws, number }) => Draw.unit(source, number + 1, Draw.purposes.policy, draws),
     armCall: (call, endNanos) => {
       call.draws++
@@ -52,7 +52,7 @@ const contest = (jitter: Backoff.Jitter, clients: number, seed: number) => {
     disarmLimit: () => {},
     send: (attempt) => {
       attempts[attempt.call] = attempt
-      arrange(now + delayNanos(), kinds.read, attempt.call)
+      arrange(clock.nanos + delayNanos(), kinds.read, attempt.call)
     },
     abandon: () => {},
     attemptEnded: () => {},
@@ -65,24 +65,24 @@ const contest = (jitter: Backoff.Jitter, clients: number, seed: number) => {
   }
   for (const call of calls) machine.begin(call)
   while (events.size > 0) {
-    now = events.times[0]!
+    clock.nanos = events.times[0]!
     const timer = events.turns[0]!
     const what = EventQueue.take(events)
     const number = Math.floor(what / 8)
     switch (what % 8) {
       case kinds.read:
         known[number] = version
-        arrange(now + delayNanos(), kinds.known, number)
+        arrange(clock.nanos + delayNanos(), kinds.known, number)
         break
       case kinds.known:
-        arrange(now + delayNanos(), kinds.write, number)
+        arrange(clock.nanos + delayNanos(), kinds.write, number)
         break
       case kinds.write: {
         writes++
         const isCurrent = known[number] === version
         if (isCurrent) version++
         known[number] = isCurrent ? 0 : 503
-        arrange(now + delayNanos(), kinds.written, number)
+        arrange(clock.nanos + delayNanos(), kinds.written, number)
         break
       }
       case kinds.written:
@@ -93,7 +93,7 @@ const contest = (jitter: Backoff.Jitter, clients: number, seed: number) => {
     }
   }
   expect(version).toBe(clients)
-  return { millis: now / 1e6, writes }
+  return { millis: clock.nanos / 1e6, writes }
 }
 
 const mean = (values: ReadonlyArray<number>): number =>

@@ -46,7 +46,10 @@ describe("Laws.simulation", () => {
     const moody: Pipeline.Stages = {
       ...stages,
       // It is asked once beforehand by the simulation, and for every failure by the runtime.
-      retry: { retries: 1, verdict: () => asked++ % 7 === 0 ? Verdict.terminal : Verdict.transient() }
+      retry: {
+        retries: 1,
+        verdict: () => asked++ % 7 === 0 ? Verdict.terminal : Verdict.transient()
+      }
     }
     const error = await Effect.runPromise(Effect.flip(Laws.simulation(moody, scenario)))
     expect(error._tag).toBe("LawBroken")
