@@ -115,24 +115,29 @@ const keyOf = (key: unknown): string => String(Yaml.isScalar(key) ? key.value : 
 const startOf = (node: unknown): number | undefined =>
   Yaml.isNode(node) ? node.range?.[0] : undefined
 
-/** Where a path leads, or where it can no longer be followed. */
-const offsetOf = (root: unknown, path: ReadonlyArray<string>): number => {
-  let node = root
-  let offset = startOf(root) ?? 0
-  for (const name of path) {
-    if (Yaml.isMap(node)) {
-      const pair = node.items.find(({ key }) => keyOf(key) === name)
-      if (pair === undefined) return offset
-      offset = startOf(pair.key) ?? offset
-      node = pair.value
-    } else if (Yaml.isSeq(node)) {
-      const item = node.items[Number(name)]
-      if (item === undefined) return offset
-      offset = startOf(item) ?? offset
-      node = item
-    } else return offset
+/**
+ * Finds where paths lead, or where they can no longer be followed. The fields of a map are looked
+ * up once, since each of many may have a finding.
+ */
+const offsets = (root: unknown): (path: ReadonlyArray<string>) => number => {
+  const fields = new Map<Yaml.YAMLMap, ReadonlyMap<string, Yaml.Pair>>()
+  const fieldsOf = (map: Yaml.YAMLMap): ReadonlyMap<string, Yaml.Pair> => {
+    const known = fields.get(map) ?? new Map(map.items.map((pair) => [keyOf(pair.key), pair]))
+    fields.set(map, known)
+    return known
   }
-  return offset
+  return (path) => {
+    let node = root
+    let offset = startOf(root) ?? 0
+    for (const name of path) {
+      const pair = Yaml.isMap(node) ? fieldsOf(node).get(name) : undefined
+      const next = Yaml.isSeq(node) ? node.items[Number(name)] : pair?.value
+      if (pair === undefined && next === undefined) return offset
+      offset = startOf(pair?.key ?? next) ?? offset
+      node = next
+    }
+    return offset
+  }
 }
 
 /** How deep collections are nested. Not a recursion itself. O(tokens). */
@@ -183,10 +188,11 @@ const parse = (file: string, text: string): Effect.Effect<Document, Refused> =>
       return Effect.fail(refuse(`${file}:${placeAt(first.pos[0])}: ${yamlMessage(first)}`))
     }
     const value: unknown = isJson(file) ? JSON.parse(text) : parsed.toJS({ maxAliasCount })
+    const offsetOf = offsets(parsed.contents)
     return Effect.succeed({
       file,
       value,
-      placeOf: (path: ReadonlyArray<string>) => placeAt(offsetOf(parsed.contents, path))
+      placeOf: (path: ReadonlyArray<string>) => placeAt(offsetOf(path))
     })
   }).pipe(
     // Aliases are counted while they are followed.

@@ -26,11 +26,15 @@ const nothing = "nothing"
 
 const longest = 60
 
+/** A message has the whole value in it, and that may be a whole file. */
+const longestMessage = 400
+
+const cut = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length - 1)}…` : text
+
 /** A value in one short line. */
-const shown = (value: unknown): string => {
-  const text = value === undefined ? nothing : JSON.stringify(value) ?? String(value)
-  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text
-}
+const shown = (value: unknown): string =>
+  cut(value === undefined ? nothing : JSON.stringify(value) ?? String(value), longest)
 
 /** Finds the lines of findings. */
 export const located = (
@@ -46,7 +50,7 @@ export const located = (
       column,
       path,
       value: shown(valueAt(document.value, fields)),
-      message
+      message: cut(message, longestMessage)
     }
   })
 

@@ -47,10 +47,11 @@ const arrivalWords = ({ arrivals, processes }: Scenario["clients"]): string => {
       return `${written(arrivals.perSecond)} a second at random moments (Poisson), ${from}`
     case "Constant":
       return `${written(arrivals.perSecond)} a second at equal intervals, ${from}`
-    case "Closed":
-      return `${counted(arrivals.clients, "client")} that ${
-        arrivals.clients === 1 ? "waits" : "wait"
-      } for the answer and think before the next call (${timeWords(arrivals.think)}), ${from}`
+    case "Closed": {
+      const [wait, think] = arrivals.clients === 1 ? ["waits", "thinks"] : ["wait", "think"]
+      return `${counted(arrivals.clients, "client")} that ${wait} for the answer and ${think} ` +
+        `before the next call (${timeWords(arrivals.think)}), ${from}`
+    }
     case "Trace":
       return `at ${counted(arrivals.at.length, "recorded moment")}, ${from}`
   }

@@ -6,8 +6,16 @@ import { type Child, element, type Markup } from "./markup.js"
 import { decimal, percent } from "./numbers.js"
 import { bounds, counted, interval, meanOf, metricNames, metricWords, rate } from "./words.js"
 
-const cell = (content: Child, note?: string): Markup =>
-  element("td", {}, content, note === undefined ? undefined : element("small", {}, note))
+/** A value and its unit stay on one line. */
+const together = (text: string): string => text.replace(/(\d) (?=ms\b|s\b|%|points\b)/g, "$1\u00a0")
+
+const cell = (content: string, note?: string): Markup =>
+  element(
+    "td",
+    {},
+    together(content),
+    note === undefined ? undefined : element("small", {}, together(note))
+  )
 
 const heading = (content: Child): Markup => element("th", { scope: "row" }, content)
 

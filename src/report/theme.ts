@@ -48,7 +48,7 @@ export const pageCss = pictureCss +
   "caption{text-align:left;color:var(--quiet);font-size:14px;padding:0 0 6px}" +
   "th,td{text-align:right;padding:7px 0 7px 18px;border-bottom:1px solid var(--rule);" +
   "vertical-align:top}th:first-child,td:first-child{text-align:left;padding-left:0}" +
-  "thead th{font-size:14px;overflow-wrap:anywhere}tbody th{font-weight:400}" +
+  "thead th{font-size:14px;overflow-wrap:break-word;max-width:150px}tbody th{font-weight:400}" +
   "td small{display:block;color:var(--quiet);font-size:13px}" +
   ".words td,.words th{text-align:left}.words th{width:34%;color:var(--quiet)}" +
   ".words td{overflow-wrap:anywhere}" +

@@ -18,7 +18,7 @@ const shown = ["simulation", "command-line"].flatMap((name) =>
 
 /** Those that take more than a moment belong to a long run. */
 const isLong = runs(500) === 500
-const checked = isLong ? shown : shown.filter(({ words }) => !words.startsWith("tune"))
+const checked = isLong ? shown : shown.filter(({ words }) => !/^(tune|compare) /.test(words))
 
 /** As a shell would cut the words: a space in quotes is part of one. Files are those of a folder. */
 const argsOf = (words: string): string =>

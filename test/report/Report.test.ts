@@ -27,6 +27,7 @@ const charts = ["goodput", "attempts", "latency", "inProgress", "breaker", "poli
 /** The text that a reader sees, without elements. */
 const wordsOf = (page: string): string =>
   page.replace(/<(style|title)>[^]*?<\/\1>/g, "").replace(/<[^>]+>/g, "\n")
+    .replaceAll("\u00a0", " ")
 
 /** The names of all elements. */
 const elementsOf = (page: string): ReadonlySet<string> =>
