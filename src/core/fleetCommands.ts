@@ -243,8 +243,8 @@ export interface Release {
  * `back * spacing`, and not before now; `room` is `burst * spacing - (taken - now)`. So many as
  * `(room + t) / spacing` tokens (whole, not fewer than 0, at most `want`) are due within `t`.
  * Those due within `horizon` are leased, and the `first` ones also where they come due later,
- * within `patience`. Where fewer than `first` can be leased, or `want` is 0, none are. The line is taken
- * further by `spacing` for each.
+ * within `patience`. Where fewer than `first` can be leased, or `want` is 0, none are. The line is
+ * taken further by `spacing` for each.
  *
  * @since 0.1.0
  * @category models
