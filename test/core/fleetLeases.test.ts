@@ -122,7 +122,9 @@ describe("fleet leases", () => {
           if (!here.canAct(member)) continue
           const purse = purses[member]!
           if (act === "freeze") here.members[member]!.frozenUntil = here.now + 20 * after
-          while (act === "call" && FleetTokens.take(purse, 1, here.now)) began.push(here.now)
+          if (act === "call") {
+            while (FleetTokens.take(purse, 1, here.now)) began.push(here.now)
+          }
           if (act !== "ask" || !here.canAsk(member)) continue
           const want = 6 * cost
           const command: Wire.Tokens = {
