@@ -127,7 +127,8 @@ export interface Close {
 }
 
 /**
- * Asks for a trial of a half-open circuit.
+ * Asks for a trial of a half-open circuit. Granted where the epoch is the store's own, the open
+ * time is over, and good, bad and held trials together are fewer than `trials`.
  *
  * @since 0.1.0
  * @category models
@@ -236,6 +237,15 @@ export interface Release {
 /**
  * Leases tokens of a rate, and gives unspent ones back.
  *
+ * **Details**
+ *
+ * The record is a time up to which the line is taken (GCRA). `taken` is that time less
+ * `back * spacing`, and not before now; `room` is `burst * spacing - (taken - now)`. So many as
+ * `(room + t) / spacing` tokens (whole, not fewer than 0, at most `want`) are due within `t`.
+ * Those due within `horizon` are leased, and the `first` ones also where they come due later,
+ * within `patience`. Where fewer than `first` can be leased, or `want` is 0, none are. The line is
+ * taken further by `spacing` for each.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -314,6 +324,18 @@ export interface ProbeEnd {
 /**
  * Says how many permits a member needs, whole. It replaces what the member said before, and holds
  * for the batch's `memberTimeout`.
+ *
+ * **Details**
+ *
+ * With `others` what the other members hold, `wanting` the line of members that want more, without
+ * this one, and `before` how many of them stand before it (all, where it does not stand in line):
+ *
+ * - `fair` is `concurrency`, or `concurrency / members` (whole) where `wanting` is not empty.
+ * - `granted` is `need`, and at most `held + concurrency - others - held - before`, at most
+ *   `max(1, fair)`, and at least `held` in any case.
+ * - It stands in line while `granted < min(need, max(1, fair))`, at the place of its first asking.
+ * - The answer's `fair` is 0 while all hold more than `concurrency` together.
+ * - A `need` of 0 takes the member out of the record.
  *
  * @since 0.1.0
  * @category models

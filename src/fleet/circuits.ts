@@ -8,7 +8,7 @@ import type * as Wire from "../core/fleetWire.js"
 import * as TimeWindow from "../core/timeWindow.js"
 import * as Trials from "../core/trials.js"
 import { type Asking, type Cell, Circuits } from "../policies/circuitBreaker/registry.js"
-import { FleetCell, stricter, viewOfOrder } from "./circuit.js"
+import { FleetCell, stricter, viewOfCircuit, viewOfOrder } from "./circuit.js"
 import type { Member } from "./member.js"
 
 /** A policy whose window is one of time. */
@@ -84,8 +84,10 @@ export abstract class FleetCircuits extends Circuits {
   }
 
   protected override isHeld(cell: Cell): boolean {
-    const { handles, isolatedUntilMillis, order, phase } = cell as FleetCell
-    return phase !== "Closed" || order !== "None" || isolatedUntilMillis > 0 || handles > 0
+    const { asking, handles, isolatedUntilMillis, order, phase } = cell as FleetCell
+    // A half-open one that no call uses is remembered by the member, without its window.
+    return phase === "Open" || order !== "None" || isolatedUntilMillis > 0 || handles > 0 ||
+      asking !== undefined
   }
 
   protected override forgotten(cell: Cell): void {
@@ -96,8 +98,9 @@ export abstract class FleetCircuits extends Circuits {
     this.voiced.delete(gone)
     this.unwell.delete(gone)
     member.labels.delete(gone.circuitName)
-    member.unroute(gone.circuitName, undefined, member.now)
-    member.unroute(gone.orderName, viewOfOrder(gone, member.now), member.now)
+    const { now } = member
+    member.unroute(gone.circuitName, viewOfCircuit(gone, now), now)
+    member.unroute(gone.orderName, viewOfOrder(gone, now), now)
   }
 
   // ---------------------------------------------------------------------------

@@ -70,6 +70,7 @@ export class Member {
   #hasNews = false
   #isUrgent = false
   #hasFailed = false
+  #failures = 0
   #sequence = 0
   #incarnation: number
   #version = 0
@@ -125,6 +126,14 @@ export class Member {
     return (since !== undefined &&
       now - since >= 2 * this.intervalMillis + storeTimeoutMillis) ||
       now - this.#freshMillis >= memberTimeoutMillis
+  }
+
+  /**
+   * Tests whether the store has forgotten this member, and is not there to say so. After a
+   * standstill of the process one question goes unanswered that the store has answered.
+   */
+  isForgotten(now: number): boolean {
+    return this.#failures >= 2 && now - this.#freshMillis >= this.settings.memberTimeoutMillis
   }
 
   /** Tests whether nothing was asked for two intervals, so that the next call asks. */
@@ -322,6 +331,7 @@ export class Member {
   #failed(questions: ReadonlyArray<Question>, sentMillis: number): void {
     const moment = { sentMillis, receivedMillis: this.now }
     this.#hasFailed = true
+    this.#failures++
     this.watcher.exchanged(false, questions.length)
     this.#tellConnected(moment.receivedMillis)
     this.hasNews()
@@ -344,6 +354,7 @@ export class Member {
     const receivedMillis = this.now
     const moment = { sentMillis, receivedMillis }
     this.#hasFailed = false
+    this.#failures = 0
     this.#askedSinceMillis = undefined
     this.#freshMillis = sentMillis
     this.watcher.exchanged(true, questions.length)
@@ -380,6 +391,18 @@ export class Member {
     if (this.#isUrgent && !this.#hasFailed) return -Infinity
     return this.#lastSentMillis +
       (this.#hasNews || this.#isUrgent ? this.intervalMillis : memberTimeoutMillis / 3)
+  }
+
+  /** Asks for the first time, and on while there is more to hear, in `storeTimeout` at most. */
+  first(): Effect.Effect<void> {
+    const endMillis = this.now + this.settings.storeTimeoutMillis
+    const next: Effect.Effect<void> = Effect.suspend(() =>
+      Effect.flatMap(
+        this.exchange(),
+        () => this.#pages > 0 && this.now < endMillis ? next : Effect.void
+      )
+    )
+    return next
   }
 
   /** Asks what there is to ask. It ends in `storeTimeout` at most, and never fails. */

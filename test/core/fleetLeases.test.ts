@@ -10,7 +10,6 @@ import * as Machine from "../../src/core/fleetStore.js"
 import * as FleetTokens from "../../src/core/fleetTokens.js"
 import type * as Wire from "../../src/core/fleetWire.js"
 import { runs } from "../support/runs.js"
-import "../support/seed.js"
 import { batch, memberTimeout } from "./fleet.js"
 
 /** What happens to one question: how late it comes and is answered, and what is lost or doubled. */
@@ -123,11 +122,11 @@ describe("fleet leases", () => {
           if (!here.canAct(member)) continue
           const purse = purses[member]!
           if (act === "freeze") here.members[member]!.frozenUntil = here.now + 20 * after
-          if (act === "call" && FleetTokens.take(purse, cost, here.now)) {
-            for (let n = 0; n < cost; n++) began.push(here.now)
+          if (act === "call") {
+            while (FleetTokens.take(purse, 1, here.now)) began.push(here.now)
           }
           if (act !== "ask" || !here.canAsk(member)) continue
-          const want = Math.max(cost, FleetTokens.wanted(purse, cost, here.now))
+          const want = 6 * cost
           const command: Wire.Tokens = {
             op: "tokens",
             name: "line",
