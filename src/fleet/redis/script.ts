@@ -113,7 +113,8 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', num(now), 'LI
   redis.call('ZREM', KEYS[5], name)
 end
 do
-  local ends, forgotten = now + batch.memberTimeout, now + ${rememberedTimeouts} * batch.memberTimeout
+  local ends = now + batch.memberTimeout
+  local forgotten = now + ${rememberedTimeouts} * batch.memberTimeout
   redis.call('HSET', KEYS[2], batch.member,
     cmsgpack.pack({ batch.incarnation, batch.sequence, now, ends, forgotten, ARGV[3] }))
   redis.call('ZADD', KEYS[4], num(forgotten), batch.member)
