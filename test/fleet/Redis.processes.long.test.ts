@@ -8,7 +8,7 @@ import type { Outage, Status } from "./worker.js"
 if (!isInstalled) without("Redis")
 
 /** `FLEET_ROUNDS=100 npm run test:long` measures with more of them. */
-const rounds = Number(process.env["FLEET_ROUNDS"] ?? "20")
+const rounds = Number(process.env["FLEET_ROUNDS"] ?? "12")
 
 const interval = 250
 

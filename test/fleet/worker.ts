@@ -73,11 +73,7 @@ const joined = ({ fleet, member, port, push }: Extract<Command, { readonly do: "
     Layer.provide(
       Fleet.layer({ name: fleet, member }),
       Redis.layer({ secret: "secret", url: `redis://127.0.0.1:${port}`, push })
-    ).pipe(
-      Layer.provide(
-        Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))
-      )
-    )
+    ).pipe(Layer.provide(Logger.remove(Logger.defaultLogger)))
   )
 
 const asked = (command: Command): Effect.Effect<unknown, never, Fleet.Fleet> => {
