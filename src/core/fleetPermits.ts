@@ -75,7 +75,7 @@ export const say = (
   return { held: lease.held, need: needed }
 }
 
-/** Tests whether there is something to say: a lease to renew, more to ask for, some to give back. */
+/** Tests whether there is something to say: to renew, to ask for more, or to give back. */
 export const hasNews = (
   lease: Lease,
   running: number,

@@ -27,7 +27,9 @@ interface Member {
  */
 export interface State {
   seed: string
+  /** The time of the fleet, and the clock that it was read from last. */
   nowMillis: number
+  clockMillis: number
   version: number
   /** Living members, oldest word first. */
   readonly living: Map<string, Member>
@@ -46,7 +48,8 @@ export interface State {
  */
 export const make = (): State => ({
   seed: "",
-  nowMillis: -Infinity,
+  nowMillis: 0,
+  clockMillis: Infinity,
   version: 0,
   living: new Map(),
   gone: new Map(),
@@ -304,8 +307,8 @@ const changesSince = (
 }
 
 /**
- * Answers a batch, and says what all members are to hear. Time does not go back: a clock that shows
- * less than before stands.
+ * Answers a batch, and says what all members are to hear. Time does not go back: where a clock shows
+ * less than before, the fleet's time stands, and goes on with it.
  *
  * @since 0.1.0
  */
@@ -314,7 +317,9 @@ export const exchange = (
   clockMillis: number,
   batch: Wire.Batch
 ): readonly [reply: Wire.Reply, pushes: ReadonlyArray<Wire.Push>] => {
-  state.nowMillis = Math.max(state.nowMillis, clockMillis)
+  // A clock that has stepped back goes on from where the fleet's time stands.
+  state.nowMillis += Math.max(0, clockMillis - state.clockMillis)
+  state.clockMillis = clockMillis
   if (state.seed === "") state.seed = batch.seed
   lapse(state)
   const { nowMillis, seed } = state

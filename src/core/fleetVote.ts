@@ -7,7 +7,15 @@ import type { Counts } from "./countWindow.js"
 import type * as Wire from "./fleetWire.js"
 
 /** How many members have to vote: so many, or a share of those that could. */
-export type Quorum = { readonly atLeast: number } | { readonly share: number }
+export type Quorum =
+  | {
+    /** So many members have to vote. */
+    readonly atLeast: number
+  }
+  | {
+    /** This share of the members with calls, or of the bad calls where those are fewer. */
+    readonly share: number
+  }
 
 /** What a member votes for. */
 export interface Vote {

@@ -146,7 +146,7 @@ const joined = (options: Options) =>
     )
     const heard = Stream.runForEach(store.pushes, (push) => Effect.sync(() => member.pushed(push)))
     yield* Effect.forkScoped(Effect.catchAllCause(heard, () => Effect.void))
-    yield* member.exchange()
+    yield* member.first()
     yield* Effect.forkScoped(member.loop)
     return withBehind(guardsOf(member), { options, inside: member })
   })

@@ -11,17 +11,17 @@ import * as FleetVote from "../core/fleetVote.js"
 import type * as Wire from "../core/fleetWire.js"
 import * as TimeWindow from "../core/timeWindow.js"
 import * as Trials from "../core/trials.js"
-import { type Asking, type Cell, Circuits } from "../policies/circuitBreaker/registry.js"
+import type { Asking, Cell } from "../policies/circuitBreaker/registry.js"
 import { Signal } from "../runtime/signal.js"
 import {
-  FleetCell,
+  type FleetCell,
   type Lease,
   type Leave,
-  stricter,
   type Token,
   viewOfCircuit,
   viewOfOrder
 } from "./circuit.js"
+import { FleetCircuits, type TimePolicy } from "./circuits.js"
 import type { Member, Moment, Question, Speaker } from "./member.js"
 
 /** A handle that isolates a key in the whole fleet. */
@@ -30,183 +30,18 @@ interface Handle {
   saidMillis: number
 }
 
-/** A policy whose window is one of time. */
-export type TimePolicy = Circuit.Policy & {
-  readonly window: Extract<Circuit.Policy["window"], { readonly _tag: "Time" }>
-}
-
-export class SharedCircuits extends Circuits implements Speaker {
-  readonly #dirty = new Set<FleetCell>()
-  /** Cells of which the store counts calls, those that were said longest ago first. */
-  readonly #voiced = new Set<FleetCell>()
-  readonly #unwell = new Set<FleetCell>()
-  readonly #joined = new Set<FleetCell>()
+export class SharedCircuits extends FleetCircuits implements Speaker {
   readonly #handles = new Map<string, Handle>()
-  readonly #longestMillis: number
 
   constructor(
-    override readonly policy: TimePolicy,
+    policy: TimePolicy,
     idleMillis: number,
-    readonly member: Member,
-    readonly name: string,
-    readonly numbers: string
+    member: Member,
+    name: string,
+    numbers: string
   ) {
-    super(policy, idleMillis, (cell, _, now) => this.#ask(cell as FleetCell, now))
-    // What a store says of an opening is bounded by what this member would say itself.
-    this.#longestMillis = Math.max(
-      policy.maxOpenMillis,
-      typeof policy.open === "number" ? policy.open : 0
-    )
+    super(policy, idleMillis, member, name, numbers)
     member.join(this)
-  }
-
-  // ---------------------------------------------------------------------------
-  // Cells
-  // ---------------------------------------------------------------------------
-
-  protected override newCell(key: string, now: number, state: Circuit.State): Cell {
-    const { member, name, numbers, policy } = this
-    const { durationMillis, buckets } = policy.window
-    const cell = new FleetCell(
-      key,
-      now,
-      state,
-      member.store.name(`circuit|${name}|${numbers}|${key}`),
-      member.store.name(`order|${name}|${key}`),
-      TimeWindow.make(durationMillis, buckets, policy.slow === undefined ? 2 : 3)
-    )
-    for (const record of [cell.circuitName, cell.orderName]) {
-      const view = member.knownOf(record, now)
-      if (view !== undefined) this.#take(cell, view, now)
-    }
-    return cell
-  }
-
-  override cell(key: string, clock: Clock.Clock, now: number): Cell {
-    const cell = super.cell(key, clock, now) as FleetCell
-    if (!cell.isJoined) this.#join(cell)
-    return cell
-  }
-
-  #join(cell: FleetCell): void {
-    const { member } = this
-    cell.isJoined = true
-    this.#joined.add(cell)
-    member.labels.set(cell.circuitName, `${this.name}/${cell.key}`)
-    for (const record of [cell.circuitName, cell.orderName]) {
-      member.route(record, (view, now) => this.#hear(cell, view, now))
-    }
-  }
-
-  protected override isHeld(cell: Cell): boolean {
-    const { handles, isolatedUntilMillis, order, phase } = cell as FleetCell
-    return phase !== "Closed" || order !== "None" || isolatedUntilMillis > 0 || handles > 0
-  }
-
-  protected override forgotten(cell: Cell): void {
-    const { member } = this
-    const gone = cell as FleetCell
-    this.#joined.delete(gone)
-    this.#dirty.delete(gone)
-    this.#voiced.delete(gone)
-    this.#unwell.delete(gone)
-    member.labels.delete(gone.circuitName)
-    member.unroute(gone.circuitName, undefined, member.now)
-    member.unroute(gone.orderName, viewOfOrder(gone, member.now), member.now)
-  }
-
-  // ---------------------------------------------------------------------------
-  // What callers see
-  // ---------------------------------------------------------------------------
-
-  override seen(cell: Cell, state: Circuit.State = cell.state): Circuit.Visible {
-    return stricter(Circuit.visible(state), (cell as FleetCell).visible)
-  }
-
-  override openUntil(cell: Cell): number | undefined {
-    const { phase, untilMillis } = cell as FleetCell
-    const own = super.openUntil(cell)
-    if (phase !== "Open") return own
-    return own === undefined ? untilMillis : Math.max(own, untilMillis)
-  }
-
-  override waitMillis(cell: Cell, now: number): number | undefined {
-    switch (this.seen(cell)) {
-      case "Isolated":
-      case "ForcedOpen":
-        return Infinity
-      case "ForcedClosed":
-      case "Disabled":
-        return undefined
-      default: {
-        const own = super.waitMillis(cell, now)
-        const fleet = this.#fleetWait(cell as FleetCell, now)
-        if (own === undefined || fleet === undefined) return own ?? fleet
-        return Math.max(own, fleet)
-      }
-    }
-  }
-
-  /** How long the fleet's circuit rejects calls; undefined where it admits one or may be asked. */
-  #fleetWait(cell: FleetCell, now: number): number | undefined {
-    if (cell.phase === "Open") return cell.untilMillis - now
-    if (cell.phase === "Closed" || cell.isClosedApart) return undefined
-    if (this.member.isApart(now)) {
-      const taken = Trials.take(this.policy.halfOpen, cell.trials, now, now)
-      return "freeInMillis" in taken ? taken.freeInMillis : undefined
-    }
-    if (cell.asking !== undefined) return this.member.settings.storeTimeoutMillis
-    return cell.askAgainMillis > now
-      ? Math.max(cell.askAgainMillis, cell.freeMillis) - now
-      : undefined
-  }
-
-  override settle(cell: Cell, clock: Clock.Clock, now: number): void {
-    super.settle(cell, clock, now)
-    const shared = cell as FleetCell
-    if (shared.isPlain) return
-    if (shared.isolatedUntilMillis > 0 && shared.isolatedUntilMillis <= now) {
-      this.#change(shared, now, () => {
-        shared.isolatedUntilMillis = 0
-      }, clock)
-    }
-    if (shared.phase === "Open" && shared.untilMillis <= now) {
-      this.#change(shared, now, () => shared.halfOpen(), clock, shared.untilMillis)
-    }
-  }
-
-  override change(
-    cell: Cell,
-    state: Circuit.State,
-    clock: Clock.Clock,
-    now: number,
-    happened?: number
-  ): void {
-    super.change(cell, state, clock, now, happened)
-    this.#note(cell as FleetCell)
-  }
-
-  #note(cell: FleetCell): void {
-    if (this.seen(cell) === "Closed") this.#unwell.delete(cell)
-    else if (cell.isJoined) this.#unwell.add(cell)
-  }
-
-  /** Changes the fleet's part of a circuit and tells who listens. */
-  #change(
-    cell: FleetCell,
-    now: number,
-    how: () => void,
-    clock: Clock.Clock = this.member.clock,
-    happened: number = now
-  ): void {
-    const from = this.seen(cell)
-    how()
-    cell.look()
-    this.#note(cell)
-    if (this.waiting.size > 0) { for (const changed of this.waiting) changed(cell.key) }
-    if (this.listeners.size + this.observers.size > 0 && cell.isJoined) {
-      this.tell(cell, from, clock, now, happened)
-    }
   }
 
   // ---------------------------------------------------------------------------
@@ -290,8 +125,7 @@ export class SharedCircuits extends Circuits implements Speaker {
     return this.policy.trialTimeoutMillis ?? Math.max(cell.openMillis, 10_000)
   }
 
-  /** Asks for a trial of the fleet, where a call needs one. */
-  #ask(cell: FleetCell, now: number): Asking | undefined {
+  protected override askTrial(cell: FleetCell, now: number): Asking | undefined {
     if (cell.isPlain || cell.phase !== "HalfOpen" || cell.isClosedApart) return undefined
     const seen = this.seen(cell)
     if (seen !== "HalfOpen" || this.member.isApart(now)) return undefined
@@ -335,7 +169,7 @@ export class SharedCircuits extends Circuits implements Speaker {
   /** It asks again after an interval: a place may be free before it has to be. */
   #denied(cell: FleetCell, answer: Wire.Answer | undefined, { receivedMillis }: Moment): void {
     const { intervalMillis } = this.member
-    const left = answer?.op === "lease" ? Math.min(answer.left, this.#longestMillis) : 0
+    const left = answer?.op === "lease" ? Math.min(answer.left, this.longestMillis) : 0
     cell.askAgainMillis = receivedMillis +
       (left > 0 ? Math.min(left, intervalMillis) : intervalMillis)
     cell.freeMillis = receivedMillis + left
@@ -416,7 +250,7 @@ export class SharedCircuits extends Circuits implements Speaker {
   #touch(cell: FleetCell): void {
     if (cell.isDirty) return
     cell.isDirty = true
-    this.#dirty.add(cell)
+    this.dirty.add(cell)
     this.member.hasNews()
   }
 
@@ -431,8 +265,8 @@ export class SharedCircuits extends Circuits implements Speaker {
     }
     const finding = result._tag === "Ignored" ? { waitMillis: wait } : isBad ? "bad" : "good"
     const ended = Trials.end(this.policy.halfOpen, cell.trials, lease.id, finding, now)
-    if (ended === "open") this.#change(cell, now, () => cell.reopenApart(now, openMillis))
-    else if (ended === "close") this.#change(cell, now, () => cell.closeApart())
+    if (ended === "open") this.changeFleet(cell, now, () => cell.reopenApart(now, openMillis))
+    else if (ended === "close") this.changeFleet(cell, now, () => cell.closeApart())
     else cell.trials = ended
   }
 
@@ -447,11 +281,11 @@ export class SharedCircuits extends Circuits implements Speaker {
       if (questions.length === room) return questions
       if (now - handle.saidMillis >= renewMillis) questions.push(this.#isolation(id, handle, now))
     }
-    for (const cell of this.#dirty) {
+    for (const cell of this.dirty) {
       if (questions.length === room) return questions
       questions.push(this.#count(cell, now))
     }
-    for (const cell of this.#voiced) {
+    for (const cell of this.voiced) {
       if (questions.length === room || now - cell.saidMillis < renewMillis) break
       questions.push(this.#count(cell, now))
     }
@@ -460,15 +294,15 @@ export class SharedCircuits extends Circuits implements Speaker {
 
   #count(cell: FleetCell, now: number): Question {
     cell.isDirty = false
-    this.#dirty.delete(cell)
-    this.#voiced.delete(cell)
+    this.dirty.delete(cell)
+    this.voiced.delete(cell)
     TimeWindow.advance(cell.window, now)
     const { calls, failures, slow } = cell.window
     const { failing, slowing } = FleetVote.voteOf(this.policy, cell.window)
     cell.saidMillis = now
     cell.saysFailing = failing
     cell.saysSlowing = slowing
-    if (calls > 0) this.#voiced.add(cell)
+    if (calls > 0) this.voiced.add(cell)
     const { circuitName: name, epoch } = cell
     return {
       command: { op: "count", name, epoch, calls, failures, slow, failing, slowing },
@@ -521,12 +355,12 @@ export class SharedCircuits extends Circuits implements Speaker {
   }
 
   again(now: number): void {
-    for (const cell of this.#joined) {
+    for (const cell of this.joined) {
       if (cell.epoch > 0) this.member.putBack(viewOfCircuit(cell, now))
       if (cell.orderEpoch > 0) this.member.putBack(viewOfOrder(cell, now))
       cell.askAgainMillis = -Infinity
     }
-    for (const cell of this.#voiced) this.#touch(cell)
+    for (const cell of this.voiced) this.#touch(cell)
     for (const handle of this.#handles.values()) handle.saidMillis = -Infinity
   }
 
@@ -535,7 +369,7 @@ export class SharedCircuits extends Circuits implements Speaker {
     for (const [id, { cell }] of this.#handles) {
       gone.push({ command: this.releaseOf(cell, id), answered: () => undefined })
     }
-    for (const cell of this.#voiced) {
+    for (const cell of this.voiced) {
       cell.window = TimeWindow.make(cell.window.size, cell.window.size)
       gone.push(this.#count(cell, now))
     }
@@ -544,33 +378,23 @@ export class SharedCircuits extends Circuits implements Speaker {
 
   reconnected(isConnected: boolean, now: number): void {
     if (!isConnected) return
-    for (const cell of this.#joined) {
-      if (cell.isClosedApart) this.#change(cell, now, () => cell.halfOpen())
+    for (const cell of this.joined) {
+      if (cell.isClosedApart) this.changeFleet(cell, now, () => cell.halfOpen())
     }
   }
 
   circuits(): ReadonlyArray<readonly [string, string]> {
-    return [...this.#unwell].map((cell) => [cell.circuitName, this.seen(cell)] as const)
+    return [...this.unwell].map((cell) => [cell.circuitName, this.seen(cell)] as const)
   }
 
   // ---------------------------------------------------------------------------
   // What the member hears
   // ---------------------------------------------------------------------------
 
-  #hear(cell: FleetCell, view: Wire.View, now: number): void {
+  protected override hear(cell: FleetCell, view: Wire.View, now: number): void {
     const { resets } = cell
-    this.#change(cell, now, () => this.#take(cell, view, now))
+    this.changeFleet(cell, now, () => this.take(cell, view, now))
     if (cell.resets !== resets) this.#reset(cell, now)
-  }
-
-  #take(cell: FleetCell, view: Wire.View, now: number): void {
-    if (view.kind === "circuit" && view.epoch > cell.epoch) {
-      cell.take(view, Math.min(view.left, this.#longestMillis), now)
-      this.#voiced.delete(cell)
-    }
-    if (view.kind === "order" && view.epoch >= cell.orderEpoch) {
-      cell.obey(view, Math.min(view.isolated, this.#longestMillis), now)
-    }
   }
 
   /** An operator has reset the circuits of this key in all members. */
@@ -606,11 +430,11 @@ export class SharedCircuits extends Circuits implements Speaker {
   /** This member holds a handle, which it keeps alive. */
   holdHandle(cell: FleetCell, id: string, now: number): void {
     this.#handles.set(id, { cell, saidMillis: now })
-    this.#change(cell, now, () => cell.handles++)
+    this.changeFleet(cell, now, () => cell.handles++)
   }
 
   dropHandle(cell: FleetCell, id: string, now: number): void {
     if (!this.#handles.delete(id)) return
-    this.#change(cell, now, () => cell.handles--)
+    this.changeFleet(cell, now, () => cell.handles--)
   }
 }

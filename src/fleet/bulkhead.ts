@@ -71,14 +71,10 @@ class SharedPermits implements Speaker {
     const leased = FleetPermits.limit(lease, running, now)
     const { concurrency, whenApart } = this.numbers
     // What is leased outlasts a store that is silent for less than a member's timeout.
-    if (now < lease.endMillis || whenApart === "reject" || !this.#isAway(now)) return leased
+    if (now < lease.endMillis || whenApart === "reject" || !this.member.isForgotten(now)) {
+      return leased
+    }
     return Math.max(1, Math.floor(concurrency / this.member.members))
-  }
-
-  /** Apart for so long that the store has forgotten what this member held. */
-  #isAway(now: number): boolean {
-    const { member } = this
-    return member.isApart(now) && member.lagMillis(now) >= member.settings.memberTimeoutMillis
   }
 
   #use(compartment: Compartment): void {

@@ -6,61 +6,20 @@
  * Times are monotonic milliseconds of this process.
  */
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as FleetReply from "../core/fleetReply.js"
-import type { Quorum } from "../core/fleetVote.js"
 import type * as Wire from "../core/fleetWire.js"
 import { pageSize } from "../core/fleetWire.js"
 import { nowMillis } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
 import { Signal } from "../runtime/signal.js"
 import type { Service } from "./FleetStore.js"
+import { type Known, matters, shifted } from "./known.js"
+import type { Question, Settings, Speaker, Watcher } from "./speaker.js"
 
-/** The options of a member in plain numbers. */
-export interface Settings {
-  readonly fleet: string
-  readonly member: string
-  readonly intervalMillis: number
-  readonly storeTimeoutMillis: number
-  readonly memberTimeoutMillis: number
-  readonly quorum: Quorum
-}
-
-/** When a question was sent and when its answer came. */
-export interface Moment {
-  readonly sentMillis: number
-  readonly receivedMillis: number
-}
-
-/** A command, and what its answer does. Undefined: there was none, or it could not be read. */
-export interface Question {
-  readonly command: Wire.Command
-  readonly answered: (answer: Wire.Answer | undefined, moment: Moment) => void
-}
-
-/** A guard that has things to say. */
-export interface Speaker {
-  /**
-   * What it has to say now, so many commands at most. It is asked again at once when it uses all of
-   * the room.
-   */
-  readonly say: (now: number, room: number) => ReadonlyArray<Question>
-  /** The store has forgotten what this member said: all of it is to be said again. */
-  readonly again: (now: number) => void
-  /** Gives back what it holds: the member leaves. */
-  readonly givesBack: (now: number) => ReadonlyArray<Question>
-  /** The member begins to be apart, or is no longer. */
-  readonly reconnected?: ((isConnected: boolean, now: number) => void) | undefined
-  /** Circuits that are not closed. */
-  readonly circuits?: ((now: number) => ReadonlyArray<readonly [string, string]>) | undefined
-}
-
-/** What a member knows of a record that none of its guards uses. */
-interface Known {
-  readonly view: Wire.View
-  readonly atMillis: number
-}
+export type { Moment, Question, Settings, Speaker, Watcher } from "./speaker.js"
 
 /** How many records are remembered that no guard uses. */
 const knownMax = 10_000
@@ -71,36 +30,29 @@ const pagesMax = 50
 /** How many circuits are told of. */
 const circuitsMax = 32
 
-/** What is told to those who count. */
-export interface Watcher {
-  readonly exchanged: (isAnswered: boolean, commands: number) => void
-  readonly heard: (members: number, millis: number) => void
-  readonly connected: (isConnected: boolean) => void
-}
-
-/** Tests whether a record says anything to a guard that has not been used. */
-const matters = (view: Wire.View): boolean => {
-  switch (view.kind) {
-    case "circuit":
-      return view.open
-    case "order":
-      return view.order !== "None" || view.isolated > 0 || view.resets > 0
-    case "cooldown":
-      return view.held
-  }
-}
-
-const shifted = ({ atMillis, view }: Known, now: number): Wire.View => {
-  const passed = now - atMillis
-  switch (view.kind) {
-    case "order":
-      return { ...view, isolated: Math.max(0, view.isolated - passed) }
-    case "circuit":
-      return view.open ? { ...view, left: view.left - passed } : view
-    case "cooldown":
-      return { ...view, left: view.left - passed }
-  }
-}
+/**
+ * Runs a question for so long at most. The answer is how it ended; undefined where it has not: it
+ * is interrupted then, and not waited for. It ends in time also where nothing can interrupt, as
+ * when a member leaves.
+ */
+const within = <A, E>(
+  question: Effect.Effect<A, E>,
+  millis: number
+): Effect.Effect<Exit.Exit<A, E> | undefined> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDaemon(Effect.interruptible(question)), (fiber) => {
+      const signal = new Signal()
+      let ended: Exit.Exit<A, E> | undefined
+      fiber.addObserver((exit) => {
+        ended = exit
+        signal.notify()
+      })
+      return whenEnded(restore(signal.wait(millis)), (exit) => {
+        if (ended === undefined) fiber.unsafeInterruptAsFork(FiberId.none)
+        return Exit.isFailure(exit) ? Effect.failCause(exit.cause) : Effect.succeed(ended)
+      })
+    })
+  )
 
 /** A living member. */
 export interface Listed {
@@ -118,6 +70,7 @@ export class Member {
   #hasNews = false
   #isUrgent = false
   #hasFailed = false
+  #failures = 0
   #sequence = 0
   #incarnation: number
   #version = 0
@@ -173,6 +126,14 @@ export class Member {
     return (since !== undefined &&
       now - since >= 2 * this.intervalMillis + storeTimeoutMillis) ||
       now - this.#freshMillis >= memberTimeoutMillis
+  }
+
+  /**
+   * Tests whether the store has forgotten this member, and is not there to say so. After a
+   * standstill of the process one question goes unanswered that the store has answered.
+   */
+  isForgotten(now: number): boolean {
+    return this.#failures >= 2 && now - this.#freshMillis >= this.settings.memberTimeoutMillis
   }
 
   /** Tests whether nothing was asked for two intervals, so that the next call asks. */
@@ -370,6 +331,7 @@ export class Member {
   #failed(questions: ReadonlyArray<Question>, sentMillis: number): void {
     const moment = { sentMillis, receivedMillis: this.now }
     this.#hasFailed = true
+    this.#failures++
     this.watcher.exchanged(false, questions.length)
     this.#tellConnected(moment.receivedMillis)
     this.hasNews()
@@ -392,6 +354,7 @@ export class Member {
     const receivedMillis = this.now
     const moment = { sentMillis, receivedMillis }
     this.#hasFailed = false
+    this.#failures = 0
     this.#askedSinceMillis = undefined
     this.#freshMillis = sentMillis
     this.watcher.exchanged(true, questions.length)
@@ -430,6 +393,18 @@ export class Member {
       (this.#hasNews || this.#isUrgent ? this.intervalMillis : memberTimeoutMillis / 3)
   }
 
+  /** Asks for the first time, and on while there is more to hear, in `storeTimeout` at most. */
+  first(): Effect.Effect<void> {
+    const endMillis = this.now + this.settings.storeTimeoutMillis
+    const next: Effect.Effect<void> = Effect.suspend(() =>
+      Effect.flatMap(
+        this.exchange(),
+        () => this.#pages > 0 && this.now < endMillis ? next : Effect.void
+      )
+    )
+    return next
+  }
+
   /** Asks what there is to ask. It ends in `storeTimeout` at most, and never fails. */
   exchange(): Effect.Effect<void> {
     return this.#send(() => this.#questions(this.now), false)
@@ -454,23 +429,16 @@ export class Member {
       const batch = this.#batch(questions.map(({ command }) => command), last, sentMillis)
       this.#askedSinceMillis ??= sentMillis
       this.exchanges++
-      const asked: Effect.Effect<unknown, unknown> = Effect.suspend(() =>
+      const asked = Effect.suspend((): Effect.Effect<unknown, unknown> =>
         this.store.exchange(batch)
       )
-      return asked.pipe(
-        Effect.disconnect,
-        Effect.timeout(Duration.millis(this.settings.storeTimeoutMillis)),
-        Effect.exit,
-        Effect.flatMap((exit) =>
-          Effect.sync(() => {
-            if (Exit.isFailure(exit)) return this.#failed(questions, sentMillis)
-            const { unreadable, value } = FleetReply.reply(exit.value, questions.length)
-            this.unreadable += unreadable
-            if (value === undefined) this.#failed(questions, sentMillis)
-            else this.#answered(value, questions, sentMillis)
-          })
-        )
-      )
+      return Effect.map(within(asked, this.settings.storeTimeoutMillis), (exit) => {
+        if (exit === undefined || Exit.isFailure(exit)) return this.#failed(questions, sentMillis)
+        const { unreadable, value } = FleetReply.reply(exit.value, questions.length)
+        this.unreadable += unreadable
+        if (value === undefined) this.#failed(questions, sentMillis)
+        else this.#answered(value, questions, sentMillis)
+      })
     })
   }
 

@@ -19,6 +19,7 @@ import type * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import * as Operation from "../idempotency/Operation.js"
+import type { Fleet } from "../policies/fleet.js"
 import type { Rejects, Stages } from "../policies/stage/definition.js"
 import * as Backoff from "../retry/Backoff.js"
 import { type Api, of, type Rejection, type TagClass } from "./api.js"
@@ -227,6 +228,40 @@ export const fromConfig: {
     }
   ): Effect.Effect<Pipeline<Rejection, R>, ParseResult.ParseError>
 } = api.fromConfig
+
+/**
+ * Builds a pipeline from JSON in which guards may be shared with a fleet: `circuitBreaker`,
+ * `rateLimiter`, `bulkhead` and `cooldown` may have the field `"shared": "name"`, and those of
+ * their `makeShared`. The name is the same in all members. Without the field a guard is of this
+ * process alone; `fromConfig` refuses it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromConfigShared: {
+  /**
+   * Builds a pipeline from JSON. The type demands an idempotency key, because the operation is
+   * known only at run time.
+   */
+  (
+    json: unknown
+  ): Effect.Effect<
+    Pipeline<Rejection, IdempotencyKey.IdempotencyKey>,
+    ParseResult.ParseError,
+    Fleet
+  >
+  /**
+   * Builds a pipeline from JSON for a known operation. Fails with `ParseError` when the JSON names
+   * another.
+   */
+  <R>(
+    json: unknown,
+    options: {
+      /** The operation that the configuration must name, or may omit. */
+      readonly operation: Operation.Operation<R>
+    }
+  ): Effect.Effect<Pipeline<Rejection, R>, ParseResult.ParseError, Fleet>
+} = api.fromConfigShared
 
 /**
  * What a pipeline of these stages does, and what one call through it costs at worst. The stages

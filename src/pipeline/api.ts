@@ -9,6 +9,7 @@ import type * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
 import type * as IdempotencyKey from "../idempotency/IdempotencyKey.js"
 import type * as Operation from "../idempotency/Operation.js"
+import type { Fleet } from "../policies/fleet.js"
 import type { Rejects, Stage, Stages } from "../policies/stage/definition.js"
 import { build, ordered } from "./build.js"
 import { Built, InForce, type Pipeline, protect } from "./built.js"
@@ -16,6 +17,7 @@ import * as Configured from "./configured.js"
 import * as Described from "./description.js"
 import { follow, type FollowOptions } from "./following.js"
 import type { Input } from "./input.js"
+import * as Shared from "./shared.js"
 import { specOf } from "./spec.js"
 
 /**
@@ -115,6 +117,35 @@ export interface Api {
       }
     ): Effect.Effect<Pipeline<Rejection, R>, ParseResult.ParseError>
   }
+  /**
+   * Builds a pipeline from JSON in which guards may be shared with a fleet: `circuitBreaker`,
+   * `rateLimiter`, `bulkhead` and `cooldown` may have the field `"shared": "name"`. Fails with
+   * `ParseError`.
+   */
+  readonly fromConfigShared: {
+    /**
+     * Builds a pipeline from JSON. The type demands an idempotency key, because the operation is
+     * known only at run time.
+     */
+    (
+      json: unknown
+    ): Effect.Effect<
+      Pipeline<Rejection, IdempotencyKey.IdempotencyKey>,
+      ParseResult.ParseError,
+      Fleet
+    >
+    /**
+     * Builds a pipeline from JSON for a known operation. Fails with `ParseError` when the JSON
+     * names another.
+     */
+    <R>(
+      json: unknown,
+      options: {
+        /** The operation that the configuration must name, or may omit. */
+        readonly operation: Operation.Operation<R>
+      }
+    ): Effect.Effect<Pipeline<Rejection, R>, ParseResult.ParseError, Fleet>
+  }
   /** Describes what stages do: their order, what is retried, the worst case. */
   readonly describe: (stages: Stages) => Described.Description
 }
@@ -181,6 +212,11 @@ export const of = (stages: ReadonlyArray<Stage>): Api => {
       build(list, given),
       (policy) => new Built<Rejects[K & keyof Rejects], R>(new InForce(list, policy))
     )
+  const builtOf = (given: Stages) =>
+    Effect.map(
+      build(list, given),
+      (policy) => new Built<Rejection, never>(new InForce(list, policy))
+    )
   return {
     stages: list,
     make,
@@ -211,13 +247,14 @@ export const of = (stages: ReadonlyArray<Stage>): Api => {
     Spec,
     jsonSchema: () => JSONSchema.make(Spec),
     fromConfig: <R>(json: unknown, options?: { readonly operation: Operation.Operation<R> }) =>
+      Effect.flatMap(Configured.read(Spec, json, options), builtOf),
+    fromConfigShared: <R>(
+      json: unknown,
+      options?: { readonly operation: Operation.Operation<R> }
+    ) =>
       Effect.flatMap(
-        Configured.read(Spec, json, options),
-        (given) =>
-          Effect.map(
-            build(list, given),
-            (policy) => new Built<Rejection, never>(new InForce(list, policy))
-          )
+        Shared.read(json, (plain) => Configured.read(Spec, plain, options)),
+        builtOf
       ),
     describe: (given) => Described.describe(list, given)
   }

@@ -392,7 +392,7 @@ export interface SharedOptions extends Options {
   readonly whenApart?: "share" | "reject" | undefined
 }
 
-const kind: Fleet.Kind<SharedOptions & { readonly name: string }, Bulkhead> = { name: "bulkhead" }
+const kind: Fleet.Kind<SharedOptions & Fleet.Named, Bulkhead> = { name: "bulkhead" }
 
 /**
  * Makes a bulkhead whose permits the members of a fleet share. `name` is the same in all of them.
@@ -409,7 +409,7 @@ const kind: Fleet.Kind<SharedOptions & { readonly name: string }, Bulkhead> = { 
  * @category constructors
  */
 export const makeShared = (
-  options: SharedOptions & { readonly name: string }
+  options: SharedOptions & Fleet.Named
 ): Effect.Effect<Bulkhead, never, Fleet.Fleet> =>
   Effect.flatMap(Fleet.Fleet, (fleet) => fleet.shared(kind, options))
 

@@ -314,7 +314,7 @@ export interface Shared extends CircuitBreaker {
   readonly fleet: FleetControls
 }
 
-const kind: Fleet.Kind<Options & { readonly name: string }, Shared> = { name: "breaker" }
+const kind: Fleet.Kind<Options & Fleet.Named, Shared> = { name: "breaker" }
 
 /**
  * Makes a breaker that shares what it sees with the other members of a fleet. `name` is the same
@@ -325,7 +325,7 @@ const kind: Fleet.Kind<Options & { readonly name: string }, Shared> = { name: "b
  * @category constructors
  */
 export const makeShared = (
-  options: Options & { readonly name: string }
+  options: Options & Fleet.Named
 ): Effect.Effect<Shared, never, Fleet.Fleet> =>
   Effect.flatMap(Fleet.Fleet, (fleet) => fleet.shared(kind, options))
 

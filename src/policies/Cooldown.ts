@@ -336,7 +336,7 @@ export const make = (options: Options = {}): Effect.Effect<Cooldown> =>
     return ofCooldowns(new Cooldowns(policy, maxWaitMillis), options)
   })
 
-const kind: Fleet.Kind<Options & { readonly name: string }, Cooldown> = { name: "cooldown" }
+const kind: Fleet.Kind<Options & Fleet.Named, Cooldown> = { name: "cooldown" }
 
 /**
  * Makes a cooldown that the members of a fleet share. `name` is the same in all of them. Invalid
@@ -351,7 +351,7 @@ const kind: Fleet.Kind<Options & { readonly name: string }, Cooldown> = { name: 
  * @category constructors
  */
 export const makeShared = (
-  options: Options & { readonly name: string }
+  options: Options & Fleet.Named
 ): Effect.Effect<Cooldown, never, Fleet.Fleet> =>
   Effect.flatMap(Fleet.Fleet, (fleet) => fleet.shared(kind, options))
 

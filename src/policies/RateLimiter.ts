@@ -308,7 +308,7 @@ export interface SharedOptions extends Options {
   readonly whenApart?: "share" | "reject" | undefined
 }
 
-const kind: Fleet.Kind<SharedOptions & { readonly name: string }, RateLimiter> = {
+const kind: Fleet.Kind<SharedOptions & Fleet.Named, RateLimiter> = {
   name: "rateLimiter"
 }
 
@@ -327,7 +327,7 @@ const kind: Fleet.Kind<SharedOptions & { readonly name: string }, RateLimiter> =
  * @category constructors
  */
 export const makeShared = (
-  options: SharedOptions & { readonly name: string }
+  options: SharedOptions & Fleet.Named
 ): Effect.Effect<RateLimiter, never, Fleet.Fleet> =>
   Effect.flatMap(Fleet.Fleet, (fleet) => fleet.shared(kind, options))
 

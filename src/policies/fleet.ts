@@ -27,6 +27,17 @@ export class StoreError extends Data.TaggedError("FleetStoreError")<{
   }
 }
 
+/**
+ * The name of a shared guard.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Named {
+  /** The name of the guard in its fleet (required), the same in all members. */
+  readonly name: string
+}
+
 /** A kind of shared guard: `Options` make a `Guard`. The type parameters are phantoms. */
 export interface Kind<in Options, out Guard> {
   /** Names the kind. */
@@ -46,7 +57,7 @@ export interface Runtime {
    * The shared guard of a kind and a name, one for each name in a member. Dies with `RangeError`
    * where a guard of that name was made with other numbers, or where the options are invalid.
    */
-  readonly shared: <Options extends { readonly name: string }, Guard>(
+  readonly shared: <Options extends Named, Guard>(
     kind: Kind<Options, Guard>,
     options: Options
   ) => Effect.Effect<Guard>

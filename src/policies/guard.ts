@@ -10,7 +10,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { turn } from "../runtime/clock.js"
 import { defaultKey, type Keyed, type KeyedState } from "../runtime/keyedState.js"
-import type { Fleet } from "./fleet.js"
+import type { Fleet, Named } from "./fleet.js"
 
 /**
  * Runs a call under a guard. Effect first or last. `E` is what the guard rejects with, `Options`
@@ -115,7 +115,7 @@ export const tagClass = <
 export interface SharedLayer<Self, Options> {
   /** Makes the guard, shared with the fleet under `name`, and provides it under this tag. */
   readonly layerShared: (
-    options: Options & { readonly name: string }
+    options: Options & Named
   ) => Layer.Layer<Self, never, Fleet>
 }
 
@@ -131,12 +131,11 @@ export const sharedTagClass = <
   id: Id,
   make: (...args: Args) => Effect.Effect<Instance>,
   makeShared: (
-    options: Options & { readonly name: string }
+    options: Options & Named
   ) => Effect.Effect<Instance, never, Fleet>
 ): TagClass<Self, Id, Instance, Args, P> & SharedLayer<Self, Options> => {
   const Base = tagClass<Self, Id, Instance, Args, P>(id, make)
   return Object.assign(Base, {
-    layerShared: (options: Options & { readonly name: string }) =>
-      Layer.effect(Base, makeShared(options))
+    layerShared: (options: Options & Named) => Layer.effect(Base, makeShared(options))
   })
 }

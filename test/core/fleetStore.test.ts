@@ -62,11 +62,14 @@ describe("fleetStore", () => {
       expect(seen).not.toContain("m7")
     })
 
-    it("F21: a clock that steps back stands", () => {
-      const { says, state } = fleet()
-      says(1000, "a")
+    it("F21: where a clock steps back time stands, and goes on with it", () => {
+      const { asks, says, state } = fleet()
+      says(1000, "a", open(0, 1000))
+      const { nowMillis } = state
       says(10, "a")
-      expect(state.nowMillis).toBe(1000)
+      expect(state.nowMillis).toBe(nowMillis)
+      expect(asks(1009, "a", "lease", trial(1, "x"))).toMatchObject({ granted: false, left: 1 })
+      expect(asks(1010, "a", "lease", trial(1, "x")).granted).toBe(true)
     })
   })
 

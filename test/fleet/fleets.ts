@@ -29,6 +29,9 @@ export interface Wire {
   forge: ((reply: FleetStore.Reply) => unknown) | undefined
   /** Every batch that was sent. */
   readonly sent: Array<FleetStore.Batch>
+  /** How many questions are under way, and the most that ever were. */
+  inFlight: number
+  mostInFlight: number
 }
 
 const whole = {
@@ -54,18 +57,28 @@ const wired = (store: FleetStore.Service, wire: Wire): FleetStore.Service => ({
   name: store.name,
   pushes: Stream.filter(store.pushes, () => !wire.blockPushes && !wire.freeze),
   exchange: (batch) =>
-    Effect.gen(function*() {
-      wire.sent.push(batch)
-      if (wire.refuse) return yield* new FleetStore.StoreError({ retryable: true })
-      if (wire.freeze || wire.loseQuestion) return yield* Effect.never
-      if (wire.delay > 0) yield* Effect.sleep(wire.delay / 2)
-      const reply = yield* store.exchange(batch)
-      if (wire.double) yield* store.exchange(batch)
-      if (wire.loseAnswer) return yield* Effect.never
-      if (wire.delay > 0) yield* Effect.sleep(wire.delay / 2)
-      return wire.forge === undefined ? reply : wire.forge(reply) as FleetStore.Reply
-    })
+    Effect.ensuring(
+      asked(store, wire, batch),
+      Effect.sync(() => {
+        wire.inFlight--
+      })
+    )
 })
+
+const asked = (store: FleetStore.Service, wire: Wire, batch: FleetStore.Batch) =>
+  Effect.gen(function*() {
+    wire.sent.push(batch)
+    wire.inFlight++
+    wire.mostInFlight = Math.max(wire.mostInFlight, wire.inFlight)
+    if (wire.refuse) return yield* new FleetStore.StoreError({ retryable: true })
+    if (wire.freeze || wire.loseQuestion) return yield* Effect.never
+    if (wire.delay > 0) yield* Effect.sleep(wire.delay / 2)
+    const reply = yield* store.exchange(batch)
+    if (wire.double) yield* store.exchange(batch)
+    if (wire.loseAnswer) return yield* Effect.never
+    if (wire.delay > 0) yield* Effect.sleep(wire.delay / 2)
+    return wire.forge === undefined ? reply : wire.forge(reply) as FleetStore.Reply
+  })
 
 /** A store in memory. */
 export const memoryStore: Effect.Effect<FleetStore.Service, never, Scope.Scope> = Effect.map(
@@ -80,7 +93,7 @@ export const join = (
   faults: Partial<Wire> = {}
 ): Effect.Effect<MemberOf, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const wire: Wire = { ...whole, sent: [] }
+    const wire: Wire = { ...whole, sent: [], inFlight: 0, mostInFlight: 0 }
     const outer = yield* Effect.scope
     const scope = yield* Scope.fork(outer, ExecutionStrategy.sequential)
     const layer = Layer.provide(

@@ -16,11 +16,13 @@ const load = (limiter: RateLimiter.RateLimiter, every: number, times: number) =>
     const call = Effect.map(Clock.currentTimeMillis, (at) => {
       began.push(at)
     })
-    const fiber = yield* Effect.fork(Effect.forEach(
+    const start = Effect.forEach(
       Array.from({ length: times }),
       () => Effect.zipRight(Effect.fork(Effect.ignore(limiter.protect(call))), Effect.sleep(every)),
       { discard: true }
-    ))
+    )
+    // The calls end with the fiber that started them.
+    const fiber = yield* Effect.fork(Effect.zipRight(start, Effect.never))
     return { began, fiber }
   })
 
@@ -39,26 +41,29 @@ const mostOver = (began: ReadonlyArray<number>, perMilli: number): number => {
 describe("RateLimiter.makeShared", () => {
   it.scoped("F11: a fleet keeps to the rate, and uses it", () =>
     Effect.gen(function*() {
-      const { all } = yield* members(4, {}, { delay: 10 })
-      const limiters = yield* Effect.forEach(all, (member) => limiterOf(member))
-      const loads = yield* Effect.forEach(limiters, (limiter) => load(limiter, 20, 200))
-      for (let step = 0; step < 40; step++) yield* pass("100 millis")
+      const { all } = yield* members(3, {}, { delay: 10 })
+      const limiters = yield* Effect.forEach(all, (member) =>
+        limiterOf(member, { limit: 40, burst: 4 }))
+      const loads = yield* Effect.forEach(limiters, (limiter) =>
+        load(limiter, 60, 40))
+      yield* pass("2500 millis")
       const began = loads.flatMap((each) => each.began)
       const from = Math.min(...began)
-      const later = began.filter((at) => at >= from + 1000 && at < from + 4000)
-      expect(later.length).toBeGreaterThan(0.9 * 300)
-      expect(mostOver(began, 0.1)).toBeLessThanOrEqual(10 + 50)
+      const later = began.filter((at) => at >= from + 500 && at < from + 2000)
+      expect(later.length).toBeGreaterThan(0.9 * 60)
+      expect(mostOver(began, 0.04)).toBeLessThanOrEqual(4 + 0.04 * 500)
       for (const { fiber } of loads) yield* Fiber.interrupt(fiber)
     }))
 
   it.scoped("F11: each member gets its turn", () =>
     Effect.gen(function*() {
       const { all } = yield* members(4, {}, { delay: 10 })
-      const limiters = yield* Effect.forEach(all, (member) => limiterOf(member))
-      const greedy = yield* Effect.forEach(limiters.slice(0, 3), (limiter) => load(limiter, 5, 400))
-      for (let step = 0; step < 10; step++) yield* pass("100 millis")
-      const waiting = yield* Effect.fork(Effect.timed(limiters[3]!.protect(Effect.void)))
-      yield* pass(3 * 250 + 4 * 10 + 20)
+      const slow = { limit: 20, burst: 2, maxWait: "1 minute" } as const
+      const limiters = yield* Effect.forEach(all, (member) => limiterOf(member, slow))
+      const greedy = yield* Effect.forEach(limiters.slice(0, 3), (limiter) => load(limiter, 1, 30))
+      yield* pass("500 millis")
+      const waiting = yield* Effect.fork(limiters[3]!.protect(Effect.void))
+      yield* pass(3 * 250 + 4 * 50 + 20)
       expect(yield* Fiber.poll(waiting)).toMatchObject({ _tag: "Some" })
       for (const { fiber } of greedy) yield* Fiber.interrupt(fiber)
     }))
@@ -67,7 +72,7 @@ describe("RateLimiter.makeShared", () => {
     Effect.gen(function*() {
       const { all } = yield* members(1)
       const limiter = yield* limiterOf(all[0]!)
-      for (let n = 0; n < 100; n++) {
+      for (let n = 0; n < 40; n++) {
         yield* Effect.fork(limiter.protect(Effect.void))
         yield* pass("20 millis")
       }
@@ -125,9 +130,9 @@ describe("RateLimiter.makeShared", () => {
       expect((yield* all[0]!.use(Fleet.status)).connected).toBe(false)
       const rejection = yield* Effect.flip(rejecting!.protect(Effect.void))
       expect(rejection._tag).toBe("RateLimited")
-      const { began, fiber } = yield* load(sharing!, 5, 400)
-      for (let step = 0; step < 20; step++) yield* pass("100 millis")
-      expect(began.length).toBeGreaterThanOrEqual(90)
+      const { began, fiber } = yield* load(sharing!, 10, 60)
+      yield* pass("1 second")
+      expect(began.length).toBeGreaterThanOrEqual(45)
       expect(mostOver(began, 0.05)).toBeLessThanOrEqual(6)
       yield* Fiber.interrupt(fiber)
     }))

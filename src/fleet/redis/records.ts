@@ -68,7 +68,7 @@ local told = { circuit = true, order = true, cooldown = true }
 local function readable(r, kind)
   if not r or r.kind ~= kind or r.of ~= fleet.of or not is(r.expires, 0, far) then return false end
   for _, name in ipairs(counts[kind]) do if not whole(r[name]) then return false end end
-  for _, name in ipairs(times[kind]) do if not is(r[name], 0, far) then return false end end
+  for _, name in ipairs(times[kind]) do if not is(r[name], -far, far) then return false end end
   if kind == 'circuit' then
     if type(r.failed) ~= 'table' or #r.failed > ${rememberedFailures} then return false end
     for _, mark in ipairs(r.failed) do if type(mark) ~= 'string' then return false end end

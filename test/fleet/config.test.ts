@@ -1,0 +1,65 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Operation from "effect-resilience/Operation"
+import * as Pipeline from "effect-resilience/Pipeline"
+import { members, pass } from "./fleets.js"
+
+const json = {
+  totalTimeout: "10 seconds",
+  circuitBreaker: { shared: "api", minimumCalls: 40, openDuration: "5 seconds" },
+  rateLimiter: { shared: "api", limit: 1000, interval: "1 second", leaseTime: "200 millis" },
+  bulkhead: { shared: "api", concurrency: 50, queue: 10, whenApart: "reject" },
+  cooldown: { shared: "api", mode: "reject" }
+}
+
+describe("Pipeline.fromConfigShared", () => {
+  it.scoped("stages that say `shared` are the fleet's, others of this process", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(2)
+      const pipelines = yield* Effect.forEach(all, (member) =>
+        member.use(Effect.orDie(
+          Pipeline.fromConfigShared(json, { operation: Operation.read })
+        )))
+      for (const pipeline of pipelines) {
+        for (let n = 0; n < 20; n++) {
+          yield* Effect.exit(Pipeline.protect(Effect.die("down"), pipeline))
+        }
+      }
+      yield* pass("1 second")
+      for (const pipeline of pipelines) {
+        const rejection = yield* Effect.flip(Pipeline.protect(Effect.succeed("sent"), pipeline))
+        expect(rejection).toMatchObject({ _tag: "CircuitOpen" })
+      }
+    }))
+
+  it.scoped("what is wrong is found, with its path", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(1)
+      const refused = (stages: object) =>
+        Effect.map(
+          Effect.flip(all[0]!.use(
+            Pipeline.fromConfigShared(stages, { operation: Operation.read })
+          )),
+          (error) => error.message
+        )
+      expect(
+        yield* refused({
+          circuitBreaker: { shared: "api", window: { _tag: "Count", size: 20 } }
+        })
+      ).toContain("circuitBreaker.window")
+      expect(
+        yield* refused({
+          rateLimiter: { shared: "api", limit: 1, interval: "1 second", whenApart: "never" }
+        })
+      ).toContain("rateLimiter.whenApart")
+      expect(yield* refused({ cooldown: { shared: 7 } })).toContain("cooldown.shared")
+      expect(yield* refused({ throttle: { shared: "api" } })).toContain("throttle.shared")
+    }))
+
+  it("without a fleet the field is unknown", async () => {
+    const error = await Effect.runPromise(
+      Effect.flip(Pipeline.fromConfig(json, { operation: Operation.read }))
+    )
+    expect(error.message).toContain("cooldown.shared")
+  })
+})
