@@ -222,9 +222,9 @@ describe("the packaging", () => {
     expect(listed.filter((file) => ![...publicModules(src).values()].includes(file))).toEqual([])
   })
 
-  it("the index lists all public modules but those of vendors, stores, test tools and adapters", () => {
+  it("the index lists all public modules but those of vendors, stores, fleets, test tools and adapters", () => {
     const bySubpath =
-      /^((api|store|testing)\/|http\/(IdempotencyApi|Rpc)\.ts$|pipeline\/PolicyFile\.ts$)/
+      /^((api|fleet|store|testing)\/|http\/(IdempotencyApi|Rpc)\.ts$|pipeline\/PolicyFile\.ts$)/
     const others = [...publicModules(src).values()].filter((file) =>
       file !== "index.ts" && !listed.includes(file)
     )
