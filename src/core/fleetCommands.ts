@@ -127,8 +127,8 @@ export interface Close {
 }
 
 /**
- * Asks for a trial of a half-open circuit. Granted where the epoch is the store's own, the open time
- * is over, and good, bad and held trials together are fewer than `trials`.
+ * Asks for a trial of a half-open circuit. Granted where the epoch is the store's own, the open
+ * time is over, and good, bad and held trials together are fewer than `trials`.
  *
  * @since 0.1.0
  * @category models
@@ -242,9 +242,9 @@ export interface Release {
  * The record is a time up to which the line is taken (GCRA). `taken` is that time less
  * `back * spacing`, and not before now; `room` is `burst * spacing - (taken - now)`. So many as
  * `(room + t) / spacing` tokens (whole, not fewer than 0, at most `want`) are due within `t`.
- * Those due within `horizon` are leased, and the `first` ones also where they come due later, within
- * `patience`. Where fewer than `first` can be leased, or `want` is 0, none are. The line is taken
- * further by `spacing` for each.
+ * Those due within `horizon` are leased, and the `first` ones also where they come due later,
+ * within `patience`. Where fewer than `first` can be leased, or `want` is 0, none are. The line is
+ * taken further by `spacing` for each.
  *
  * @since 0.1.0
  * @category models

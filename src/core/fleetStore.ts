@@ -307,8 +307,8 @@ const changesSince = (
 }
 
 /**
- * Answers a batch, and says what all members are to hear. Time does not go back: where a clock shows
- * less than before, the fleet's time stands, and goes on with it.
+ * Answers a batch, and says what all members are to hear. Time does not go back: where a clock
+ * shows less than before, the fleet's time stands, and goes on with it.
  *
  * @since 0.1.0
  */

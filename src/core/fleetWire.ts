@@ -19,9 +19,9 @@ export type * from "./fleetCommands.js"
  *
  * A store does this, in one atomic step:
  *
- * 1. Lets the fleet's time pass by as much as its clock has advanced since the last batch. Where the
- *    clock shows less than then (it has stepped back, or another server took over), no time passes.
- *    All times below are the fleet's.
+ * 1. Lets the fleet's time pass by as much as its clock has advanced since the last batch. Where
+ *    the clock shows less than then (it has stepped back, or another server took over), no time
+ *    passes. All times below are the fleet's.
  * 2. Compares `(incarnation, sequence)` with the last of this `member`. What is not greater is
  *    `stale`: it changes nothing, and the answer says only that and the stored incarnation. A
  *    member's pair is remembered for twelve `memberTimeout`s.

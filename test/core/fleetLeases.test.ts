@@ -10,7 +10,6 @@ import * as Machine from "../../src/core/fleetStore.js"
 import * as FleetTokens from "../../src/core/fleetTokens.js"
 import type * as Wire from "../../src/core/fleetWire.js"
 import { runs } from "../support/runs.js"
-import "../support/seed.js"
 import { batch, memberTimeout } from "./fleet.js"
 
 /** What happens to one question: how late it comes and is answered, and what is lost or doubled. */
