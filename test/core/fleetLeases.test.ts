@@ -122,11 +122,9 @@ describe("fleet leases", () => {
           if (!here.canAct(member)) continue
           const purse = purses[member]!
           if (act === "freeze") here.members[member]!.frozenUntil = here.now + 20 * after
-          if (act === "call" && FleetTokens.take(purse, cost, here.now)) {
-            for (let n = 0; n < cost; n++) began.push(here.now)
-          }
+          while (act === "call" && FleetTokens.take(purse, 1, here.now)) began.push(here.now)
           if (act !== "ask" || !here.canAsk(member)) continue
-          const want = Math.max(cost, FleetTokens.wanted(purse, cost, here.now))
+          const want = 6 * cost
           const command: Wire.Tokens = {
             op: "tokens",
             name: "line",
