@@ -105,6 +105,7 @@ describe("the package", () => {
         !Array.isArray(found)
       )
       expect(Object.fromEntries(failed)).toEqual({
+        "effect-resilience/fleet/Redis": "ERR_MODULE_NOT_FOUND",
         "effect-resilience/http/Rpc": "ERR_MODULE_NOT_FOUND",
         "effect-resilience/store/Redis": "ERR_MODULE_NOT_FOUND",
         "effect-resilience/store/Sql": "ERR_MODULE_NOT_FOUND",

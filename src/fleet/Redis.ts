@@ -130,8 +130,8 @@ const targetOf = ({ cluster, clusterOptions, options, url }: Options): Connectio
  * - An exchange is one Lua script, one round trip, O(commands + log members); the script's text is
  *   sent once. It is applied as a whole or refused before it has changed anything, also by a server
  *   at `maxmemory`.
- * - Time is Redis' own, in milliseconds. A clock that steps back stands, for a minute at most;
- *   one that steps back further begins the fleet anew, and the members put back what they know.
+ * - Time passes by as much as Redis' clock advances between two exchanges, in milliseconds. Where
+ *   the clock steps back, or another server takes over, time stands for a moment and goes on.
  * - All names in Redis are HMACs under `secret`. Fleets, prefixes and secrets that differ see
  *   nothing of each other. Every key expires: an hour after its last word, an operator's order
  *   after a week. All keys of a fleet are in one slot of a cluster.

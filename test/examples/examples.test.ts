@@ -6,6 +6,7 @@ import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
+import { isInstalled } from "../support/redis.js"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 
@@ -17,7 +18,7 @@ const shownOf = (name: string): ReadonlyArray<string> => {
 }
 
 /** Examples whose figures differ between runs. */
-const differing: ReadonlyArray<string> = ["hedged-reads"]
+const differing: ReadonlyArray<string> = ["hedged-reads", "fleet"]
 
 /**
  * What an example prints, line by line. It fails when the example ends with another code than 0 or
@@ -121,6 +122,22 @@ describe("examples", () => {
         "call 14: answered with 200",
         "    requests that reached the server: 6"
       ])
+    },
+    60_000
+  )
+
+  if (!isInstalled) fs.writeSync(2, "\nNOT TESTED: examples/fleet, Redis is not installed here\n")
+
+  it.skipIf(!isInstalled)(
+    "fleet: all of eight processes reject soon after the first",
+    async () => {
+      const lines = await run("fleet")
+      const [, count, first, last] =
+        /rejected: (\d) of 8, .* after (\d+) ms, .* after (\d+) ms/.exec(lines.join("\n")) ?? []
+      expect(count).toBe("8")
+      expect(Number(last) - Number(first)).toBeLessThan(1000)
+      const picture = /^picture: (.+)$/.exec(lines.at(-1) ?? "")?.[1] ?? ""
+      expect(fs.readFileSync(picture, "utf8").match(/<rect /g)?.length).toBeGreaterThan(500)
     },
     60_000
   )

@@ -181,12 +181,12 @@ does.known = function(r, c)
   if v.epoch > r.epoch then
     if r.kind == 'circuit' then
       begin(r, v.epoch)
-      r.open, r.ends = v.open, v.open and math.max(0, now + v.left) or 0
+      r.open, r.ends = v.open, v.open and now + v.left or 0
       r.openings, r.openMillis, r.closed = v.openings, v.openMillis, now - v.closedFor
     elseif r.kind == 'order' then
       r.epoch, r.order, r.resets = v.epoch, v.order, math.max(r.resets, v.resets)
     else
-      local ends = v.held and math.max(0, now + v.left) or now
+      local ends = v.held and now + v.left or now
       r.ends = r.held and math.max(r.ends, ends) or ends
       r.epoch, r.held, r.trial = v.epoch, r.held or v.held, nil
     end

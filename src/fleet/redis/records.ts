@@ -68,7 +68,7 @@ local told = { circuit = true, order = true, cooldown = true }
 local function readable(r, kind)
   if not r or r.kind ~= kind or r.of ~= fleet.of or not is(r.expires, 0, far) then return false end
   for _, name in ipairs(counts[kind]) do if not whole(r[name]) then return false end end
-  for _, name in ipairs(times[kind]) do if not is(r[name], 0, far) then return false end end
+  for _, name in ipairs(times[kind]) do if not is(r[name], -far, far) then return false end end
   if kind == 'circuit' then
     if type(r.failed) ~= 'table' or #r.failed > ${rememberedFailures} then return false end
     for _, mark in ipairs(r.failed) do if type(mark) ~= 'string' then return false end end
@@ -145,7 +145,9 @@ local function store(r, epoch)
   r.name, r.key, r.said, r.lapse, r.line = nil, nil, nil, nil, nil
   redis.call('SET', key, cmsgpack.pack(r), 'PX', ttl(r.expires))
   r.name, r.key, r.said, r.lapse, r.line = name, key, said, lapse, line
-  for _, beside in ipairs({ said, lapse, line }) do redis.call('PEXPIRE', beside, ttl(r.expires)) end
+  for _, beside in ipairs({ said, lapse, line }) do
+    redis.call('PEXPIRE', beside, ttl(r.expires))
+  end
   fleet.expires = math.max(fleet.expires, r.expires)
 end
 
@@ -161,6 +163,7 @@ local function view(r, name)
     return start .. ',"order":"' .. r.order .. '","resets":' .. num(r.resets)
       .. ',"isolated":' .. num(left) .. '}'
   end
-  return start .. ',"held":' .. bool(r.held) .. ',"left":' .. num(r.held and r.ends - now or 0) .. '}'
+  return start .. ',"held":' .. bool(r.held)
+    .. ',"left":' .. num(r.held and r.ends - now or 0) .. '}'
 end
 `

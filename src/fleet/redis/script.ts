@@ -7,6 +7,9 @@
  * command, in their order. ARGV: the time (empty: the server's), the batch, what an operator reads
  * of the member, the channel of pushes (empty: none).
  *
+ * Times are the fleet's own, from 0 on: it passes by as much as the server's clock advances between
+ * two exchanges, so that a clock that steps back, or that of another server, does no harm.
+ *
  * The first write is a SET, which a server at `maxmemory` refuses, and the script with it; and a
  * SET replaces a value of any type. The other keys of the fleet are looked at by their type first.
  */
@@ -26,9 +29,6 @@ export const keysOf = {
   permits: 4
 } as const
 
-/** How far the server's clock may step back before the fleet is forgotten, in milliseconds. */
-const standMillis = 60_000
-
 /** For how many timeouts the sequence of a silent member is remembered. */
 const rememberedTimeouts = 12
 
@@ -39,7 +39,7 @@ const beginning = `
 local time = redis.call('TIME')
 local clock = tonumber(ARGV[1]) or (time[1] * 1000 + math.floor(time[2] / 1000))
 local batch = cjson.decode(ARGV[2])
-local now, fleet = clock, nil
+local now, fleet = 0, nil
 local changed, news, does = {}, {}, {}
 local base = string.sub(KEYS[1], 1, -2)
 local mark = string.gsub(string.sub(redis.sha1hex(batch.member), 1, 12), '..', function(hex)
@@ -49,12 +49,13 @@ do
   local ok, found = false, redis.pcall('GET', KEYS[1])
   if type(found) == 'string' and #found < 4096 then ok, found = pcall(cmsgpack.unpack, found) end
   if ok and type(found) == 'table' and type(found.seed) == 'string' and type(found.at) == 'number'
-    and type(found.now) == 'number' and found.now >= 0 and found.now <= clock + ${standMillis}
+    and type(found.now) == 'number' and found.now >= 0 and found.now <= 1e15
+    and type(found.clock) == 'number' and found.clock == found.clock
     and type(found.version) == 'number' and found.version >= 0
     and found.version <= 9007199254740000 and found.changes == redis.pcall('ZCARD', KEYS[6])
-    and type(found.expires) == 'number' and found.expires <= clock + 6.4e12 then
+    and type(found.expires) == 'number' and found.expires <= found.now + 6.4e12 then
     fleet = found
-    now = math.max(clock, found.now)
+    now = found.now + math.min(6.4e12, math.max(0, clock - found.clock))
   end
 end
 `
@@ -81,7 +82,7 @@ local function reply(stale, incarnation, version, more, changes, answers)
     .. table.concat(answers, ',') .. ']}'
 end
 
-local last = seen(batch.member)
+local last = fleet and seen(batch.member)
 local isStale = last and last[5] > now and (batch.incarnation < last[1]
   or (batch.incarnation == last[1] and batch.sequence <= last[2]))
 
@@ -90,7 +91,8 @@ local isNew = fleet == nil
 if isNew then
   fleet = { seed = batch.seed, version = 0, expires = 0, at = 0, changes = 0 }
 end
-fleet.now, fleet.of = now, string.sub(redis.sha1hex(fleet.seed), 1, 12)
+fleet.now, fleet.clock = now, clock
+fleet.of = string.sub(redis.sha1hex(fleet.seed), 1, 12)
 local function keep()
   fleet.expires = math.max(fleet.expires, now + 12 * batch.memberTimeout, now + ${keptMillis})
   local of = fleet.of
@@ -99,7 +101,7 @@ local function keep()
   fleet.of = of
 end
 keep()
-if isNew then redis.call('DEL', KEYS[6]) end
+if isNew then redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]) end
 if isStale then return reply(true, last[1], 0, false, {}, {}) end
 for i, kind in ipairs({ 'hash', 'zset', 'zset', 'zset' }) do
   local found = redis.call('TYPE', KEYS[i + 1])['ok']
@@ -113,7 +115,8 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', num(now), 'LI
   redis.call('ZREM', KEYS[5], name)
 end
 do
-  local ends, forgotten = now + batch.memberTimeout, now + ${rememberedTimeouts} * batch.memberTimeout
+  local ends = now + batch.memberTimeout
+  local forgotten = now + ${rememberedTimeouts} * batch.memberTimeout
   redis.call('HSET', KEYS[2], batch.member,
     cmsgpack.pack({ batch.incarnation, batch.sequence, now, ends, forgotten, ARGV[3] }))
   redis.call('ZADD', KEYS[4], num(forgotten), batch.member)

@@ -17,8 +17,8 @@ export interface Step {
   /** Whether it is sent together with the one before. */
   readonly together: boolean
   /**
-   * `again`: the last batch is sent once more. `late`: a batch whose number is used up. `restart`: a
-   * new life.
+   * `again`: the last batch is sent once more. `late`: a batch whose number is used up.
+   * `restart`: a new life.
    */
   readonly how: "next" | "again" | "late" | "restart" | "leave"
   /** Whether it tells which changes it knows. */
