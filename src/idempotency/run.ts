@@ -11,6 +11,8 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import {
   CorruptRecord,
@@ -288,6 +290,16 @@ const withoutClaim = <A, E, R, RD>(
   })
 }
 
+/** How many steps lie between the question and the first step of the work. */
+const stepsToWork = 2
+
+/**
+ * Tests whether others get their turn before the work makes its first step. An interruption that
+ * came then would find the work begun that has done nothing.
+ */
+const isAtItsTurnsEnd = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
+  fiber.currentOpCount + stepsToWork > fiber.getFiberRef(FiberRef.currentMaxOpsBeforeYield)
+
 const claimed = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
   lease: Lease,
@@ -302,10 +314,13 @@ const claimed = <A, E, R, RD>(
       return Effect.zipRight(lease.undo, corrupt(call))
     }
     let begun = false
-    const work = Effect.suspend(() => {
+    const begin = Effect.suspend(() => {
       begun = true
       return call.work(run)
     })
+    const work = Effect.withFiberRuntime<A, E, R>((fiber) =>
+      isAtItsTurnsEnd(fiber) ? Effect.zipRight(Effect.yieldNow(), begin) : begin
+    )
     return Effect.flatMap(lease.hold(work, restore), (exit) =>
       // An interruption before the first step: the work did not run.
       begun ? ended(call, lease, exit) : Effect.zipRight(lease.undo, exit))

@@ -583,15 +583,22 @@ describe("interruption", () => {
   it.effect("I25: also where others get a turn after every few steps", () =>
     Effect.gen(function*() {
       const seen = new Set<string>()
-      for (let turns = 0; turns < 60; turns++) {
-        const s = yield* setting
-        const { counter, work } = counting()
-        const run = s.here(Idempotency.run(Effect.zipRight(work, Effect.never), defaults))
-        const fiber = yield* Effect.fork(Effect.withMaxOpsBeforeYield(run, 16))
-        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow()
-        yield* Fiber.interrupt(fiber)
-        for (let turn = 0; turn < 60; turn++) yield* Effect.yieldNow()
-        seen.add(`${counter.begun} ${s.claims.length === 0 ? "Acquired" : yield* probe(s)}`)
+      for (let steps = 12; steps < 24; steps++) {
+        for (let turns = 0; turns < 60; turns++) {
+          const s = yield* setting
+          let begun = 0
+          // Its very first step counts.
+          const work = Effect.suspend(() => {
+            begun++
+            return Effect.never
+          })
+          const run = s.here(Idempotency.run(work, defaults))
+          const fiber = yield* Effect.fork(Effect.withMaxOpsBeforeYield(run, steps))
+          for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow()
+          yield* Fiber.interrupt(fiber)
+          for (let turn = 0; turn < 60; turn++) yield* Effect.yieldNow()
+          seen.add(`${begun} ${s.claims.length === 0 ? "Acquired" : yield* probe(s)}`)
+        }
       }
       expect([...seen].sort()).toEqual(["0 Acquired", "1 InFlight"])
     }))
