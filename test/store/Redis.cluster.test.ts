@@ -263,6 +263,7 @@ describe.skipIf(!isInstalled)("Redis Cluster", () => {
         expect(Number(took.value._tag === "Millis" ? took.value.millis : 0)).toBeLessThan(3000)
         expect([after, executed.length]).toEqual([[...all, ""].map(() => "done"), all.length + 2])
       }).pipe(Effect.provide(layer({ prefix: "dies:" }))),
-    30_000
+    // On a busy machine the cluster takes its time to agree on the replica.
+    120_000
   )
 })

@@ -223,7 +223,10 @@ const successes = (at: Case): ReadonlyArray<Ending> => {
   if (!isJson && !["text", "bytes"].includes(at.entry)) return [success]
   // E7: neither has a body, whatever follows its head.
   if (at.status === 204 || at.status === 205) return isJson ? decoded(at) : [success]
-  if (at.framing === "stalled" && !isBodiless(at)) return late
+  if (at.framing === "stalled" && !isBodiless(at)) {
+    // What is not of the encoding that it claims may be found out before the rest is due.
+    return at.wire === "fetch" && at.encoding === "lie" ? [...late, unreadable] : late
+  }
   const all = isJson ? [success, unexpected, unreadable] : [success, unreadable]
   const isWhole = arrivesWhole(at)
   if (isWhole === "anything") return all
