@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type { ClusterOptions, RedisOptions } from "ioredis"
-import * as Validate from "../runtime/validate.js"
 import * as Connection from "../store/redisConnection.js"
 import type { Secret } from "../store/secrets.js"
 import * as Secrets from "../store/secrets.js"
@@ -75,34 +74,11 @@ export const defaults = {
   socketTimeout: 3000
 } as const
 
-const timeouts = ["connectTimeout", "commandTimeout", "socketTimeout"] as const
-
-const settingsOf = ({ cluster, options, prefix, push, secret, url }: Options): Settings => {
-  for (const field of timeouts) {
-    const value = options?.[field]
-    if (value !== undefined) Validate.integer(`options.${field}`, value, 1)
-  }
-  if (cluster !== undefined) {
-    Validate.integer("cluster.length", cluster.length, 1)
-    Validate.text(
-      "url",
-      url === undefined ? "" : "a URL",
-      "absent beside cluster",
-      (url) => url === ""
-    )
-  }
-  const given = Validate.text(
-    "prefix",
-    prefix ?? defaults.prefix,
-    "a text without braces",
-    (value) => typeof value === "string" && !/[{}]/.test(value)
-  )
-  return {
-    prefix: `${options?.keyPrefix ?? ""}${given}`,
-    push: push ?? defaults.push,
-    secret: Secrets.secretsOf({ secret }).secret
-  }
-}
+const settingsOf = ({ cluster, options, prefix, push, secret, url }: Options): Settings => ({
+  prefix: Connection.prefixOf({ cluster, options, url }, prefix ?? defaults.prefix),
+  push: push ?? defaults.push,
+  secret: Secrets.secretsOf({ secret }).secret
+})
 
 /** The options of the connection: a fleet gives up on a silent server sooner than a store does. */
 const targetOf = ({ cluster, clusterOptions, options, url }: Options): Connection.Target => ({

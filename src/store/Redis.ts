@@ -309,26 +309,10 @@ const settingsOf = ({ cluster, options, prefix, timeSource, url }: Options): Set
     "\"clock\" or \"store\"",
     (value) => value === "clock" || value === "store"
   )
-  for (const field of ["connectTimeout", "commandTimeout", "socketTimeout"] as const) {
-    const value = options?.[field]
-    if (value !== undefined) Validate.integer(`options.${field}`, value, 1)
+  return {
+    prefix: Connection.prefixOf({ cluster, options, url }, prefix ?? defaults.prefix),
+    timeSource: source
   }
-  if (cluster !== undefined) {
-    Validate.integer("cluster.length", cluster.length, 1)
-    Validate.text(
-      "url",
-      url === undefined ? "" : "a URL",
-      "absent beside cluster",
-      (url) => url === ""
-    )
-  }
-  const given = Validate.text(
-    "prefix",
-    prefix ?? defaults.prefix,
-    "a text without braces",
-    (value) => !/[{}]/.test(value)
-  )
-  return { prefix: `${options?.keyPrefix ?? ""}${given}`, timeSource: source }
 }
 
 /**

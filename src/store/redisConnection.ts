@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from "ioredis"
 import { liveClock } from "../runtime/clock.js"
 import { Signal } from "../runtime/signal.js"
+import * as Validate from "../runtime/validate.js"
 import type { Script } from "./redisScripts.js"
 
 /**
@@ -27,6 +28,38 @@ export interface Target {
   /** The nodes of a cluster that are known from the start. */
   readonly cluster: ReadonlyArray<Node> | undefined
   readonly clusterOptions: Omit<ClusterOptions, "redisOptions"> | undefined
+}
+
+const timeouts = ["connectTimeout", "commandTimeout", "socketTimeout"] as const
+
+/**
+ * Checks where a store is to connect, and returns what all its keys begin with. Throws a
+ * `RangeError` that names the field.
+ */
+export const prefixOf = (
+  { cluster, options, url }: Omit<Target, "clusterOptions">,
+  prefix: string
+): string => {
+  for (const field of timeouts) {
+    const value = options?.[field]
+    if (value !== undefined) Validate.integer(`options.${field}`, value, 1)
+  }
+  if (cluster !== undefined) {
+    Validate.integer("cluster.length", cluster.length, 1)
+    Validate.text(
+      "url",
+      url === undefined ? "" : "a URL",
+      "absent beside cluster",
+      (url) => url === ""
+    )
+  }
+  const given = Validate.text(
+    "prefix",
+    prefix,
+    "a text without braces",
+    (value) => typeof value === "string" && !/[{}]/.test(value)
+  )
+  return `${options?.keyPrefix ?? ""}${given}`
 }
 
 /** A connection to one server, or to all servers of a cluster. */
