@@ -11,8 +11,6 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import {
   CorruptRecord,
@@ -24,6 +22,7 @@ import {
   UnknownOutcome
 } from "../errors/idempotencyErrors.js"
 import { nowMillis } from "../runtime/clock.js"
+import { Beginning } from "./beginning.js"
 import * as Claims from "./claim.js"
 import * as Fingerprint from "./fingerprint.js"
 import type * as IdempotencyKey from "./IdempotencyKey.js"
@@ -290,16 +289,6 @@ const withoutClaim = <A, E, R, RD>(
   })
 }
 
-/** How many steps lie between the question and the first step of the work. */
-const stepsToWork = 2
-
-/**
- * Tests whether others get their turn before the work makes its first step. An interruption that
- * came then would find the work begun that has done nothing.
- */
-const isAtItsTurnsEnd = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
-  fiber.currentOpCount + stepsToWork > fiber.getFiberRef(FiberRef.currentMaxOpsBeforeYield)
-
 const claimed = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
   lease: Lease,
@@ -313,17 +302,10 @@ const claimed = <A, E, R, RD>(
     if (run === undefined) {
       return Effect.zipRight(lease.undo, corrupt(call))
     }
-    let begun = false
-    const begin = Effect.suspend(() => {
-      begun = true
-      return call.work(run)
-    })
-    const work = Effect.withFiberRuntime<A, E, R>((fiber) =>
-      isAtItsTurnsEnd(fiber) ? Effect.zipRight(Effect.yieldNow(), begin) : begin
-    )
-    return Effect.flatMap(lease.hold(work, restore), (exit) =>
+    const work = new Beginning(() => call.work(run))
+    return Effect.flatMap(lease.hold(work.run, restore), (exit) =>
       // An interruption before the first step: the work did not run.
-      begun ? ended(call, lease, exit) : Effect.zipRight(lease.undo, exit))
+      work.hasBegun ? ended(call, lease, exit) : Effect.zipRight(lease.undo, exit))
   })
 
 /**
