@@ -3,12 +3,14 @@
  * whether it takes longer the more it has to do. The answer is a scenario to simulate policies in.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Distribution from "../core/distribution.js"
 import * as Fitting from "../core/fitting.js"
 import { loadFit } from "../core/loadFit.js"
-import type { AttemptRecord } from "./attempts.js"
+import { findingsOf } from "../pipeline/findings.js"
+import { AttemptRecord } from "./attempts.js"
 
 /**
  * Records from which nothing can be learnt: too few of each endpoint, or a value that is none.
@@ -352,27 +354,20 @@ const assumptions = ({ capacity, givenUp, outcomes }: FittedEndpoint): ReadonlyA
 // the records
 // -----------------------------------------------------------------------------
 
-const isFigure = (value: unknown): boolean =>
-  typeof value === "number" && Number.isFinite(value) && value >= 0
+const decode = Schema.decodeUnknownEither(AttemptRecord)
 
-/** The first field of a record that is not what it should be. */
-const refusedOf = (
-  record: AttemptRecord
-): { readonly field: keyof AttemptRecord; readonly should: string } | undefined => {
-  for (const field of ["at", "durationMillis"] as const) {
-    if (!isFigure(record[field])) return { field, should: "should be a number from 0 on" }
-  }
-  for (const field of ["retryAfterMillis", "inProgress"] as const) {
-    if (record[field] !== undefined && !isFigure(record[field])) {
-      return { field, should: "should be a number from 0 on" }
-    }
-  }
-  for (const field of ["endpoint", "outcome"] as const) {
-    if (typeof record[field] !== "string" || record[field] === "") {
-      return { field, should: "should be a text" }
-    }
-  }
-  return undefined
+/** What is wrong with a record, at its first mistake. */
+const refusalOf = (record: AttemptRecord, index: number): FitError | undefined => {
+  const decoded = decode(record)
+  if (Either.isRight(decoded)) return undefined
+  const { message: reason = "should be a record", path = "" } = findingsOf(decoded.left.issue)[0] ??
+    {}
+  return new FitError({
+    path: path === "" ? `records.${index}` : `records.${index}.${path}`,
+    value: path === "" ? record : Object.entries(record).find(([field]) => field === path)?.[1],
+    reason,
+    attempts: index
+  })
 }
 
 const collected = <E, R>(
@@ -382,18 +377,8 @@ const collected = <E, R>(
     const byEndpoint = new Map<string, Array<AttemptRecord>>()
     let count = 0
     return Stream.runForEach(records, (record) => {
-      const refused = refusedOf(record)
-      if (refused !== undefined) {
-        const value = record[refused.field]
-        return Effect.fail(
-          new FitError({
-            path: `records.${count}.${refused.field}`,
-            value,
-            reason: `${refused.should}, got ${String(value)}`,
-            attempts: count
-          })
-        )
-      }
+      const refusal = refusalOf(record, count)
+      if (refusal !== undefined) return Effect.fail(refusal)
       count++
       const found = byEndpoint.get(record.endpoint)
       if (found === undefined) byEndpoint.set(record.endpoint, [record])
