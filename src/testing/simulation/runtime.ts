@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { hasProperty } from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
@@ -43,7 +44,7 @@ const codes: Readonly<Record<string, number>> = {
 /** The code of a failure; -1 for one that no simulation knows. */
 const codeOf = (error: Failure): number => {
   if (!ApiError.isApiError(error)) {
-    return codes[(error as unknown as { readonly _tag: string })._tag] ?? -1
+    return hasProperty(error, "_tag") ? codes[String(error._tag)] ?? -1 : -1
   }
   if (error._tag === "Network") {
     return error.sent === "no" ? Upstream.answers.refused : Upstream.answers.reset
