@@ -163,8 +163,9 @@ const refusal = (at: Case, tag: Tag, meaning: Case["body"]["meaning"]): Ending =
   const isOpen = leavesOpen(at.status)
   // A word may make it stricter (E4).
   const isStricter = isWord(meaning) && tag === "Server" && isOpen === false
+  // Told to repeat what is final by its status, or by a word: it may as well have been executed.
   const told = at.playbook === "rich" && at.shouldRetry === true && isOpen === false &&
-    !passes(at.status)
+    (!passes(at.status) || isWord(meaning))
   return {
     tag,
     code: meaning.code,
