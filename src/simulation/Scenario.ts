@@ -14,7 +14,7 @@
  * | `clients.keys` | how many keys guards count by (`count`), and how unevenly (`skew`) |
  * | `clients.arrivals` | `Poisson`, `Constant`, `Closed` or `Trace` |
  * | `clients.changes` | times in which calls come `times` as often |
- * | `services[].network` | the delay of a request and of an answer, each way |
+ * | `services[].network` | the delay of a request and of an answer, each way (default none) |
  * | `services[].service` | how long the upstream works on a request |
  * | `services[].capacity` | `Unlimited` (default), `Workers` or `LoadDependent` |
  * | `services[].noticesAbandonment` | whether work stops when its caller has left (default false) |

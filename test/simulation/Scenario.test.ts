@@ -62,6 +62,11 @@ describe("scenario", () => {
     })
   })
 
+  it("has no delay of the network where none is said", () => {
+    expect(setup(withService({ network: undefined })).services[0].network)
+      .toEqual({ _tag: "Constant", value: 0 })
+  })
+
   it("reads everything that a scenario may say", () => {
     const found = setup({
       duration: "1 minute",

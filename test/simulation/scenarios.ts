@@ -175,7 +175,7 @@ export const pipelines = (isHedged: boolean): fc.Arbitrary<Pipeline.Stages> =>
 
 type Written = Scenario.Encoded
 
-type Latency = Written["services"][0]["network"]
+type Latency = Written["services"][0]["service"]
 
 type Service = Written["services"][0]
 

@@ -134,8 +134,10 @@ const Policy = Schema.Record({ key: Schema.String, value: Schema.Unknown }).anno
 export const Service = strict("service", {
   /** The name that other services call it by. Default: none. */
   name: Schema.optional(Schema.String),
-  /** The delay of a request and of an answer, each way. */
-  network: Time,
+  /** The delay of a request and of an answer, each way. Default: none. */
+  network: Schema.optionalWith(Time, {
+    default: () => ({ _tag: "Constant" as const, value: Duration.zero })
+  }),
   /** How long the upstream works on a request. */
   service: Time,
   /** How many requests it works on at once. Default: all. */
