@@ -164,6 +164,49 @@ const besideEffect4 = async (breaker: CircuitBreaker.CircuitBreaker, port: numbe
   )
 }
 
+const frozenSeconds = 10
+
+/** So many callers at a time for some seconds, each a turn of the event loop after its last call. */
+const during = async (seconds: number, call: () => Promise<Exit.Exit<unknown, unknown>>) => {
+  const took: Array<number> = []
+  let failed = 0
+  const end = performance.now() + seconds * 1000
+  const caller = async () => {
+    for (let begun = performance.now(); begun < end; begun = performance.now()) {
+      const exit = await call()
+      took.push(performance.now() - begun)
+      if (Exit.isFailure(exit)) failed++
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  await Promise.all(Array.from({ length: peers }, caller))
+  return { calls: took.length, failed, p99: p99Of(took) }
+}
+
+/** Redis stands still for ten seconds, as a server does that swaps or is moved. */
+const whileFrozen = async (
+  breaker: CircuitBreaker.CircuitBreaker,
+  server: Awaited<ReturnType<typeof RedisServer.startRedis>>
+): Promise<boolean> => {
+  const call = breaker.protect(bare)
+  const run = () => Effect.runPromise(Effect.exit(call))
+  await during(2, run)
+  const whole = await during(frozenSeconds, run)
+  const before = exchanges
+  server.signal("SIGSTOP")
+  const frozen = await during(frozenSeconds, run)
+  server.signal("SIGCONT")
+  console.log(
+    `  Redis frozen for ${frozenSeconds} s, ${peers} callers: p99 ${frozen.p99.toFixed(3)} ms, ` +
+      `${frozen.failed} of ${frozen.calls} calls failed, ${exchanges - before} exchanges tried; ` +
+      `not frozen p99 ${whole.p99.toFixed(3)} ms, ${whole.failed} of ${whole.calls} failed`
+  )
+  return [
+    gated("a shared circuit, Redis frozen: p99 added, ms", frozen.p99 - whole.p99, 1),
+    gated("a shared circuit, Redis frozen: calls that failed", frozen.failed, 0)
+  ].every(Boolean)
+}
+
 export const run = async (): Promise<boolean> => {
   console.log("A circuit that a fleet shares, closed, ns per call (fastest of 9 rounds of 50,000)")
   const memory = await shared(FleetStore.layerMemory)
@@ -178,7 +221,8 @@ export const run = async (): Promise<boolean> => {
     kept.push(
       await added("Redis", redis),
       await million("Redis", redis),
-      await besideEffect4(redis, server.port)
+      await besideEffect4(redis, server.port),
+      await whileFrozen(redis, server)
     )
     await Effect.runPromise(Scope.close(scope, Exit.void))
     await server.stop()

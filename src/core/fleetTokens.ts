@@ -142,6 +142,26 @@ export const wanted = (purse: Purse, waiting: number, now: number): number => {
   return Math.max(0, Math.max(waiting, slice) - leased(purse, now))
 }
 
+/** How many tokens of an interval are the share of one member, where all want them. */
+export const share = (spacing: number, intervalMillis: number, members: number): number =>
+  Math.floor(intervalMillis / (spacing * members))
+
+/**
+ * How many tokens to book whenever they come due, so that a member gets its turn while others want
+ * more than there is: its share of an interval. One that has as many leaves the line to others, and
+ * so the line is never much longer than two intervals.
+ */
+export const missing = (
+  purse: Purse,
+  { cost, share, waiting }: {
+    /** What the first call in line costs, and what all of them do. */
+    readonly cost: number
+    readonly waiting: number
+    readonly share: number
+  },
+  now: number
+): number => Math.max(0, Math.max(cost, Math.min(share, waiting)) - leased(purse, now))
+
 /** Tests whether anything has ended unspent. */
 export const hasBack = (purse: Purse, now: number): boolean => {
   expire(purse, now)
@@ -154,6 +174,18 @@ export const takeBack = (purse: Purse, now: number): number => {
   const { back } = purse
   purse.back = 0
   return back
+}
+
+/** Keeps so many, those that come due first, and gives the others back. */
+export const keep = (purse: Purse, tokens: number, now: number): void => {
+  let left = Math.max(0, tokens)
+  const kept = [...purse.slices].sort((a, b) => a.dueMillis - b.dueMillis)
+  purse.back += Math.max(0, leased(purse, now) - left)
+  for (const slice of kept) {
+    slice.left = Math.min(slice.left, left)
+    left -= slice.left
+  }
+  expire(purse, now)
 }
 
 /** Gives everything back. */

@@ -42,7 +42,8 @@ class Rate extends Keyed {
   /** When it was asked for last, and whether all that was wanted came at once. */
   askedMillis = -Infinity
   isPlenty = true
-  /** Until then the store has no token for a call that does not wait. */
+  /** When the store had none, and until when it has none for a call that does not wait. */
+  refusedMillis = -Infinity
   noneUntilMillis = -Infinity
   isActive = false
   /** How far the line of this member alone is taken, while it is apart. */
@@ -148,8 +149,11 @@ class SharedLimiter implements Speaker {
       if (whenApart === "reject") return rejected(rate.key, this.member.intervalMillis)
       if (maxWaitMillis === 0) return rejected(rate.key, this.#takeApart(rate, cost, now))
     }
-    if (maxWaitMillis === 0 && rate.noneUntilMillis > now) {
-      return rejected(rate.key, rate.noneUntilMillis - now)
+    if (maxWaitMillis === 0) {
+      if (rate.noneUntilMillis > now) return rejected(rate.key, rate.noneUntilMillis - now)
+      // What is booked is the end of the line: the store has none that is due before.
+      const due = FleetTokens.dueIn(rate.purse, rate.ahead + cost, now)
+      if (due > 0 && due < Infinity) return rejected(rate.key, due)
     }
     rate.ahead += cost
     const deadlineMillis = this.deadline(now)
@@ -181,10 +185,11 @@ class SharedLimiter implements Speaker {
   }
 
   /** Takes a call out of the line, to run or for good. */
-  depart(rate: Rate, place: Fifo.Place<Waiter>): void {
+  depart(rate: Rate, place: Fifo.Place<Waiter>, now: number): void {
     const wasFirst = rate.line.first === place
     Fifo.leave(rate.line, place)
     rate.ahead -= place.value.cost
+    this.#keepTo(rate, now)
     if (wasFirst) rate.line.first?.value.signal.notify()
   }
 
@@ -211,19 +216,49 @@ class SharedLimiter implements Speaker {
     this.member.urge()
   }
 
+  /** How many tokens it needs in turn. */
+  #missing({ ahead, line, purse }: Rate, now: number): number {
+    const { burst, isStrict } = this.numbers
+    const cost = line.first?.value.cost ?? 1
+    if (isStrict) return cost
+    const { intervalMillis, members } = this.member
+    const share = Math.min(burst, FleetTokens.share(this.#spacing, intervalMillis, members))
+    return FleetTokens.missing(purse, { cost, share, waiting: ahead }, now)
+  }
+
+  #isWaiting({ line }: Rate): boolean {
+    return line.size > 0 && this.numbers.maxWaitMillis > 0
+  }
+
+  /**
+   * How long it waits for those: as long as the last in line, which uses what those before it have
+   * given up. Where calls wait for less than a turn takes, one that was refused books its turn for
+   * the calls to come.
+   */
+  #patience(rate: Rate, now: number): number {
+    const { last } = rate.line
+    const left = last === undefined || !this.#isWaiting(rate) ? 0 : last.value.deadlineMillis - now
+    const turns = 3 * this.member.intervalMillis
+    const isRefused = !this.numbers.isStrict && now - rate.refusedMillis < turns
+    return Math.max(0, left, isRefused ? turns : 0)
+  }
+
   #question(rate: Rate, want: number, now: number): Question {
-    const { burst, isStrict, leaseMillis, maxWaitMillis } = this.numbers
-    const first = rate.line.first?.value
-    const isWaiting = first !== undefined && maxWaitMillis > 0
+    this.#keepTo(rate, now)
+    const { burst, isStrict, leaseMillis } = this.numbers
+    const { intervalMillis } = this.member
+    const missing = this.#missing(rate, now)
+    const patience = missing > 0 ? this.#patience(rate, now) : 0
     const command: Wire.Tokens = {
       op: "tokens",
       name: rate.name,
       spacing: this.#spacing,
       burst,
-      want: Math.min(want, burst + Math.ceil(this.member.intervalMillis / this.#spacing)),
-      first: first?.cost ?? 1,
-      horizon: isWaiting ? this.member.intervalMillis : 0,
-      patience: isWaiting ? Math.max(0, first.deadlineMillis - now) : 0,
+      want: Math.min(want, burst + Math.ceil(intervalMillis / this.#spacing)),
+      first: Math.max(1, Math.min(want, missing)),
+      // Strict: nothing is leased that no call in line can wait for.
+      horizon: isStrict ? Math.min(intervalMillis, patience) : intervalMillis,
+      patience,
       back: FleetTokens.takeBack(rate.purse, now)
     }
     const lasts = isStrict ? this.member.settings.storeTimeoutMillis : leaseMillis
@@ -235,7 +270,7 @@ class SharedLimiter implements Speaker {
 
   #leased(
     rate: Rate,
-    { want }: Wire.Tokens,
+    { horizon, patience, want }: Wire.Tokens,
     lasts: number,
     answer: Wire.Answer | undefined,
     moment: Moment
@@ -246,28 +281,45 @@ class SharedLimiter implements Speaker {
       // A store that grants more than was asked for is not believed.
       const granted = Math.min(answer.granted, want)
       const booked = Math.min(answer.booked, want - granted)
-      const due = Math.min(answer.due, this.numbers.intervalMillis * this.numbers.burst)
+      // Booked for later than was asked, it is not believed either.
+      const latest = granted + booked === 0
+        ? this.numbers.intervalMillis * this.numbers.burst
+        : Math.max(horizon, patience)
+      const due = Math.min(answer.due, latest)
       FleetTokens.put(rate.purse, { granted, booked, due }, this.#spacing, lasts, moment)
+      const { receivedMillis } = moment
       if (granted + booked === 0) {
-        rate.noneUntilMillis = moment.receivedMillis + due
-        this.#refuse(rate, due, moment.receivedMillis)
+        rate.refusedMillis = receivedMillis
+        rate.noneUntilMillis = receivedMillis + due
       }
-      if (this.numbers.isStrict) this.#keepTo(rate, moment.receivedMillis)
+      if (granted + booked === 0 || granted < want) this.#refuse(rate, due, receivedMillis)
+      this.#keepTo(rate, receivedMillis)
     }
     rate.line.first?.value.signal.notify()
   }
 
-  /** Strict: what no call in line waits for goes back. */
-  #keepTo(rate: Rate, now: number): void {
-    if (FleetTokens.leased(rate.purse, now) > rate.ahead) FleetTokens.empty(rate.purse)
+  /**
+   * Strict: what no call in line waits for is lost. To give it back would move those forward that
+   * are booked after it, and two would begin at one time.
+   */
+  #keepTo({ ahead, purse }: Rate, now: number): void {
+    if (!this.numbers.isStrict) return
+    FleetTokens.keep(purse, ahead, now)
+    FleetTokens.takeBack(purse, now)
   }
 
-  /** The store has none in time for the first in line: it and those like it are rejected. */
+  /** The store has no more in time: those in line are rejected for whom none comes due. */
   #refuse(rate: Rate, due: number, now: number): void {
+    const isNone = FleetTokens.leased(rate.purse, now) === 0
+    let cost = 0
     for (const waiter of Fifo.values(rate.line)) {
-      const isLate = this.numbers.maxWaitMillis === 0 || now + due > waiter.deadlineMillis
-      if (!isLate) return
-      waiter.rejectedMillis = due
+      cost += waiter.cost
+      const wait = isNone ? due : FleetTokens.dueIn(rate.purse, cost, now)
+      const isLate = this.numbers.maxWaitMillis === 0
+        ? wait > 0
+        : isNone && now + due > waiter.deadlineMillis
+      if (!isLate) continue
+      waiter.rejectedMillis = wait === Infinity ? cost * this.#spacing : wait
       waiter.signal.notify()
     }
   }
@@ -288,6 +340,7 @@ class SharedLimiter implements Speaker {
       if (isTick) FleetTokens.tick(purse)
       rate.isAsking = want > 0
       if (want > 0) rate.askedMillis = now
+      this.#keepTo(rate, now)
       if (want > 0 || FleetTokens.hasBack(purse, now)) {
         questions.push(this.#question(rate, want, now))
       }
@@ -344,7 +397,7 @@ const later = <A, E, R>(
     return whenEnded(
       restore(waitForTurn(limiter, rate, entry, clock)),
       (exit): Effect.Effect<A, E | RateLimited, R> => {
-        limiter.depart(rate, entry)
+        limiter.depart(rate, entry, nowMillis(clock))
         const waited = QueueTime.since(clock, startedAt)
         return Exit.isFailure(exit)
           ? Effect.zipRight(waited, Effect.failCause(exit.cause))

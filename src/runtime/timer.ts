@@ -26,6 +26,12 @@ const arm = (millis: number, wake: () => void): () => void => {
 }
 
 /**
+ * The least that a clock can tell. A wait for less would end before any time has passed, and what
+ * waits for a moment that is a rounding error away would wait for ever.
+ */
+const leastMillis = 1e-6
+
+/**
  * Calls `wake` once, on the clock of a fiber, when `millis` have passed, which are at most 2^31-1.
  * The answer disarms it.
  */
@@ -37,7 +43,8 @@ export const after = (fiber: Running, millis: number, wake: () => void): () => v
     runtimeFlags: RuntimeFlags.make(RuntimeFlags.Interruption, RuntimeFlags.CooperativeYielding),
     fiberRefs: fiber.getFiberRefs()
   })
-  const sleeper = Runtime.runFork(runtime, clock.sleep(Duration.millis(millis)))
+  const duration = Duration.millis(Math.max(leastMillis, millis))
+  const sleeper = Runtime.runFork(runtime, clock.sleep(duration))
   sleeper.addObserver((exit) => Exit.isSuccess(exit) ? wake() : undefined)
   return () => sleeper.unsafeInterruptAsFork(fiber.id())
 }

@@ -155,18 +155,104 @@ describe("fleet leases", () => {
     )
   })
 
+  it("F11: who wants gets one within 3 intervals + (members that want) / rate", () => {
+    const [interval, step, endMillis] = [250, 10, 4000]
+    const member = fc.record({
+      phase: fc.nat({ max: interval / step - 1 }),
+      there: fc.nat({ max: 8 }),
+      back: fc.nat({ max: 8 }),
+      waiting: fc.integer({ min: 1, max: 200 })
+    })
+    const property = fc.property(
+      fc.array(member, { minLength: 1, maxLength: 8 }),
+      fc.integer({ min: 5, max: 200 }),
+      fc.integer({ min: 1, max: 20 }),
+      (members, spacing, burst) => {
+        const store = Machine.make()
+        const share = Math.min(burst, FleetTokens.share(spacing, interval, members.length))
+        const own = members.map(() => ({ purse: FleetTokens.make(), lastMillis: 0, sequence: 0 }))
+        const began: Array<number> = []
+        let events: ReadonlyArray<Event> = []
+        const turn = 3 * interval + members.length * spacing
+        for (let now = 0; now <= endMillis; now += step) {
+          const due = events.filter(({ at }) => at <= now)
+          events = events.filter(({ at }) => at > now)
+          for (const { run } of due) run()
+          for (const [n, { back, phase, there, waiting }] of members.entries()) {
+            const mine = own[n]!
+            const { purse } = mine
+            const late = (there + back + 2) * step
+            for (let taken = 0; taken < waiting && FleetTokens.take(purse, 1, now); taken++) {
+              began.push(now)
+              mine.lastMillis = now
+            }
+            if (now - mine.lastMillis > turn + late) throw new Error(`m${n} has none at ${now}`)
+            if (now % interval !== phase * step) continue
+            const want = FleetTokens.wanted(purse, waiting, now)
+            const missing = FleetTokens.missing(purse, { cost: 1, share, waiting }, now)
+            const question: Wire.Tokens = {
+              op: "tokens",
+              name: "line",
+              spacing,
+              burst,
+              want: Math.min(want, burst + Math.ceil(interval / spacing)),
+              first: Math.max(1, Math.min(want, missing)),
+              horizon: interval,
+              patience: missing > 0 ? 60_000 : 0,
+              back: FleetTokens.takeBack(purse, now)
+            }
+            FleetTokens.tick(purse)
+            const asked = batch(`m${n}`, ++mine.sequence, [question])
+            const arrives = now + there * step
+            const hears = arrives + back * step
+            events = [...events, {
+              at: arrives,
+              run: () => {
+                const [answer] = Machine.exchange(store, arrives, asked)[0].answers
+                if (answer?.op !== "tokens") return
+                const moment = { sentMillis: now, receivedMillis: hears }
+                const run = () => FleetTokens.put(purse, answer, spacing, 500, moment)
+                events = [...events, { at: hears, run }]
+              }
+            }]
+          }
+        }
+        const sorted = began.toSorted((a, b) => a - b)
+        let over = 0
+        for (const [first, from] of sorted.entries()) {
+          for (let last = first; last < sorted.length; last++) {
+            over = Math.max(over, last - first + 1 - (sorted[last]! - from + 500) / spacing)
+          }
+        }
+        expect(over).toBeLessThanOrEqual(burst + 1e-6)
+      }
+    )
+    fc.assert(property, { numRuns: runs(2000, 200) })
+  })
+
   it("F11: each token is spent or given back once", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.nat({ max: 9 }), fc.nat({ max: 9 }), fc.nat({ max: 400 }))),
+        fc.array(fc.tuple(
+          fc.nat({ max: 9 }),
+          fc.nat({ max: 9 }),
+          fc.nat({ max: 400 }),
+          fc.option(fc.nat({ max: 9 }))
+        )),
         (rounds) => {
           const purse = FleetTokens.make()
           let [now, leased, spent, back] = [0, 0, 0, 0]
-          for (const [granted, booked, passed] of rounds) {
+          for (const [granted, booked, passed, kept] of rounds) {
             const moment = { sentMillis: now, receivedMillis: now + 5 }
             FleetTokens.put(purse, { granted, booked, due: 20 }, 30, 200, moment)
             leased += granted + booked
             now += passed
+            const before = FleetTokens.available(purse, now)
+            if (kept !== null) {
+              FleetTokens.keep(purse, kept, now)
+              expect(FleetTokens.leased(purse, now)).toBeLessThanOrEqual(kept)
+              expect(FleetTokens.available(purse, now)).toBeLessThanOrEqual(before)
+            }
             while (FleetTokens.take(purse, 1, now)) spent++
             back += FleetTokens.takeBack(purse, now)
             expect(spent + back + FleetTokens.leased(purse, now)).toBe(leased)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Clock, Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber, Option } from "effect"
 import * as Fleet from "effect-resilience/fleet/Fleet"
 import * as RateLimiter from "effect-resilience/RateLimiter"
 import { join, type MemberOf, members, pass } from "./fleets.js"
@@ -100,6 +100,39 @@ describe("RateLimiter.makeShared", () => {
       const rejection = yield* Effect.flip(b!.protect(Effect.void))
       expect(rejection).toMatchObject({ _tag: "RateLimited" })
       expect(JSON.stringify(rejection.retryAfter)).toContain("10000")
+    }))
+
+  it.scoped("F11: mode reject does not wait for tokens that come due", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(1, {}, { delay: 10 })
+      const limiter = yield* limiterOf(all[0]!, { mode: "reject", burst: 2 })
+      const calls = yield* Effect.forEach(
+        Array.from({ length: 5 }),
+        () => Effect.fork(Effect.either(limiter.protect(Effect.void)))
+      )
+      yield* pass("30 millis")
+      const ends = yield* Effect.forEach(calls, (call) => Fiber.poll(call))
+      expect(ends.every(Option.isSome)).toBe(true)
+      const now = yield* Effect.fork(Effect.either(limiter.protect(Effect.void)))
+      yield* pass("20 millis")
+      expect(yield* Fiber.poll(now)).toMatchObject({ _tag: "Some" })
+    }))
+
+  it.scoped("F11: a line longer than the burst is waited for to its end", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(5, {}, { delay: 10 })
+      const limiters = yield* Effect.forEach(
+        all,
+        (member) => limiterOf(member, { limit: 1, burst: 1, maxWait: "1 minute" })
+      )
+      const began: Array<number> = []
+      const call = Effect.map(Clock.currentTimeMillis, (at) => {
+        began.push(at)
+      })
+      for (const { protect } of limiters) yield* Effect.fork(protect(call))
+      yield* pass("6 seconds")
+      expect(began).toHaveLength(5)
+      expect(mostOver(began, 0.001)).toBeLessThanOrEqual(1 + 0.001 * 500)
     }))
 
   it.scoped("F11: strict asks for each call and leases nothing", () =>
