@@ -143,7 +143,8 @@ export class Machine {
     }
     call.race = race
     const primary = this.#attempt(call, race, false)
-    race.running.push(primary)
+    // An array that begins with one entry has room for no more: most races have no hedge.
+    race.running = [primary]
     this.#guards(primary)
     this.#armHedge(call, race)
   }
@@ -204,7 +205,8 @@ export class Machine {
     if (race === undefined) return this.#settle(call, attempt)
     const place = race.running.indexOf(attempt)
     if (place === -1) return
-    race.running.splice(place, 1)
+    if (race.running.length === 1) race.running.pop()
+    else race.running.splice(place, 1)
     if (race.isOver) return
     if (!attempt.isHedge) this.#observe(call, race, attempt.code === 0)
     if (attempt.code === 0) return this.#won(call, race, attempt)
@@ -397,6 +399,8 @@ export class Machine {
   }
 
   #settled(process: Process, state: Circuit.State, now: number): Circuit.State {
+    // Only an open circuit changes by time alone. It saves a tuple for each attempt.
+    if (state.phase._tag !== "Open") return state
     const [at, settled] = Circuit.settle(state, now)
     this.#changed(process, state, settled, at)
     return settled

@@ -233,7 +233,7 @@ export interface Race {
   readonly fromMillis: number
   readonly delayMillis: number
   /** In the order in which they began; there are few. */
-  readonly running: Array<Attempt>
+  running: Array<Attempt>
   hedges: number
   isClosed: boolean
   isOver: boolean
