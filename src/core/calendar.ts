@@ -87,18 +87,12 @@ const grow = (calendar: Calendar): void => {
   calendar.slots = slots
 }
 
-/** Puts an event into its bucket or the list, or into the heap where its bucket is the current. */
-const place = (calendar: Calendar, time: number, turn: number, what: number): void => {
-  const { current, heads, near, perTime, start } = calendar
-  const bucket = (time - start) * perTime
-  if (!(bucket >= current + 1)) return EventQueue.add(near, time, turn, what)
-  if (calendar.free === none) grow(calendar)
-  const slot = calendar.free
-  const { slots, times, turns, whats } = calendar
-  calendar.free = slots[slot]!
-  times[slot] = time
-  turns[slot] = turn
-  whats[slot] = what
+/** Which bucket a time is in: up to the next whole number. Not a number where there are none. */
+const bucketOf = ({ perTime, start }: Calendar, time: number): number => (time - start) * perTime
+
+/** Puts the event of a slot into a bucket, or into the list where it is beyond the last one. */
+const link = (calendar: Calendar, bucket: number, slot: number): void => {
+  const { heads, slots } = calendar
   if (bucket < heads.length) {
     // A bucket is a whole number below 2^20 here.
     const index = bucket | 0
@@ -110,52 +104,87 @@ const place = (calendar: Calendar, time: number, turn: number, what: number): vo
   }
 }
 
-/** How frequent pending events are up to the first quarter of some of them. */
-const density = (times: ReadonlyArray<number>): number => {
-  const step = Math.max(1, Math.floor(times.length / 128))
-  const sample = times.filter((_, index) => index % step === 0).sort((a, b) => a - b)
-  const first = sample[0]!
-  const quarter = sample[Math.ceil(sample.length / 4)]!
-  return quarter > first ? times.length / 4 / (quarter - first) : 0
+/** Stores an event that is not for the heap. */
+const store = (
+  calendar: Calendar,
+  bucket: number,
+  time: number,
+  turn: number,
+  what: number
+): void => {
+  if (calendar.free === none) grow(calendar)
+  const slot = calendar.free
+  calendar.free = calendar.slots[slot]!
+  calendar.times[slot] = time
+  calendar.turns[slot] = turn
+  calendar.whats[slot] = what
+  link(calendar, bucket, slot)
+}
+
+/** Puts an event into its bucket or the list, or into the heap where its bucket is the current. */
+const place = (calendar: Calendar, time: number, turn: number, what: number): void => {
+  const bucket = bucketOf(calendar, time)
+  if (bucket >= calendar.current + 1) store(calendar, bucket, time, turn, what)
+  else EventQueue.add(calendar.near, time, turn, what)
+}
+
+/** Takes the events of the heap into the list. */
+const putOff = (calendar: Calendar): void => {
+  const { near } = calendar
+  for (let index = 0; index < near.size; index++) {
+    store(calendar, Infinity, near.times[index]!, near.turns[index]!, near.whats[index]!)
+  }
+  near.size = 0
+}
+
+/** The first of all times in the list, and how frequent events are up to a quarter of some. */
+const survey = ({ far, size, slots, times }: Calendar): readonly [first: number, number] => {
+  const step = Math.max(1, Math.floor(size / 128))
+  const sample: Array<number> = []
+  let first = Infinity
+  for (let slot = far, index = 0; slot !== none; slot = slots[slot]!, index++) {
+    const time = times[slot]!
+    if (time < first) first = time
+    if (index % step === 0) sample.push(time)
+  }
+  sample.sort((a, b) => a - b)
+  const [least] = sample
+  const quarter = sample[Math.ceil(sample.length / 4)]
+  const isSpread = least !== undefined && quarter !== undefined && quarter > least
+  return [first, isSpread ? size / 4 / (quarter - least) : 0]
 }
 
 /** Spreads all events over new buckets; few of them go into the heap instead. */
 const spread = (calendar: Calendar): void => {
-  const { heads, near, perTime } = calendar
-  const times: Array<number> = []
-  const turns: Array<number> = []
-  const whats: Array<number> = []
-  for (let index = 0; index < near.size; index++) {
-    times.push(near.times[index]!)
-    turns.push(near.turns[index]!)
-    whats.push(near.whats[index]!)
-  }
-  near.size = 0
-  for (let slot = calendar.far; slot !== none;) {
-    times.push(calendar.times[slot]!)
-    turns.push(calendar.turns[slot]!)
-    whats.push(calendar.whats[slot]!)
-    const next = calendar.slots[slot]!
-    calendar.slots[slot] = calendar.free
-    calendar.free = slot
-    slot = next
-  }
-  calendar.far = none
+  const { heads, perTime, size } = calendar
+  putOff(calendar)
+  const [first, density] = survey(calendar)
   const before = perTime === 0 ? 0 : calendar.taken * perTime / heads.length
-  const frequency = times.length < fewEvents ? 0 : Math.max(before, density(times))
+  const frequency = size < fewEvents ? 0 : Math.max(before, density)
   calendar.taken = 0
   calendar.perTime = frequency / perBucket
-  calendar.start = times.reduce((first, time) => Math.min(first, time), Infinity)
+  calendar.start = first
   calendar.current = 0
   // Those of one instant cannot be spread: there have to be many more before it is tried again.
-  calendar.enough = frequency > 0 ? 2 * fewEvents : Math.max(2 * fewEvents, 2 * times.length)
+  calendar.enough = frequency > 0 ? 2 * fewEvents : Math.max(2 * fewEvents, 2 * size)
   if (frequency > 0) {
-    const buckets = Math.min(maxBuckets, 2 ** Math.ceil(Math.log2(times.length)))
+    const buckets = Math.min(maxBuckets, 2 ** Math.ceil(Math.log2(size)))
     if (heads.length === buckets) heads.fill(none)
     else calendar.heads = new Int32Array(buckets).fill(none)
   }
-  for (let index = 0; index < times.length; index++) {
-    place(calendar, times[index]!, turns[index]!, whats[index]!)
+  const { slots, times, turns, whats } = calendar
+  let slot = calendar.far
+  calendar.far = none
+  while (slot !== none) {
+    const next = slots[slot]!
+    const bucket = bucketOf(calendar, times[slot]!)
+    if (bucket >= 1) link(calendar, bucket, slot)
+    else {
+      EventQueue.add(calendar.near, times[slot]!, turns[slot]!, whats[slot]!)
+      slots[slot] = calendar.free
+      calendar.free = slot
+    }
+    slot = next
   }
 }
 

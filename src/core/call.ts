@@ -20,6 +20,7 @@ import {
   type Host,
   later,
   meaningOf,
+  Pass,
   type Process,
   type Race,
   rounded,
@@ -49,11 +50,15 @@ export class Machine {
   readonly #host: Host
   readonly #steps = new Steps()
   readonly #passage: Passage
+  readonly #hasGuards: boolean
   readonly #take = (step: Step, attempt: Attempt): void => this.#step(step, attempt)
 
   constructor(stages: Stages, host: Host) {
     this.#stages = stages
     this.#host = host
+    const { bulkhead, circuit, concurrency, cooldown, limiter } = stages
+    this.#hasGuards = [bulkhead, circuit, concurrency, cooldown, limiter]
+      .some((guard) => guard !== undefined)
     this.#passage = new Passage(stages, host, this.#steps, (attempt) => this.#outer(attempt))
   }
 
@@ -92,8 +97,8 @@ export class Machine {
   }
 
   /** The time of an attempt, or of its call, is over. */
-  limitTimer(attempt: Attempt, turn: number): void {
-    this.#passage.limitTimer(attempt, turn)
+  limitTimer(attempt: Attempt, limit: number): void {
+    this.#passage.limitTimer(attempt, limit)
     this.#steps.drain(this.#take)
   }
 
@@ -119,9 +124,14 @@ export class Machine {
   // the retry, and the hedge inside of it
   // ---------------------------------------------------------------------------
 
+  #attempt(call: Call, race: Race | undefined, isHedge: boolean): Attempt {
+    const pass = this.#hasGuards ? new Pass(call.queueMillis) : undefined
+    return new Attempt(call, race, isHedge, pass)
+  }
+
   #round(call: Call): void {
     const { hedge } = this.#stages
-    if (hedge === undefined) return this.#guards(new Attempt(call, undefined))
+    if (hedge === undefined) return this.#guards(this.#attempt(call, undefined, false))
     const race: Race = {
       fromMillis: this.#nowMillis,
       delayMillis: this.#delayMillis(hedge.delay, call.process),
@@ -129,11 +139,12 @@ export class Machine {
       hedges: 0,
       isClosed: false,
       isOver: false,
-      primary: undefined
+      failed: undefined
     }
     call.race = race
-    const primary = new Attempt(call, race)
-    race.running.push(primary)
+    const primary = this.#attempt(call, race, false)
+    // An array that begins with one entry has room for no more: most races have no hedge.
+    race.running = [primary]
     this.#guards(primary)
     this.#armHedge(call, race)
   }
@@ -172,9 +183,7 @@ export class Machine {
       if (race.running.length === 0) this.#nextHedge(call, race)
       return
     }
-    call.hedges++
-    const attempt = new Attempt(call, race)
-    attempt.isHedge = true
+    const attempt = this.#attempt(call, race, true)
     race.running.push(attempt)
     this.#guards(attempt)
   }
@@ -184,8 +193,8 @@ export class Machine {
     if (this.#hasNext(race)) {
       this.#hedge(call, race)
       this.#armHedge(call, race)
-    } else if (race.running.length === 0 && race.primary !== undefined) {
-      this.#won(call, race, race.primary)
+    } else if (race.running.length === 0 && race.failed !== undefined) {
+      this.#won(call, race, race.failed)
     }
   }
 
@@ -196,11 +205,12 @@ export class Machine {
     if (race === undefined) return this.#settle(call, attempt)
     const place = race.running.indexOf(attempt)
     if (place === -1) return
-    race.running.splice(place, 1)
+    if (race.running.length === 1) race.running.pop()
+    else race.running.splice(place, 1)
     if (race.isOver) return
     if (!attempt.isHedge) this.#observe(call, race, attempt.code === 0)
     if (attempt.code === 0) return this.#won(call, race, attempt)
-    if (!attempt.isHedge) race.primary = attempt
+    if (!attempt.isHedge) race.failed = attempt
     const { allowsHedge, heeds } = meaningOf(this.#stages, attempt.code)
     if (!allowsHedge || (heeds.hedge && attempt.retryAfterMillis !== undefined)) {
       race.isClosed = true
@@ -245,10 +255,10 @@ export class Machine {
   }
 
   /** The call has the result of one round of attempts. */
-  #settle(call: Call, { code, queueMillis, retryAfterMillis }: Attempt): void {
+  #settle(call: Call, { code, pass, retryAfterMillis }: Attempt): void {
     const { retry } = this.#stages
     call.race = undefined
-    call.queueMillis = Math.max(call.queueMillis, queueMillis)
+    if (pass !== undefined) call.queueMillis = Math.max(call.queueMillis, pass.queueMillis)
     call.code = code
     call.attempts++
     if (code === 0) {
@@ -260,7 +270,7 @@ export class Machine {
     const waits = meaning.heeds.retry ? retryAfterMillis : undefined
     const decision = RetryDecision.decide(retry, {
       attempt: call.attempts - 1,
-      previousMillis: call.previousMillis,
+      previousMillis: call.previousMillis ?? 0,
       unit: this.#host.draw(call),
       elapsedMillis: this.#elapsedMillis(call, retry),
       verdict: meaning.retry === "Terminal"
@@ -309,8 +319,8 @@ export class Machine {
 
   #circuitAdmits(attempt: Attempt): boolean {
     const { circuit } = this.#stages
-    const { process } = attempt.of
-    if (circuit === undefined || process.circuit === undefined) return true
+    const { of: { process }, pass } = attempt
+    if (circuit === undefined || process.circuit === undefined || pass === undefined) return true
     const now = this.#nowMillis
     const settled = this.#settled(process, process.circuit, now)
     const [admission, state] = Circuit.admit(circuit, settled, now)
@@ -323,8 +333,9 @@ export class Machine {
       this.#ended(attempt)
       return false
     }
-    const { queueMillis } = attempt
-    attempt.circuit = { token: admission.token, atMillis: now, queueMillis }
+    pass.circuit = admission.token
+    pass.circuitMillis = now
+    pass.circuitQueueMillis = pass.queueMillis
     return true
   }
 
@@ -342,7 +353,6 @@ export class Machine {
       this.#outer(attempt)
       return false
     }
-    attempt.isCounted = true
     return true
   }
 
@@ -353,17 +363,18 @@ export class Machine {
     const isInterrupted = attempt.code === endings.interrupted
     const meaning = meaningOf(this.#stages, attempt.code)
     const now = this.#nowMillis
-    if (requests !== undefined && attempt.isCounted && meaning.throttle !== "Ignored") {
+    const isCounted = attempt.code !== endings.throttled && meaning.throttle !== "Ignored"
+    if (requests !== undefined && isCounted) {
       const request = meaning.throttle === "Success" ? requestAccepted : requestRefused
       TimeWindow.record(requests, request, now)
     }
-    const admitted = attempt.circuit
-    if (circuit !== undefined && admitted !== undefined) {
-      const durationMillis = now - admitted.atMillis -
-        (attempt.queueMillis - admitted.queueMillis)
+    const { pass } = attempt
+    if (circuit !== undefined && pass?.circuit !== undefined) {
+      const durationMillis = now - pass.circuitMillis -
+        (pass.queueMillis - pass.circuitQueueMillis)
       const isSlow = isInterrupted && meaning.circuit === "Ignored" &&
         circuit.slow !== undefined && durationMillis > circuit.slow.overMillis
-      this.#record(attempt.of.process, circuit, admitted.token, {
+      this.#record(attempt.of.process, circuit, pass.circuit, {
         _tag: isSlow ? "Success" : meaning.circuit,
         retryAfterMillis: meaning.heeds.circuit ? attempt.retryAfterMillis : undefined,
         durationMillis,
@@ -388,6 +399,8 @@ export class Machine {
   }
 
   #settled(process: Process, state: Circuit.State, now: number): Circuit.State {
+    // Only an open circuit changes by time alone. It saves a tuple for each attempt.
+    if (state.phase._tag !== "Open") return state
     const [at, settled] = Circuit.settle(state, now)
     this.#changed(process, state, settled, at)
     return settled

@@ -1,7 +1,15 @@
 /**
  * Lets attempts wait in the lines of guards: since when, until when, and what has woken them.
  */
-import { type Attempt, type Host, later, type Line, type Stand, type Steps } from "./callState.js"
+import {
+  type Attempt,
+  type Host,
+  later,
+  type Line,
+  type Pass,
+  type Stand,
+  type Steps
+} from "./callState.js"
 
 /**
  * The lines under one policy. Each step is O(1).
@@ -22,8 +30,8 @@ export class Lines {
 
   /** Wakes an attempt, or leaves word for one that does not wait yet. */
   notify(attempt: Attempt | undefined): void {
-    if (attempt?.line === undefined) return
-    const { line } = attempt
+    const line = attempt?.pass?.line
+    if (attempt === undefined || line === undefined) return
     if (line.isWaiting) {
       line.isWaiting = false
       line.turn = -1
@@ -56,11 +64,11 @@ export class Lines {
   }
 
   /** An attempt comes to stand in a line. */
-  join(attempt: Attempt, stand: Stand): Line {
+  join(attempt: Attempt, pass: Pass, stand: Stand): Line {
     attempt.stand = stand
     const fromNanos = this.#host.clock.nanos
-    if (attempt.line === undefined) {
-      attempt.line = {
+    if (pass.line === undefined) {
+      pass.line = {
         turn: -1,
         fromNanos,
         isWaiting: false,
@@ -70,15 +78,15 @@ export class Lines {
         cooldown: undefined
       }
     } else {
-      attempt.line.isNotified = false
-      attempt.line.fromNanos = fromNanos
+      pass.line.isNotified = false
+      pass.line.fromNanos = fromNanos
     }
-    return attempt.line
+    return pass.line
   }
 
   /** The time in line was not the upstream's. */
-  waited(attempt: Attempt, line: Line): void {
+  waited(pass: Pass, line: Line): void {
     const millis = (this.#host.clock.nanos - line.fromNanos) / 1e6
-    if (millis > 0) attempt.queueMillis += millis
+    if (millis > 0) pass.queueMillis += millis
   }
 }

@@ -15,6 +15,7 @@ import {
   later,
   type Meaning,
   meaningOf,
+  type Pass,
   type Process,
   rounded,
   type Stages,
@@ -69,7 +70,7 @@ export class Passage {
 
   /** A wait in a line has ended by its time. */
   lineTimer(attempt: Attempt, turn: number): void {
-    const { line } = attempt
+    const line = attempt.pass?.line
     if (line?.turn !== turn) return
     line.turn = -1
     line.isWaiting = false
@@ -77,9 +78,9 @@ export class Passage {
   }
 
   /** The time of an attempt, or of its call, is over. */
-  limitTimer(attempt: Attempt, turn: number): void {
-    if (attempt.limitTurn !== turn) return
-    attempt.limitTurn = -1
+  limitTimer(attempt: Attempt, limit: number): void {
+    if (attempt.limit !== limit) return
+    attempt.limit = -1
     this.expire(attempt)
   }
 
@@ -111,7 +112,7 @@ export class Passage {
   #suspend(attempt: Attempt): void {
     if (!this.#isQueued || attempt.isForked) return
     attempt.isForked = true
-    if (!this.#armLimit(attempt)) this.#steps.push("expire", attempt)
+    if (!this.#armLimit(attempt, Infinity)) this.#steps.push("expire", attempt)
   }
 
   wake(attempt: Attempt): void {
@@ -132,7 +133,8 @@ export class Passage {
   /** An attempt comes in, past the throttle. */
   enter(attempt: Attempt): void {
     const { limiter } = this.#stages
-    if (limiter === undefined) return this.#permit(attempt)
+    const { pass } = attempt
+    if (limiter === undefined || pass === undefined) return this.#permit(attempt)
     const { rate } = attempt.of.process
     const now = BigInt(this.#host.clock.nanos)
     if (RateLine.tryTake(limiter.policy, rate, 1, now)) return this.#permit(attempt)
@@ -141,13 +143,13 @@ export class Passage {
     if (typeof entry === "bigint") {
       return this.#reject(attempt, endings.rateLimited, Number(entry) / 1e6)
     }
-    this.#lines.join(attempt, "rate").rate = entry
+    this.#lines.join(attempt, pass, "rate").rate = entry
     this.#rateTurn(attempt)
   }
 
   #rateTurn(attempt: Attempt): void {
     const { limiter } = this.#stages
-    const { line } = attempt
+    const line = attempt.pass?.line
     if (limiter === undefined || line?.rate === undefined) return
     const { rate } = attempt.of.process
     const now = BigInt(this.#host.clock.nanos)
@@ -165,28 +167,31 @@ export class Passage {
 
   #ratePassed(attempt: Attempt): void {
     const { limiter } = this.#stages
-    const { line } = attempt
-    if (limiter === undefined || line?.rate === undefined) return
+    const { pass } = attempt
+    const line = pass?.line
+    if (limiter === undefined || pass === undefined || line?.rate === undefined) return
     const now = BigInt(this.#host.clock.nanos)
     const place = line.rate
     line.rate = undefined
     this.#lines.notify(RateLine.run(limiter.policy, attempt.of.process.rate, place, now))
-    this.#lines.waited(attempt, line)
+    this.#lines.waited(pass, line)
     this.#permit(attempt)
   }
 
   #permit(attempt: Attempt): void {
     const { bulkhead } = this.#stages
-    const { permits } = attempt.of.process
-    if (bulkhead === undefined || permits === undefined) return this.#limit(attempt)
+    const { of: { process: { permits } }, pass } = attempt
+    if (bulkhead === undefined || permits === undefined || pass === undefined) {
+      return this.#limit(attempt)
+    }
     switch (Permits.enter(permits)) {
       case "Run":
-        attempt.holdsPermit = true
+        pass.holdsPermit = true
         return this.#limit(attempt)
       case "Full":
         return this.#reject(attempt, endings.bulkheadFull, undefined)
       case "Wait": {
-        const line = this.#lines.join(attempt, "permits")
+        const line = this.#lines.join(attempt, pass, "permits")
         line.permit = Fifo.join(permits.waiting, attempt)
         this.#lines.wait(attempt, line, bulkhead.maxWaitMillis)
       }
@@ -194,54 +199,56 @@ export class Passage {
   }
 
   #permitTurn(attempt: Attempt): void {
-    const { permits } = attempt.of.process
-    const { line } = attempt
-    if (permits === undefined || line?.permit === undefined) return
+    const { of: { process: { permits } }, pass } = attempt
+    const line = pass?.line
+    if (permits === undefined || pass === undefined || line?.permit === undefined) return
     const place = line.permit
     line.permit = undefined
-    this.#lines.waited(attempt, line)
+    this.#lines.waited(pass, line)
     if (place.inLine) {
       Fifo.leave(permits.waiting, place)
       return this.#reject(attempt, endings.bulkheadFull, undefined)
     }
-    attempt.holdsPermit = true
+    pass.holdsPermit = true
     this.#limit(attempt)
   }
 
   #limit(attempt: Attempt): void {
-    const { process } = attempt.of
-    if (process.concurrency === undefined) return this.#cool(attempt)
+    const { of: { process }, pass } = attempt
+    if (process.concurrency === undefined || pass === undefined) return this.#cool(attempt)
     const [token, state] = Concurrency.admit(process.concurrency)
     process.concurrency = state
     if (token === undefined) {
       return this.#reject(attempt, endings.concurrencyLimited, undefined)
     }
-    const { queueMillis } = attempt
-    attempt.concurrency = { token, atMillis: this.#nowMillis, queueMillis }
+    pass.concurrency = token
+    pass.concurrencyMillis = this.#nowMillis
     this.#cool(attempt)
   }
 
   #cool(attempt: Attempt): void {
     const { cooldown } = this.#stages
-    if (cooldown === undefined) return this.#send(attempt)
+    const { pass } = attempt
+    if (cooldown === undefined || pass === undefined) return this.#send(attempt)
     const cell = attempt.of.process.cooldown
     const now = this.#nowMillis
     const deadlineMillis = now + cooldown.maxWaitMillis
     const isFirst = cell.line.size === 0
     const entry = CooldownLine.enter(cooldown.policy, cell, isFirst, deadlineMillis, now)
     if (entry._tag === "Wait") {
-      const line = this.#lines.join(attempt, "cooldown")
+      const line = this.#lines.join(attempt, pass, "cooldown")
       this.#lines.notify(entry.notified)
       line.cooldown = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
       if (!this.#lines.wait(attempt, line, entry.millis)) this.#cooldownTurn(attempt)
-    } else this.#cooled(attempt, entry)
+    } else this.#cooled(attempt, pass, entry)
   }
 
   #cooldownTurn(attempt: Attempt): void {
     const { cooldown } = this.#stages
     const cell = attempt.of.process.cooldown
-    const { line } = attempt
-    if (cooldown === undefined || line?.cooldown === undefined) return
+    const { pass } = attempt
+    const line = pass?.line
+    if (cooldown === undefined || pass === undefined || line?.cooldown === undefined) return
     const place = line.cooldown
     for (;;) {
       const isFirst = cell.line.first === place
@@ -256,8 +263,8 @@ export class Passage {
       if (entry._tag !== "Wait") {
         line.cooldown = undefined
         this.#lines.notify(CooldownLine.leave(cell, place))
-        this.#lines.waited(attempt, line)
-        return this.#cooled(attempt, entry)
+        this.#lines.waited(pass, line)
+        return this.#cooled(attempt, pass, entry)
       }
       this.#lines.notify(entry.notified)
       if (this.#lines.wait(attempt, line, entry.millis)) return
@@ -266,13 +273,14 @@ export class Passage {
 
   #cooled(
     attempt: Attempt,
+    pass: Pass,
     entry: Exclude<CooldownLine.Entry<Attempt>, { readonly _tag: "Wait" }>
   ): void {
     if (entry._tag === "Reject") {
       return this.#reject(attempt, endings.coolingDown, rounded(entry.afterMillis))
     }
-    attempt.isWatched = true
-    attempt.trial = entry.trial
+    pass.isWatched = true
+    pass.trial = entry.trial
     this.#send(attempt)
   }
 
@@ -281,9 +289,9 @@ export class Passage {
   // ---------------------------------------------------------------------------
 
   #send(attempt: Attempt): void {
-    attempt.beginNanos = this.#host.clock.nanos
+    const { attemptMillis } = this.#stages
     // One that has had to wait is limited before it is sent, any other once it is under way.
-    if (attempt.isForked && !this.#armLimit(attempt)) {
+    if (attempt.isForked && !this.#armLimit(attempt, attemptMillis)) {
       attempt.code = attempt.isTotal ? endings.totalTimeout : endings.attemptTimeout
       return this.#left(attempt)
     }
@@ -292,31 +300,26 @@ export class Passage {
     this.#host.send(attempt)
     if (!this.#isLimited || attempt.isForked) return
     attempt.isForked = true
-    if (!this.#armLimit(attempt)) this.#steps.push("expire", attempt)
+    if (!this.#armLimit(attempt, attemptMillis)) this.#steps.push("expire", attempt)
   }
 
-  /** False: the time is over already. */
-  #armLimit(attempt: Attempt): boolean {
-    const { attemptMillis, totalMillis } = this.#stages
+  /** What is left of both time limits from here on. False: the time is over already. */
+  #armLimit(attempt: Attempt, ofAttempt: number): boolean {
+    const { totalMillis } = this.#stages
     const now = this.#host.clock.nanos
-    const ofAttempt = attempt.beginNanos === -1
-      ? Infinity
-      : attemptMillis - (now - attempt.beginNanos) / 1e6
     const ofTotal = totalMillis - (now - attempt.of.fromNanos) / 1e6
     const left = Math.min(ofAttempt, ofTotal)
     this.#disarm(attempt)
     attempt.isTotal = ofTotal <= ofAttempt
     if (left <= 0) return false
-    if (left <= maxTimerMillis) {
-      attempt.limitTurn = this.#host.armLimit(attempt, later(now, left))
-    }
+    if (left <= maxTimerMillis) attempt.limit = this.#host.armLimit(attempt, later(now, left))
     return true
   }
 
   #disarm(attempt: Attempt): void {
-    if (attempt.limitTurn === -1) return
-    attempt.limitTurn = -1
+    if (attempt.limit === -1) return
     this.#host.disarmLimit(attempt)
+    attempt.limit = -1
   }
 
   /** A time limit is over. What still stands in a line was turned away before it ran. */
@@ -371,9 +374,10 @@ export class Passage {
   /** An attempt that will not run gives its place back. */
   #leaveLine(attempt: Attempt): void {
     const { cooldown, permits, rate } = attempt.of.process
-    const { line } = attempt
-    if (line === undefined) return
-    this.#lines.waited(attempt, line)
+    const { pass } = attempt
+    const line = pass?.line
+    if (pass === undefined || line === undefined) return
+    this.#lines.waited(pass, line)
     line.isWaiting = false
     line.turn = -1
     if (line.rate !== undefined) this.#lines.notify(RateLine.leave(rate, line.rate))
@@ -388,33 +392,35 @@ export class Passage {
 
   /** The cooldown, the adaptive limit and the bulkhead hear how an attempt ended. */
   #unwind(attempt: Attempt): void {
-    const { process } = attempt.of
+    const { of: { process }, pass } = attempt
+    if (pass === undefined) return
     const meaning = meaningOf(this.#stages, attempt.code)
-    if (attempt.isWatched) this.#cooldownEnded(process, attempt, meaning)
+    if (pass.isWatched) this.#cooldownEnded(process, attempt, pass, meaning)
     const { concurrency: policy } = this.#stages
-    if (policy && process.concurrency !== undefined && attempt.concurrency !== undefined) {
-      const latencyMillis = this.#nowMillis - attempt.concurrency.atMillis
+    if (policy && process.concurrency !== undefined && pass.concurrency !== undefined) {
+      const latencyMillis = this.#nowMillis - pass.concurrencyMillis
       const ending: Concurrency.Ending = meaning.concurrency === "Success"
         ? { _tag: "Success", latencyMillis }
         : { _tag: meaning.concurrency }
       process.concurrency = Concurrency.end(
         policy,
         process.concurrency,
-        attempt.concurrency.token,
+        pass.concurrency,
         ending
       )
-      attempt.concurrency = undefined
+      pass.concurrency = undefined
     }
-    if (attempt.holdsPermit && process.permits !== undefined) {
-      attempt.holdsPermit = false
+    if (pass.holdsPermit && process.permits !== undefined) {
+      pass.holdsPermit = false
       this.#lines.notify(Permits.release(process.permits))
     }
   }
 
-  #cooldownEnded(process: Process, attempt: Attempt, meaning: Meaning): void {
+  #cooldownEnded(process: Process, attempt: Attempt, pass: Pass, meaning: Meaning): void {
     const { cooldown } = this.#stages
-    const { code, retryAfterMillis, trial } = attempt
-    attempt.isWatched = false
+    const { code, retryAfterMillis } = attempt
+    const { trial } = pass
+    pass.isWatched = false
     if (cooldown === undefined) return
     const asks = meaning.heeds.cooldown && retryAfterMillis !== undefined
     if (trial === undefined && !asks) return

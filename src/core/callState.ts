@@ -204,7 +204,6 @@ export const process = (
 export class Call {
   attempts = 0
   sent = 0
-  hedges = 0
   executions = 0
   draws = 0
   code = 0
@@ -212,7 +211,8 @@ export class Call {
   /** Where its host keeps it, and the turn of the timer that it waits for. */
   slot = -1
   turn = -1
-  previousMillis = 0
+  /** The last delay before a retry; most calls have none. */
+  previousMillis: number | undefined = undefined
   queueMillis = 0
   race: Race | undefined = undefined
 
@@ -225,7 +225,7 @@ export class Call {
 }
 
 /**
- * An attempt with its hedges. `primary` is the one that is known to have failed.
+ * An attempt with its hedges. `failed` is that attempt, once it is known to have failed.
  *
  * @since 0.1.0
  */
@@ -233,11 +233,11 @@ export interface Race {
   readonly fromMillis: number
   readonly delayMillis: number
   /** In the order in which they began; there are few. */
-  readonly running: Array<Attempt>
+  running: Array<Attempt>
   hedges: number
   isClosed: boolean
   isOver: boolean
-  primary: Attempt | undefined
+  failed: Attempt | undefined
 }
 
 /**
@@ -249,14 +249,25 @@ export interface Race {
 export type Stand = "guards" | "rate" | "rated" | "permits" | "cooldown" | "sent" | "over"
 
 /**
- * That a guard has admitted an attempt, when, and how long the attempt had waited in lines before.
+ * What an attempt has of the guards on its way: their tokens, since when, and a permit; how long it
+ * has waited in lines, and how long when the circuit admitted it. `isWatched`: it has passed the
+ * cooldown.
  *
  * @since 0.1.0
  */
-export interface Admitted<Token> {
-  readonly token: Token
-  readonly atMillis: number
-  readonly queueMillis: number
+export class Pass {
+  circuit: Circuit.Token | undefined = undefined
+  circuitMillis = 0
+  circuitQueueMillis = 0
+  concurrency: Concurrency.Token | undefined = undefined
+  concurrencyMillis = 0
+  holdsPermit = false
+  isWatched = false
+  trial: Cooldown.Trial | undefined = undefined
+  /** Where it waits; there once it has had to wait in a line. */
+  line: Line | undefined = undefined
+
+  constructor(public queueMillis: number) {}
 }
 
 /**
@@ -276,62 +287,61 @@ export interface Line {
 }
 
 /**
- * One attempt of a call, and the request that it sends.
+ * How many calls an upstream has made for a request, and the code of the one that failed.
+ *
+ * @since 0.1.0
+ */
+export interface Errands {
+  calls: number
+  cause: number
+}
+
+/**
+ * One attempt of a call, and the request that it sends. There may be a million at once, so it has
+ * no more than every attempt needs: what only some need stands apart.
  *
  * @since 0.1.0
  */
 export class Attempt implements Upstream.Request {
-  readonly call: number
   attempt = -1
   phase: Upstream.Request["phase"] = "new"
-  wasExecuted = false
-  before: Upstream.Request | undefined = undefined
-  after: Upstream.Request | undefined = undefined
+  place: Upstream.Request["place"] = undefined
+  errands: Errands | undefined = undefined
   /** Where its host keeps it, and how many events of its request are to come. */
   slot = -1
   events = 0
-  /** How many calls the upstream has made for it, and the code of the one that failed. */
-  calls = 0
-  cause = 0
-  /** The answer on its way back, and the wait that the upstream asks for. */
-  answer = 0
-  answerRetryAfterMillis: number | undefined = undefined
-  /** The turn of its time limit. */
-  limitTurn = -1
-  /** Where its host keeps the timer of its limit. */
-  limitNumber = -1
-
+  /** The timer of its time limit, by the number that its host has given it. */
+  limit = -1
+  /** How it has ended, or the answer that is on its way back. */
   code = 0
   retryAfterMillis: number | undefined = undefined
   stand: Stand = "guards"
-  queueMillis: number
-  isHedge = false
   /** Its time limits run it in a fiber of its own, which has had to wait for something. */
   isForked = false
   isTotal = false
   /** Its fiber has been told to leave, and hears of it before anything else. */
   isLeaving = false
-  beginNanos = -1
 
-  circuit: Admitted<Circuit.Token> | undefined = undefined
-  concurrency: Admitted<Concurrency.Token> | undefined = undefined
-  isCounted = false
-  holdsPermit = false
-  isWatched = false
-  trial: Cooldown.Trial | undefined = undefined
-  /** Where it waits; there once it has had to wait in a line. */
-  line: Line | undefined = undefined
+  /**
+   * `race` is the one that it takes part in, where there are hedges; `pass` is there where there
+   * are guards.
+   */
+  constructor(
+    readonly of: Call,
+    readonly race: Race | undefined,
+    readonly isHedge: boolean,
+    readonly pass: Pass | undefined
+  ) {}
 
-  /** `race` is the one that it takes part in, where there are hedges. */
-  constructor(readonly of: Call, readonly race: Race | undefined) {
-    this.call = of.number
-    this.queueMillis = of.queueMillis
+  get call(): number {
+    return this.of.number
   }
 }
 
 /**
- * What keeps the time and the network for the machine. A timer is known by its turn: an event whose
- * turn is not the one that the call or the attempt waits for is out of date.
+ * What keeps the time and the network for the machine. A timer is known by its turn, or by another
+ * number that is not negative; an event of a number that the call or the attempt does not wait for
+ * is out of date.
  *
  * @since 0.1.0
  */
@@ -345,7 +355,7 @@ export interface Host {
   /** Arms a timer of an attempt: for a wait in a line, or for its time limit. */
   readonly armLine: (attempt: Attempt, endNanos: number) => number
   readonly armLimit: (attempt: Attempt, endNanos: number) => number
-  /** The time limit that was armed last no longer counts. */
+  /** The time limit of an attempt, of the number `limit`, no longer counts. */
   readonly disarmLimit: (attempt: Attempt) => void
   /** Sends the request of an attempt. */
   readonly send: (attempt: Attempt) => void

@@ -30,6 +30,10 @@ const kinds = {
   change: 8
 } as const
 
+/** The timers of a ring have even numbers as limits, those of the queue odd ones. */
+const limitInRing = (number: number): number => 2 * number
+const limitInQueue = (turn: number): number => 2 * turn + 1
+
 const kindBits = 4
 const kindMask = 2 ** kindBits - 1
 
@@ -100,6 +104,7 @@ export class Simulation {
   readonly #clock = { nanos: 0 }
   #turn = 0
   #called = 0
+  #underWay = 0
   #happened = 0
 
   constructor(
@@ -186,7 +191,7 @@ export class Simulation {
 
   /** How many calls and requests are under way: the larger of both. */
   get pending(): number {
-    return Math.max(this.#calls.size, this.#attempts.size)
+    return Math.max(this.#underWay, this.#attempts.size)
   }
 
   /** The share of the time that has passed. */
@@ -242,6 +247,7 @@ export class Simulation {
 
   /** Hedges are due after the same time for all calls, and most are out of date by then. */
   #armCall(call: Call.Call, endNanos: number): number {
+    if (call.slot === -1) call.slot = this.#calls.add(call)
     if (call.race === undefined || !TimerRing.fits(this.#hedges, endNanos)) {
       return this.#arrange(endNanos, kinds.callTimer, call.slot)
     }
@@ -250,22 +256,19 @@ export class Simulation {
     return turn
   }
 
+  /** A limit has the number of its timer in a ring, or that of its turn in the queue. */
   #armLimit(attempt: Call.Attempt, endNanos: number): number {
     const ring = attempt.isTotal ? this.#totalLimits : this.#attemptLimits
     const slot = this.#slotOf(attempt)
-    attempt.limitNumber = -1
-    if (!TimerRing.fits(ring, endNanos)) return this.#arrange(endNanos, kinds.limitTimer, slot)
-    const turn = this.#turn++
-    attempt.limitNumber = TimerRing.add(ring, endNanos, turn, slot)
-    return turn
+    return TimerRing.fits(ring, endNanos)
+      ? limitInRing(TimerRing.add(ring, endNanos, this.#turn++, slot))
+      : limitInQueue(this.#arrange(endNanos, kinds.limitTimer, slot))
   }
 
   /** A limit that stands in the queue stays there, out of date. */
-  #disarmLimit(attempt: Call.Attempt): void {
-    if (attempt.limitNumber === -1) return
-    const ring = attempt.isTotal ? this.#totalLimits : this.#attemptLimits
-    TimerRing.cancel(ring, attempt.limitNumber)
-    attempt.limitNumber = -1
+  #disarmLimit({ isTotal, limit }: Call.Attempt): void {
+    if (limit % 2 === 1) return
+    TimerRing.cancel(isTotal ? this.#totalLimits : this.#attemptLimits, limit / 2)
   }
 
   /** Of the queue and the rings, the one whose first event comes first. */
@@ -293,18 +296,19 @@ export class Simulation {
       at = ring.time
       turn = ring.turn
     }
+    const limit = ring === undefined ? -1 : limitInRing(ring.first)
     if (at > this.setup.endNanos || at === Infinity) return false
     this.#clock.nanos = at
     this.#happened++
     if (ring === undefined) this.#happen(Calendar.take(events), turn)
     else if (ring === hedges) this.#due(TimerRing.take(ring), turn)
-    else this.#limited(TimerRing.take(ring), turn)
+    else this.#limited(TimerRing.take(ring), limit)
     return true
   }
 
-  #limited(slot: number, turn: number): void {
+  #limited(slot: number, limit: number): void {
     const attempt = this.#attempts.get(slot)
-    if (attempt !== undefined) this.#edgeOf(attempt.of).machine.limitTimer(attempt, turn)
+    if (attempt !== undefined) this.#edgeOf(attempt.of).machine.limitTimer(attempt, limit)
   }
 
   #due(slot: number, turn: number): void {
@@ -323,7 +327,7 @@ export class Simulation {
       case kinds.callTimer:
         return this.#due(slot, turn)
       case kinds.limitTimer:
-        return this.#limited(slot, turn)
+        return this.#limited(slot, limitInQueue(turn))
       default: {
         const attempt = this.#attempts.get(slot)
         if (attempt === undefined) return
@@ -354,8 +358,8 @@ export class Simulation {
         }
         return this.#edgeOf(attempt.of).machine.answered(
           attempt,
-          attempt.answer,
-          attempt.answerRetryAfterMillis
+          attempt.code,
+          attempt.retryAfterMillis
         )
     }
   }
@@ -363,12 +367,14 @@ export class Simulation {
   /** A service has done its own work, or a call that it has made for it is over. */
   #worked(attempt: Call.Attempt): void {
     const { edges, upstream } = this.#serverOf(attempt)
-    const next = edges[attempt.calls]
-    if (next === undefined || attempt.cause !== 0 || attempt.phase !== "served") {
-      return upstream.end(attempt, this.#clock.nanos, attempt.cause === 0 ? 0 : badGateway)
+    if (edges.length === 0) return upstream.end(attempt, this.#clock.nanos, 0)
+    const errands = attempt.errands ??= { calls: 0, cause: 0 }
+    const next = edges[errands.calls]
+    if (next === undefined || errands.cause !== 0 || attempt.phase !== "served") {
+      return upstream.end(attempt, this.#clock.nanos, errands.cause === 0 ? 0 : badGateway)
     }
     const edge = this.#edges[next]!
-    const number = Draw.numberOf(attempt.call, attempt.attempt, attempt.calls++)
+    const number = Draw.numberOf(attempt.call, attempt.attempt, errands.calls++)
     this.#begin(
       edge,
       new Call.Call(number, this.#processOf(edge, 0, 0), this.#clock.nanos, attempt)
@@ -377,14 +383,14 @@ export class Simulation {
 
   /** A call that a service has made is over: the service goes on, in a turn of its own. */
   #returned(call: Call.Call): void {
-    this.#calls.remove(call.slot)
+    this.#forget(call)
     const parent = call.parent!
-    parent.cause = call.code
+    parent.errands!.cause = call.code
     this.#arrangeFor(parent, this.#clock.nanos, kinds.serve)
   }
 
   #begin(edge: Edge, call: Call.Call): void {
-    call.slot = this.#calls.add(call)
+    this.#underWay++
     if (call.parent === undefined) this.observer.began?.(call)
     edge.machine.begin(call)
   }
@@ -426,8 +432,8 @@ export class Simulation {
     retryAfterMillis: number | undefined
   ): void {
     if (answer === Upstream.answers.blackHole || attempt.stand === "over") return
-    attempt.answer = answer
-    attempt.answerRetryAfterMillis = retryAfterMillis
+    attempt.code = answer
+    attempt.retryAfterMillis = retryAfterMillis
     const at = this.#clock.nanos + this.#delayNanos(attempt, Draw.purposes.responseNetwork)
     this.#arrangeFor(attempt, at, kinds.answer)
   }
@@ -441,8 +447,13 @@ export class Simulation {
     this.#attempts.remove(slot)
   }
 
+  #forget({ slot }: Call.Call): void {
+    this.#underWay--
+    if (slot !== -1) this.#calls.remove(slot)
+  }
+
   #ended(call: Call.Call): void {
-    this.#calls.remove(call.slot)
+    this.#forget(call)
     this.observer.ended?.(call, this.#clock.nanos)
     if (this.setup.arrivals._tag === "Closed") this.#arrangeArrival()
   }

@@ -9,6 +9,7 @@
  */
 import * as Distribution from "./distribution.js"
 import * as Draw from "./draw.js"
+import * as Fifo from "./fifo.js"
 import * as Gcra from "./gcra.js"
 
 /**
@@ -101,7 +102,7 @@ export const answers = { success: 0, refused: 1, reset: 2, blackHole: 3 } as con
  * A request. `call` and `attempt` say which draws it takes.
  *
  * - `phase`: where it stands at the upstream
- * - `wasExecuted`: the upstream has worked on it
+ * - `place`: its place in line, while it is queued
  *
  * @since 0.1.0
  */
@@ -109,9 +110,7 @@ export interface Request {
   readonly call: number
   readonly attempt: number
   phase: "new" | "queued" | "served" | "over"
-  wasExecuted: boolean
-  before: Request | undefined
-  after: Request | undefined
+  place: Fifo.Place<Request> | undefined
 }
 
 /**
@@ -143,9 +142,7 @@ interface Spells {
 export class Upstream<R extends Request> {
   readonly #sample: (unit: number) => number
   readonly #spells: ReadonlyArray<Spells | undefined>
-  #first: Request | undefined
-  #last: Request | undefined
-  #queued = 0
+  readonly #line = Fifo.make<Request>()
   #served = 0
   #taken: Gcra.Taken = Gcra.unused
 
@@ -169,7 +166,7 @@ export class Upstream<R extends Request> {
 
   /** How many requests wait in line. */
   get queued(): number {
-    return this.#queued
+    return this.#line.size
   }
 
   /** A request has reached the upstream. */
@@ -189,7 +186,7 @@ export class Upstream<R extends Request> {
     if (capacity._tag !== "Workers" || this.#served < this.#workers(capacity.workers, nowNanos)) {
       return this.#serve(request, nowNanos)
     }
-    if (this.#queued >= capacity.queue) return this.#over(request, capacity.overflow, undefined)
+    if (this.#line.size >= capacity.queue) return this.#over(request, capacity.overflow, undefined)
     this.#join(request)
   }
 
@@ -225,11 +222,11 @@ export class Upstream<R extends Request> {
     if (capacity._tag !== "Workers") return
     const workers = this.#workers(capacity.workers, nowNanos)
     while (this.#served < workers) {
-      const next = capacity.order === "fifo" ? this.#first : this.#last
+      const next = capacity.order === "fifo" ? this.#line.first : this.#line.last
       if (next === undefined) return
-      this.#leave(next)
+      this.#leave(next.value)
       // Only requests of this kind ever join the line.
-      this.#serve(next as R, nowNanos)
+      this.#serve(next.value as R, nowNanos)
     }
   }
 
@@ -242,7 +239,6 @@ export class Upstream<R extends Request> {
     const { capacity, faults } = this.options
     this.#served++
     request.phase = "served"
-    request.wasExecuted = true
     const { attempt, call } = request
     let millis = this.#sample(Draw.unit(this.source, call, Draw.purposes.service, attempt))
     if (capacity._tag === "LoadDependent") {
@@ -305,21 +301,12 @@ export class Upstream<R extends Request> {
 
   #join(request: Request): void {
     request.phase = "queued"
-    request.before = this.#last
-    if (this.#last === undefined) this.#first = request
-    else this.#last.after = request
-    this.#last = request
-    this.#queued++
+    request.place = Fifo.join(this.#line, request)
   }
 
   #leave(request: Request): void {
-    if (request.before === undefined) this.#first = request.after
-    else request.before.after = request.after
-    if (request.after === undefined) this.#last = request.before
-    else request.after.before = request.before
-    request.before = undefined
-    request.after = undefined
-    this.#queued--
+    if (request.place !== undefined) Fifo.leave(this.#line, request.place)
+    request.place = undefined
   }
 }
 

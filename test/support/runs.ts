@@ -4,7 +4,8 @@
  */
 const share = 5
 
-const isLong = process.env["TEST_LONG"] !== undefined
+/** Whether this is a long run. */
+export const isLong = process.env["TEST_LONG"] !== undefined
 
 /** Of so many cases, how many to try in this run. */
 export const runs = (all: number, least = 50): number =>

@@ -204,9 +204,7 @@ export const executed = (
           call: number,
           attempt: sent++,
           phase: "new",
-          wasExecuted: false,
-          before: undefined,
-          after: undefined,
+          place: undefined,
           isOver: false,
           resume: (answer, retryAfterMillis) =>
             resume(
