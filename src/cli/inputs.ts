@@ -4,9 +4,10 @@ import * as Path from "@effect/platform/Path"
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Schema from "effect/Schema"
 import { fileURLToPath } from "node:url"
 import { nearest } from "../core/nearest.js"
+import * as EveryIssue from "../pipeline/everyIssue.js"
+import { findingsOf } from "../pipeline/findings.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
 import * as Scenario from "../simulation/Scenario.js"
 import type * as Simulation from "../simulation/Simulation.js"
@@ -34,7 +35,7 @@ export interface NamedScenario {
   readonly scenario: Scenario.Scenario
 }
 
-const decodeStages = Schema.decodeUnknown(Pipeline.Spec, { errors: "all" })
+const decodeStages = EveryIssue.decode(Pipeline.Spec)
 
 /** A file without fields cannot be told to be a policy or a scenario. */
 const isFields = ({ value }: Document): boolean =>
@@ -50,7 +51,7 @@ export const stagesOf = (document: Document): Effect.Effect<Decoded<Pipeline.Sta
   Effect.either(
     !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Effect.mapError(
       decodeStages(document.value),
-      (error) => located(document, Pipeline.errors(error))
+      (issue) => located(document, findingsOf(issue))
     )
   )
 

@@ -173,14 +173,15 @@ export const defaults = {
 
 /**
  * Files the requests of an effect under a template, such as `/v1/sessions/:id`. Without it, the
- * path with everything that looks like an id (digits, UUIDs, long hexadecimal numbers) replaced.
+ * path with everything that looks like an id (digits, UUIDs, long hexadecimal numbers) replaced. A
+ * query or a fragment of the template is left out.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const withEndpoint =
   (template: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    CallContext.endpoint.during(self, template)
+    CallContext.endpoint.during(self, RequestMetadata.withoutQuery(template))
 
 /**
  * Says what the requests of an effect are, where the method says less: a POST that closes a session

@@ -53,7 +53,7 @@ const classify = (
   config: Config,
   call: Call,
   response: HttpClientResponse.HttpClientResponse,
-  keepsResponse: boolean
+  { keepsResponse, limit }: { readonly keepsResponse: boolean; readonly limit: Duration.Duration }
 ) =>
   Effect.gen(function*() {
     const options = {
@@ -65,12 +65,10 @@ const classify = (
       scrub: scrubberOf(config, call.request, response.request)
     }
     if (!keepsResponse) {
-      return yield* ErrorResponse.read(response, {
-        ...options,
-        maxBodyBytes: config.maxErrorBodyBytes
-      })
+      const bytes = yield* BodyPreview.readFront(response, config.maxErrorBodyBytes, limit)
+      return yield* ErrorResponse.fromBytes(response, bytes, options)
     }
-    const peeked = yield* BodyPreview.peek(response, config.maxErrorBodyBytes)
+    const peeked = yield* BodyPreview.peek(response, config.maxErrorBodyBytes, limit)
     yield* call.answers.add(peeked)
     return yield* ErrorResponse.fromBytes(response, peeked.bytes, options)
   })
@@ -282,9 +280,25 @@ class Attempt {
         (exit) => Exit.isSuccess(exit) ? exit : this.failed(exit.cause, false)
       )
       : whenEnded(
-        restore(classify(config, call, response, keepsResponse)),
+        restore(classify(config, call, response, { keepsResponse, limit: this.errorBodyLimit() })),
         (exit) => Exit.isSuccess(exit) ? this.judged(exit.value) : this.failed(exit.cause, false)
       )
+  }
+
+  /**
+   * How long an error body may take: no more than half of the time that is left, so that a body
+   * that never comes leaves time to say what its status says.
+   */
+  private errorBodyLimit(): Duration.Duration {
+    const { clock, plan: { call, config }, startNanos } = this
+    const { attemptMillis, totalMillis } = Answers.limitsOf(config.pipeline)
+    const now = clock.unsafeCurrentTimeNanos()
+    const left = Math.min(
+      attemptMillis - millisSince(startNanos, now),
+      totalMillis - millisSince(call.startedNanos, now)
+    )
+    const limit = Duration.millis(Math.max(0, left / 2))
+    return Duration.min(limit, BodyPreview.defaults.bodyTimeout)
   }
 
   /** `isOfClient`: the client below failed, and not what read its answer. */

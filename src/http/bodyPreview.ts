@@ -49,22 +49,24 @@ export const atMost = (limit: Duration.Duration) => (self: Effect.Effect<void>) 
   Effect.ignore(Timeout.total(Effect.interruptible(self), limit))
 
 /** Whatever goes wrong with a body, or takes too long, the error is made of what had arrived. */
-const asFarAsItGoes = <A, E>(reading: Effect.Effect<A, E>): Effect.Effect<void> =>
-  reading.pipe(
-    Effect.ignore,
-    Effect.catchAllDefect(() => Effect.void),
-    atMost(defaults.bodyTimeout),
-    unlogged
-  )
+const asFarAsItGoes =
+  (limit: Duration.Duration) => <A, E>(reading: Effect.Effect<A, E>): Effect.Effect<void> =>
+    reading.pipe(
+      Effect.ignore,
+      Effect.catchAllDefect(() => Effect.void),
+      atMost(limit),
+      unlogged
+    )
 
 /**
  * Reads the first `maxBytes` of a body (default 64 KiB). A small rest is drained so that the
- * connection can be used again; a large one is cancelled. A body that breaks off, takes too long (5
- * s) or has been read already gives what there was.
+ * connection can be used again; a large one is cancelled. A body that breaks off, takes too long
+ * (default 5 s) or has been read already gives what there was.
  */
 export const readFront = (
   response: HttpClientResponse.HttpClientResponse,
-  maxBytes: number = defaults.maxBodyBytes
+  maxBytes: number = defaults.maxBodyBytes,
+  limit: Duration.Duration = defaults.bodyTimeout
 ): Effect.Effect<Uint8Array> =>
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
@@ -75,7 +77,7 @@ export const readFront = (
         size += chunk.length
         return size <= maxBytes + defaults.drainBytes
       }))
-    return Effect.map(asFarAsItGoes(reading), () => concat(chunks, maxBytes))
+    return Effect.map(asFarAsItGoes(limit)(reading), () => concat(chunks, maxBytes))
   })
 
 /**
@@ -97,10 +99,11 @@ const isBodiless = (status: number): boolean => status < 200 || status === 204 |
  */
 export const peek = (
   response: HttpClientResponse.HttpClientResponse,
-  maxBytes: number
+  maxBytes: number,
+  limit: Duration.Duration
 ): Effect.Effect<Peeked> =>
   isBodiless(response.status) ?
-    withoutBody(response) :
+    withoutBody(response, limit) :
     Effect.flatMap(unlogged(Stream.toReadableStreamEffect(response.stream)), (stream) => {
       const rest = new Rest(stream.getReader())
       const chunks: Array<Uint8Array> = []
@@ -117,7 +120,7 @@ export const peek = (
         })
       )
       const release = Effect.promise(() => rest.cancel())
-      return asFarAsItGoes(front).pipe(
+      return asFarAsItGoes(limit)(front).pipe(
         Effect.onInterrupt(() => release),
         Effect.map(() => {
           const unread = [...chunks]
@@ -142,8 +145,11 @@ export const peek = (
     })
 
 /** What arrives on its connection is no body, such as another protocol after a 101. */
-const withoutBody = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<Peeked> =>
-  Effect.as(asFarAsItGoes(Stream.runDrain(Stream.take(response.stream, 0))), {
+const withoutBody = (
+  response: HttpClientResponse.HttpClientResponse,
+  limit: Duration.Duration
+): Effect.Effect<Peeked> =>
+  Effect.as(asFarAsItGoes(limit)(Stream.runDrain(Stream.take(response.stream, 0))), {
     bytes: new Uint8Array(),
     response: replaced(response, null),
     release: Effect.void

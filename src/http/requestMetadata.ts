@@ -31,11 +31,14 @@ const identifier =
 /** An ordinary URL, of which parsing would change nothing. */
 const ordinary = /^https?:\/\/[a-z0-9.-]+(?::\d+)?(\/(?:[\w~-][\w.~-]*(?:\/[\w~-][\w.~-]*)*\/?)?)$/
 
+/** A path or a template without query and fragment. */
+export const withoutQuery = (path: string): string => path.replace(/[?#].*$/s, "")
+
 /** The path of a request, without its query. */
 export const pathOf = ({ url }: HttpClientRequest.HttpClientRequest): string => {
   const path = ordinary.exec(url)?.[1]
   if (path !== undefined) return path
-  return URL.canParse(url) ? new URL(url).pathname : url.replace(/[?#].*$/s, "")
+  return URL.canParse(url) ? new URL(url).pathname : withoutQuery(url)
 }
 
 /** The path with everything that looks like an id replaced. */

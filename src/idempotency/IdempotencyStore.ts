@@ -154,7 +154,7 @@ export interface StoreSecrets {
  *   its owner it is `"ok"`, and the first outcome stays.
  * - `release` gives the claim up, so that the next caller runs as if there had been none. Repeated
  *   by its owner it is `"ok"`. What is completed cannot be released.
- * - `extend` lets the lease end `leaseMillis` from now.
+ * - `extend` lets the lease end `leaseMillis` from now: with 0 it lapses.
  * - `savepoint` keeps data for the owner that takes over.
  * - `sweep` removes at most `limit` records that have expired, and answers how many.
  *
@@ -195,7 +195,7 @@ export interface Service {
   ) => Effect.Effect<Kept, StoreError>
   /** Gives the claim up, so that the next caller runs as if there had been none. */
   readonly release: (held: Held) => Effect.Effect<Kept, StoreError>
-  /** Makes the lease end `leaseMillis` from now. */
+  /** Makes the lease end `leaseMillis` from now: at once for 0, or as soon as the store can. */
   readonly extend: (held: Held, leaseMillis: number) => Effect.Effect<Kept, StoreError>
   /** Keeps data for a run that takes over. */
   readonly savepoint: (held: Held, data: string) => Effect.Effect<Kept, StoreError>

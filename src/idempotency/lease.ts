@@ -53,8 +53,8 @@ type Granted = Extract<IdempotencyStore.Acquired, { readonly _tag: "Acquired" }>
 /** Makes a region interruptible where the caller is. */
 export type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** The shortest lease. */
-const shortestMillis = 1
+/** A lease that is over at once; a store that keeps none may make it its shortest one. */
+const overMillis = 0
 
 const retrySavepointAfter = Duration.seconds(1)
 
@@ -127,7 +127,7 @@ export class Lease {
     return Effect.asVoid(
       this.#tell("claim", (store) =>
         this.recovered
-          ? store.extend(this.#held, shortestMillis)
+          ? store.extend(this.#held, overMillis)
           : store.release(this.#held))
     )
   }

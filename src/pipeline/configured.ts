@@ -8,6 +8,7 @@ import { hasProperty } from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import type * as Operation from "../idempotency/Operation.js"
 import type { Stages } from "../policies/stage/definition.js"
+import * as EveryIssue from "./everyIssue.js"
 import { ConfigurationError } from "./findings.js"
 
 /** What code says of a configuration. */
@@ -50,7 +51,7 @@ export const read = (
     const others = otherOperation(ast, json, said)
     const refused = (issues: Arr.NonEmptyReadonlyArray<ParseResult.ParseIssue>) =>
       new ConfigurationError({ issue: new ParseResult.Composite(ast, json, issues) })
-    return Effect.matchEffect(ParseResult.decodeUnknown(spec, { errors: "all" })(json), {
+    return Effect.matchEffect(EveryIssue.decode(spec)(json), {
       onFailure: (issue) => Effect.fail(refused(Arr.append(others, issue))),
       onSuccess: (stages) =>
         Arr.isNonEmptyReadonlyArray(others)

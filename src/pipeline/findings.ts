@@ -4,6 +4,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { nearest } from "../core/nearest.js"
 import type { Contradiction } from "../policies/stage/checks.js"
+import { listed } from "./everyIssue.js"
 
 /**
  * One thing that is wrong: where, and what.
@@ -77,13 +78,9 @@ const byPath = (findings: ReadonlyArray<Finding>): ReadonlyArray<Finding> => {
   return [...messages].map(([path, all]) => ({ path, message: alternatives([...all]) }))
 }
 
-/** That a field could also be left out is no news. */
-const isNews = ({ message }: ParseResult.ArrayFormatterIssue): boolean =>
-  !message.startsWith("Expected undefined, actual ")
-
 /** Lists what an issue of a schema says, one finding for each path, in the order of the fields. */
 export const findingsOf = (issue: ParseResult.ParseIssue): ReadonlyArray<Finding> =>
-  byPath(ParseResult.ArrayFormatter.formatIssueSync(issue).filter(isNews).map(findingOf))
+  byPath(listed(issue).map(findingOf))
 
 const lineOf = ({ message, path }: Finding): string => path === "" ? message : `${path}: ${message}`
 

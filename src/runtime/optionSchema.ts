@@ -10,6 +10,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
+import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Validate from "./validate.js"
 
@@ -158,6 +159,23 @@ export const buildable =
       // A field that is left out has its default, or is refused for its absence.
       refusalsOf((given) => make(given as O), options as object)).annotations({ title })
 
+/** What a constructor refuses, at the field that it names if that is written. */
+const refusedField = (
+  options: unknown,
+  ast: ParseResult.Type["ast"],
+  { message }: RangeError
+): ParseResult.ParseIssue => {
+  const { path: [field] } = issueOf(message)
+  if (field === undefined || !hasProperty(options, field)) {
+    return new ParseResult.Type(ast, options, message)
+  }
+  return new ParseResult.Pointer(
+    field,
+    options,
+    new ParseResult.Type(ast, options[field], message)
+  )
+}
+
 /**
  * What a constructor makes of what is written. Made, it says all of it, so it is written as it is.
  */
@@ -172,11 +190,9 @@ export const madeBy = <A, I, B extends A>(
       ParseResult.try({
         try: () => make(options),
         catch: (error) =>
-          new ParseResult.Type(
-            ast,
-            options,
-            error instanceof RangeError ? error.message : undefined
-          )
+          error instanceof RangeError
+            ? refusedField(options, ast, error)
+            : new ParseResult.Type(ast, options)
       }),
     encode: (made) => ParseResult.succeed(made)
   })

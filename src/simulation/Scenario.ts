@@ -55,6 +55,7 @@
 import * as Effect from "effect/Effect"
 import * as JSONSchema from "effect/JSONSchema"
 import * as Schema from "effect/Schema"
+import * as EveryIssue from "../pipeline/everyIssue.js"
 import { type Finding, findingsOf } from "../pipeline/findings.js"
 import { check } from "./scenario/check.js"
 import * as Written from "./scenario/schema.js"
@@ -131,7 +132,7 @@ export const schema: Schema.Schema<Scenario, Encoded> = Written.Written.pipe(
   )
 )
 
-const decodeUnknown = Schema.decodeUnknown(schema, { errors: "all" })
+const decodeAll = EveryIssue.decode(schema)
 
 /**
  * Reads a scenario. Fails with all mistakes at once: `InvalidScenario` has the path and the value
@@ -142,7 +143,7 @@ const decodeUnknown = Schema.decodeUnknown(schema, { errors: "all" })
  */
 export const decode = (input: unknown): Effect.Effect<Scenario, InvalidScenario> =>
   isFields(input)
-    ? Effect.mapError(decodeUnknown(input), ({ issue }) => refused(input, findingsOf(issue)))
+    ? Effect.mapError(decodeAll(input), (issue) => refused(input, findingsOf(issue)))
     : refused(input, [{ path: "", message: `should be a scenario, got ${written(input)}` }])
 
 /** A field that is a list, with other entries. Anything else stays as it is. */

@@ -84,6 +84,19 @@ describe("what an error knows", () => {
       ])
     }))
 
+  it.effect("E9: never the query, of a declared template neither", () =>
+    Effect.gen(function*() {
+      const { client } = yield* over([reply(404)])
+      const call = failureOf(client.get("/v1/sessions/alice"))
+      const endpoints = yield* Effect.forEach(
+        ["/v1/sessions/:id?token=secret", "/v1/sessions/:id#token=secret", "/v1/sessions/:id?"],
+        (template) => ApiClient.withEndpoint(template)(call)
+      )
+      expect(endpoints).toMatchObject(
+        Array.from({ length: 3 }, () => ({ endpoint: "/v1/sessions/:id" }))
+      )
+    }))
+
   it("E9: never the query, whatever the path", async () => {
     const part = fc.stringMatching(/^[a-z0-9._~!$&'()*+,;=:@-]{0,12}$/)
     await fc.assert(

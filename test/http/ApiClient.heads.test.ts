@@ -52,6 +52,24 @@ for (const [wire, layer] of Object.entries(wires)) {
         expect(found.flat()).toEqual(Array.from({ length: 6 }, () => ["", 0, undefined]))
       }).pipe(Effect.provide(layer)))
 
+    it.scopedLive("E5: a body that never comes leaves time for what the status says", () =>
+      Effect.gen(function*() {
+        for (const limit of ["attemptTimeout", "totalTimeout"] as const) {
+          const baseUrl = yield* answering("429 A\r\nContent-Length: 99", "{\"message\":", "stall")
+          const options = {
+            name: "test",
+            baseUrl,
+            pipeline: yield* Pipeline.make({ operation: Operation.once, [limit]: "400 millis" })
+          }
+          const client = yield* ApiClient.make(options)
+          const error = yield* failureOf(client.post("/"))
+          expect([error._tag, ApiError.mayHaveRun(error)]).toEqual(["RateLimit", false])
+
+          const { status } = yield* Effect.provide(HttpClient.post("/"), ApiClient.layer(options))
+          expect(status).toBe(429)
+        }
+      }).pipe(Effect.provide(layer)))
+
     it.scopedLive("E9: a limit of time says of which call it is", () =>
       Effect.gen(function*() {
         const baseUrl = yield* answering("200 A\r\nContent-Length: 9", "", "stall")

@@ -44,6 +44,21 @@ const base64 = (text: string, encoding: BufferEncoding = "utf8") =>
   Buffer.from(text, encoding).toString("base64")
 
 describe("secrets in headers", () => {
+  it.effect("T9: what was sent percent-encoded comes back in base64 without that encoding", () =>
+    Effect.gen(function*() {
+      const secret = "sk/live+9f8e7d6c:5b4a"
+      const sent = encodeURIComponent(secret)
+      const requests = {
+        "of OAuth": under("authorization", `OAuth oauth_token="${sent}"`),
+        "of Digest": under("authorization", `Digest username="u", response="${sent}"`),
+        "in a cookie": under("cookie", `sid=${sent}`),
+        "in a header": under("x-api-key", sent)
+      }
+      for (const echoed of [secret, base64(secret)]) {
+        expect(yield* givenAway(requests, echoed)).toEqual([])
+      }
+    }))
+
   it.effect("T9: every part of Basic: the key may be the user", () =>
     Effect.gen(function*() {
       expect(

@@ -725,11 +725,9 @@ describe("nothing is executed twice in silence", () => {
       )
       yield* TestClock.adjust(lease)
       yield* told(s.here(Idempotency.run(() => Effect.fail(new Busy()), defaults)))
-      yield* TestClock.adjust(1)
       const seen: Array<unknown> = []
       const { counter, work } = counting()
       seen.push(yield* told(s.here(Idempotency.run(work, defaults))))
-      yield* TestClock.adjust(1)
       const again = (run: Idempotency.Run) =>
         Effect.sync(
           () => (seen.push(run.recovered, Option.getOrNull(run.recoveryPoint)), { id: "r" })

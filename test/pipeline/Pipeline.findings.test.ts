@@ -24,7 +24,61 @@ describe("what is wrong with a configuration (G49)", () => {
         "totalTimeout: should be a duration that is not negative, got \"5 secs\"",
         expect.stringMatching(/^retry\.retires: .*did you mean retries\?/),
         "retry.within: should be a duration that is not negative, got \"10s\"",
-        "bulkhead.concurrency: should be a number, got \"ten\""
+        "bulkhead.concurrency: should be a number, got \"ten\"",
+        "retry.retries: should be a whole number of at least 0, got -1"
+      ])
+    }))
+
+  it.effect("G49: a mistake hides none beside it, of whatever kind", () =>
+    Effect.gen(function*() {
+      const unknown = (path: string) => expect.stringMatching(`^${path}: is not known here`)
+      expect(yield* linesOf({ bulkhead: { concurency: 1, queue: -1 } })).toEqual([
+        unknown("bulkhead.concurency"),
+        "bulkhead.concurrency: is missing",
+        "bulkhead.queue: should be a whole number of at least 0, got -1"
+      ])
+      expect(
+        yield* linesOf({
+          totalTimeout: "1 second",
+          attemptTimeout: "2 seconds",
+          circuitBreaker: { window: { _tag: "Cuont", size: 3 }, failureRate: 2, trials: 1 }
+        })
+      ).toEqual([
+        unknown("circuitBreaker.trials"),
+        "circuitBreaker.window._tag: should be \"Count\" | \"Time\", got \"Cuont\"",
+        "circuitBreaker.failureRate: should be a number above 0 and at most 1, got 2",
+        "attemptTimeout: should be at most totalTimeout (1s), got 2s"
+      ])
+      expect(yield* linesOf({ concurrency: { limit: { _tag: "Aimd", min: 0, max: -1 } } }))
+        .toEqual([
+          "concurrency.limit.min: should be a whole number of at least 1, got 0",
+          "concurrency.limit.max: should be a whole number of at least 1, got -1"
+        ])
+    }))
+
+  it.effect("G49: what is left out for its form contradicts nothing by its default", () =>
+    Effect.gen(function*() {
+      expect(
+        yield* linesOf({
+          circuitBreaker: { minimumCalls: 30, window: { _tag: "Count", size: "many" } },
+          retry: { backoff: { _tag: "Exponential", base: "30 seconds", cap: "soon" } }
+        })
+      ).toEqual([
+        "retry.backoff.cap: should be a duration that is not negative, got \"soon\"",
+        "circuitBreaker.window.size: should be a number, got \"many\""
+      ])
+    }))
+
+  it.effect("G49: of a value with fields, the fields are named, and no other form of it", () =>
+    Effect.gen(function*() {
+      expect(
+        yield* linesOf({
+          hedge: { delay: { _tag: "Quantile", quantile: 2 } },
+          circuitBreaker: { openDuration: { _tag: "Exponential", base: -1 } }
+        })
+      ).toEqual([
+        "hedge.delay.quantile: should be a number above 0 and at most 1, got 2",
+        "circuitBreaker.openDuration.base: should be a duration that is not negative, got -1"
       ])
     }))
 

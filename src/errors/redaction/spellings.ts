@@ -54,6 +54,8 @@ const spellingsOf = (secret: string): ReadonlyArray<string> => {
   if (/^[\w.:-]*$/.test(secret)) return found
   for (const { text } of viewsOf(secret)) {
     found.push(text, text.replaceAll(" ", "+"), text.replaceAll("+", " "))
+    // What was sent with escapes is encoded without them.
+    if (text !== secret) found.push(...base64(text))
   }
   found.push(secret.toWellFormed())
   return found

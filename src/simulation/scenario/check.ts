@@ -2,10 +2,11 @@
  * What the fields of a scenario say together.
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Schema from "effect/Schema"
 import * as Distribution from "../../core/distribution.js"
 import { nearest } from "../../core/nearest.js"
+import * as EveryIssue from "../../pipeline/everyIssue.js"
 import { type Finding, findingsOf } from "../../pipeline/findings.js"
 import * as Pipeline from "../../pipeline/Pipeline.js"
 import type { Scenario, Service, Time } from "./schema.js"
@@ -121,13 +122,13 @@ const checkCycles = ({ services }: Scenario): ReadonlyArray<Finding> => {
   return services.flatMap((_, index) => visit(index, []))
 }
 
-const decodePolicy = Schema.decodeUnknownEither(Pipeline.Spec, { errors: "all" })
+const decodePolicy = EveryIssue.decode(Pipeline.Spec)
 
 const checkPolicy = (path: string, policy: object): ReadonlyArray<Finding> => {
-  const decoded = decodePolicy(policy)
+  const decoded = Effect.runSync(Effect.either(decodePolicy(policy)))
   return Either.isRight(decoded)
     ? []
-    : findingsOf(decoded.left.issue).map((each) => ({
+    : findingsOf(decoded.left).map((each) => ({
       path: each.path === "" ? path : `${path}.${each.path}`,
       message: each.message
     }))
