@@ -8,21 +8,20 @@ import { folderOf } from "./temporary.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-const bundling = {
-  bundle: true,
-  minifySyntax: true,
-  external: ["effect"],
-  format: "esm",
-  outdir: "out",
-  write: false
-} as const
+const bundled = (options: esbuild.BuildOptions) =>
+  esbuild.build({
+    ...options,
+    bundle: true,
+    minifySyntax: true,
+    external: ["effect"],
+    format: "esm",
+    outdir: "out",
+    write: false
+  })
 
 /** What a bundler keeps of a module from which nothing is used. */
 const kept = async (code: string): Promise<string> => {
-  const { outputFiles } = await esbuild.build({
-    stdin: { contents: code, resolveDir: root },
-    ...bundling
-  })
+  const { outputFiles } = await bundled({ stdin: { contents: code, resolveDir: root } })
   return outputFiles[0]!.text.replace(/^import .*$|^\/\/ .*$/gm, "").trim()
 }
 
@@ -126,7 +125,7 @@ describe("build", () => {
       expect([Pipeline!["Part"], Retry!["Part"]]).toEqual([shared["Part"], shared["Part"]])
       expect(Retry!["retry"]).toBe(1)
     }
-    const { warnings } = await esbuild.build({ entryPoints: [at("index.js")], ...bundling })
+    const { warnings } = await bundled({ entryPoints: [at("index.js")] })
     expect(warnings).toEqual([])
     expect(fs.readFileSync(at("core/part.d.ts"), "utf8")).toContain("/** A part. */")
     expect(fs.existsSync(at("core/part.js"))).toBe(false)
