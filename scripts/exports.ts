@@ -16,6 +16,8 @@ import { fileURLToPath } from "node:url"
 /** What one subpath names, in the order in which conditions are tried. */
 export interface Target {
   readonly types: string
+  /** The index as node loads it, from fewer files. */
+  readonly node?: string
   readonly default: string
 }
 
@@ -46,7 +48,8 @@ export const exportsOf = (src: string): Record<string, Target> =>
   Object.fromEntries(
     [...publicModules(src)].map(([subpath, file]) => {
       const built = `./dist/${file.slice(0, -".ts".length)}`
-      return [subpath, { types: `${built}.d.ts`, default: `${built}.js` }]
+      const node = subpath === "." ? { node: `${built}.node.js` } : {}
+      return [subpath, { types: `${built}.d.ts`, ...node, default: `${built}.js` }]
     })
   )
 

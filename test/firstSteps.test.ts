@@ -67,7 +67,8 @@ const pack = async (folder: string): Promise<string> => {
     fs.cpSync(path.join(repository, name), path.join(folder, name), { recursive: true })
   }
   fs.symlinkSync(path.join(repository, "node_modules"), path.join(folder, "node_modules"))
-  await run(folder, process.execPath, binOf("typescript/bin/tsc"), "-p", "tsconfig.build.json")
+  const building = path.join(repository, "scripts/build.ts")
+  await run(folder, process.execPath, binOf("tsx/dist/cli.mjs"), building, folder)
   const printed = await run(folder, "npm", "pack", "--offline", "--json", "--ignore-scripts")
   const [packed] = JSON.parse(printed) as ReadonlyArray<{ readonly filename: string }>
   return path.join(folder, packed!.filename)

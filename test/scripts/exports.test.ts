@@ -3,11 +3,16 @@ import { exportsOf, lintExports } from "../../scripts/exports.js"
 import { folderOf } from "./temporary.js"
 
 const target = (name: string) => ({ types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` })
+const index = {
+  types: "./dist/index.d.ts",
+  node: "./dist/index.node.js",
+  default: "./dist/index.js"
+}
 const manifest = (exports: unknown) => JSON.stringify({ name: "planted", exports })
 
 const sources = { "src/index.ts": "", "src/retry/Retry.ts": "", "src/http/ApiClient.ts": "" }
 const exported = {
-  ".": target("index"),
+  ".": index,
   "./Retry": target("retry/Retry"),
   "./http/ApiClient": target("http/ApiClient")
 }
@@ -65,10 +70,11 @@ describe("exports", () => {
   it("names files that were not built, when asked to look", () => {
     const root = folderOf({
       "src/index.ts": "",
-      "package.json": manifest({ ".": target("index") })
+      "package.json": manifest({ ".": index })
     })
     expect(lintExports(root, { dist: true })).toEqual([
       "exports[\".\"] names ./dist/index.d.ts, which was not built",
+      "exports[\".\"] names ./dist/index.node.js, which was not built",
       "exports[\".\"] names ./dist/index.js, which was not built"
     ])
   })

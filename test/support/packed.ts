@@ -59,7 +59,9 @@ export const pack = async (
   }
   for (const [name, text] of Object.entries(planted)) write(folder, name, text)
   fs.symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"))
-  expect(await compile(folder, "-p", "tsconfig.build.json")).toBe("")
+  const tsx = path.join(root, "node_modules/tsx/dist/cli.mjs")
+  const building = [tsx, path.join(root, "scripts/build.ts"), folder]
+  expect(await run(folder, process.execPath, ...building)).toBe("")
   const printed = await run(folder, "npm", "pack", "--offline", "--json", "--ignore-scripts")
   const [packed] = JSON.parse(printed) as ReadonlyArray<{ readonly filename: string }>
   return path.join(folder, packed!.filename)
