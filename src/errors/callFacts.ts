@@ -1,10 +1,12 @@
 /** Reads from a failure the facts about its whole call, which may have made several attempts. */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as TransportError from "../core/transportError.js"
+import * as CallContext from "../runtime/callContext.js"
 import * as ApiError from "./ApiError.js"
 import * as Facts from "./failureFacts.js"
 import { copyFor, isMarked } from "./mayHaveRunMark.js"
@@ -144,3 +146,28 @@ export const isAnswer = (error: unknown): boolean => {
   const tag = Facts.tagOfResponseError(error)
   return tag !== undefined && answers.has(tag)
 }
+
+/** Tests whether one of the failures of an attempt says that it may have been executed. */
+export const isLeftOpen = (cause: Cause.Cause<unknown>): boolean =>
+  cause._tag === "Fail"
+    ? mayHaveRunWithin(cause.error)
+    : Chunk.some(Cause.failures(cause), mayHaveRunWithin)
+
+/** Tests whether executing something elsewhere too does harm. */
+export const isUnsafe = ({ _tag }: { readonly _tag: string }): boolean =>
+  _tag === "Keyed" || _tag === "Once"
+
+/**
+ * One attempt. Where something around it asks how it ended, that is written down, so that mapping
+ * its error loses nothing, whether or not anything repeats it.
+ */
+export const attempted =
+  (isUnsafe: boolean) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    CallContext.attempting(
+      isUnsafe,
+      (record) =>
+        record === undefined ? self : Effect.tapErrorCause(self, (cause) =>
+          Effect.sync(() => {
+            if (isLeftOpen(cause)) record.add(isUnsafe)
+          }))
+    )

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import { ParentSpan } from "effect/Tracer"
 import * as ApiError from "../errors/ApiError.js"
+import * as CallFacts from "../errors/callFacts.js"
 import type { UnknownOutcome } from "../errors/idempotencyErrors.js"
 import { type Pipeline, protect } from "../pipeline/built.js"
 import * as CallContext from "../runtime/callContext.js"
@@ -66,7 +67,7 @@ const run = <E>(
   plan: Plan
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> => {
   const { call, config } = plan
-  const once = attempt(plan)
+  const once = CallFacts.attempted(CallFacts.isUnsafe(call.operation))(attempt(plan))
   const unsendable = RequestMetadata.malformedHeader(call.request)
   const protectedCall: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> =
     unsendable !== undefined

@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as CallFacts from "../errors/callFacts.js"
 import type * as Operation from "../idempotency/Operation.js"
 import type { Around, Call, Frame, Name, Part, Place } from "../policies/stage/definition.js"
 import * as Deadline from "../policies/timeout/deadline.js"
@@ -80,7 +81,7 @@ export class Compiled {
       // What repeats an attempt counts.
       attempts: repeats ? undefined : 1
     }
-    this.#around = [
+    const around = [
       ...at("call"),
       // The key is fixed outside of what tries again, so an attempt that would make one is refused.
       ...(repeats && operation._tag === "Keyed" ? [insideAttempt] : []),
@@ -88,9 +89,14 @@ export class Compiled {
       ...at("guard"),
       ...(waits ? [] : queue.map((stage) => stage.around)),
       ...stages.flatMap(({ part }) => part.attempt ?? []),
-      ...limited(limits, waits ? queue : []),
-      ...at("attempt")
+      ...limited(limits, waits ? queue : [])
     ]
+    const inside = at("attempt")
+    // What repeats an attempt writes down how each has ended.
+    const isWritten = repeats || around.length + inside.length === 0
+    this.#around = isWritten
+      ? [...around, ...inside]
+      : [...around, CallFacts.attempted(CallFacts.isUnsafe(operation)), ...inside]
   }
 
   /** Tells whether there is no stage around a call. */

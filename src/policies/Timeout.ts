@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as ApiError from "../errors/ApiError.js"
+import * as CallFacts from "../errors/callFacts.js"
 import * as Validate from "../runtime/validate.js"
 import * as Deadline from "./timeout/deadline.js"
 import type { Limits } from "./timeout/limits.js"
@@ -70,11 +71,17 @@ const isDataFirst = (args: IArguments): boolean => {
   return dataFirst
 }
 
+/** Work that is cut may have been executed; whether that does harm is not known here. */
+const attempted = CallFacts.attempted(false)
+
 const limit = (limits: (millis: number, detach: boolean) => Limits): Limit =>
   dual(
     isDataFirst,
     <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.DurationInput, options?: Options) =>
-      Deadline.run(self, limits(millisOf(duration), options?.detach ?? defaults.detach))
+      Deadline.run(
+        attempted(self),
+        limits(millisOf(duration), options?.detach ?? defaults.detach)
+      )
   )
 
 /**

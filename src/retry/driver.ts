@@ -1,6 +1,5 @@
 /** The loop behind `Retry.retry`: runs an attempt, asks the policy about a failure, and waits. */
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
@@ -123,7 +122,7 @@ const onFailure = <A, E, R>(
   const { options, policy, record, startedAt } = driver
   const verdict = judge(options.operation, options.verdict ?? ApiError.verdict, failure.value)
   const attempt = progress.attempt + 1
-  const isOpen = CallFacts.isAmbiguous(verdict) || isLeftOpen(cause)
+  const isOpen = CallFacts.isAmbiguous(verdict) || CallFacts.isLeftOpen(cause)
   // Before anything else: whatever happens from here on, the attempt is not forgotten.
   if (isOpen) record?.add(isUnsafe(options))
   const made: Made = {
@@ -163,14 +162,7 @@ const onFailure = <A, E, R>(
   return Effect.zipRight(mistakes(driver, progress, failure.value), decided)
 }
 
-/** Tests whether one of the failures of an attempt says that it may have been executed. */
-const isLeftOpen = (cause: Cause.Cause<unknown>): boolean =>
-  cause._tag === "Fail"
-    ? CallFacts.mayHaveRunWithin(cause.error)
-    : Chunk.some(Cause.failures(cause), CallFacts.mayHaveRunWithin)
-
-const isUnsafe = ({ operation }: Options<never, unknown>): boolean =>
-  operation._tag === "Keyed" || operation._tag === "Once"
+const isUnsafe = ({ operation }: Options<never, unknown>): boolean => CallFacts.isUnsafe(operation)
 
 /** What a call has done by its end. */
 interface Made extends CallFacts.Call {

@@ -1,13 +1,16 @@
 /** I18 and R19: work that may have been executed keeps its claim, however its error is wrapped. */
+import { HttpClient, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Chunk, Data, Effect, Fiber, Option, Schema, TestClock } from "effect"
 import {
+  ApiClient,
   ApiError,
   Backoff,
   Hedge,
   Idempotency,
   type IdempotencyKey,
   Operation,
+  Pipeline,
   Retry,
   Timeout,
   Verdict
@@ -228,6 +231,56 @@ describe("R19: attempts inside a run", () => {
         Effect.exit(Idempotency.run(work, { ...defaults, persistFailure: Declined }))
       )
       expect(yield* probe(s)).toBe("Completed")
+    }))
+
+  it.effect("R19: of what nothing repeats no mapping loses how it ended", () =>
+    Effect.gen(function*() {
+      const opaque = Effect.mapError(() => new Opaque())
+      const limited = yield* Pipeline.make({
+        operation: Operation.once,
+        attemptTimeout: "1 second"
+      })
+      const guarded = yield* Pipeline.make({ operation: Operation.once, circuitBreaker: {} })
+      const answering = (status: number) =>
+        HttpClient.make((request) =>
+          Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}", { status })))
+        )
+      const options = { name: "shop", baseUrl: "https://shop.example" }
+      const posted = (status: number) =>
+        Effect.flatMap(ApiClient.make(options), (client) => client.post("/orders")).pipe(
+          Effect.zipRight(Effect.fail(new Opaque())),
+          Effect.provideService(HttpClient.HttpClient, answering(status))
+        )
+      const handedOut = (status: number) =>
+        HttpClient.post("/orders").pipe(
+          Effect.provide(ApiClient.layer(options)),
+          Effect.zipRight(Effect.fail(new Opaque())),
+          Effect.provideService(HttpClient.HttpClient, answering(status))
+        )
+      const outcomes = yield* Effect.all({
+        attempt: after(opaque(Timeout.attempt(Effect.never, "1 second"))),
+        total: after(opaque(Timeout.total(Effect.never, "1 second"))),
+        inTime: after(opaque(Timeout.total(Effect.fail(notFound()), "1 second"))),
+        cut: after(opaque(Pipeline.protect(Effect.never, limited))),
+        broken: after(opaque(Pipeline.protect(turns(server()), guarded))),
+        refused: after(opaque(Pipeline.protect(turns(notFound()), guarded))),
+        "503 from the client": after(opaque(posted(503))),
+        "404 from the client": after(opaque(posted(404))),
+        "503 handed out": after(handedOut(503)),
+        "404 handed out": after(handedOut(404))
+      })
+      expect(outcomes).toEqual({
+        attempt: "held",
+        total: "held",
+        inTime: "released",
+        cut: "held",
+        broken: "held",
+        refused: "released",
+        "503 from the client": "held",
+        "404 from the client": "released",
+        "503 handed out": "held",
+        "404 handed out": "released"
+      })
     }))
 
   it.effect("R19: runs side by side do not know of each other's attempts", () =>
