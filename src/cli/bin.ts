@@ -25,11 +25,20 @@ const packages = [
   "yaml"
 ]
 
+/** What a program depends on is not named again: `--save-dev` would move it. */
+const isAbsent = (name: string): boolean => {
+  try {
+    import.meta.resolve(name)
+    return false
+  } catch {
+    return true
+  }
+}
+
 /** With the versions that the manifest names: the latest effect is another major version. */
 const installLine = (): string => {
-  const names = ["effect", "@effect/platform", ...packages].map((name) =>
-    `"${name}@${manifest.peerDependencies[name] ?? "*"}"`
-  )
+  const absent = ["effect", "@effect/platform", ...packages].filter(isAbsent)
+  const names = absent.map((name) => `"${name}@${manifest.peerDependencies[name] ?? "*"}"`)
   return `npm install --save-dev ${names.join(" ")}`
 }
 

@@ -9,6 +9,7 @@ import { fitFile } from "./commands/fit.js"
 import { initFolder } from "./commands/init.js"
 import { comparePolicies, simulatePolicy } from "./commands/simulate.js"
 import { tunePolicy } from "./commands/tune.js"
+import { refuse } from "./errors.js"
 import { shipped } from "./inputs.js"
 
 const policy = Args.text({ name: "policy" }).pipe(
@@ -108,12 +109,16 @@ const compare = Command.make(
   {
     policies: Args.text({ name: "policy" }).pipe(
       Args.withDescription("A file with a pipeline, in JSON or YAML"),
-      Args.between(2, 12)
+      Args.atLeast(1)
     ),
     ...simulating
   },
-  ({ policies: [first, ...others], ...given }) =>
-    comparePolicies([first!, ...others], options(given))
+  ({ policies, ...given }) => {
+    const [first, ...others] = policies
+    return others.length > 0 && others.length < 12
+      ? comparePolicies([first, ...others], options(given))
+      : refuse(`compare takes 2 to 12 policies, got ${policies.length}`)
+  }
 ).pipe(
   Command.withDescription("Simulates policies side by side, under the same draws")
 )

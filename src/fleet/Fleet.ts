@@ -91,10 +91,24 @@ const millisOf = (field: string, input: Duration.DurationInput): number =>
     maxMillis
   )
 
-const quorumOf = (quorum: Quorum): Quorum =>
-  "atLeast" in quorum
+const quorumOf = (quorum: Quorum): Quorum => {
+  if (typeof quorum !== "object") {
+    throw new RangeError(`quorum should be { share } or { atLeast }, got ${String(quorum)}`)
+  }
+  return "atLeast" in quorum
     ? { atLeast: Validate.integer("quorum.atLeast", quorum.atLeast, 1) }
     : { share: Validate.rate("quorum.share", quorum.share) }
+}
+
+/** Shorter, a member that misses a few exchanges would count as dead. */
+const memberTimeoutOf = (millis: number, interval: number, storeTimeout: number): number => {
+  const least = 4 * interval + storeTimeout
+  if (millis >= least) return millis
+  throw new RangeError(
+    `memberTimeout should be at least 4 times interval and one storeTimeout ` +
+      `(4 * ${interval} ms + ${storeTimeout} ms = ${least} ms), got ${millis} ms`
+  )
+}
 
 const nameOf = (field: string, text: string): string =>
   Validate.text(
@@ -114,13 +128,12 @@ const settingsOf = (options: Options, byDefault: string): Settings => {
     "memberTimeout",
     options.memberTimeout ?? defaults.memberTimeout
   )
-  const least = 4 * intervalMillis + storeTimeoutMillis
   return {
     fleet: nameOf("name", options.name),
     member: nameOf("member", options.member ?? byDefault),
     intervalMillis,
     storeTimeoutMillis,
-    memberTimeoutMillis: Validate.number("memberTimeout", memberTimeoutMillis, least),
+    memberTimeoutMillis: memberTimeoutOf(memberTimeoutMillis, intervalMillis, storeTimeoutMillis),
     quorum: quorumOf(options.quorum ?? defaults.quorum)
   }
 }

@@ -24,7 +24,7 @@ const timePolicyOf = (options: Options): TimePolicy => {
   })
   const { window } = policy
   if (window._tag === "Time") return { ...policy, window }
-  throw new RangeError("window should be one of time for a shared breaker, got count")
+  throw new RangeError("window should be a window of time in a shared breaker, got one of count")
 }
 
 const controlsOf = (circuits: SharedCircuits): CircuitBreaker.FleetControls => {

@@ -273,16 +273,29 @@ const configOf = (options: Options<unknown>): Config => {
   const secretNames = secretNamesOf(options)
   const secrets = (options.secrets ?? []).map(Redacted.value)
   return {
-    name: options.name,
+    name: Validate.text(
+      "name",
+      options.name,
+      "a text that is not empty",
+      (name) => typeof name === "string" && name !== ""
+    ),
     baseUrl,
     origin: RequestMetadata.originOf(baseUrl),
     playbookOf: playbookOf(options.playbook),
     errorBody: options.errorBody,
     pipeline: options.pipeline,
-    circuitKey: options.circuitKey ?? defaults.circuitKey,
+    circuitKey: Validate.oneOf(
+      "circuitKey",
+      options.circuitKey ?? defaults.circuitKey,
+      ["origin", "endpoint"]
+    ),
     refresh: options.refresh === undefined ? undefined : new Refresh(options.refresh),
     idempotencyHeader,
-    idempotencyKeyFormat: options.idempotencyKeyFormat ?? defaults.idempotencyKeyFormat,
+    idempotencyKeyFormat: Validate.oneOf(
+      "idempotencyKeyFormat",
+      options.idempotencyKeyFormat ?? defaults.idempotencyKeyFormat,
+      ["bare", "quoted"]
+    ),
     keyTimeToLiveMillis: Duration.toMillis(
       Validate.positiveDuration("keyTimeToLive", options.keyTimeToLive ?? defaults.keyTimeToLive)
     ),

@@ -50,7 +50,7 @@ const leaves = (
     case "Transformation":
       return leaves(issue.issue, path, scrub)
     case "Missing":
-      return at(String(issue.ast), "nothing")
+      return at(String(issue.ast.type), "nothing")
     case "Unexpected":
       return at("nothing", typeOf(issue.actual))
     default:

@@ -2,6 +2,7 @@
  * Builds the stages of a pipeline from what is written down, once or in place of an earlier policy.
  */
 import * as Effect from "effect/Effect"
+import { hasProperty } from "effect/Predicate"
 import type { Frame, Place, Stage, Stages } from "../policies/stage/definition.js"
 import { type BuiltStage, Compiled } from "./compiled.js"
 import { contradictions } from "./contradictions.js"
@@ -89,6 +90,16 @@ const partOf = (
     : Effect.sync(() => [{ name, place, part: earlier.part.forFrame?.(frame) ?? earlier.part }])
 }
 
+/** The type demands one. In JavaScript it is easily left out, or written as in JSON. */
+const checkOperation = ({ operation }: { readonly operation: unknown }): void => {
+  if (hasProperty(operation, "_tag")) return
+  const got = typeof operation === "string" ? JSON.stringify(operation) : typeof operation
+  throw new RangeError(
+    "operation should be Operation.read, Operation.idempotent, Operation.keyed or " +
+      `Operation.once, got ${got}`
+  )
+}
+
 /**
  * Asks all stages what others have to know of them, builds those that are there, checks them. Dies
  * with a `RangeError` for invalid options and contradictions; the earlier policy is then as it was.
@@ -100,6 +111,7 @@ export const build = (
 ): Effect.Effect<Policy> =>
   Effect.gen(function*() {
     yield* Effect.sync(() => checkFields(stages, given))
+    yield* Effect.sync(() => checkOperation(given))
     const shared = yield* share(stages, given, before)
     let frame: Frame = {
       operation: given.operation,

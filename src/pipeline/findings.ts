@@ -22,7 +22,13 @@ export interface Finding {
 /** A name of a field at the end of a message that speaks of names. */
 const names = /"([^"]+)"/g
 
-const unexpected = (key: string, message: string): string => {
+/** Stages that a fleet can share. */
+const sharable: ReadonlyArray<string> = ["circuitBreaker", "rateLimiter", "bulkhead", "cooldown"]
+
+const unexpected = (key: string, stage: string, message: string): string => {
+  if (key === "shared" && sharable.includes(stage)) {
+    return "belongs to a fleet, and is read by Pipeline.fromConfigShared only"
+  }
   const known = [...message.matchAll(names)].map(([, name]) => name as string)
   const neighbour = nearest(key, known)
   const list = known.join(", ")
@@ -34,14 +40,24 @@ const unexpected = (key: string, message: string): string => {
 const types: Readonly<Record<string, string>> = {
   number: "a number",
   string: "a text",
-  boolean: "true or false"
+  boolean: "true or false",
+  DurationFromSelf: "a duration such as \"5 seconds\""
+}
+
+/** What a schema expects, without the notation of types. */
+const inWords = (expected: string): string => {
+  const [, element] = /^readonly \[(\w+), \.\.\.\1\[\]\]$/.exec(expected) ?? []
+  if (element !== undefined) return `a list of at least one ${element}`
+  if (expected.startsWith("ReadonlyArray<")) return "a list"
+  if (!/^[A-Z]\w+( \| [A-Z]\w+)+$/.test(expected)) return types[expected] ?? expected
+  return `an object with the _tag ${expected.split(" | ").join(", ").replace(/, (\w+)$/, " or $1")}`
 }
 
 /** In the words of the checks: what it should be, and what it is. */
 const reworded = (path: ReadonlyArray<PropertyKey>, message: string): string => {
   const [, expected, actual] = /^Expected (.+), actual (.+)$/s.exec(message) ?? []
   if (expected !== undefined && actual !== undefined) {
-    return `should be ${types[expected] ?? expected}, got ${actual}`
+    return `should be ${inWords(expected)}, got ${actual}`
   }
   // A check names the field that it refuses, with its path inside the stage.
   const said = /^([\w.]+) (should .+)$/s.exec(message)
@@ -55,10 +71,19 @@ const findingOf = ({ _tag, message, path }: ParseResult.ArrayFormatterIssue): Fi
   path: path.map(String).join("."),
   message: singleLine(
     _tag === "Unexpected"
-      ? unexpected(String(path.at(-1)), message)
+      ? unexpected(String(path.at(-1)), String(path.at(-2)), message)
       : reworded(path, message)
   )
 })
+
+/** A duration is a text, a number or a `Duration`: the three are one form of it. */
+const oneOf = (parts: ReadonlyArray<string | undefined>): string => {
+  const isDuration = parts.includes(types["DurationFromSelf"])
+  const shown = parts.filter((part) =>
+    !isDuration || part !== types["string"] && part !== types["number"]
+  )
+  return shown.join(" or ")
+}
 
 /** One sentence of what several forms want; what the value is stands once, at the end. */
 const alternatives = (messages: ReadonlyArray<string>): string => {
@@ -66,7 +91,7 @@ const alternatives = (messages: ReadonlyArray<string>): string => {
   const values = new Set(parts.map((part) => part?.[2]))
   return parts.length === 1 || values.size > 1 || values.has(undefined)
     ? messages.join(", or ")
-    : `should be ${parts.map((part) => part?.[1]).join(" or ")}, got ${[...values].join("")}`
+    : `should be ${oneOf(parts.map((part) => part?.[1]))}, got ${[...values].join("")}`
 }
 
 /** Of a value that fits none of several forms, one finding says what each of them wants. */

@@ -284,7 +284,7 @@ const jitterOr = (fallback: Jitter) =>
       Schema.TaggedStruct("Full", {}),
       Schema.TaggedStruct("Equal", {}),
       Schema.TaggedStruct("Additive", { max: OptionSchema.read("max", Validate.finiteDuration) })
-    ),
+    ).annotations({ title: "None | Full | Equal | Additive" }),
     { default: () => fallback }
   )
 
@@ -332,7 +332,7 @@ export const Backoff = Schema.Union(
     jitter: jitterOr(full)
   }).pipe(Schema.filter(baseWithinCap)),
   Schema.TaggedStruct("Decorrelated", { base, cap }).pipe(Schema.filter(baseWithinCap))
-)
+).annotations({ title: "Constant | Linear | Exponential | Decorrelated" })
 
 const jitterMillis = (jitter: Jitter): Core.Jitter =>
   jitter._tag === "Additive"

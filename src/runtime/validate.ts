@@ -27,7 +27,15 @@ const readable = (input: Duration.DurationInput): boolean => {
 
 /** Zero or longer, possibly infinite. */
 export const duration = (field: string, input: Duration.DurationInput): Duration.Duration =>
-  readable(input) ? Duration.decode(input) : refuse(field, "a duration that is not negative", input)
+  readable(input)
+    ? Duration.decode(input)
+    : refuse(
+      field,
+      typeof input === "string" && !/^\s*-/.test(input)
+        ? "a duration such as \"5 seconds\" or \"100 millis\""
+        : "a duration that is not negative",
+      input
+    )
 
 /** Longer than zero, possibly infinite. */
 export const positiveDuration = (

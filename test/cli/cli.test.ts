@@ -97,6 +97,13 @@ describe("exit codes", () => {
   })
 })
 
+describe("wrong use", () => {
+  it("compare says how many policies it takes", async () => {
+    const { code, err } = await folder.run(`compare @plain.json ${quick}`)
+    expect([code, err]).toEqual([2, "compare takes 2 to 12 policies, got 1\n"])
+  })
+})
+
 describe("results", () => {
   it("L2: compare prints the table of simulation.md on stdout, the assumptions on stderr", async () => {
     const { err, out } = await folder.run(`compare @plain.json @breaker.json ${quick}`)

@@ -56,10 +56,48 @@ describe("Pipeline.fromConfigShared", () => {
       expect(yield* refused({ throttle: { shared: "api" } })).toContain("throttle.shared")
     }))
 
-  it("without a fleet the field is unknown", async () => {
+  it.scoped("what the schema does not know of a fleet is said in words", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(1)
+      const error = yield* Effect.flip(all[0]!.use(
+        Pipeline.fromConfigShared({
+          retry: { retries: "3" },
+          hedge: { delay: "1 second", shared: "api" },
+          cooldown: { shared: "" },
+          bulkhead: { shared: true, concurrency: 5 },
+          rateLimiter: { limit: 5, interval: "1 second", strict: true },
+          circuitBreaker: { shared: "api", window: { _tag: "Count", size: 20 } }
+        }, { operation: Operation.read })
+      ))
+      expect(error.message.split("\n")).toEqual([
+        "hedge.shared: is not for this stage: a fleet shares circuitBreaker, rateLimiter, " +
+        "bulkhead, cooldown",
+        "cooldown.shared: should be the name of the guard, a text that is not empty, got \"\"",
+        "bulkhead.shared: should be the name of the guard, a text that is not empty, got true",
+        "rateLimiter.strict: is for a guard that a fleet shares: add \"shared\" with its name",
+        "retry.retries: should be a number, got \"3\""
+      ])
+    }))
+
+  it.scoped("a window of count in a shared breaker is refused in words", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(1)
+      const error = yield* Effect.flip(all[0]!.use(
+        Pipeline.fromConfigShared({
+          circuitBreaker: { shared: "api", window: { _tag: "Count", size: 20 } }
+        }, { operation: Operation.read })
+      ))
+      expect(error.message).toBe(
+        "circuitBreaker.window: should be a window of time in a shared breaker, got one of count"
+      )
+    }))
+
+  it("without a fleet the field is refused, and the reader of it is named", async () => {
     const error = await Effect.runPromise(
       Effect.flip(Pipeline.fromConfig(json, { operation: Operation.read }))
     )
-    expect(error.message).toContain("cooldown.shared")
+    expect(error.message).toContain(
+      "cooldown.shared: belongs to a fleet, and is read by Pipeline.fromConfigShared only"
+    )
   })
 })

@@ -277,6 +277,22 @@ describe("Fleet", () => {
       }
     }))
 
+  it.effect("F17: a memberTimeout that interval does not allow says why", () =>
+    Effect.gen(function*() {
+      const build = (given: object) =>
+        Effect.scoped(Layer.build(Layer.provide(
+          Fleet.layer({ name: "fleet", ...given }),
+          FleetStore.layerMemory
+        ))).pipe(Effect.as("built"), Effect.catchAllDefect((defect) => Effect.succeed(`${defect}`)))
+      expect(yield* build({ interval: "2 seconds" })).toBe(
+        "RangeError: memberTimeout should be at least 4 times interval and one storeTimeout " +
+          "(4 * 2000 ms + 200 ms = 8200 ms), got 5000 ms"
+      )
+      expect(yield* build({ quorum: 2 })).toBe(
+        "RangeError: quorum should be { share } or { atLeast }, got 2"
+      )
+    }))
+
   it.scoped("F17, F18: a count window and other numbers under one name are refused", () =>
     Effect.gen(function*() {
       const { all: [member] } = yield* members(1)

@@ -5,6 +5,9 @@ import { ApiClient, ErrorResponse } from "effect-resilience"
 import { failed, squashed } from "../support/exits.js"
 import { baseUrl, over, range, type Reply, reply, retrying, transport } from "./support.js"
 
+/** Options of a program in JavaScript. */
+const untyped = (options: object): Partial<ApiClient.Options> => options
+
 describe("options and addresses", () => {
   const defect = (options: Partial<ApiClient.Options>) =>
     Effect.map(Effect.exit(over([reply(200)], options)), (exit) => {
@@ -27,7 +30,11 @@ describe("options and addresses", () => {
         [{ maxErrorBodyBytes: NaN }, ["maxErrorBodyBytes", "NaN"]],
         [{ maxErrorBodyBytes: 1.5 }, ["maxErrorBodyBytes", "1.5"]],
         [{ idempotencyHeader: "" }, ["idempotencyHeader"]],
-        [{ idempotencyHeader: "no spaces" }, ["idempotencyHeader", "no spaces"]]
+        [{ idempotencyHeader: "no spaces" }, ["idempotencyHeader", "no spaces"]],
+        [{ name: "" }, ["name"]],
+        [untyped({ name: 7 }), ["name", "7"]],
+        [untyped({ circuitKey: "host" }), ["circuitKey", "origin", "endpoint", "host"]],
+        [untyped({ idempotencyKeyFormat: "plain" }), ["idempotencyKeyFormat", "bare", "plain"]]
       ]
       const messages = yield* Effect.forEach(cases, ([options]) => defect(options))
       const missing = cases.map(([, words], index) =>

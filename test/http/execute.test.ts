@@ -203,6 +203,7 @@ describe("E28: execute", () => {
         ApiClient.execute(plain, get, ApiClient.json(Schema.Struct({ other: Schema.Number })))
       )
       expect(error).toMatchObject({ code: "unexpected_response" })
+      expect(error.message).toContain("other: expected number, got nothing")
       const again = yield* over([
         reply(200, { token: "t" }),
         reply(200, "{"),

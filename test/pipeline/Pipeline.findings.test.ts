@@ -21,9 +21,10 @@ describe("what is wrong with a configuration (G49)", () => {
         bulkhead: { concurrency: "ten" }
       }
       expect(yield* linesOf(json)).toEqual([
-        "totalTimeout: should be a duration that is not negative, got \"5 secs\"",
+        "totalTimeout: should be a duration such as \"5 seconds\" or \"100 millis\", " +
+        "got \"5 secs\"",
         expect.stringMatching(/^retry\.retires: .*did you mean retries\?/),
-        "retry.within: should be a duration that is not negative, got \"10s\"",
+        "retry.within: should be a duration such as \"5 seconds\" or \"100 millis\", got \"10s\"",
         "bulkhead.concurrency: should be a number, got \"ten\"",
         "retry.retries: should be a whole number of at least 0, got -1"
       ])
@@ -64,7 +65,7 @@ describe("what is wrong with a configuration (G49)", () => {
           retry: { backoff: { _tag: "Exponential", base: "30 seconds", cap: "soon" } }
         })
       ).toEqual([
-        "retry.backoff.cap: should be a duration that is not negative, got \"soon\"",
+        "retry.backoff.cap: should be a duration such as \"5 seconds\" or \"100 millis\", got \"soon\"",
         "circuitBreaker.window.size: should be a number, got \"many\""
       ])
     }))
@@ -79,6 +80,30 @@ describe("what is wrong with a configuration (G49)", () => {
       ).toEqual([
         "hedge.delay.quantile: should be a number above 0 and at most 1, got 2",
         "circuitBreaker.openDuration.base: should be a duration that is not negative, got -1"
+      ])
+    }))
+
+  it.effect("G49: values of another form are refused without the notation of types", () =>
+    Effect.gen(function*() {
+      expect(
+        yield* linesOf({
+          retry: { retries: 3, backoff: "exponential" },
+          circuitBreaker: { window: 20 },
+          attemptTimeout: {}
+        })
+      ).toEqual([
+        "retry.backoff: should be an object with the _tag Constant, Linear, Exponential or " +
+        "Decorrelated, got \"exponential\"",
+        "circuitBreaker.window: should be an object with the _tag Count or Time, got 20",
+        "attemptTimeout: should be a duration such as \"5 seconds\", got {}"
+      ])
+      expect(
+        yield* linesOf({
+          retry: { backoff: { _tag: "Constant", delay: "1 second", jitter: "full" } }
+        })
+      ).toEqual([
+        "retry.backoff.jitter: should be an object with the _tag None, Full, Equal or Additive, " +
+        "got \"full\""
       ])
     }))
 

@@ -28,6 +28,20 @@ describe("make", () => {
       expect(calls).toEqual([0, 1000, 2000, 3000, 10_000, 11_000, 12_000, 13_000])
     }))
 
+  it.effect("an operation that is missing, or written as in JSON, is a RangeError", () =>
+    Effect.gen(function*() {
+      const words = "operation should be Operation.read, Operation.idempotent, Operation.keyed or "
+      const missing: { readonly operation: Operation.Operation } = JSON.parse(`{ "retry": {} }`)
+      const text: { readonly operation: Operation.Operation } = JSON.parse(
+        `{ "operation": "read" }`
+      )
+      for (const [stages, got] of [[missing, "undefined"], [text, "\"read\""]] as const) {
+        expect(yield* Effect.catchAllDefect(Pipeline.make(stages), Effect.succeed)).toEqual(
+          new RangeError(`${words}Operation.once, got ${got}`)
+        )
+      }
+    }))
+
   it.effect("R10: two retries are the default", () =>
     Effect.gen(function*() {
       expect(yield* callsThrough(yield* Pipeline.make({ operation: Operation.read, retry: {} })))

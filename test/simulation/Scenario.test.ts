@@ -300,6 +300,19 @@ describe("scenario", () => {
     expect(refusals(null).lines).toEqual([": should be a scenario, got null"])
   })
 
+  it("refuses values of another form in words, without the notation of types", () => {
+    expect(refusals({ ...minimal, services: service }).lines[0]).toMatch(
+      /^services: should be a list of at least one service, got \{/
+    )
+    expect(refusals(withService({ network: "5 millis" })).lines).toEqual([
+      "services.0.network: should be an object with the _tag Constant, Uniform, Exponential, " +
+      "LogNormal, Pareto, Weibull, Hyper or Empirical, got \"5 millis\""
+    ])
+    expect(refusals(withService({ faults: {} })).lines).toEqual([
+      "services.0.faults: should be a list, got {}"
+    ])
+  })
+
   it("describes its written form to editors", () => {
     const { properties, required } = jsonSchema() as unknown as {
       readonly properties: Readonly<Record<string, unknown>>

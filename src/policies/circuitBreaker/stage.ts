@@ -34,7 +34,7 @@ const spec = strict("circuitBreaker options", {
         duration: positive("window.duration"),
         buckets: integer(1, bounds.buckets)
       })
-    )
+    ).annotations({ title: "Count | Time" })
   ),
   minimumCalls: Schema.optional(integer(1)),
   failureRate: Schema.optional(share),
@@ -50,7 +50,7 @@ const spec = strict("circuitBreaker options", {
     Schema.Union(
       Schema.TaggedStruct("Consecutive", { trials: integer(1, bounds.trials) }),
       Schema.TaggedStruct("Rate", { trials: integer(1, bounds.trials), threshold: share })
-    )
+    ).annotations({ title: "Consecutive | Rate" })
   ),
   trialTimeout: Schema.optional(positive("trialTimeout")),
   idleTimeToLive: Schema.optional(positive("idleTimeToLive"))
