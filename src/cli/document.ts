@@ -26,7 +26,8 @@ const options = {
   schema: "core",
   resolveKnownTags: false,
   merge: false,
-  uniqueKeys: true,
+  // It compares each key with every other: `repeated` looks for them instead.
+  uniqueKeys: false,
   stringKeys: true,
   strict: true,
   logLevel: "error",
@@ -101,8 +102,6 @@ const jsonMistake = (file: string, text: string, lines: Yaml.LineCounter): Refus
 
 const yamlMessage = ({ code, message }: Yaml.YAMLParseError | Yaml.YAMLWarning): string => {
   switch (code) {
-    case "DUPLICATE_KEY":
-      return "the key stands twice"
     case "TAG_RESOLVE_FAILED":
       return `a tag that is not allowed: ${firstLine(message)}`
     default:
@@ -138,6 +137,21 @@ const offsets = (root: unknown): (path: ReadonlyArray<string>) => number => {
     }
     return offset
   }
+}
+
+/** Where the first key stands that its map has already. O(keys). */
+const repeated = (document: Yaml.Document.Parsed): number | undefined => {
+  let found: number | undefined
+  Yaml.visit(document, {
+    Map: (_, { items }) => {
+      const keys = new Set<string>()
+      const twice = items.find(({ key }) => keys.size === keys.add(keyOf(key)).size)
+      if (twice === undefined) return undefined
+      found = startOf(twice.key)
+      return Yaml.visit.BREAK
+    }
+  })
+  return found
 }
 
 /** How deep collections are nested. Not a recursion itself. O(tokens). */
@@ -180,12 +194,14 @@ const parse = (file: string, text: string): Effect.Effect<Document, Refused> =>
     }
     const wrong = isJson(file) ? jsonMistake(file, text, lineCounter) : undefined
     if (wrong !== undefined) return Effect.fail(wrong)
-    const mistakes = [...parsed.errors, ...parsed.warnings]
-      // Of JSON only what JSON.parse lets pass: it takes the last of two equal keys.
-      .filter(({ code }) => !isJson(file) || code === "DUPLICATE_KEY")
-    const [first] = mistakes
+    const [first] = isJson(file) ? [] : [...parsed.errors, ...parsed.warnings]
     if (first !== undefined) {
       return Effect.fail(refuse(`${file}:${placeAt(first.pos[0])}: ${yamlMessage(first)}`))
+    }
+    // JSON.parse takes the last of two equal keys.
+    const twice = repeated(parsed)
+    if (twice !== undefined) {
+      return Effect.fail(refuse(`${file}:${placeAt(twice)}: the key stands twice`))
     }
     const value: unknown = isJson(file) ? JSON.parse(text) : parsed.toJS({ maxAliasCount })
     const offsetOf = offsets(parsed.contents)

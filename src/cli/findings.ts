@@ -1,5 +1,6 @@
 /** What is wrong with the content of a file, each with its line. */
 import type { Finding } from "../pipeline/findings.js"
+import { counted } from "../report/words.js"
 import type { Document } from "./document.js"
 
 /** One mistake in a file. */
@@ -36,23 +37,26 @@ const cut = (text: string, length: number): string =>
 const shown = (value: unknown): string =>
   cut(value === undefined ? nothing : JSON.stringify(value) ?? String(value), longest)
 
+/** So many findings of one file are told; the rest are counted. */
+export const maxFindings = 1000
+
 /** Finds the lines of findings. */
 export const located = (
   document: Document,
   findings: ReadonlyArray<Finding>
-): ReadonlyArray<Located> =>
-  findings.map(({ message, path }) => {
+): ReadonlyArray<Located> => {
+  const { file, placeOf, value } = document
+  const told = findings.slice(0, maxFindings).map(({ message, path }): Located => {
     const fields = path === "" ? [] : path.split(".")
-    const [line = 1, column = 1] = document.placeOf(fields).split(":").map(Number)
-    return {
-      file: document.file,
-      line,
-      column,
-      path,
-      value: shown(valueAt(document.value, fields)),
-      message: cut(message, longestMessage)
-    }
+    const [line = 1, column = 1] = placeOf(fields).split(":").map(Number)
+    const found = shown(valueAt(value, fields))
+    return { file, line, column, path, value: found, message: cut(message, longestMessage) }
   })
+  const more = findings.length - told.length
+  if (more === 0) return told
+  const message = counted(more, "more finding")
+  return [...told, { file, line: 1, column: 1, path: "", value: nothing, message }]
+}
 
 /** One line for a reader, with the value where the message does not have it. */
 export const lineOf = ({ column, file, line, message, path, value }: Located): string => {

@@ -46,9 +46,12 @@ export const nearest = (name: string, names: ReadonlyArray<string>): string | un
   const written = name.toLowerCase()
   for (const candidate of names) {
     const known = candidate.toLowerCase()
-    const steps = distance(written, known)
-    const isNear = steps <= Math.ceil(known.length / 3) || isBeginning(written, known)
-    if (isNear && steps < least) {
+    const most = Math.ceil(known.length / 3)
+    const apart = Math.abs(written.length - known.length)
+    const isPart = isBeginning(written, known)
+    // The letters of a beginning are those that are missing. A name may be as long as a file.
+    const steps = isPart ? apart : apart > most ? Infinity : distance(written, known)
+    if ((isPart || steps <= most) && steps < least) {
       found = candidate
       least = steps
     }

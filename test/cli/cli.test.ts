@@ -345,6 +345,21 @@ describe("files", () => {
       .toMatch(/^two\.yaml:\d:1: there should be one document, got more$/)
   })
 
+  it("L4: of tens of thousands of mistakes a thousand are told, and the rest counted", async () => {
+    const fields = Array.from({ length: 30_000 }, (_, index) => `"field${index}": ${index}`)
+    folder.write("many.json", `{ ${fields.join(",\n")} }`)
+    const { code, out } = await folder.run("check @many.json")
+    const lines = out.trimEnd().split("\n")
+    expect([code, lines.length]).toEqual([1, 1001])
+    expect(lines[999]).toMatch(/^many\.json:1000:1: field999: is not known here/)
+    expect(lines[1000]).toBe("many.json:1:1: 29,000 more findings")
+    folder.write("long.json", `{ "${"field".repeat(100_000)}": 1 }`)
+    expect((await folder.run("check @long.json")).code).toBe(1)
+    expect(await mistakeOf("last.json", `{ ${fields.join(",\n")}, "field0": 1 }`))
+      .toBe("last.json:30000:22: the key stands twice")
+    // A parser that compared each key with every other took half a minute for each.
+  }, 10_000)
+
   it("L5: at most 1 MiB, in UTF-8, and no deeper than a parser can bear", async () => {
     const operation = `{ "operation": "read" }`
     folder.write("full.json", operation.padEnd(1_048_576))

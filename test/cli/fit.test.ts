@@ -54,6 +54,21 @@ describe("fit", () => {
     ])
   })
 
+  it("L5: a line is at most 64 KiB long, and lines may end in any way", async () => {
+    const good = lines(records(600))
+    const spaces = (bytes: number) => " ".repeat(bytes)
+    folder.write("long.ndjson", `${good}${spaces(65_537)}\n${good}`)
+    const { code, err, out } = await folder.run("fit @long.ndjson")
+    expect([code, out, err]).toEqual([2, "", "long.ndjson:601: is longer than 64 KiB\n"])
+    folder.write("endless.ndjson", `${good}${"x".repeat(3_000_000)}`)
+    expect((await folder.run("fit @endless.ndjson")).err)
+      .toBe("endless.ndjson:601: is longer than 64 KiB\n")
+    folder.write("ends.ndjson", `\uFEFF${good.replaceAll("\n", "\r\n")}${spaces(65_536)}\n`)
+    expect((await folder.run("fit @ends.ndjson")).code).toBe(0)
+    folder.write("last.ndjson", `${good}{}`)
+    expect((await folder.run("fit @last.ndjson")).err).toMatch(/^last\.ndjson:601: /)
+  })
+
   it("L7: writes a scenario that check takes and simulate runs", async () => {
     for (const name of ["learnt.yaml", "learnt.json"]) {
       expect((await folder.run(`fit @telemetry.ndjson --write @${name}`)).code).toBe(0)

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Yaml from "yaml"
 import type * as Distribution from "../../core/distribution.js"
+import { Lines, textOf } from "../../core/lines.js"
 import { findingsOf } from "../../pipeline/findings.js"
 import { timeWords } from "../../report/assumptions.js"
 import { decimal, latency, percent, short } from "../../report/numbers.js"
@@ -35,14 +36,36 @@ const mistakeOf = ({ issue }: ParseResult.ParseError): string => {
     : `${first.path}: ${first.message}`
 }
 
+/** The longest line that is read, in bytes: a record has some hundred. */
+export const maxLineBytes = 65_536
+
+/** The lines of a file. One that is too long is not kept, however long it goes on. */
+const linesOf = (file: string): Stream.Stream<string, Refused, FileSystem.FileSystem> =>
+  Stream.unwrap(Effect.map(FileSystem.FileSystem, (fs) => {
+    const lines = new Lines("any")
+    let count = 0
+    const take = (line: Uint8Array): string => textOf(line, count++ === 0)
+    return Stream.mapEffect(Stream.mapError(fs.stream(file), unreadable(file)), (bytes) => {
+      const found: Array<string> = []
+      const isShort = lines.push(bytes, (line) => {
+        if (line.length > maxLineBytes) return false
+        found.push(take(line))
+        return true
+      })
+      return isShort && lines.pending <= maxLineBytes
+        ? Effect.succeed(found)
+        : refuse(`${file}:${count + 1}: is longer than ${maxLineBytes / 1024} KiB`)
+    }).pipe(
+      Stream.concat(Stream.sync(() => [take(lines.rest())])),
+      Stream.mapConcat((found) => found)
+    )
+  }))
+
 /** The records of a file with one JSON object in each line. Empty lines are left out. */
 const recordsOf = (
   file: string
 ): Stream.Stream<Simulation.AttemptRecord, Refused, FileSystem.FileSystem> =>
-  Stream.unwrap(Effect.map(FileSystem.FileSystem, (fs) => fs.stream(file))).pipe(
-    Stream.mapError(unreadable(file)),
-    Stream.decodeText(),
-    Stream.splitLines,
+  linesOf(file).pipe(
     Stream.zipWithIndex,
     Stream.filter(([text]) => text.trim() !== ""),
     Stream.mapEffect(([text, index]) =>
