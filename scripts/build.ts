@@ -218,7 +218,10 @@ const shorten: Plugin = {
   }
 }
 
-/** What stands in the file that each subpath of a guard needs. */
+/** The guards that most programs use, in the file that every other one builds on. */
+const isCommon = (file: string): boolean =>
+  /^(policies\/(Bulkhead|CircuitBreaker|RateLimiter|Timeout)|retry\/Retry)\.js$/.test(file)
+
 const isGuard = (file: string): boolean => /^(policies|retry)\/[A-Z]\w*\.js$/.test(file)
 
 type Reached = Pick<ManualChunkMeta, "getModuleInfo">
@@ -246,12 +249,14 @@ const sharedFile = (dist: string, index: ReadonlyArray<string>) => {
   const groupsOf = (meta: Reached): ReadonlyArray<readonly [string, ReadonlySet<string>]> => {
     const pipeline = reachedFrom([at("pipeline/Pipeline.js")], meta)
     const client = reachedFrom([at("http/ApiClient.js")], meta)
-    const guards = index.filter((file) => isGuard(path.relative(dist, file)))
+    const of = (isIn: (file: string) => boolean) =>
+      index.filter((file) => isIn(path.relative(dist, file)))
     const both = [...pipeline].filter((file) => client.has(file))
     const all = reachedFrom(index, meta)
     const server = [...all].filter((file) => [...reachedFrom([file], meta)].some(isPlatform))
     return [
-      ["guards", reachedFrom([...guards, ...both], meta)],
+      ["common", reachedFrom([...of(isCommon), ...both], meta)],
+      ["guards", reachedFrom(of(isGuard), meta)],
       ["pipeline", pipeline],
       ["client", client],
       ["server", new Set(server)],

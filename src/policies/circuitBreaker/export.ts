@@ -11,91 +11,96 @@ import * as Schema from "effect/Schema"
 import type * as Circuit from "../../core/circuit.js"
 import * as CountWindow from "../../core/countWindow.js"
 import * as TimeWindow from "../../core/timeWindow.js"
+import { lazily } from "../../runtime/lazily.js"
 
-const Millis = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
-const Whole = Schema.Int.pipe(Schema.nonNegative())
 /** What a bucket of a window can count. */
 const most = 2 ** 32 - 1
-const Counted = Whole.pipe(Schema.lessThanOrEqualTo(most))
 
 const isDistinct = <A>(all: ReadonlyArray<A>, by: (each: A) => unknown): boolean =>
   new Set(all.map(by)).size === all.length
 
-const Bucket = Schema.Struct({
-  age: Whole,
-  calls: Counted,
-  failures: Counted,
-  slow: Counted
-}).pipe(
-  Schema.filter(({ calls, failures, slow }) =>
-    failures <= calls && slow <= calls || "more failures or slow calls than calls"
-  )
-)
-
 /** Times are differences, and a little inexact. */
 const isLonger = (millis: number, thanMillis: number): boolean => millis > thanMillis + 1e-3
 
-const Order = Schema.Literal("ForcedOpen", "ForcedClosed", "Disabled")
+/** Made when the first state is exported or imported, which most programs never do. */
+const schema = lazily(() => {
+  const Millis = Schema.Number.pipe(Schema.finite(), Schema.nonNegative())
+  const Whole = Schema.Int.pipe(Schema.nonNegative())
+  const Counted = Whole.pipe(Schema.lessThanOrEqualTo(most))
 
-const ExportedCircuit = Schema.Struct({
-  key: Schema.String,
-  phase: Schema.Union(
-    Schema.TaggedStruct("Closed", { forMillis: Millis }),
-    Schema.TaggedStruct("Open", { remainingMillis: Millis }),
-    Schema.TaggedStruct("HalfOpen", {})
-  ),
-  order: Schema.NullOr(Order),
-  openings: Whole,
-  openMillis: Millis,
-  window: Schema.Union(
-    Schema.TaggedStruct("Count", {
-      /** One letter for each outcome, oldest first: `.` success, `f` failed, `s` slow, `b` both. */
-      outcomes: Schema.String.pipe(Schema.pattern(/^[.fsb]*$/))
-    }),
-    Schema.TaggedStruct("Time", {
-      bucketMillis: Millis,
-      /** How long ago the bucket of age 0 began. An export of before has none: just now. */
-      intoMillis: Schema.optional(Millis),
-      buckets: Schema.Array(Bucket).pipe(
-        Schema.filter((buckets) =>
-          !isDistinct(buckets, ({ age }) => age)
-            ? "two buckets of the same age"
-            : buckets.reduce((sum, { calls }) => sum + calls, 0) <= most || "too many calls"
-        )
-      )
-    })
-  )
-}).pipe(
-  Schema.filter(({ openMillis, openings, phase }) =>
-    phase._tag === "Closed"
-      ? true
-      : openings === 0
-      ? `${phase._tag} without an opening`
-      : phase._tag === "Open" && isLonger(phase.remainingMillis, openMillis)
-      ? "more time left than the opening has"
-      : true
-  )
-)
-
-const Exported = Schema.Struct({
-  format: Schema.Literal("effect-resilience/circuits"),
-  version: Schema.Literal(1),
-  /** Epoch milliseconds. */
-  exportedAt: Schema.Number.pipe(Schema.finite()),
-  /** What was ordered of all circuits, those of keys to come included. */
-  order: Schema.optional(Order),
-  circuits: Schema.Array(ExportedCircuit).pipe(
-    Schema.filter((circuits) =>
-      isDistinct(circuits, ({ key }) => key) || "two circuits of the same key"
+  const Bucket = Schema.Struct({
+    age: Whole,
+    calls: Counted,
+    failures: Counted,
+    slow: Counted
+  }).pipe(
+    Schema.filter(({ calls, failures, slow }) =>
+      failures <= calls && slow <= calls || "more failures or slow calls than calls"
     )
   )
+
+  const Order = Schema.Literal("ForcedOpen", "ForcedClosed", "Disabled")
+
+  const ExportedCircuit = Schema.Struct({
+    key: Schema.String,
+    phase: Schema.Union(
+      Schema.TaggedStruct("Closed", { forMillis: Millis }),
+      Schema.TaggedStruct("Open", { remainingMillis: Millis }),
+      Schema.TaggedStruct("HalfOpen", {})
+    ),
+    order: Schema.NullOr(Order),
+    openings: Whole,
+    openMillis: Millis,
+    window: Schema.Union(
+      Schema.TaggedStruct("Count", {
+        /** One letter per outcome, oldest first: `.` success, `f` failed, `s` slow, `b` both. */
+        outcomes: Schema.String.pipe(Schema.pattern(/^[.fsb]*$/))
+      }),
+      Schema.TaggedStruct("Time", {
+        bucketMillis: Millis,
+        /** How long ago the bucket of age 0 began. An export of before has none: just now. */
+        intoMillis: Schema.optional(Millis),
+        buckets: Schema.Array(Bucket).pipe(
+          Schema.filter((buckets) =>
+            !isDistinct(buckets, ({ age }) => age)
+              ? "two buckets of the same age"
+              : buckets.reduce((sum, { calls }) => sum + calls, 0) <= most || "too many calls"
+          )
+        )
+      })
+    )
+  }).pipe(
+    Schema.filter(({ openMillis, openings, phase }) =>
+      phase._tag === "Closed"
+        ? true
+        : openings === 0
+        ? `${phase._tag} without an opening`
+        : phase._tag === "Open" && isLonger(phase.remainingMillis, openMillis)
+        ? "more time left than the opening has"
+        : true
+    )
+  )
+
+  return Schema.Struct({
+    format: Schema.Literal("effect-resilience/circuits"),
+    version: Schema.Literal(1),
+    /** Epoch milliseconds. */
+    exportedAt: Schema.Number.pipe(Schema.finite()),
+    /** What was ordered of all circuits, those of keys to come included. */
+    order: Schema.optional(Order),
+    circuits: Schema.Array(ExportedCircuit).pipe(
+      Schema.filter((circuits) =>
+        isDistinct(circuits, ({ key }) => key) || "two circuits of the same key"
+      )
+    )
+  })
 })
 
 /** What was exported, as data. */
-export type Exported = typeof Exported.Type
+export type Exported = ReturnType<typeof schema>["Type"]
 
 /** One circuit of it. */
-export type ExportedCircuit = typeof ExportedCircuit.Type
+export type ExportedCircuit = Exported["circuits"][number]
 
 const letter = ({ failed, slow }: CountWindow.Outcome): string =>
   failed ? (slow ? "b" : "f") : slow ? "s" : "."
@@ -148,7 +153,7 @@ export const decode = (
 ): Effect.Effect<Exported, ParseResult.ParseError> => {
   const longest = longestOpenMillis(policy)
   return Schema.decodeUnknown(
-    Exported.pipe(
+    schema().pipe(
       Schema.filter(({ circuits }) =>
         !circuits.some(({ openMillis }) => isLonger(openMillis, longest)) ||
         `a circuit is open for longer than maxOpenDuration, ${longest} ms`
@@ -163,7 +168,7 @@ export const encode = (
   circuits: ReadonlyArray<ExportedCircuit>,
   order: Circuit.Order | undefined
 ): unknown =>
-  Schema.encodeSync(Exported)({
+  Schema.encodeSync(schema())({
     format: "effect-resilience/circuits",
     version: 1,
     exportedAt,
