@@ -95,8 +95,7 @@ const checkOperation = ({ operation }: { readonly operation: unknown }): void =>
   if (hasProperty(operation, "_tag")) return
   const got = typeof operation === "string" ? JSON.stringify(operation) : typeof operation
   throw new RangeError(
-    "operation should be Operation.read, Operation.idempotent, Operation.keyed or " +
-      `Operation.once, got ${got}`
+    `operation should be Operation.read, idempotent, keyed or once, got ${got}`
   )
 }
 

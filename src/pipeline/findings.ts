@@ -22,13 +22,15 @@ export interface Finding {
 /** A name of a field at the end of a message that speaks of names. */
 const names = /"([^"]+)"/g
 
-/** Stages that a fleet can share. */
-const sharable: ReadonlyArray<string> = ["circuitBreaker", "rateLimiter", "bulkhead", "cooldown"]
+/** What only a guard has that a fleet shares. `fromConfigShared` has read what it can read. */
+const unexpectedOfFleet = (key: string): string | undefined => {
+  if (key === "shared") return "should be a name, and is read by Pipeline.fromConfigShared only"
+  return /^(strict|leaseTime|whenApart)$/.test(key)
+    ? "is for a guard with \"shared\" only, or its value is of another type"
+    : undefined
+}
 
-const unexpected = (key: string, stage: string, message: string): string => {
-  if (key === "shared" && sharable.includes(stage)) {
-    return "belongs to a fleet, and is read by Pipeline.fromConfigShared only"
-  }
+const unexpected = (key: string, message: string): string => {
   const known = [...message.matchAll(names)].map(([, name]) => name as string)
   const neighbour = nearest(key, known)
   const list = known.join(", ")
@@ -46,8 +48,7 @@ const types: Readonly<Record<string, string>> = {
 
 /** What a schema expects, without the notation of types. */
 const inWords = (expected: string): string => {
-  const [, element] = /^readonly \[(\w+), \.\.\.\1\[\]\]$/.exec(expected) ?? []
-  if (element !== undefined) return `a list of at least one ${element}`
+  if (expected.startsWith("readonly [")) return "a list that is not empty"
   if (expected.startsWith("ReadonlyArray<")) return "a list"
   if (!/^[A-Z]\w+( \| [A-Z]\w+)+$/.test(expected)) return types[expected] ?? expected
   return `an object with the _tag ${expected.split(" | ").join(", ").replace(/, (\w+)$/, " or $1")}`
@@ -71,7 +72,7 @@ const findingOf = ({ _tag, message, path }: ParseResult.ArrayFormatterIssue): Fi
   path: path.map(String).join("."),
   message: singleLine(
     _tag === "Unexpected"
-      ? unexpected(String(path.at(-1)), String(path.at(-2)), message)
+      ? unexpectedOfFleet(String(path.at(-1))) ?? unexpected(String(path.at(-1)), message)
       : reworded(path, message)
   )
 })

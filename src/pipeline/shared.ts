@@ -12,7 +12,7 @@ import type { Fleet } from "../policies/fleet.js"
 import * as RateLimiter from "../policies/RateLimiter.js"
 import type { Stages } from "../policies/stage/definition.js"
 import { issueOf } from "../runtime/optionSchema.js"
-import { errors, refused } from "./findings.js"
+import { refused } from "./findings.js"
 
 /** A guard that a fleet can share: what more it takes, and how it is made. */
 interface Sharing {
@@ -84,46 +84,6 @@ const made = (
     return Effect.fail(refused(json, [{ path: [stage, ...path], message }]))
   })
 
-interface Wrong {
-  readonly path: readonly [stage: string, field: string]
-  readonly message: string
-}
-
-/** What a stage says of a fleet that it cannot say. The schema knows none of these fields. */
-const wrongIn = (stage: string, value: unknown): ReadonlyArray<Wrong> => {
-  if (!isRecord(value)) return []
-  const sharing = Object.hasOwn(sharings, stage) ? sharings[stage] : undefined
-  if (sharing !== undefined && isShared(value)) return []
-  if ("shared" in value) {
-    const message = sharing === undefined
-      ? `is not for this stage: a fleet shares ${Object.keys(sharings).join(", ")}`
-      : `should be the name of the guard, a text that is not empty, got ${
-        JSON.stringify(value["shared"])
-      }`
-    return [{ path: [stage, "shared"], message }]
-  }
-  return Object.keys(sharing?.fields ?? {})
-    .filter((field) => field in value)
-    .map((field) => ({
-      path: [stage, field],
-      message: `is for a guard that a fleet shares: add "shared" with its name`
-    }))
-}
-
-/** The findings of the schema, and those that it cannot word. */
-const alsoWrong = (
-  json: unknown,
-  error: ParseResult.ParseError,
-  wrong: ReadonlyArray<Wrong>
-): ParseResult.ParseError => {
-  const paths = new Set(wrong.map(({ path }) => path.join(".")))
-  const others = errors(error)
-    .filter(({ path }) => !paths.has(path))
-    .map(({ message, path }) => ({ path: path === "" ? [] : path.split("."), message }))
-  const [first, ...rest] = wrong
-  return first === undefined ? error : refused(json, [first, ...rest, ...others])
-}
-
 /**
  * The stages of a configuration, those that say `shared` made with the fleet. `read` reads the rest
  * of it.
@@ -139,9 +99,7 @@ export const read = (
       return isShared(value) ? [{ name, sharing, ...split(sharing, value) }] : []
     })
     const plain = { ...json, ...Object.fromEntries(shared.map(({ json, name }) => [name, json])) }
-    const wrong = Object.entries(json).flatMap(([stage, value]) => wrongIn(stage, value))
-    const readAll = Effect.mapError(read(plain), (error) => alsoWrong(json, error, wrong))
-    return Effect.flatMap(readAll, (stages) =>
+    return Effect.flatMap(read(plain), (stages) =>
       Effect.map(
         Effect.forEach(shared, ({ name, only, sharing }) =>
           Effect.map(

@@ -32,7 +32,7 @@ export const duration = (field: string, input: Duration.DurationInput): Duration
     : refuse(
       field,
       typeof input === "string" && !/^\s*-/.test(input)
-        ? "a duration such as \"5 seconds\" or \"100 millis\""
+        ? "a duration such as \"5 seconds\""
         : "a duration that is not negative",
       input
     )

@@ -30,14 +30,15 @@ describe("make", () => {
 
   it.effect("an operation that is missing, or written as in JSON, is a RangeError", () =>
     Effect.gen(function*() {
-      const words = "operation should be Operation.read, Operation.idempotent, Operation.keyed or "
       const missing: { readonly operation: Operation.Operation } = JSON.parse(`{ "retry": {} }`)
       const text: { readonly operation: Operation.Operation } = JSON.parse(
         `{ "operation": "read" }`
       )
       for (const [stages, got] of [[missing, "undefined"], [text, "\"read\""]] as const) {
         expect(yield* Effect.catchAllDefect(Pipeline.make(stages), Effect.succeed)).toEqual(
-          new RangeError(`${words}Operation.once, got ${got}`)
+          new RangeError(
+            `operation should be Operation.read, idempotent, keyed or once, got ${got}`
+          )
         )
       }
     }))

@@ -302,7 +302,7 @@ describe("scenario", () => {
 
   it("refuses values of another form in words, without the notation of types", () => {
     expect(refusals({ ...minimal, services: service }).lines[0]).toMatch(
-      /^services: should be a list of at least one service, got \{/
+      /^services: should be a list that is not empty, got \{/
     )
     expect(refusals(withService({ network: "5 millis" })).lines).toEqual([
       "services.0.network: should be an object with the _tag Constant, Uniform, Exponential, " +
