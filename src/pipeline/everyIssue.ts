@@ -17,17 +17,26 @@ type Issue = ParseResult.ArrayFormatterIssue
 /** That a field could also be left out is no news. */
 const isNews = ({ message }: Issue): boolean => !message.startsWith("Expected undefined, actual ")
 
-const isBelow = (above: Path, path: Path): boolean =>
-  path.length > above.length && above.every((field, index) => path[index] === field)
+const nameOf = (path: Path): string => JSON.stringify(path.map(String))
+
+/** The places in which something else has a place. O(issues). */
+const placesAbove = (issues: ReadonlyArray<Issue>): ReadonlySet<string> => {
+  const found = new Set<string>()
+  for (const { path } of issues) {
+    for (let length = 0; length < path.length; length++) found.add(nameOf(path.slice(0, length)))
+  }
+  return found
+}
 
 /** Says of a value with fields that it is no text, for example, which another form does not ask. */
-const isOtherForm = ({ message, path }: Issue, all: ReadonlyArray<Issue>): boolean =>
-  /^Expected .+, actual \{/s.test(message) && all.some((other) => isBelow(path, other.path))
+const isOtherForm = ({ message, path }: Issue, above: ReadonlySet<string>): boolean =>
+  /^Expected .+, actual \{/s.test(message) && above.has(nameOf(path))
 
 /** What an issue says, one for each place and form. */
 export const listed = (issue: ParseResult.ParseIssue): ReadonlyArray<Issue> => {
   const news = ParseResult.ArrayFormatter.formatIssueSync(issue).filter(isNews)
-  return news.filter((each) => !isOtherForm(each, news))
+  const above = placesAbove(news)
+  return news.filter((each) => !isOtherForm(each, above))
 }
 
 type Fields = Readonly<Record<PropertyKey, unknown>>
@@ -61,8 +70,6 @@ const without = (fields: Fields, field: PropertyKey): Fields | undefined => {
 
 /** Stands in for a field that has to be there: a number or a duration that most allow. */
 const withStandIn = (fields: Fields, field: PropertyKey): Fields => ({ ...fields, [field]: 1 })
-
-const nameOf = (path: Path): string => JSON.stringify(path.map(String))
 
 /** The configuration without its mistakes so far. */
 class Rest {
@@ -120,6 +127,9 @@ const pointed = (given: unknown, { _tag, message, path }: Issue): ParseResult.Pa
 /** More than there are layers of checks. */
 const maxRounds = 20
 
+/** Where so many are refused at once, what they hide can wait. */
+const manyIssues = 100
+
 /** Reads a value, or says all that is wrong with it. O(size) for each layer of checks. */
 export const decode =
   <A, I>(schema: Schema.Schema<A, I>) =>
@@ -143,8 +153,9 @@ export const decode =
           }
         })
     return Effect.catchAll(read(given), (first) => {
+      const issues = listed(first)
       const rest = new Rest(given)
-      if (!rest.leaveOut(listed(first))) return Effect.fail(first)
+      if (issues.length > manyIssues || !rest.leaveOut(issues)) return Effect.fail(first)
       return Effect.flatMap(goOn(rest, maxRounds), (further) =>
         Effect.fail(
           Arr.isNonEmptyReadonlyArray(further)
