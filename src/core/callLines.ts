@@ -30,8 +30,9 @@ export class Lines {
 
   /** Wakes an attempt, or leaves word for one that does not wait yet. */
   notify(attempt: Attempt | undefined): void {
-    const line = attempt?.pass?.line
-    if (attempt === undefined || line === undefined) return
+    if (attempt === undefined) return
+    // What waits in a line, and so may be woken, has one.
+    const line = attempt.pass!.line!
     if (line.isWaiting) {
       line.isWaiting = false
       line.turn = -1
@@ -64,7 +65,8 @@ export class Lines {
   }
 
   /** An attempt comes to stand in a line. */
-  join(attempt: Attempt, pass: Pass, stand: Stand): Line {
+  join(attempt: Attempt, stand: Stand): Line {
+    const pass = attempt.pass!
     attempt.stand = stand
     const fromNanos = this.#host.clock.nanos
     if (pass.line === undefined) {
