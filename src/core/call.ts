@@ -20,6 +20,7 @@ import {
   type Host,
   later,
   meaningOf,
+  none,
   Pass,
   type Process,
   type Race,
@@ -75,7 +76,7 @@ export class Machine {
   /** The timer of a call has ended: a delay is over, or a hedge is due. */
   callTimer(call: Call, turn: number): void {
     if (call.turn !== turn) return
-    call.turn = -1
+    call.turn = none
     if (call.race === undefined) this.#again(call)
     else {
       if (this.#hasNext(call.race)) this.#hedge(call, call.race)
@@ -160,12 +161,12 @@ export class Machine {
   }
 
   #hasNext(race: Race): boolean {
-    return !race.isClosed && !race.isOver && race.hedges < (this.#stages.hedge?.hedges ?? 0)
+    return !race.isClosed && !race.isOver && race.hedges < this.#stages.hedge!.hedges
   }
 
   /** Waits for the next hedge to be due; those that are due already start. */
   #armHedge(call: Call, race: Race): void {
-    while (this.#hasNext(race) && call.turn === -1) {
+    while (this.#hasNext(race) && call.turn === none) {
       const elapsed = this.#nowMillis - race.fromMillis
       const left = (race.hedges + 1) * race.delayMillis - elapsed
       if (left > maxTimerMillis) return
@@ -175,7 +176,7 @@ export class Machine {
   }
 
   #hedge(call: Call, race: Race): void {
-    call.turn = -1
+    call.turn = none
     race.hedges++
     if (!this.#withdraw(call.process)) {
       race.isClosed = true
@@ -222,7 +223,7 @@ export class Machine {
   /** The race has its result. The others leave first, then the call goes on. */
   #won(call: Call, race: Race, attempt: Attempt): void {
     race.isOver = true
-    call.turn = -1
+    call.turn = none
     for (const loser of race.running) {
       if (!loser.isHedge) this.#observe(call, race, false)
       if (!loser.isForked) loser.isLeaving = true
@@ -249,10 +250,8 @@ export class Machine {
   }
 
   #deposit(process: Process): void {
-    const { budget, hedge, retry } = this.#stages
+    const { budget } = this.#stages
     if (budget === undefined) return
-    // What makes no further attempts pays for none.
-    if (retry === undefined && hedge === undefined) return
     const held = process.budget!
     held.tokens = TokenBucket.deposit(budget.bucket, held.tokens, budget.ratio)
   }

@@ -15,6 +15,7 @@ import {
   later,
   type Meaning,
   meaningOf,
+  none,
   type Pass,
   type Process,
   rounded,
@@ -72,7 +73,7 @@ export class Passage {
   lineTimer(attempt: Attempt, turn: number): void {
     const line = attempt.pass?.line
     if (line?.turn !== turn) return
-    line.turn = -1
+    line.turn = none
     line.isWaiting = false
     this.wake(attempt)
   }
@@ -80,7 +81,7 @@ export class Passage {
   /** The time of an attempt, or of its call, is over. */
   limitTimer(attempt: Attempt, limit: number): void {
     if (attempt.limit !== limit) return
-    attempt.limit = -1
+    attempt.limit = none
     this.expire(attempt)
   }
 
@@ -153,16 +154,12 @@ export class Passage {
     const line = attempt.pass!.line!
     const { rate } = attempt.of.process
     const now = BigInt(this.#host.clock.nanos)
-    for (;;) {
-      const nanos = RateLine.waitNanos(policy, rate, line.rate!, now)
-      if (nanos === 0n) return this.#ratePassed(attempt)
-      if (nanos !== undefined) {
-        attempt.stand = "rated"
-        this.#lines.arm(attempt, line, Number(nanos) / 1e6)
-        return this.#suspend(attempt)
-      }
-      if (this.#lines.wait(attempt, line, Infinity)) return
-    }
+    const nanos = RateLine.waitNanos(policy, rate, line.rate!, now)
+    if (nanos === undefined) return this.#lines.wait(attempt, line, Infinity)
+    if (nanos === 0n) return this.#ratePassed(attempt)
+    attempt.stand = "rated"
+    this.#lines.arm(attempt, line, Number(nanos) / 1e6)
+    this.#suspend(attempt)
   }
 
   #ratePassed(attempt: Attempt): void {
@@ -235,7 +232,7 @@ export class Passage {
       const line = this.#lines.join(attempt, "cooldown")
       this.#lines.notify(entry.notified)
       line.cooldown = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
-      if (!this.#lines.wait(attempt, line, entry.millis)) this.#cooldownTurn(attempt)
+      this.#lines.wait(attempt, line, entry.millis)
     } else this.#cooled(attempt, entry)
   }
 
@@ -245,19 +242,17 @@ export class Passage {
     const pass = attempt.pass!
     const line = pass.line!
     const place = line.cooldown!
-    for (;;) {
-      const isFirst = cell.line.first === place
-      const { deadlineMillis } = place.value
-      const entry = CooldownLine.enter(policy, cell, isFirst, deadlineMillis, this.#nowMillis)
-      if (entry._tag !== "Wait") {
-        line.cooldown = undefined
-        this.#lines.notify(CooldownLine.leave(cell, place))
-        this.#lines.waited(pass, line)
-        return this.#cooled(attempt, entry)
-      }
+    const isFirst = cell.line.first === place
+    const { deadlineMillis } = place.value
+    const entry = CooldownLine.enter(policy, cell, isFirst, deadlineMillis, this.#nowMillis)
+    if (entry._tag === "Wait") {
       this.#lines.notify(entry.notified)
-      if (this.#lines.wait(attempt, line, entry.millis)) return
+      return this.#lines.wait(attempt, line, entry.millis)
     }
+    line.cooldown = undefined
+    this.#lines.notify(CooldownLine.leave(cell, place))
+    this.#lines.waited(pass, line)
+    this.#cooled(attempt, entry)
   }
 
   #cooled(
@@ -306,9 +301,9 @@ export class Passage {
   }
 
   #disarm(attempt: Attempt): void {
-    if (attempt.limit === -1) return
+    if (attempt.limit === none) return
     this.#host.disarmLimit(attempt)
-    attempt.limit = -1
+    attempt.limit = none
   }
 
   /** A time limit is over. What still stands in a line was turned away before it ran. */
@@ -367,7 +362,7 @@ export class Passage {
     const line = pass.line!
     this.#lines.waited(pass, line)
     line.isWaiting = false
-    line.turn = -1
+    line.turn = none
     if (line.rate !== undefined) this.#lines.notify(RateLine.leave(rate, line.rate))
     if (line.permit !== undefined) this.#lines.notify(Permits.giveUp(permits!, line.permit))
     if (line.cooldown !== undefined) this.#lines.notify(CooldownLine.leave(cooldown, line.cooldown))
