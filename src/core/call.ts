@@ -20,6 +20,7 @@ import {
   type Host,
   later,
   meaningOf,
+  none,
   Pass,
   type Process,
   type Race,
@@ -75,7 +76,7 @@ export class Machine {
   /** The timer of a call has ended: a delay is over, or a hedge is due. */
   callTimer(call: Call, turn: number): void {
     if (call.turn !== turn) return
-    call.turn = -1
+    call.turn = none
     if (call.race === undefined) this.#again(call)
     else {
       if (this.#hasNext(call.race)) this.#hedge(call, call.race)
@@ -160,12 +161,12 @@ export class Machine {
   }
 
   #hasNext(race: Race): boolean {
-    return !race.isClosed && !race.isOver && race.hedges < (this.#stages.hedge?.hedges ?? 0)
+    return !race.isClosed && !race.isOver && race.hedges < this.#stages.hedge!.hedges
   }
 
   /** Waits for the next hedge to be due; those that are due already start. */
   #armHedge(call: Call, race: Race): void {
-    while (this.#hasNext(race) && call.turn === -1) {
+    while (this.#hasNext(race) && call.turn === none) {
       const elapsed = this.#nowMillis - race.fromMillis
       const left = (race.hedges + 1) * race.delayMillis - elapsed
       if (left > maxTimerMillis) return
@@ -175,7 +176,7 @@ export class Machine {
   }
 
   #hedge(call: Call, race: Race): void {
-    call.turn = -1
+    call.turn = none
     race.hedges++
     if (!this.#withdraw(call.process)) {
       race.isClosed = true
@@ -222,7 +223,7 @@ export class Machine {
   /** The race has its result. The others leave first, then the call goes on. */
   #won(call: Call, race: Race, attempt: Attempt): void {
     race.isOver = true
-    call.turn = -1
+    call.turn = none
     for (const loser of race.running) {
       if (!loser.isHedge) this.#observe(call, race, false)
       if (!loser.isForked) loser.isLeaving = true
@@ -238,19 +239,20 @@ export class Machine {
     if (hasSucceeded || elapsed >= race.delayMillis) Latency.record(process.latencies, elapsed)
   }
 
-  #withdraw({ budget: held }: Process): boolean {
+  #withdraw(process: Process): boolean {
     const { budget } = this.#stages
-    if (budget === undefined || held === undefined) return true
+    if (budget === undefined) return true
+    // A process has what its stages need.
+    const held = process.budget!
     const [granted, left] = TokenBucket.withdraw(budget.bucket, held.tokens, this.#nowMillis)
     held.tokens = left
     return granted
   }
 
-  #deposit({ budget: held }: Process): void {
-    const { budget, hedge, retry } = this.#stages
-    if (budget === undefined || held === undefined) return
-    // What makes no further attempts pays for none.
-    if (retry === undefined && hedge === undefined) return
+  #deposit(process: Process): void {
+    const { budget } = this.#stages
+    if (budget === undefined) return
+    const held = process.budget!
     held.tokens = TokenBucket.deposit(budget.bucket, held.tokens, budget.ratio)
   }
 
@@ -319,10 +321,10 @@ export class Machine {
 
   #circuitAdmits(attempt: Attempt): boolean {
     const { circuit } = this.#stages
-    const { of: { process }, pass } = attempt
-    if (circuit === undefined || process.circuit === undefined || pass === undefined) return true
+    const { process } = attempt.of
+    if (circuit === undefined) return true
     const now = this.#nowMillis
-    const settled = this.#settled(process, process.circuit, now)
+    const settled = this.#settled(process, process.circuit!, now)
     const [admission, state] = Circuit.admit(circuit, settled, now)
     process.circuit = state
     this.#changed(process, settled, state, now)
@@ -333,6 +335,7 @@ export class Machine {
       this.#ended(attempt)
       return false
     }
+    const pass = attempt.pass!
     pass.circuit = admission.token
     pass.circuitMillis = now
     pass.circuitQueueMillis = pass.queueMillis
@@ -341,8 +344,8 @@ export class Machine {
 
   #throttleAdmits(attempt: Attempt): boolean {
     const { throttle } = this.#stages
-    const { process: { requests } } = attempt.of
-    if (throttle === undefined || requests === undefined) return true
+    if (throttle === undefined) return true
+    const requests = attempt.of.process.requests!
     const now = this.#nowMillis
     TimeWindow.advance(requests, now)
     const probability = Throttle.probability(throttle.policy, requests)
@@ -368,13 +371,13 @@ export class Machine {
       const request = meaning.throttle === "Success" ? requestAccepted : requestRefused
       TimeWindow.record(requests, request, now)
     }
-    const { pass } = attempt
-    if (circuit !== undefined && pass?.circuit !== undefined) {
+    if (circuit !== undefined) {
+      const pass = attempt.pass!
       const durationMillis = now - pass.circuitMillis -
         (pass.queueMillis - pass.circuitQueueMillis)
       const isSlow = isInterrupted && meaning.circuit === "Ignored" &&
         circuit.slow !== undefined && durationMillis > circuit.slow.overMillis
-      this.#record(attempt.of.process, circuit, pass.circuit, {
+      this.#record(attempt.of.process, circuit, pass.circuit!, {
         _tag: isSlow ? "Success" : meaning.circuit,
         retryAfterMillis: meaning.heeds.circuit ? attempt.retryAfterMillis : undefined,
         durationMillis,
@@ -391,8 +394,7 @@ export class Machine {
     result: Circuit.Result,
     now: number
   ): void {
-    if (process.circuit === undefined) return
-    const settled = this.#settled(process, process.circuit, now)
+    const settled = this.#settled(process, process.circuit!, now)
     const state = Circuit.record(circuit, settled, token, result, now)
     process.circuit = state
     this.#changed(process, settled, state, now)

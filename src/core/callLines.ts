@@ -6,6 +6,7 @@ import {
   type Host,
   later,
   type Line,
+  none,
   type Pass,
   type Stand,
   type Steps
@@ -28,33 +29,25 @@ export class Lines {
     this.#suspend = suspend
   }
 
-  /** Wakes an attempt, or leaves word for one that does not wait yet. */
+  /** Wakes an attempt. One that does not wait looks at its guard anyway before it does. */
   notify(attempt: Attempt | undefined): void {
-    const line = attempt?.pass?.line
-    if (attempt === undefined || line === undefined) return
-    if (line.isWaiting) {
-      line.isWaiting = false
-      line.turn = -1
-      this.#steps.push("wake", attempt)
-    } else line.isNotified = true
+    if (attempt === undefined) return
+    // What waits in a line, and so may be woken, has one.
+    const line = attempt.pass!.line!
+    if (!line.isWaiting) return
+    line.isWaiting = false
+    line.turn = none
+    this.#steps.push("wake", attempt)
   }
 
-  /**
-   * Waits for a notification, for so long at most. False: one had come before, and nothing is
-   * waited for.
-   */
-  wait(attempt: Attempt, line: Line, millis: number): boolean {
-    if (millis <= 0) {
-      this.#steps.push("wake", attempt)
-    } else if (line.isNotified) {
-      line.isNotified = false
-      return false
-    } else {
+  /** Waits for a notification, for so long at most. */
+  wait(attempt: Attempt, line: Line, millis: number): void {
+    if (millis <= 0) this.#steps.push("wake", attempt)
+    else {
       line.isWaiting = true
       this.arm(attempt, line, millis)
     }
     this.#suspend(attempt)
-    return true
   }
 
   /** Ends the wait of an attempt by its time. */
@@ -64,29 +57,22 @@ export class Lines {
   }
 
   /** An attempt comes to stand in a line. */
-  join(attempt: Attempt, pass: Pass, stand: Stand): Line {
+  join(attempt: Attempt, stand: Stand): Line {
     attempt.stand = stand
-    const fromNanos = this.#host.clock.nanos
-    if (pass.line === undefined) {
-      pass.line = {
-        turn: -1,
-        fromNanos,
-        isWaiting: false,
-        isNotified: false,
-        rate: undefined,
-        permit: undefined,
-        cooldown: undefined
-      }
-    } else {
-      pass.line.isNotified = false
-      pass.line.fromNanos = fromNanos
+    const line: Line = {
+      turn: none,
+      fromNanos: this.#host.clock.nanos,
+      isWaiting: false,
+      rate: undefined,
+      permit: undefined,
+      cooldown: undefined
     }
-    return pass.line
+    attempt.pass!.line = line
+    return line
   }
 
   /** The time in line was not the upstream's. */
   waited(pass: Pass, line: Line): void {
-    const millis = (this.#host.clock.nanos - line.fromNanos) / 1e6
-    if (millis > 0) pass.queueMillis += millis
+    pass.queueMillis += (this.#host.clock.nanos - line.fromNanos) / 1e6
   }
 }

@@ -15,6 +15,7 @@ import {
   later,
   type Meaning,
   meaningOf,
+  none,
   type Pass,
   type Process,
   rounded,
@@ -72,7 +73,7 @@ export class Passage {
   lineTimer(attempt: Attempt, turn: number): void {
     const line = attempt.pass?.line
     if (line?.turn !== turn) return
-    line.turn = -1
+    line.turn = none
     line.isWaiting = false
     this.wake(attempt)
   }
@@ -80,7 +81,7 @@ export class Passage {
   /** The time of an attempt, or of its call, is over. */
   limitTimer(attempt: Attempt, limit: number): void {
     if (attempt.limit !== limit) return
-    attempt.limit = -1
+    attempt.limit = none
     this.expire(attempt)
   }
 
@@ -133,8 +134,7 @@ export class Passage {
   /** An attempt comes in, past the throttle. */
   enter(attempt: Attempt): void {
     const { limiter } = this.#stages
-    const { pass } = attempt
-    if (limiter === undefined || pass === undefined) return this.#permit(attempt)
+    if (limiter === undefined) return this.#permit(attempt)
     const { rate } = attempt.of.process
     const now = BigInt(this.#host.clock.nanos)
     if (RateLine.tryTake(limiter.policy, rate, 1, now)) return this.#permit(attempt)
@@ -143,55 +143,49 @@ export class Passage {
     if (typeof entry === "bigint") {
       return this.#reject(attempt, endings.rateLimited, Number(entry) / 1e6)
     }
-    this.#lines.join(attempt, pass, "rate").rate = entry
+    this.#lines.join(attempt, "rate").rate = entry
     this.#rateTurn(attempt)
   }
 
+  // What has a turn in a line has joined it before, which was for its guard to decide.
+
   #rateTurn(attempt: Attempt): void {
-    const { limiter } = this.#stages
-    const line = attempt.pass?.line
-    if (limiter === undefined || line?.rate === undefined) return
+    const { policy } = this.#stages.limiter!
+    const line = attempt.pass!.line!
     const { rate } = attempt.of.process
     const now = BigInt(this.#host.clock.nanos)
-    for (;;) {
-      const nanos = RateLine.waitNanos(limiter.policy, rate, line.rate, now)
-      if (nanos === 0n) return this.#ratePassed(attempt)
-      if (nanos !== undefined) {
-        attempt.stand = "rated"
-        this.#lines.arm(attempt, line, Number(nanos) / 1e6)
-        return this.#suspend(attempt)
-      }
-      if (this.#lines.wait(attempt, line, Infinity)) return
-    }
+    const nanos = RateLine.waitNanos(policy, rate, line.rate!, now)
+    if (nanos === undefined) return this.#lines.wait(attempt, line, Infinity)
+    if (nanos === 0n) return this.#ratePassed(attempt)
+    attempt.stand = "rated"
+    this.#lines.arm(attempt, line, Number(nanos) / 1e6)
+    this.#suspend(attempt)
   }
 
   #ratePassed(attempt: Attempt): void {
-    const { limiter } = this.#stages
-    const { pass } = attempt
-    const line = pass?.line
-    if (limiter === undefined || pass === undefined || line?.rate === undefined) return
+    const { policy } = this.#stages.limiter!
+    const pass = attempt.pass!
+    const line = pass.line!
     const now = BigInt(this.#host.clock.nanos)
-    const place = line.rate
+    const place = line.rate!
     line.rate = undefined
-    this.#lines.notify(RateLine.run(limiter.policy, attempt.of.process.rate, place, now))
+    this.#lines.notify(RateLine.run(policy, attempt.of.process.rate, place, now))
     this.#lines.waited(pass, line)
     this.#permit(attempt)
   }
 
   #permit(attempt: Attempt): void {
     const { bulkhead } = this.#stages
-    const { of: { process: { permits } }, pass } = attempt
-    if (bulkhead === undefined || permits === undefined || pass === undefined) {
-      return this.#limit(attempt)
-    }
+    if (bulkhead === undefined) return this.#limit(attempt)
+    const permits = attempt.of.process.permits!
     switch (Permits.enter(permits)) {
       case "Run":
-        pass.holdsPermit = true
+        attempt.pass!.holdsPermit = true
         return this.#limit(attempt)
       case "Full":
         return this.#reject(attempt, endings.bulkheadFull, undefined)
       case "Wait": {
-        const line = this.#lines.join(attempt, pass, "permits")
+        const line = this.#lines.join(attempt, "permits")
         line.permit = Fifo.join(permits.waiting, attempt)
         this.#lines.wait(attempt, line, bulkhead.maxWaitMillis)
       }
@@ -199,14 +193,13 @@ export class Passage {
   }
 
   #permitTurn(attempt: Attempt): void {
-    const { of: { process: { permits } }, pass } = attempt
-    const line = pass?.line
-    if (permits === undefined || pass === undefined || line?.permit === undefined) return
-    const place = line.permit
+    const pass = attempt.pass!
+    const line = pass.line!
+    const place = line.permit!
     line.permit = undefined
     this.#lines.waited(pass, line)
     if (place.inLine) {
-      Fifo.leave(permits.waiting, place)
+      Fifo.leave(attempt.of.process.permits!.waiting, place)
       return this.#reject(attempt, endings.bulkheadFull, undefined)
     }
     pass.holdsPermit = true
@@ -214,13 +207,14 @@ export class Passage {
   }
 
   #limit(attempt: Attempt): void {
-    const { of: { process }, pass } = attempt
-    if (process.concurrency === undefined || pass === undefined) return this.#cool(attempt)
+    const { process } = attempt.of
+    if (process.concurrency === undefined) return this.#cool(attempt)
     const [token, state] = Concurrency.admit(process.concurrency)
     process.concurrency = state
     if (token === undefined) {
       return this.#reject(attempt, endings.concurrencyLimited, undefined)
     }
+    const pass = attempt.pass!
     pass.concurrency = token
     pass.concurrencyMillis = this.#nowMillis
     this.#cool(attempt)
@@ -228,57 +222,47 @@ export class Passage {
 
   #cool(attempt: Attempt): void {
     const { cooldown } = this.#stages
-    const { pass } = attempt
-    if (cooldown === undefined || pass === undefined) return this.#send(attempt)
+    if (cooldown === undefined) return this.#send(attempt)
     const cell = attempt.of.process.cooldown
     const now = this.#nowMillis
     const deadlineMillis = now + cooldown.maxWaitMillis
     const isFirst = cell.line.size === 0
     const entry = CooldownLine.enter(cooldown.policy, cell, isFirst, deadlineMillis, now)
     if (entry._tag === "Wait") {
-      const line = this.#lines.join(attempt, pass, "cooldown")
+      const line = this.#lines.join(attempt, "cooldown")
       this.#lines.notify(entry.notified)
       line.cooldown = Fifo.join(cell.line, { deadlineMillis, signal: attempt })
-      if (!this.#lines.wait(attempt, line, entry.millis)) this.#cooldownTurn(attempt)
-    } else this.#cooled(attempt, pass, entry)
+      this.#lines.wait(attempt, line, entry.millis)
+    } else this.#cooled(attempt, entry)
   }
 
   #cooldownTurn(attempt: Attempt): void {
-    const { cooldown } = this.#stages
+    const { policy } = this.#stages.cooldown!
     const cell = attempt.of.process.cooldown
-    const { pass } = attempt
-    const line = pass?.line
-    if (cooldown === undefined || pass === undefined || line?.cooldown === undefined) return
-    const place = line.cooldown
-    for (;;) {
-      const isFirst = cell.line.first === place
-      const { deadlineMillis } = place.value
-      const entry = CooldownLine.enter(
-        cooldown.policy,
-        cell,
-        isFirst,
-        deadlineMillis,
-        this.#nowMillis
-      )
-      if (entry._tag !== "Wait") {
-        line.cooldown = undefined
-        this.#lines.notify(CooldownLine.leave(cell, place))
-        this.#lines.waited(pass, line)
-        return this.#cooled(attempt, pass, entry)
-      }
+    const pass = attempt.pass!
+    const line = pass.line!
+    const place = line.cooldown!
+    const isFirst = cell.line.first === place
+    const { deadlineMillis } = place.value
+    const entry = CooldownLine.enter(policy, cell, isFirst, deadlineMillis, this.#nowMillis)
+    if (entry._tag === "Wait") {
       this.#lines.notify(entry.notified)
-      if (this.#lines.wait(attempt, line, entry.millis)) return
+      return this.#lines.wait(attempt, line, entry.millis)
     }
+    line.cooldown = undefined
+    this.#lines.notify(CooldownLine.leave(cell, place))
+    this.#lines.waited(pass, line)
+    this.#cooled(attempt, entry)
   }
 
   #cooled(
     attempt: Attempt,
-    pass: Pass,
     entry: Exclude<CooldownLine.Entry<Attempt>, { readonly _tag: "Wait" }>
   ): void {
     if (entry._tag === "Reject") {
       return this.#reject(attempt, endings.coolingDown, rounded(entry.afterMillis))
     }
+    const pass = attempt.pass!
     pass.isWatched = true
     pass.trial = entry.trial
     this.#send(attempt)
@@ -317,9 +301,9 @@ export class Passage {
   }
 
   #disarm(attempt: Attempt): void {
-    if (attempt.limit === -1) return
+    if (attempt.limit === none) return
     this.#host.disarmLimit(attempt)
-    attempt.limit = -1
+    attempt.limit = none
   }
 
   /** A time limit is over. What still stands in a line was turned away before it ran. */
@@ -374,54 +358,44 @@ export class Passage {
   /** An attempt that will not run gives its place back. */
   #leaveLine(attempt: Attempt): void {
     const { cooldown, permits, rate } = attempt.of.process
-    const { pass } = attempt
-    const line = pass?.line
-    if (pass === undefined || line === undefined) return
+    const pass = attempt.pass!
+    const line = pass.line!
     this.#lines.waited(pass, line)
     line.isWaiting = false
-    line.turn = -1
+    line.turn = none
     if (line.rate !== undefined) this.#lines.notify(RateLine.leave(rate, line.rate))
-    if (line.permit !== undefined && permits !== undefined) {
-      this.#lines.notify(Permits.giveUp(permits, line.permit))
-    }
+    if (line.permit !== undefined) this.#lines.notify(Permits.giveUp(permits!, line.permit))
     if (line.cooldown !== undefined) this.#lines.notify(CooldownLine.leave(cooldown, line.cooldown))
     line.rate = undefined
     line.permit = undefined
     line.cooldown = undefined
   }
 
-  /** The cooldown, the adaptive limit and the bulkhead hear how an attempt ended. */
+  /** The cooldown, the adaptive limit and the bulkhead hear how an attempt ended, once. */
   #unwind(attempt: Attempt): void {
     const { of: { process }, pass } = attempt
     if (pass === undefined) return
     const meaning = meaningOf(this.#stages, attempt.code)
     if (pass.isWatched) this.#cooldownEnded(process, attempt, pass, meaning)
-    const { concurrency: policy } = this.#stages
-    if (policy && process.concurrency !== undefined && pass.concurrency !== undefined) {
+    if (pass.concurrency !== undefined) {
       const latencyMillis = this.#nowMillis - pass.concurrencyMillis
       const ending: Concurrency.Ending = meaning.concurrency === "Success"
         ? { _tag: "Success", latencyMillis }
         : { _tag: meaning.concurrency }
       process.concurrency = Concurrency.end(
-        policy,
-        process.concurrency,
+        this.#stages.concurrency!,
+        process.concurrency!,
         pass.concurrency,
         ending
       )
-      pass.concurrency = undefined
     }
-    if (pass.holdsPermit && process.permits !== undefined) {
-      pass.holdsPermit = false
-      this.#lines.notify(Permits.release(process.permits))
-    }
+    if (pass.holdsPermit) this.#lines.notify(Permits.release(process.permits!))
   }
 
   #cooldownEnded(process: Process, attempt: Attempt, pass: Pass, meaning: Meaning): void {
-    const { cooldown } = this.#stages
+    const { policy } = this.#stages.cooldown!
     const { code, retryAfterMillis } = attempt
     const { trial } = pass
-    pass.isWatched = false
-    if (cooldown === undefined) return
     const asks = meaning.heeds.cooldown && retryAfterMillis !== undefined
     if (trial === undefined && !asks) return
     const finding: Cooldown.Finding = asks
@@ -430,7 +404,7 @@ export class Passage {
       ? "serves"
       : meaning.cooldown
     const { state } = process.cooldown
-    const next = Cooldown.end(cooldown.policy, state, trial, finding, this.#nowMillis)
+    const next = Cooldown.end(policy, state, trial, finding, this.#nowMillis)
     if (next !== state) {
       CooldownLine.change(process.cooldown, next, (waiter) => this.#lines.notify(waiter))
     }

@@ -37,6 +37,13 @@ export const endings = {
 } as const
 
 /**
+ * The number of a timer, an attempt or a place in a table where there is none.
+ *
+ * @since 0.1.0
+ */
+export const none = -1
+
+/**
  * What an ending means to each stage. It is found by asking the real functions about a sample of
  * the failure, so what a program says with functions of its own counts here too. `heeds` names the
  * stages that heed a wait which the upstream or a guard asks for.
@@ -209,8 +216,8 @@ export class Call {
   code = 0
   stop: RetryDecision.StopReason | undefined = undefined
   /** Where its host keeps it, and the turn of the timer that it waits for. */
-  slot = -1
-  turn = -1
+  slot = none
+  turn = none
   /** The last delay before a retry; most calls have none. */
   previousMillis: number | undefined = undefined
   queueMillis = 0
@@ -280,7 +287,6 @@ export interface Line {
   turn: number
   fromNanos: number
   isWaiting: boolean
-  isNotified: boolean
   rate: Fifo.Place<RateLine.Waiter<Attempt>> | undefined
   permit: Fifo.Place<Attempt> | undefined
   cooldown: Fifo.Place<CooldownLine.Waiter<Attempt>> | undefined
@@ -303,15 +309,15 @@ export interface Errands {
  * @since 0.1.0
  */
 export class Attempt implements Upstream.Request {
-  attempt = -1
+  attempt = none
   phase: Upstream.Request["phase"] = "new"
   place: Upstream.Request["place"] = undefined
   errands: Errands | undefined = undefined
   /** Where its host keeps it, and how many events of its request are to come. */
-  slot = -1
+  slot = none
   events = 0
   /** The timer of its time limit, by the number that its host has given it. */
-  limit = -1
+  limit = none
   /** How it has ended, or the answer that is on its way back. */
   code = 0
   retryAfterMillis: number | undefined = undefined
