@@ -53,6 +53,43 @@ describe("CircuitBreaker.makeShared", () => {
       expect(yield* states([sick!, ...well])).toEqual(["Open", "Closed", "Closed"])
     }))
 
+  it.scoped("F6: one sick member of eight stops calling, the other seven go on", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(8)
+      const [sick, ...well] = yield* Effect.forEach(all, (member) => breakerOf(member))
+      let answered = 0
+      for (let round = 0; round < 60; round++) {
+        yield* fails(sick!)
+        for (const breaker of well) {
+          const got = yield* succeeds(breaker)
+          if (got._tag === "Right") answered++
+        }
+        yield* pass("100 millis")
+      }
+      expect(answered).toBe(7 * 60)
+      expect(yield* states([sick!, ...well])).toEqual(["Open", ...Array(7).fill("Closed")])
+    }))
+
+  it.scoped("F6: a member in a crash loop keeps its one vote", () =>
+    Effect.gen(function*() {
+      const { all, store } = yield* members(7)
+      const well = yield* Effect.forEach(all, (member) => breakerOf(member))
+      let answered = 0
+      for (let life = 0; life < 20; life++) {
+        const looping = yield* join(store, { member: "looping" })
+        yield* fails(yield* breakerOf(looping), 20)
+        yield* pass("300 millis")
+        // Nothing is heard of it any more, not even that it leaves.
+        looping.wire.freeze = true
+        for (const breaker of well) {
+          const got = yield* succeeds(breaker)
+          if (got._tag === "Right") answered++
+        }
+      }
+      expect(answered).toBe(7 * 20)
+      expect(yield* states(well)).toEqual(Array(7).fill("Closed"))
+    }))
+
   it.scoped("F6: a fleet of one opens alone", () =>
     Effect.gen(function*() {
       const { breakers } = yield* opened(1)
