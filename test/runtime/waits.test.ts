@@ -106,7 +106,8 @@ describe.each(waits)("R26: %s", (_, wait) => {
           await vi.advanceTimersByTimeAsync(1)
           advanced++
         }
-        expectAsLong(millis, Math.max(millis, advanced))
+        // Timers count whole milliseconds, and a monotonic clock that is no fake may ask for more.
+        expectAsLong(Math.ceil(millis), advanced)
         await running
       } finally {
         vi.useRealTimers()
