@@ -67,9 +67,9 @@ const run = <E>(
   plan: Plan
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> => {
   const { call, config } = plan
-  const once = CallFacts.attempted(CallFacts.isUnsafe(call.operation))(attempt(plan))
+  const once = attempt(plan)
   const unsendable = RequestMetadata.malformedHeader(call.request)
-  const protectedCall: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> =
+  const guarded: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure<E>> =
     unsendable !== undefined
       ? malformed(call, unsendable)
       : config.pipeline === undefined
@@ -82,6 +82,10 @@ const run = <E>(
           about: aboutOf(call)
         }
       )
+  // A pipeline writes down how its attempts end. Without a stage the call comes back as it was.
+  const protectedCall = guarded === once
+    ? CallFacts.attempted(CallFacts.isUnsafe(call.operation))(once)
+    : guarded
   return useSpan(
     `${config.name} ${call.request.method} ${call.endpoint}`,
     "internal",

@@ -124,7 +124,7 @@ const onFailure = <A, E, R>(
   const attempt = progress.attempt + 1
   const isOpen = CallFacts.isAmbiguous(verdict) || CallFacts.isLeftOpen(cause)
   // Before anything else: whatever happens from here on, the attempt is not forgotten.
-  if (isOpen) record?.add(isUnsafe(options))
+  if (isOpen) record?.add(CallFacts.isUnsafe(options.operation))
   const made: Made = {
     attempts: attempt,
     mayHaveRun: progress.mayHaveRun || isOpen || record?.mayHaveRun === true,
@@ -161,8 +161,6 @@ const onFailure = <A, E, R>(
   )
   return Effect.zipRight(mistakes(driver, progress, failure.value), decided)
 }
-
-const isUnsafe = ({ operation }: Options<never, unknown>): boolean => CallFacts.isUnsafe(operation)
 
 /** What a call has done by its end. */
 interface Made extends CallFacts.Call {
@@ -213,6 +211,6 @@ export const retryFrom = <A, E, R>(
           start
         )
       )
-  const retried = CallContext.attempting(isUnsafe(options), driven)
+  const retried = CallContext.attempting(CallFacts.isUnsafe(options.operation), driven)
   return options.budget === undefined ? retried : Effect.zipLeft(retried, options.budget.deposit)
 }

@@ -241,13 +241,19 @@ describe("R19: attempts inside a run", () => {
         attemptTimeout: "1 second"
       })
       const guarded = yield* Pipeline.make({ operation: Operation.once, circuitBreaker: {} })
+      const bare = yield* Pipeline.make({ operation: Operation.once })
+      const repeating = yield* Pipeline.make({
+        operation: Operation.once,
+        retry: { retries: 1, backoff: Backoff.constant("1 second") }
+      })
       const answering = (status: number) =>
         HttpClient.make((request) =>
           Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}", { status })))
         )
       const options = { name: "shop", baseUrl: "https://shop.example" }
-      const posted = (status: number) =>
-        Effect.flatMap(ApiClient.make(options), (client) => client.post("/orders")).pipe(
+      const posted = (status: number, pipeline?: Pipeline.Pipeline<unknown>) =>
+        ApiClient.make({ ...options, pipeline }).pipe(
+          Effect.flatMap((client) => client.post("/orders")),
           Effect.zipRight(Effect.fail(new Opaque())),
           Effect.provideService(HttpClient.HttpClient, answering(status))
         )
@@ -266,6 +272,9 @@ describe("R19: attempts inside a run", () => {
         refused: after(opaque(Pipeline.protect(turns(notFound()), guarded))),
         "503 from the client": after(opaque(posted(503))),
         "404 from the client": after(opaque(posted(404))),
+        "503 without a stage": after(opaque(posted(503, bare))),
+        "503 within a limit": after(opaque(posted(503, limited))),
+        "503 given up": after(opaque(posted(503, repeating))),
         "503 handed out": after(handedOut(503)),
         "404 handed out": after(handedOut(404))
       })
@@ -278,6 +287,9 @@ describe("R19: attempts inside a run", () => {
         refused: "released",
         "503 from the client": "held",
         "404 from the client": "released",
+        "503 without a stage": "held",
+        "503 within a limit": "held",
+        "503 given up": "held",
         "503 handed out": "held",
         "404 handed out": "released"
       })
