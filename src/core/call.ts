@@ -260,7 +260,7 @@ export class Machine {
   #settle(call: Call, { code, pass, retryAfterMillis }: Attempt): void {
     const { retry } = this.#stages
     call.race = undefined
-    if (pass !== undefined) call.queueMillis = Math.max(call.queueMillis, pass.queueMillis)
+    if (pass !== undefined) call.queueMillis = pass.queueMillis
     call.code = code
     call.attempts++
     if (code === 0) {

@@ -394,14 +394,12 @@ export class Passage {
 
   #cooldownEnded(process: Process, attempt: Attempt, pass: Pass, meaning: Meaning): void {
     const { policy } = this.#stages.cooldown!
-    const { code, retryAfterMillis } = attempt
+    const { retryAfterMillis } = attempt
     const { trial } = pass
     const asks = meaning.heeds.cooldown && retryAfterMillis !== undefined
     if (trial === undefined && !asks) return
     const finding: Cooldown.Finding = asks
       ? { waitMillis: retryAfterMillis }
-      : code === 0
-      ? "serves"
       : meaning.cooldown
     const { state } = process.cooldown
     const next = Cooldown.end(policy, state, trial, finding, this.#nowMillis)

@@ -27,7 +27,15 @@ const written: ReadonlyArray<Written> = [
   {
     stages: {
       operation: Operation.read,
-      retry: { retries: 3, backoff: Backoff.constant("99.9999997 millis"), within: "100 millis" }
+      retry: {
+        retries: 3,
+        backoff: Backoff.exponential({
+          base: "1 millis",
+          factor: 98.9999997,
+          jitter: Backoff.none
+        }),
+        within: "100 millis"
+      }
     },
     service: { ...times(0, 0), faults: [{ _tag: "Outage", from: 0, to: 300, as: "refused" }] }
   },
