@@ -12,7 +12,7 @@ import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as Draw from "../../src/core/draw.js"
 import * as Simulation from "../../src/core/simulation.js"
-import type { Ended } from "../../src/testing/simulation/ended.js"
+import { type Ended, endedAt } from "../../src/testing/simulation/ended.js"
 import { executed } from "../../src/testing/simulation/runtime.js"
 import { pipelines, scenarios, setupFor } from "../simulation/scenarios.js"
 import { isLong } from "../support/runs.js"
@@ -58,15 +58,9 @@ const simulated = ({ scenario, seed, stages }: Case) => {
     answered: ({ attempt, call }) => void told.push(["answered", call, attempt]),
     transition: ({ key, number }, from, to, atMillis) =>
       void told.push([number, key, from, to, atMillis]),
-    ended: ({ attempts, code, number, sent, stop }, endNanos) => {
-      told.push([number, stop])
-      ends.push({
-        number,
-        code,
-        attempts: code === 0 ? 0 : attempts,
-        requests: sent,
-        endNanos
-      })
+    ended: (call, endNanos) => {
+      told.push([call.number, call.stop])
+      ends.push(endedAt(call, endNanos))
     }
   })
   while (simulation.step(1000)) {

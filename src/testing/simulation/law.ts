@@ -12,21 +12,14 @@ import { failureOf } from "../../simulation/samples.js"
 import * as Scenario from "../../simulation/Scenario.js"
 import { setupOf, stagesUnder, statusesOf } from "../../simulation/scenario/setup.js"
 import { LawBroken } from "../lawBroken.js"
-import type { Ended } from "./ended.js"
+import { type Ended, endedAt } from "./ended.js"
 import { executed } from "./runtime.js"
 
 /** What the simulation makes of a scenario. */
 const simulated = (setup: Simulation.Setup, source: Draw.Source): ReadonlyArray<Ended> => {
   const ends: Array<Ended> = []
   const simulation = new Simulation.Simulation(setup, source, {
-    ended: ({ attempts, code, number, sent }, endNanos) =>
-      void ends.push({
-        number,
-        code,
-        attempts: code === 0 ? 0 : attempts,
-        requests: sent,
-        endNanos
-      })
+    ended: (call, endNanos) => void ends.push(endedAt(call, endNanos))
   })
   while (simulation.step(1000)) {
     // Everything that happens is told to the observer.
