@@ -28,6 +28,7 @@ import type { Misnamed } from "../runtime/misnamed.js"
 import * as Validate from "../runtime/validate.js"
 import * as Answers from "./answers.js"
 import { isOfRead, withLimits } from "./attempt.js"
+import { checkedBaseUrl } from "./baseUrl.js"
 import type { Call, Config } from "./call.js"
 import * as ErrorResponse from "./ErrorResponse.js"
 import { textOf } from "./identification.js"
@@ -309,34 +310,6 @@ const configOf = (options: Options<unknown>): Config => {
       0
     )
   }
-}
-
-/** What is wrong with a base URL, in words that repeat none of it: it may hold a password. */
-const faultOf = (text: string): string | undefined => {
-  if (!URL.canParse(text)) {
-    return /^[\w\s./-]{0,16}$/.test(text) ? JSON.stringify(text) : "a text that is no URL"
-  }
-  const { password, protocol, username } = new URL(text)
-  if (!/^https?:$/.test(protocol)) {
-    // What stands before the colon of any other text may be the name of a user.
-    return /^(file|s?ftp|wss?):$/.test(protocol)
-      ? `one that begins with "${protocol}"`
-      : "one of another scheme"
-  }
-  if (username !== "" || password !== "" || /^[^/?#]*[/\\]*[^/\\?#]*@/.test(text)) {
-    return "one with user info"
-  }
-  if (/\?/.test(text.replace(/#.*$/s, ""))) return "one with a query"
-  return text.includes("#") ? "one with a fragment" : undefined
-}
-
-const checkedBaseUrl = (text: string): string => {
-  const fault = faultOf(text)
-  if (fault === undefined) return text
-  throw new RangeError(
-    `baseUrl should be an absolute http or https URL without user info, query and fragment, ` +
-      `got ${fault}`
-  )
 }
 
 /**
