@@ -7,7 +7,7 @@ import { Clock, Effect, Exit, FastCheck as fc, Logger, LogLevel, type Scope, Str
 import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
 import type * as FleetStore from "effect-resilience/fleet/FleetStore"
 import * as VirtualTime from "effect-resilience/testing/VirtualTime"
-import { runs } from "../support/runs.js"
+import { isLong } from "../support/runs.js"
 import { join, memoryStore } from "./fleets.js"
 
 /** What happens to one exchange. A late question arrives after it was given up. */
@@ -18,8 +18,6 @@ interface Fate {
 }
 
 const longestWay = 30
-
-const isLong = runs(2, 1) === 2
 
 const fate: fc.Arbitrary<Fate> = fc.record({
   there: fc.nat({ max: longestWay }),
