@@ -236,7 +236,7 @@ export class Simulation {
   }
 
   #slotOf(attempt: Call.Attempt): number {
-    if (attempt.slot === -1) attempt.slot = this.#attempts.add(attempt)
+    if (attempt.slot === Call.none) attempt.slot = this.#attempts.add(attempt)
     return attempt.slot
   }
 
@@ -247,7 +247,7 @@ export class Simulation {
 
   /** Hedges are due after the same time for all calls, and most are out of date by then. */
   #armCall(call: Call.Call, endNanos: number): number {
-    if (call.slot === -1) call.slot = this.#calls.add(call)
+    if (call.slot === Call.none) call.slot = this.#calls.add(call)
     if (call.race === undefined || !TimerRing.fits(this.#hedges, endNanos)) {
       return this.#arrange(endNanos, kinds.callTimer, call.slot)
     }
@@ -296,13 +296,15 @@ export class Simulation {
       at = ring.time
       turn = ring.turn
     }
-    const limit = ring === undefined ? -1 : limitInRing(ring.first)
     if (at > this.setup.endNanos || at === Infinity) return false
     this.#clock.nanos = at
     this.#happened++
     if (ring === undefined) this.#happen(Calendar.take(events), turn)
     else if (ring === hedges) this.#due(TimerRing.take(ring), turn)
-    else this.#limited(TimerRing.take(ring), limit)
+    else {
+      const limit = limitInRing(ring.first)
+      this.#limited(TimerRing.take(ring), limit)
+    }
     return true
   }
 
@@ -441,15 +443,15 @@ export class Simulation {
   /** Forgets an attempt of which no event can come. */
   #release(attempt: Call.Attempt): void {
     const { events, phase, slot, stand } = attempt
-    if (slot === -1 || events > 0 || stand !== "over") return
+    if (slot === Call.none || events > 0 || stand !== "over") return
     if (phase === "queued" || phase === "served") return
-    attempt.slot = -1
+    attempt.slot = Call.none
     this.#attempts.remove(slot)
   }
 
   #forget({ slot }: Call.Call): void {
     this.#underWay--
-    if (slot !== -1) this.#calls.remove(slot)
+    if (slot !== Call.none) this.#calls.remove(slot)
   }
 
   #ended(call: Call.Call): void {
