@@ -81,7 +81,8 @@ const within = <A, E, R>(self: Effect.Effect<A, E, R>, environment: Context.Cont
  *   `layer` also hands it the final response that is none.
  * - `read` runs once for each attempt that gets a success. It may check what a status does not say,
  *   such as a 200 whose body says `ok: false`: fail with an `ApiError` to have the call repeated.
- *   Errors of your own kind end the call as they are.
+ *   Errors of your own kind end the call as they are. They came after a success, so within an
+ *   `Idempotency.run` they hold the claim, unless its `persistFailure` stores them.
  * - Clients derived from ours, with `HttpClient.mapRequest` and its kin, work the same way. With
  *   any other client the request is sent once and read once.
  *

@@ -1,5 +1,5 @@
 /** I18 and R19: work that may have been executed keeps its claim, however its error is wrapped. */
-import { HttpClient, HttpClientResponse } from "@effect/platform"
+import { HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Chunk, Data, Effect, Fiber, Option, Schema, TestClock } from "effect"
 import {
@@ -16,7 +16,7 @@ import {
   Verdict
 } from "effect-resilience"
 import { network, notFound, server, timeout, unauthorized } from "../support/errors.js"
-import { Declined, defaults, probe, setting } from "../support/idempotent.js"
+import { Declined, defaults, probe, Receipt, setting } from "../support/idempotent.js"
 
 class ChargeFailed extends Data.TaggedError("ChargeFailed")<{ readonly cause: unknown }> {}
 class Opaque extends Data.TaggedError("Opaque")<{}> {}
@@ -292,6 +292,51 @@ describe("R19: attempts inside a run", () => {
         "503 given up": "held",
         "503 handed out": "held",
         "404 handed out": "released"
+      })
+    }))
+
+  it.effect("R19, E32: what a success was executed for stays executed when it cannot be read", () =>
+    Effect.gen(function*() {
+      const limited = yield* Pipeline.make({
+        operation: Operation.once,
+        attemptTimeout: "1 second"
+      })
+      const read = (method: "POST" | "PUT" | "GET", error: unknown, pipeline = limited) =>
+        ApiClient.make({ name: "shop", baseUrl: "https://shop.example", pipeline }).pipe(
+          Effect.flatMap((client) =>
+            ApiClient.execute(
+              client,
+              HttpClientRequest.make(method)("/orders"),
+              (response) =>
+                error === "the platform's"
+                  ? HttpClientResponse.schemaBodyJson(Receipt)(response)
+                  : Effect.fail(error)
+            )
+          ),
+          Effect.mapError(() => new Opaque()),
+          Effect.provideService(
+            HttpClient.HttpClient,
+            HttpClient.make((request) =>
+              Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}")))
+            )
+          )
+        )
+      const declined = new ApiError.Validation({ message: "declined", issues: [] })
+      const bare = yield* Pipeline.make({ operation: Operation.once })
+      expect({
+        schema: yield* after(read("POST", "the platform's")),
+        own: yield* after(read("POST", new Declined({ why: "funds" }))),
+        bare: yield* after(read("POST", new Declined({ why: "funds" }), bare)),
+        put: yield* after(read("PUT", new Declined({ why: "funds" }))),
+        get: yield* after(read("GET", new Declined({ why: "funds" }))),
+        ours: yield* after(read("POST", declined))
+      }).toEqual({
+        schema: "held",
+        own: "held",
+        bare: "held",
+        put: "held",
+        get: "released",
+        ours: "released"
       })
     }))
 
