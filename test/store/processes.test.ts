@@ -34,13 +34,13 @@ const worker = () => {
 
 type Worker = ReturnType<typeof worker>
 
-/** One of five calls at once that finds what a process left behind. */
-const attempt = (name: string) =>
+/** One of some calls at once that finds what a process left behind. */
+const attempt = (name: string, othersAreAnswered: Effect.Latch) =>
   Effect.flatMap(IdempotencyKey.fromString(name), (key) =>
     Idempotency.run(
       (run: Idempotency.Run) =>
         Effect.as(
-          Effect.sleep("50 millis"),
+          othersAreAnswered.await,
           [run.recovered, Option.getOrNull(run.recoveryPoint)] as const
         ),
       {
@@ -56,6 +56,15 @@ const attempt = (name: string) =>
         Either.match({ onLeft: (error) => error._tag, onRight: (result) => JSON.stringify(result) })
       )
     ))
+
+/** Five calls at once. One that may run does so until the other four are answered. */
+const attempts = (name: string) =>
+  Effect.flatMap(Effect.makeLatch(), (othersAreAnswered) => {
+    let answered = 0
+    const answer = Effect.suspend(() => ++answered === 4 ? othersAreAnswered.open : Effect.void)
+    const one = Effect.zipLeft(attempt(name, othersAreAnswered), answer)
+    return Effect.all(Array.from({ length: 5 }, () => one), { concurrency: "unbounded" })
+  })
 
 describe("processes", () => {
   /** Starting takes most of the time, so all tests share them; a test that kills one keeps it. */
@@ -123,14 +132,12 @@ describe("processes", () => {
       `I20, I29: ${backend.name}: what a killed process had claimed is in flight until its lease ends, then one takes over, with its recovery point`,
       () =>
         withServer(backend, async ({ port }) => {
-          const leaseMillis = 2500
+          const leaseMillis = 5000
           const doomed = workers[index]
           doomed?.tell({ store: backend.name, port, job: { hang: { key: "doomed", leaseMillis } } })
           const begun = await doomed?.next()
           doomed?.kill()
-          const all = Effect.all(Array.from({ length: 5 }, () => attempt("doomed")), {
-            concurrency: "unbounded"
-          })
+          const all = attempts("doomed")
           const answers = await Effect.runPromise(
             Effect.gen(function*() {
               const during = yield* all

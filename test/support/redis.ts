@@ -20,8 +20,12 @@ const startWith = (options: ReadonlyArray<string>): Promise<Server> =>
       folder,
       "--save",
       "",
+      // What was written outlives the process. The disk is not waited for: a slow one would stop
+      // the server for seconds.
       "--appendonly",
       "yes",
+      "--appendfsync",
+      "no",
       "--maxmemory-policy",
       "noeviction",
       ...options

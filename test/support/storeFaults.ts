@@ -2,7 +2,7 @@
  * Calls under faults of their store, and what has to hold of them whatever happens: a key is
  * executed once at most, and every success that a caller was told is replayed later.
  */
-import { Effect, Random, Schema } from "effect"
+import { Duration, Effect, Random, Schema } from "effect"
 import { Idempotency, IdempotencyKey } from "effect-resilience"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
 import { type Operation } from "./faultyStore.js"
@@ -79,6 +79,8 @@ export const underFault = (
     const { callers, keys, name, operation } = scenario
     const store = harmed(inner, scenario, yield* Random.nextIntBetween(0, Math.min(keys, 3)))
     const beats = operation === "extend"
+    // Much longer than any fault, and than a busy machine stands still.
+    const lease = Duration.seconds(beats ? 6 : 10)
     /** Longer each time: callers that come back at once would keep a busy store busy. */
     const pause = (before: number) =>
       Effect.flatMap(
@@ -97,7 +99,8 @@ export const underFault = (
           return yield* new Busy()
         }
         if (operation === "savepoint") yield* Effect.ignore(run.savepoint({ half: key }))
-        if (beats) yield* Effect.sleep(1_100)
+        // Until after the first beat, which comes after a third of the lease.
+        if (beats) yield* Effect.sleep(1.05 * Duration.toMillis(lease) / 3)
         const count = (executions.get(key) ?? 0) + 1
         executions.set(key, count)
         yield* Effect.yieldNow()
@@ -112,7 +115,7 @@ export const underFault = (
           payload: key,
           result: Schema.String,
           storeTimeout,
-          lease: beats ? "3 seconds" : "5 seconds",
+          lease,
           heartbeat: beats
         }).pipe(
           IdempotencyKey.provide(made),
