@@ -144,6 +144,41 @@ describe.skipIf(!isInstalled)("Redis, faults", () => {
       expect((yield* Effect.flip(store.exchange(batch("a", [])))).retryable).toBe(true)
     }))
 
+  for (const kind of ["cut", "swallow"] as const) {
+    it.scopedLive(
+      `F9: ${kind} while it asks for pushes again, a member goes on, and hears them later`,
+      () =>
+        Effect.gen(function*() {
+          const wire = yield* Effect.acquireRelease(
+            asked(() => startFaultyWire(server.port)),
+            ({ stop }) => asked(stop)
+          )
+          const rejections: Array<unknown> = []
+          const unhandled = (reason: unknown) => void rejections.push(reason)
+          yield* Effect.acquireRelease(
+            Effect.sync(() => process.on("unhandledRejection", unhandled)),
+            () => Effect.sync(() => process.off("unhandledRejection", unhandled))
+          )
+          const store = yield* storeOn(wire.port, { options: { commandTimeout: 200 } })
+          const fleet = `pushes-${kind}`
+          const isHeard = async () => {
+            await Effect.runPromise(store.exchange(batch("a", [], { fleet })))
+            const channels = await client.pubsub("CHANNELS", `*${fleet}*`)
+            return Array.isArray(channels) && channels.length === 1
+          }
+          yield* asked(() => until(isHeard))
+          wire.arm({ kind, skip: 0, millis: 50, only: "subscribe" })
+          yield* asked(() => client.client("KILL", "TYPE", "pubsub"))
+          yield* asked(() => until(async () => wire.happened() === 1))
+          // Until the connection is cut, and its command would have run out of time.
+          yield* asked(() => pause(300))
+          yield* asked(() => until(isHeard))
+          expect(rejections).toEqual([])
+        }),
+      20_000
+    )
+  }
+
   it.scopedLive(
     "F4: each outcome counts once over a wire that drops, cuts, delays and doubles",
     () =>
@@ -231,6 +266,31 @@ describe.skipIf(!isInstalled)("Redis Cluster, a fleet", () => {
           }
         }
         expect(slots.size).toBe(12)
+      }),
+    20_000
+  )
+
+  it.scopedLive(
+    "F14: what refuses subscriptions for a while is heard later",
+    () =>
+      Effect.gen(function*() {
+        const store = yield* storeOf()
+        const fleet = "refused"
+        const masters = cluster.masters.map(({ client }) => client)
+        const everywhere = (ask: (client: Client) => Promise<unknown>) =>
+          Promise.all(masters.map(ask))
+        const isHeard = async () => {
+          await Effect.runPromise(store.exchange(batch("a", [], { fleet })))
+          const channels = await everywhere((client) => client.pubsub("CHANNELS", "*"))
+          return channels.flat().length > 0
+        }
+        yield* asked(() => until(isHeard))
+        yield* asked(() => everywhere((client) => client.acl("SETUSER", "default", "-subscribe")))
+        yield* asked(() => everywhere((client) => client.client("KILL", "TYPE", "pubsub")))
+        yield* asked(() => pause(300))
+        expect(yield* asked(isHeard)).toBe(false)
+        yield* asked(() => everywhere((client) => client.acl("SETUSER", "default", "+subscribe")))
+        yield* asked(() => until(isHeard))
       }),
     20_000
   )

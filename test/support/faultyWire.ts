@@ -17,6 +17,8 @@ export interface WireFault {
   readonly kind: "swallow" | "cut" | "part" | "delay" | "refuse" | "duplicate"
   readonly skip: number
   readonly millis: number
+  /** What the packet has to contain. Default: anything. */
+  readonly only?: string | undefined
 }
 
 export interface FaultyWire {
@@ -103,7 +105,7 @@ export const startFaultyWire = (serverPort: number): Promise<FaultyWire> => {
     connections.add(connection)
     shadow?.resume()
     client.on("data", (packet) => {
-      if (armed !== undefined && left-- <= 0) {
+      if (armed !== undefined && packet.includes(armed.only ?? "") && left-- <= 0) {
         const fault = armed
         armed = undefined
         if (!strike(fault, connection, packet)) return

@@ -23,7 +23,7 @@ const pushesKept = 1024
 const retryMillis = 1000
 
 /** How often a silent connection is asked whether it lives. */
-const pingEvery = Duration.seconds(5)
+const checkEvery = Duration.seconds(5)
 
 /** What hears pushes. */
 export interface Ear {
@@ -38,7 +38,7 @@ export const deaf: Ear = { pushes: Stream.empty, listen: constVoid }
 class Channels {
   /** The fleet of each channel. */
   readonly #fleets = new Map<string, string>()
-  /** When each channel was tried last; infinite once it is heard. */
+  /** When each channel was tried last; infinite while it is heard. */
   readonly #tried = new Map<string, number>()
 
   constructor(readonly client: Client, readonly hub: PubSub.PubSub<Wire.Push>) {
@@ -47,7 +47,8 @@ class Channels {
       const push = fleet === undefined ? undefined : Decode.push(fleet, message)
       if (push !== undefined) hub.unsafeOffer(push)
     })
-    client.on("ready", () => this.#ready())
+    // The connection is there, or there again: a new one hears nothing yet.
+    client.on("ready", () => this.#subscribeAll())
   }
 
   listen(fleet: string, channel: string): void {
@@ -57,12 +58,18 @@ class Channels {
     this.#subscribe(channel, now)
   }
 
-  /** The connection is there, or there again. */
-  #ready(): void {
+  /**
+   * A connection that is dead and does not know it is found by what it does not answer. A cluster
+   * picks another node then, and does not say whether that one could be subscribed to.
+   */
+  check(): void {
+    if (!(this.client instanceof Redis)) this.#subscribeAll()
+    else if (this.client.status === "ready") this.client.ping().catch(constVoid)
+  }
+
+  #subscribeAll(): void {
     const now = nowMillis(liveClock)
-    for (const [channel, triedMillis] of this.#tried) {
-      if (triedMillis !== Infinity) this.#subscribe(channel, now)
-    }
+    for (const channel of this.#fleets.keys()) this.#subscribe(channel, now)
   }
 
   #subscribe(channel: string, now: number): void {
@@ -71,12 +78,17 @@ class Channels {
   }
 }
 
-/** A cluster has a connection of its own for what it hears; one server needs a second one. */
+/**
+ * A cluster has a connection of its own for what it hears; one server needs a second one. Left to
+ * itself, the client subscribes again without looking at the answer: where the connection breaks
+ * meanwhile, that would be an unhandled rejection, which ends the process, and the channel would
+ * never be heard again.
+ */
 const connected = (client: Client): Effect.Effect<Client, never, Scope.Scope> =>
   client instanceof Redis
     ? Effect.acquireRelease(
       Effect.sync(() => {
-        const second = client.duplicate()
+        const second = client.duplicate({ autoResubscribe: false })
         second.on("error", constVoid)
         second.connect().catch(constVoid)
         return second
@@ -85,12 +97,6 @@ const connected = (client: Client): Effect.Effect<Client, never, Scope.Scope> =>
     )
     : Effect.succeed(client)
 
-/** A connection that is dead and does not know it is found by what it does not answer. */
-const ping = (client: Client): Effect.Effect<void> =>
-  Effect.sync(() => {
-    if (client instanceof Redis && client.status === "ready") client.ping().catch(constVoid)
-  })
-
 /** Hears pushes for as long as the scope is open. */
 export const make = (client: Client): Effect.Effect<Ear, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -98,7 +104,7 @@ export const make = (client: Client): Effect.Effect<Ear, never, Scope.Scope> =>
     const channels = new Channels(yield* connected(client), hub)
     yield* Effect.forkScoped(
       Effect.withClock(
-        Effect.forever(Effect.delay(ping(channels.client), pingEvery)),
+        Effect.forever(Effect.delay(Effect.sync(() => channels.check()), checkEvery)),
         liveClock
       )
     )
