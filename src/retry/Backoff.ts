@@ -277,16 +277,14 @@ export const decorrelated = (options: {
  */
 export const standard: Backoff = exponential({ base: defaults.base })
 
-const jitterOr = (fallback: Jitter) =>
-  Schema.optionalWith(
-    Schema.Union(
-      Schema.TaggedStruct("None", {}),
-      Schema.TaggedStruct("Full", {}),
-      Schema.TaggedStruct("Equal", {}),
-      Schema.TaggedStruct("Additive", { max: OptionSchema.read("max", Validate.finiteDuration) })
-    ).annotations({ title: "None | Full | Equal | Additive" }),
-    { default: () => fallback }
-  )
+const jitter = Schema.Union(
+  Schema.TaggedStruct("None", {}),
+  Schema.TaggedStruct("Full", {}),
+  Schema.TaggedStruct("Equal", {}),
+  Schema.TaggedStruct("Additive", { max: OptionSchema.read("max", Validate.finiteDuration) })
+).annotations({ title: "None | Full | Equal | Additive" })
+const jitterOrNone = Schema.optionalWith(jitter, { default: (): Jitter => none })
+const jitterOrFull = Schema.optionalWith(jitter, { default: (): Jitter => full })
 
 const base = OptionSchema.read(
   "base",
@@ -317,9 +315,9 @@ const baseWithinCap = (range: Range) =>
 export const Backoff = Schema.Union(
   Schema.TaggedStruct("Constant", {
     delay: OptionSchema.read("delay", Validate.finiteDuration),
-    jitter: jitterOr(none)
+    jitter: jitterOrNone
   }),
-  Schema.TaggedStruct("Linear", { base, cap: capOrDefault, jitter: jitterOr(none) }).pipe(
+  Schema.TaggedStruct("Linear", { base, cap: capOrDefault, jitter: jitterOrNone }).pipe(
     Schema.filter(baseWithinCap)
   ),
   Schema.TaggedStruct("Exponential", {
@@ -329,7 +327,7 @@ export const Backoff = Schema.Union(
       { default: () => defaults.factor }
     ),
     cap: capOrDefault,
-    jitter: jitterOr(full)
+    jitter: jitterOrFull
   }).pipe(Schema.filter(baseWithinCap)),
   Schema.TaggedStruct("Decorrelated", { base, cap }).pipe(Schema.filter(baseWithinCap))
 ).annotations({ title: "Constant | Linear | Exponential | Decorrelated" })
