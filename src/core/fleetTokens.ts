@@ -179,8 +179,10 @@ export const takeBack = (purse: Purse, now: number): number => {
 /** Keeps so many, those that come due first, and gives the others back. */
 export const keep = (purse: Purse, tokens: number, now: number): void => {
   let left = Math.max(0, tokens)
+  // What has ended goes back first: it is not among those that are kept.
+  const given = Math.max(0, leased(purse, now) - left)
+  purse.back += given
   const kept = [...purse.slices].sort((a, b) => a.dueMillis - b.dueMillis)
-  purse.back += Math.max(0, leased(purse, now) - left)
   for (const slice of kept) {
     slice.left = Math.min(slice.left, left)
     left -= slice.left
