@@ -94,7 +94,7 @@ describe("fleetLimits", () => {
       expect(record.takenMillis).toBe(now + ahead)
     })
 
-    it("F11: what goes back is there for the same question, and kept where it leases nothing", () => {
+    it("F11: what goes back is there for the same question, and kept where none is leased", () => {
       const served = line(500)
       const asked = tokens({ want: 2, first: 2, back: 2 })
       expect(FleetLimits.tokens(served, asked, now)).toMatchObject({ granted: 2 })

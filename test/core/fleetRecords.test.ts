@@ -117,7 +117,7 @@ describe("fleetRecords", () => {
       expect(Records.release(record, release("y"), now)).toEqual(unchanged(2))
     })
 
-    it("F10: members hear for how long the longest isolation holds yet, and never less than 0", () => {
+    it("F10: members hear for how long the longest isolation holds yet, 0 at least", () => {
       const record = Records.ordered("api", now)
       Records.order(record, order("ForcedClosed", { reset: true }))
       const view = { kind: "order", name: "api", order: "ForcedClosed", resets: 1 }
