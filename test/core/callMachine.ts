@@ -1,0 +1,50 @@
+/** A machine of calls with a host that only writes down what it is told. */
+import * as Call from "../../src/core/call.js"
+
+/** Stages without any guard, and these. */
+export const stagesOf = (changes: Partial<Call.Stages> = {}): Call.Stages => ({
+  totalMillis: Infinity,
+  attemptMillis: Infinity,
+  retry: undefined,
+  budget: undefined,
+  hedge: undefined,
+  circuit: undefined,
+  throttle: undefined,
+  limiter: undefined,
+  bulkhead: undefined,
+  concurrency: undefined,
+  cooldown: undefined,
+  meanings: [],
+  ...changes
+})
+
+/** A host whose timers are numbered from 0, and all that it was told. */
+export const hostOf = () => {
+  const told: Array<ReadonlyArray<unknown>> = []
+  const clock = { nanos: 0 }
+  let timers = 0
+  const arm = (name: string) => (_: unknown, endNanos: number): number => {
+    told.push([name, endNanos])
+    return timers++
+  }
+  const host: Call.Host = {
+    clock,
+    draw: () => 0.5,
+    armCall: arm("armCall"),
+    armLine: arm("armLine"),
+    armLimit: arm("armLimit"),
+    disarmLimit: ({ limit }) => void told.push(["disarmLimit", limit]),
+    send: (attempt) => void told.push(["send", attempt.attempt]),
+    abandon: (attempt) => void told.push(["abandon", attempt.attempt]),
+    attemptEnded: ({ code }) => void told.push(["attemptEnded", code]),
+    callEnded: ({ code, stop }) => void told.push(["callEnded", code, stop]),
+    transition: (_, from, to, atMillis) => void told.push([from, to, atMillis])
+  }
+  return { host, clock, told }
+}
+
+/** A call of a new process. */
+export const callOf = (stages: Call.Stages, nowNanos = 0): Call.Call => {
+  const process = Call.process(stages, Call.shared(stages, 0, 0, nowNanos), 0, nowNanos)
+  return new Call.Call(0, process, nowNanos, undefined)
+}
