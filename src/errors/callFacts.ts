@@ -171,3 +171,12 @@ export const attempted =
             if (isLeftOpen(cause)) record.add(isUnsafe)
           }))
     )
+
+/**
+ * Writes down that a call of this operation was executed, where something around it asks, for a
+ * failure that does not say so. Reading leaves nothing behind.
+ */
+export const executed = (operation: { readonly _tag: string }): Effect.Effect<void> =>
+  operation._tag === "Read"
+    ? Effect.void
+    : Effect.map(CallContext.attempts.get, (record) => record?.add(isUnsafe(operation)))

@@ -19,7 +19,6 @@ import * as ApiError from "../errors/ApiError.js"
 import * as CallFacts from "../errors/callFacts.js"
 import { UnknownOutcome } from "../errors/idempotencyErrors.js"
 import { withStory } from "../errors/story.js"
-import * as CallContext from "../runtime/callContext.js"
 import { clockOf } from "../runtime/clock.js"
 import { whenEnded } from "../runtime/ending.js"
 import * as FiberLocal from "../runtime/fiberLocal.js"
@@ -113,18 +112,6 @@ export const describe = (
 }
 
 /**
- * Writes down that an attempt was executed, where something around the call asks. An error of the
- * caller's own kind does not say that it came after a success.
- */
-const executed = ({ operation }: Call, error: unknown): Effect.Effect<void> =>
-  operation._tag === "Read" || ApiError.isApiError(error)
-    ? Effect.void
-    : Effect.withFiberRuntime((fiber) => {
-      CallContext.attempts.of(fiber)?.add(CallFacts.isUnsafe(operation))
-      return Effect.void
-    })
-
-/**
  * What the caller's `read` makes of a success. An error of its own kind stays as it is; its type is
  * known where the call was made.
  */
@@ -138,7 +125,11 @@ const readWithin = (
       call.readFailures.push(error)
       // Of a body that has been read there is nothing to let go of, which may take time to show.
       return Effect.zipRight(
-        Effect.zipRight(executed(call, error), Effect.forkDaemon(discard(response))),
+        Effect.zipRight(
+          // An error of the caller's own kind does not say that it came after a success.
+          ApiError.isApiError(error) ? Effect.void : CallFacts.executed(call.operation),
+          Effect.forkDaemon(discard(response))
+        ),
         Effect.fail(asToldBy(error) as ApiError.ApiError)
       )
     },

@@ -66,6 +66,7 @@ const feeding = <B, A, E, R, R2>(
       request,
       source,
       endpoint,
+      operation,
       clock.unsafeCurrentTimeNanos(),
       span
     )

@@ -1,7 +1,7 @@
 /** I18 and R19: work that may have been executed keeps its claim, however its error is wrapped. */
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Chunk, Data, Effect, Fiber, Option, Schema, TestClock } from "effect"
+import { Cause, Chunk, Data, Effect, Fiber, Option, Schema, Stream, TestClock } from "effect"
 import {
   ApiClient,
   ApiError,
@@ -338,6 +338,48 @@ describe("R19: attempts inside a run", () => {
         get: "released",
         ours: "released"
       })
+    }))
+
+  it.effect("R19: a stream that breaks after its first event was executed", () =>
+    Effect.gen(function*() {
+      const answer = () => {
+        let events = 0
+        const body = new ReadableStream<Uint8Array>({
+          pull: (controller) =>
+            events++ === 0
+              ? controller.enqueue(new TextEncoder().encode("data: one\n\n"))
+              : controller.error(new Error("reset"))
+        }, { highWaterMark: 0 })
+        return new Response(body, { headers: { "content-type": "text/event-stream" } })
+      }
+      const streamed = (method: "POST" | "GET", status: number) =>
+        ApiClient.make({ name: "model", baseUrl: "https://model.example" }).pipe(
+          Effect.flatMap((client) =>
+            Stream.runDrain(
+              ApiClient.events(client, HttpClientRequest.make(method)("/answers"), {
+                resume: false
+              })
+            )
+          ),
+          Effect.mapError(() => new Opaque()),
+          Effect.as({ id: "r" }),
+          Effect.provideService(
+            HttpClient.HttpClient,
+            HttpClient.make((request) =>
+              Effect.sync(() =>
+                HttpClientResponse.fromWeb(
+                  request,
+                  status === 200 ? answer() : new Response("{}", { status })
+                )
+              )
+            )
+          )
+        )
+      expect([
+        yield* after(streamed("POST", 200)),
+        yield* after(streamed("GET", 200)),
+        yield* after(streamed("POST", 404))
+      ]).toEqual(["held", "released", "released"])
     }))
 
   it.effect("R19: runs side by side do not know of each other's attempts", () =>

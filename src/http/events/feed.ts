@@ -107,6 +107,7 @@ export class Feed<B, A, E, R, R2> {
     private readonly request: Request,
     private readonly source: Source<B, A, R2>,
     private readonly declared: string | undefined,
+    private readonly operation: { readonly _tag: string },
     private readonly startedNanos: bigint,
     private readonly span: Tracer.Span
   ) {
@@ -219,10 +220,13 @@ export class Feed<B, A, E, R, R2> {
       : Effect.as(Effect.zipRight(this.#finish, this.release), given)
   }
 
-  /** After an error of a stream that has begun: its call may have run. */
+  /** After an error of a stream that has begun: its call may have run, whatever it is mapped to. */
   #failed<E2>(error: E2, ...more: ReadonlyArray<string>): Effect.Effect<never, E2> {
     const failure = CallFacts.ofCall(error, { mayHaveRun: true })
-    return Effect.fail(ApiError.isApiError(failure) ? this.#identified(failure, ...more) : failure)
+    return Effect.zipRight(
+      CallFacts.executed(this.operation),
+      Effect.fail(ApiError.isApiError(failure) ? this.#identified(failure, ...more) : failure)
+    )
   }
 
   /**
