@@ -44,7 +44,7 @@ export default defineConfig(({ mode }) => {
       include: isLong ? longFiles() : ["test/**/*.test.ts"],
       exclude: [...configDefaults.exclude, ...(isLong ? [] : [`test/**/*${onlyLong}`])],
       env: { TEST_SEED: seed, ...(isLong ? { TEST_LONG: "1" } : {}) },
-      setupFiles: ["test/support/seed.ts"],
+      setupFiles: ["test/support/seed.ts", "test/support/betweenTests.ts"],
       // Vitest leaves one core free, which on a machine of two is half of it.
       maxWorkers: Math.max(2, availableParallelism() - 1),
       // Every file would load effect again, which takes longer than the tests of most.
