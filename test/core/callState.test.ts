@@ -1,18 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Call from "../../src/core/call.js"
 import * as Circuit from "../../src/core/circuit.js"
+import { policyOf } from "../../src/policies/circuitBreaker/options.js"
 import { callOf, stagesOf } from "./callMachine.js"
 
-const policy: Circuit.Policy = {
-  window: { _tag: "Time", durationMillis: 1000, buckets: 10 },
-  minimumCalls: 1,
-  failureRate: 0.5,
-  slow: undefined,
-  open: 1000,
-  maxOpenMillis: 10_000,
-  halfOpen: { _tag: "Consecutive", trials: 1 },
-  trialTimeoutMillis: undefined
-}
+const policy = policyOf({})
 
 describe("callState", () => {
   it("S6: the guards of a process begin at the time at which it does", () => {

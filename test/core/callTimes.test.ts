@@ -45,7 +45,9 @@ const begun = (changes: Partial<Call.Stages>) => {
   const machine = new Call.Machine(stages, { ...host, send })
   const call = callOf(stages)
   machine.begin(call)
-  return { call, clock, machine, sent, told }
+  const [attempt] = sent
+  if (attempt === undefined) throw new Error("the first attempt is sent at once")
+  return { attempt, call, clock, machine, sent, told }
 }
 
 const armed = ({ told }: { readonly told: ReadonlyArray<ReadonlyArray<unknown>> }) =>
@@ -74,10 +76,11 @@ describe("times of calls", () => {
   })
 
   it("S6: an attempt whose time is over when it begins is sent, and ends in the same event", () => {
-    const { call, clock, machine, sent, told } = begun({ totalMillis: 10, retry: retryAfter(10) })
-    const [first] = sent
-    if (first === undefined) throw new Error("the first attempt is sent at once")
-    machine.answered(first, failure, undefined)
+    const { attempt, call, clock, machine, told } = begun({
+      totalMillis: 10,
+      retry: retryAfter(10)
+    })
+    machine.answered(attempt, failure, undefined)
     told.length = 0
     clock.nanos = 10e6
     machine.callTimer(call, call.turn)
@@ -91,18 +94,14 @@ describe("times of calls", () => {
 
   it("S6: where both limits are over at once, the total is what is told", () => {
     for (const [totalMillis, code] of [[10, "totalTimeout"], [11, "attemptTimeout"]] as const) {
-      const { machine, sent, told } = begun({ totalMillis, attemptMillis: 10 })
-      const [attempt] = sent
-      if (attempt === undefined) throw new Error("the attempt is sent at once")
+      const { attempt, machine, told } = begun({ totalMillis, attemptMillis: 10 })
       machine.limitTimer(attempt, attempt.limit)
       expect(told.at(-1)).toEqual(["callEnded", Call.endings[code], undefined])
     }
   })
 
   it("S6: what is out of date changes nothing", () => {
-    const { call, machine, sent, told } = begun({ attemptMillis: 10, retry: retryAfter(5) })
-    const [attempt] = sent
-    if (attempt === undefined) throw new Error("the attempt is sent at once")
+    const { attempt, call, machine, told } = begun({ attemptMillis: 10, retry: retryAfter(5) })
     const before = [...told]
     machine.limitTimer(attempt, attempt.limit + 1)
     machine.lineTimer(attempt, 0)

@@ -4,20 +4,12 @@ import type * as Circuit from "../../src/core/circuit.js"
 import type { Counts } from "../../src/core/countWindow.js"
 import * as Vote from "../../src/core/fleetVote.js"
 import type * as Wire from "../../src/core/fleetWire.js"
+import { policyOf } from "../../src/policies/circuitBreaker/options.js"
 import { runs } from "../support/runs.js"
 
 type Sums = Extract<Wire.Answer, { readonly op: "count" }>
 
-const policy: Circuit.Policy = {
-  window: { _tag: "Time", durationMillis: 30_000, buckets: 10 },
-  minimumCalls: 20,
-  failureRate: 0.5,
-  slow: undefined,
-  open: 1000,
-  maxOpenMillis: 60_000,
-  halfOpen: { _tag: "Consecutive", trials: 2 },
-  trialTimeoutMillis: undefined
-}
+const policy = policyOf({ minimumCalls: 20, failureRate: 0.5, slowCall: false })
 
 const withSlow = (rate: number): Circuit.Policy => ({
   ...policy,
