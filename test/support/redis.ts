@@ -61,7 +61,7 @@ export const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
     if (await isTrue().catch(() => false)) return
     await pause(25)
   }
-  throw new Error("The cluster did not come to an agreement")
+  throw new Error("What was waited for did not become true in ten seconds")
 }
 
 const startNode = async (): Promise<ClusterNode & { readonly busPort: number }> => {
