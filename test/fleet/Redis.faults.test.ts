@@ -276,9 +276,10 @@ describe.skipIf(!isInstalled)("Redis Cluster, a fleet", () => {
       Effect.gen(function*() {
         const store = yield* storeOf()
         const fleet = "refused"
-        const masters = cluster.masters.map(({ client }) => client)
+        // It is any node that is subscribed to, the replica too.
+        const nodes = [...cluster.masters, cluster.replica]
         const everywhere = (ask: (client: Client) => Promise<unknown>) =>
-          Promise.all(masters.map(ask))
+          Promise.all(nodes.map(({ client }) => ask(client)))
         const isHeard = async () => {
           await Effect.runPromise(store.exchange(batch("a", [], { fleet })))
           const channels = await everywhere((client) => client.pubsub("CHANNELS", "*"))
