@@ -56,6 +56,7 @@ export class LooseClaim {
         untilMillis: this.untilMillis,
         timeoutMillis: this.settings.storeTimeoutMillis,
         leftBehind,
+        onlyIfMade: true,
         ask: (limits) => this.#askAgain(limits),
         answered: (answer) => this.#undo(answer)
       })

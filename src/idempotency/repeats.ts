@@ -66,6 +66,11 @@ export interface Repeat<A> {
   readonly timeoutMillis: number
   /** The call that failed or was lost, where it is still under way. */
   readonly leftBehind: LeftBehind | undefined
+  /**
+   * Whether only what took effect is repeated: a call that was left behind and then certainly was
+   * not made ends the repeat. Default: no.
+   */
+  readonly onlyIfMade?: boolean
   /** An answer that comes after its timeout ends the repeat; it has been handled by then. */
   readonly ask: (limits: Try) => Effect.Effect<Answer<A>>
   /** Runs after an answer. Default: nothing. */
@@ -74,17 +79,20 @@ export interface Repeat<A> {
 
 /** Repeats until there is an answer that counts, or no time. */
 const repeating = <A>(
-  { answered, ask, leftBehind, timeoutMillis, untilMillis }: Repeat<A>,
+  { answered, ask, leftBehind, onlyIfMade = false, timeoutMillis, untilMillis }: Repeat<A>,
   { permits }: Waiting
 ): Effect.Effect<void> =>
   Effect.clockWith((clock) => {
     const left = () => Math.floor(untilMillis - nowMillis(clock))
     const underWay: Array<LeftBehind> = []
+    // What it has asked itself may have taken effect, whatever became of the call before.
+    let hasAsked = false
+    const isOver = ({ end }: LeftBehind): boolean =>
+      end?._tag === "Answered" || (onlyIfMade && !hasAsked && end?.lost === false)
     const asking = Effect.suspend((): Effect.Effect<Answer<A> | undefined> => {
       const leftMillis = left()
-      if (leftMillis < 1 || underWay.some(({ end }) => end === "Answered")) {
-        return Effect.succeed(undefined)
-      }
+      if (leftMillis < 1 || underWay.some(isOver)) return Effect.succeed(undefined)
+      hasAsked = true
       return ask({
         timeoutMillis: Math.min(timeoutMillis, leftMillis),
         wait: Effect.interruptible,
@@ -121,7 +129,7 @@ const repeating = <A>(
       underWay.push(before)
       return Effect.zipRight(
         before.wait(Math.min(left(), patienceMillis)),
-        Effect.suspend(() => before.end === "Answered" ? Effect.void : next(longestMillis))
+        Effect.suspend(() => isOver(before) ? Effect.void : next(longestMillis))
       )
     }
     return afterEnd(leftBehind, firstPauseMillis)

@@ -42,13 +42,13 @@ export interface Failed {
 /** A call that its caller has given up, and how it ended, once it has. */
 export class LeftBehind {
   readonly #signal = new Signal()
-  #end: Answer<unknown>["_tag"] | undefined
+  #end: Answer<unknown> | undefined
 
-  get end(): Answer<unknown>["_tag"] | undefined {
+  get end(): Answer<unknown> | undefined {
     return this.#end
   }
 
-  ends(end: Answer<unknown>["_tag"]): void {
+  ends(end: Answer<unknown>): void {
     this.#end = end
     this.#signal.notify()
   }
@@ -124,7 +124,7 @@ class Call<A> {
     return Effect.suspend(() => {
       const answer = answerOf(exit, this.current)
       if (this.current.givenUp) {
-        this.#leftBehind?.ends(answer._tag)
+        this.#leftBehind?.ends(answer)
         return this.#comesLate(answer)
       }
       this.answer = answer

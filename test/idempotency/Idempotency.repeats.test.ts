@@ -160,6 +160,52 @@ describe("I23: what was lost is repeated by its owner", () => {
       }
     }))
 
+  it.effect("I23: a claim that was certainly not made is not given back: no caller finds it in its way", () =>
+    Effect.gen(function*() {
+      // It ends after its timeout of two seconds: soon, or long after that.
+      for (const conflictFor of [2_010, 2_500, 3_990]) {
+        for (const operation of ["acquire", "complete", "release"] as const) {
+          const s = yield* repeating
+          s.faults[operation] = { conflictFor }
+          const work = Effect.if(operation === "release", {
+            onTrue: () => new Busy(),
+            onFalse: () => counting().work
+          })
+          const fiber = yield* Effect.fork(told(s.here(Idempotency.run(work, defaults))))
+          yield* TestClock.adjust(2_000)
+          yield* Fiber.join(fiber)
+          delete s.faults[operation]
+          yield* TestClock.adjust(10_000)
+          const asked = s.calls.filter((call) => call === operation).length
+          const ends = { acquire: 1, complete: 2, release: 2 }
+          expect([operation, conflictFor, asked]).toEqual([
+            operation,
+            conflictFor,
+            ends[operation]
+          ])
+          yield* s.close
+        }
+      }
+    }))
+
+  it.effect("I23: a claim of which nobody knows until later is given back all the same", () =>
+    Effect.gen(function*() {
+      const s = yield* repeating
+      // The repeat asks before the first call has ended, and its answer is lost.
+      s.faults.acquire = { conflictFor: 4_500 }
+      const fiber = yield* Effect.fork(
+        told(s.here(Idempotency.run(counting().work, defaults)))
+      )
+      yield* TestClock.adjust(3_000)
+      yield* Fiber.join(fiber)
+      s.faults.acquire = "lose"
+      yield* TestClock.adjust(3_000)
+      delete s.faults.acquire
+      yield* TestClock.adjust(10_000)
+      expect([s.claims.length > 2, yield* probe(s)]).toEqual([true, "Acquired"])
+      yield* s.close
+    }))
+
   it.effect("I14, I23: what another owner has taken over meanwhile stays its own", () =>
     Effect.gen(function*() {
       const s = yield* repeating

@@ -1,5 +1,6 @@
-import { Effect, Layer } from "effect"
+import { Effect, FiberRef, Layer } from "effect"
 import * as IdempotencyStore from "effect-resilience/IdempotencyStore"
+import { currentStoreCall } from "../../src/idempotency/conflicts.js"
 
 export type Operation = "acquire" | "complete" | "release" | "extend" | "savepoint"
 
@@ -8,8 +9,16 @@ export type Operation = "acquire" | "complete" | "release" | "extend" | "savepoi
  * - `refuse`: fails at once; `corrupt`: fails because of the record; `die`: a defect
  * - `lose`: takes effect, and then the answer is lost
  * - a number: takes effect so many milliseconds later, and nothing can interrupt it
+ * - `conflictFor`: loses a conflict that lasts so many milliseconds, and nothing can interrupt it
  */
-export type Fault = "hang" | "refuse" | "corrupt" | "die" | "lose" | number
+export type Fault =
+  | "hang"
+  | "refuse"
+  | "corrupt"
+  | "die"
+  | "lose"
+  | number
+  | { readonly conflictFor: number }
 
 /** A store in memory that says what it was asked, and fails as it is told to. */
 export const faultyStore = Effect.gen(function*() {
@@ -41,7 +50,16 @@ export const faultyStore = Effect.gen(function*() {
         case "corrupt":
           return failed
         default:
-          return Effect.uninterruptible(Effect.delay(call, fault))
+          return Effect.uninterruptible(
+            typeof fault === "number"
+              ? Effect.delay(call, fault)
+              : Effect.zipRight(
+                Effect.tap(FiberRef.get(currentStoreCall), (current) => {
+                  if (current !== undefined) current.conflict = true
+                }),
+                Effect.delay(failed, fault.conflictFor)
+              )
+          )
       }
     })
   const store: IdempotencyStore.Service = {
