@@ -4,11 +4,16 @@ import * as Path from "@effect/platform/Path"
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as ParseResult from "effect/ParseResult"
 import { fileURLToPath } from "node:url"
 import { nearest } from "../core/nearest.js"
+import * as Fleet from "../fleet/Fleet.js"
+import * as FleetStore from "../fleet/FleetStore.js"
 import * as EveryIssue from "../pipeline/everyIssue.js"
 import { findingsOf } from "../pipeline/findings.js"
 import * as Pipeline from "../pipeline/Pipeline.js"
+import * as Shared from "../pipeline/shared.js"
 import * as Scenario from "../simulation/Scenario.js"
 import type * as Simulation from "../simulation/Simulation.js"
 import { type Document, read } from "./document.js"
@@ -52,6 +57,27 @@ export const stagesOf = (document: Document): Effect.Effect<Decoded<Pipeline.Sta
     !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Effect.mapError(
       decodeStages(document.value),
       (issue) => located(document, findingsOf(issue))
+    )
+  )
+
+/** A fleet of this process alone. It exchanges nothing that another could read. */
+const alone = Layer.provide(Fleet.layer({ name: "alone" }), FleetStore.layerMemory)
+
+const decodeJson = (json: unknown): Effect.Effect<Pipeline.Stages, ParseResult.ParseError> =>
+  Effect.mapError(decodeStages(json), (issue) => ParseResult.parseError(issue))
+
+/**
+ * The stages of a policy as it is deployed, or what is wrong with them: a fleet may share its
+ * guards, which are made for this once.
+ */
+export const deployedOf = (document: Document): Effect.Effect<Decoded<Pipeline.Stages>> =>
+  Effect.either(
+    !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Shared.read(
+      document.value,
+      decodeJson
+    ).pipe(
+      Effect.provide(alone),
+      Effect.mapError(({ issue }) => located(document, findingsOf(issue)))
     )
   )
 
@@ -101,9 +127,13 @@ const demand = <A>(
 
 const nameOf = (path: Path.Path, file: string): string => path.parse(file).name
 
-/** Reads policies. They are called as their files are, without folder and ending if that does. */
+/**
+ * Reads policies, by default as they are deployed. They are called as their files are, without
+ * folder and ending if that does.
+ */
 export const policies = (
-  files: Arr.NonEmptyReadonlyArray<string>
+  files: Arr.NonEmptyReadonlyArray<string>,
+  stages = deployedOf
 ): Effect.Effect<
   Arr.NonEmptyArray<Simulation.Policy>,
   Refused,
@@ -117,9 +147,9 @@ export const policies = (
     if (twice !== undefined) return yield* refuse(`${twice}: is given twice`)
     return yield* Effect.forEach(files, (file, index) =>
       Effect.gen(function*() {
-        const stages = yield* demand(yield* stagesOf(yield* read(file)))
+        const given = yield* demand(yield* stages(yield* read(file)))
         const name = names[index]!
-        return { name: isUnique(name) ? name : file, stages }
+        return { name: isUnique(name) ? name : file, stages: given }
       }))
   })
 

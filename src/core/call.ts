@@ -324,9 +324,10 @@ export class Machine {
     const { process } = attempt.of
     if (circuit === undefined) return true
     const now = this.#nowMillis
-    const settled = this.#settled(process, process.circuit!, now)
+    const cell = process.circuit!
+    const settled = this.#settled(process, cell.state, now)
     const [admission, state] = Circuit.admit(circuit, settled, now)
-    process.circuit = state
+    cell.state = state
     this.#changed(process, settled, state, now)
     if (admission._tag === "Rejected") {
       attempt.code = endings.circuitOpen
@@ -394,9 +395,10 @@ export class Machine {
     result: Circuit.Result,
     now: number
   ): void {
-    const settled = this.#settled(process, process.circuit!, now)
+    const cell = process.circuit!
+    const settled = this.#settled(process, cell.state, now)
     const state = Circuit.record(circuit, settled, token, result, now)
-    process.circuit = state
+    cell.state = state
     this.#changed(process, settled, state, now)
   }
 
@@ -412,6 +414,8 @@ export class Machine {
     if (before.phase === after.phase) return
     const { _tag: from } = before.phase
     const { _tag: to } = after.phase
-    if (from !== to) this.#host.transition(process, from, to, at)
+    if (from === to) return
+    const { circuit, key } = process
+    this.#host.transition({ key, number: circuit!.number }, from, to, at)
   }
 }

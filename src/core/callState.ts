@@ -91,6 +91,23 @@ export type HedgeDelay =
   }
 
 /**
+ * A guard that a fleet can share.
+ *
+ * @since 0.1.0
+ */
+export type Common = "circuit" | "limiter" | "bulkhead" | "cooldown"
+
+/**
+ * A circuit, and the number of the process that keeps it.
+ *
+ * @since 0.1.0
+ */
+export interface CircuitCell {
+  readonly number: number
+  state: Circuit.State
+}
+
+/**
  * The stages of a pipeline in plain numbers. Those that are absent are `undefined`; a time limit is
  * `Infinity`. `meanings` has an entry for each code that an attempt may end with, success (0)
  * included.
@@ -125,13 +142,15 @@ export interface Stages {
   readonly cooldown:
     | { readonly policy: Cooldown.Policy; readonly maxWaitMillis: number }
     | undefined
+  /** The guards that all processes have in common, where a fleet shares any. */
+  readonly inCommon: ReadonlySet<Common> | undefined
   readonly meanings: ReadonlyArray<Meaning | undefined>
 }
 
 /**
  * What the calls of one process under one key share: the state of each guard. The budget, and the
- * permits unless they are counted by key, are those of the process. `edge` says whose calls they
- * are.
+ * permits unless they are counted by key, are those of the process. Guards in common are those of
+ * the first process. `edge` says whose calls they are.
  *
  * @since 0.1.0
  */
@@ -141,7 +160,7 @@ export interface Process {
   readonly key: number
   readonly budget: { tokens: TokenBucket.State } | undefined
   latencies: Latency.Latencies | undefined
-  circuit: Circuit.State | undefined
+  readonly circuit: CircuitCell | undefined
   readonly requests: TimeWindow.TimeWindow | undefined
   readonly rate: RateLine.RateLine<Attempt>
   readonly permits: Permits.Permits<Attempt> | undefined
@@ -174,7 +193,8 @@ export const shared = (
 })
 
 /**
- * Makes the guards of a process under one key, in the state that new ones have.
+ * Makes the guards of a process under one key, in the state that new ones have. Those in common it
+ * takes from `first`, the first process under this key, which has none.
  *
  * @since 0.1.0
  */
@@ -182,22 +202,26 @@ export const process = (
   stages: Stages,
   { budget, edge, number, permits }: Shared,
   key: number,
-  nowNanos: number
+  nowNanos: number,
+  first?: Process
 ): Process => {
-  const { bulkhead, circuit, concurrency, hedge, throttle } = stages
+  const { bulkhead, circuit, concurrency, hedge, inCommon, throttle } = stages
   const now = nowNanos / 1e6
+  const common = (guard: Common) => inCommon?.has(guard) === true ? first : undefined
   return {
     edge,
     number,
     key,
     budget,
     latencies: hedge?.delay._tag === "Quantile" ? Latency.make(hedge.delay.samples) : undefined,
-    circuit: circuit && Circuit.make(circuit, now),
+    circuit: common("circuit")?.circuit ??
+      (circuit && { number, state: Circuit.make(circuit, now) }),
     requests: throttle && TimeWindow.make(throttle.windowMillis, throttle.buckets, 2),
-    rate: { taken: Gcra.unused, line: Fifo.make(), ahead: 0 },
-    permits: bulkhead?.isPerKey ? Permits.make(bulkhead.limits) : permits,
+    rate: common("limiter")?.rate ?? { taken: Gcra.unused, line: Fifo.make(), ahead: 0 },
+    permits: common("bulkhead")?.permits ??
+      (bulkhead?.isPerKey ? Permits.make(bulkhead.limits) : permits),
     concurrency: concurrency && Concurrency.make(concurrency),
-    cooldown: { state: Cooldown.clear, line: Fifo.make() }
+    cooldown: common("cooldown")?.cooldown ?? { state: Cooldown.clear, line: Fifo.make() }
   }
 }
 
@@ -371,9 +395,9 @@ export interface Host {
   readonly attemptEnded: (attempt: Attempt) => void
   /** A call has ended with `code`. */
   readonly callEnded: (call: Call) => void
-  /** The circuit of a process has gone from one phase to another, at that moment. */
+  /** The circuit that a process keeps has gone from one phase to another, at that moment. */
   readonly transition: (
-    process: Process,
+    of: Pick<Process, "key" | "number">,
     from: Circuit.Phase["_tag"],
     to: Circuit.Phase["_tag"],
     atMillis: number

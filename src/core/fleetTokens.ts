@@ -97,7 +97,7 @@ export const leased = (purse: Purse, now: number): number => {
   return purse.slices.reduce((sum, { left }) => sum + left, 0)
 }
 
-/** Spends tokens, those first whose lease ends first. False where too few are due. */
+/** Spends tokens, those first that were leased first. False where too few are due. */
 export const take = (purse: Purse, cost: number, now: number): boolean => {
   if (available(purse, now) < cost) return false
   let missing = cost

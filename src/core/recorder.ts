@@ -202,7 +202,7 @@ export class Recorder implements Observer {
   }
 
   transition(
-    { key, number }: Process,
+    { key, number }: Pick<Process, "key" | "number">,
     from: Phase["_tag"],
     to: Phase["_tag"],
     atMillis: number

@@ -142,8 +142,8 @@ export class Simulation {
       abandon: (attempt) => this.#abandon(attempt),
       attemptEnded: (attempt) => this.#release(attempt),
       callEnded: isClients ? (call) => this.#ended(call) : (call) => this.#returned(call),
-      transition: (process, from, to, atMillis) => {
-        if (isClients) this.observer.transition?.(process, from, to, atMillis)
+      transition: (of, from, to, atMillis) => {
+        if (isClients) this.observer.transition?.(of, from, to, atMillis)
       }
     })
     const shared = Array.from(
@@ -184,9 +184,16 @@ export class Simulation {
     return this.#edges[process.edge]!
   }
 
-  #processOf({ processes, shared, stages }: Edge, number: number, key: number): Call.Process {
+  #processOf(edge: Edge, number: number, key: number): Call.Process {
+    const { processes, shared, stages } = edge
     const index = number * this.setup.keys.count + key
-    return processes[index] ??= Call.process(stages, shared[number]!, key, this.#clock.nanos)
+    return processes[index] ??= Call.process(
+      stages,
+      shared[number]!,
+      key,
+      this.#clock.nanos,
+      number === 0 || stages.inCommon === undefined ? undefined : this.#processOf(edge, 0, key)
+    )
   }
 
   /** How many calls and requests are under way: the larger of both. */

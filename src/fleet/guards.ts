@@ -1,6 +1,7 @@
 /** The shared guards of one member: one for each kind and name. */
 import * as Effect from "effect/Effect"
 import type { Kind, Runtime } from "../policies/fleet.js"
+import { behindOf, withBehind } from "../runtime/instances.js"
 import * as Validate from "../runtime/validate.js"
 import { bulkhead } from "./bulkhead.js"
 import { cooldown } from "./cooldown.js"
@@ -17,6 +18,10 @@ const planners: Record<Kind<never, unknown>["name"], Planner> = {
   cooldown,
   rateLimiter
 }
+
+/** What a guard is made with stands behind it, and the name that the fleet shares it under. */
+const sharedAs = (name: string, guard: object, options: object): object =>
+  withBehind(guard, { options, ...behindOf(guard), sharedAs: name })
 
 /** What guards ask of a member. */
 export const guardsOf = (member: Member): Runtime => {
@@ -41,7 +46,7 @@ export const guardsOf = (member: Member): Runtime => {
             `name should be used with equal options only, got ${JSON.stringify(name)} with others`
           )
         }
-        const guard = before?.guard ?? make()
+        const guard = before?.guard ?? sharedAs(name, make(), options)
         made.set(id, { numbers, guard })
         return guard as Guard
       })

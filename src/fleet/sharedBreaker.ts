@@ -16,12 +16,14 @@ import type { Plan } from "./plan.js"
 
 type Options = CircuitBreaker.Options & { readonly name: string }
 
+const withWindow = (options: Options): Options => ({
+  ...options,
+  window: options.window ?? CircuitBreaker.time("30 seconds")
+})
+
 /** A window of the last outcomes is refused: the members do not know their order. */
 const timePolicyOf = (options: Options): TimePolicy => {
-  const policy = policyOf({
-    ...options,
-    window: options.window ?? CircuitBreaker.time("30 seconds")
-  })
+  const policy = policyOf(options)
   const { window } = policy
   if (window._tag === "Time") return { ...policy, window }
   throw new RangeError("window should be a window of time in a shared breaker, got one of count")
@@ -84,7 +86,8 @@ const controlsOf = (circuits: SharedCircuits): CircuitBreaker.FleetControls => {
 }
 
 /** Plans a breaker whose circuits the fleet shares. */
-export const breaker = (member: Member, options: Options): Plan => {
+export const breaker = (member: Member, given: Options): Plan => {
+  const options = withWindow(given)
   const policy = timePolicyOf(options)
   const idleMillis = positiveMillis(
     "idleTimeToLive",

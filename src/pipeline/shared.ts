@@ -10,6 +10,7 @@ import * as CircuitBreaker from "../policies/CircuitBreaker.js"
 import * as Cooldown from "../policies/Cooldown.js"
 import type { Fleet } from "../policies/fleet.js"
 import * as RateLimiter from "../policies/RateLimiter.js"
+import type { Contradiction } from "../policies/stage/checks.js"
 import type { Stages } from "../policies/stage/definition.js"
 import { issueOf } from "../runtime/optionSchema.js"
 import { refused } from "./findings.js"
@@ -72,16 +73,15 @@ const isShared = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 /** Makes a shared guard. What it refuses is found in the configuration, like everything else. */
 const made = (
-  json: unknown,
   stage: string,
   { make }: Sharing,
   options: Readonly<Record<string, unknown>>
-): Effect.Effect<unknown, ParseResult.ParseError, Fleet> =>
-  Effect.catchAllCause(make(options as never), (cause) => {
+): Effect.Effect<readonly [string, unknown], Contradiction, Fleet> =>
+  Effect.catchAllCause(Effect.map(make(options as never), (guard) => [stage, guard]), (cause) => {
     const error = Cause.squash(cause)
     if (!(error instanceof RangeError)) return Effect.failCause(cause)
     const { message, path } = issueOf(error.message)
-    return Effect.fail(refused(json, [{ path: [stage, ...path], message }]))
+    return Effect.fail({ path: [stage, ...path], message })
   })
 
 /**
@@ -100,12 +100,15 @@ export const read = (
     })
     const plain = { ...json, ...Object.fromEntries(shared.map(({ json, name }) => [name, json])) }
     return Effect.flatMap(read(plain), (stages) =>
-      Effect.map(
-        Effect.forEach(shared, ({ name, only, sharing }) =>
-          Effect.map(
-            made(json, name, sharing, { ...stages[name as keyof Stages] as object, ...only }),
-            (guard) => [name, guard] as const
-          )),
-        (guards) => ({ ...stages, ...Object.fromEntries(guards) })
+      Effect.mapBoth(
+        Effect.validateAll(
+          shared,
+          ({ name, only, sharing }) =>
+            made(name, sharing, { ...stages[name as keyof Stages] as object, ...only })
+        ),
+        {
+          onFailure: (findings) => refused(json, findings),
+          onSuccess: (guards) => ({ ...stages, ...Object.fromEntries(guards) })
+        }
       ))
   })

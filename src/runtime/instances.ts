@@ -11,11 +11,13 @@ const behind: unique symbol = Symbol.for("effect-resilience/behind")
  * - `options`: what it was made with.
  * - `inside`: its state, for modules that look on.
  * - `countedAs`: the name under which telemetry counts it already.
+ * - `sharedAs`: its name in the fleet that shares it.
  */
 export interface Behind {
   readonly options: object
   readonly inside?: unknown
   readonly countedAs?: string | undefined
+  readonly sharedAs?: string | undefined
 }
 
 /** Puts it behind an instance. */

@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import type * as Core from "../core/call.js"
 import type * as Concurrency from "../core/concurrency.js"
 import type * as Pipeline from "../pipeline/Pipeline.js"
@@ -16,7 +17,7 @@ import * as Hedge from "../policies/Hedge.js"
 import * as RateLimiter from "../policies/RateLimiter.js"
 import { policyFor } from "../retry/policy.js"
 import * as RetryBudget from "../retry/RetryBudget.js"
-import { isInstance, optionsOf } from "../runtime/instances.js"
+import { behindOf, isInstance, optionsOf } from "../runtime/instances.js"
 import { byDefault, meanings } from "./samples.js"
 
 /** The stages in plain numbers, and what a reader of the result has to know. */
@@ -49,6 +50,8 @@ const simulated: ReadonlySet<string> = new Set([
 const millis = (duration: Duration.DurationInput): number =>
   Duration.toMillis(Duration.decode(duration))
 
+const isShared = (guard: object): boolean => behindOf(guard)?.sharedAs !== undefined
+
 /**
  * The options of a guard, which may be given as an instance. Throws for an instance that was made
  * elsewhere.
@@ -64,7 +67,12 @@ const given = <O extends object>(
     throw new RangeError(`${name} should be made by this library, got an instance made elsewhere`)
   }
   if (isInstance(guard)) {
-    warnings.push(`${name} is an instance: it is simulated by its options, from a fresh state`)
+    warnings.push(
+      isShared(guard)
+        ? `${name} is shared by a fleet: it is simulated as one of all processes, without the time ` +
+          "that their exchange takes"
+        : `${name} is an instance: it is simulated by its options, from a fresh state`
+    )
   }
   // Options of this guard are behind every instance of it.
   return options as O
@@ -173,6 +181,16 @@ const retryOf = (
 /** What an upstream answers that is overloaded or down. */
 export const usualStatuses: ReadonlyArray<number> = [429, 500, 502, 503, 504]
 
+/** The guards that a fleet shares. */
+const commonOf = (stages: Pipeline.Stages): ReadonlySet<Core.Common> => {
+  const { bulkhead, circuitBreaker, cooldown, rateLimiter } = stages
+  const guards = { circuit: circuitBreaker, limiter: rateLimiter, bulkhead, cooldown }
+  return new Set(
+    Record.collect(guards, (name, guard) => guard !== undefined && isShared(guard) ? [name] : [])
+      .flat()
+  )
+}
+
 /**
  * Compiles valid stages for an upstream that answers with these statuses. Throws a `RangeError` for
  * a stage that is not simulated.
@@ -182,6 +200,7 @@ export const compile = (
   statuses: ReadonlyArray<number> = usualStatuses
 ): Compiled => {
   const warnings: Array<string> = []
+  const inCommon = commonOf(stages)
   for (const [name, value] of Object.entries(stages)) {
     if (value === undefined || simulated.has(name)) continue
     const warning = passed[name]
@@ -211,6 +230,7 @@ export const compile = (
       bulkhead: bulkheadOf(bulkhead),
       concurrency: concurrencyOf(concurrency),
       cooldown: cooldownOf(given("cooldown", stages.cooldown, warnings)),
+      inCommon: inCommon.size === 0 ? undefined : inCommon,
       meanings: meanings({
         operation: stages.operation,
         verdict: stages.retry?.verdict ?? byDefault.verdict,

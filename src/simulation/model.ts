@@ -256,7 +256,7 @@ const TransitionSchema = Schema.Struct({
 export interface Transition {
   /** The number of the replication, from 0 on. */
   readonly replication: number
-  /** The number of the process, from 0 on. */
+  /** The number of the process, from 0 on; 0 for a circuit that a fleet shares. */
   readonly process: number
   /** The number of the key, from 0 on, the most frequent first. */
   readonly key: number

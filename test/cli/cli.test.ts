@@ -266,6 +266,57 @@ services:
   })
 })
 
+describe("policies of a fleet", () => {
+  const deployed = {
+    operation: "read",
+    circuitBreaker: { shared: "api", minimumCalls: 40 },
+    rateLimiter: { shared: "api", limit: 1000, interval: "1 second", leaseTime: "200 millis" },
+    bulkhead: { shared: "api", concurrency: 50, whenApart: "reject" },
+    cooldown: { shared: "api", mode: "reject" }
+  }
+
+  beforeAll(() => {
+    folder.write("deployed.json", deployed)
+  })
+
+  it("are checked and described as they are deployed", async () => {
+    expect((await folder.run("check @deployed.json")).out).toBe("1 file: nothing found\n")
+    const { code, out } = await folder.run("describe @deployed.json")
+    expect(code).toBe(0)
+    expect(out).toContain("of the attempts of 30s (at least 40) failed")
+    expect(out.match(/; shared by a fleet as "api"$/gm)).toHaveLength(4)
+  })
+
+  it("L4: what only a shared guard has is checked, of all guards at once", async () => {
+    folder.write("astray.json", {
+      circuitBreaker: { shared: "api", window: { _tag: "Count", size: 20 } },
+      bulkhead: { shared: "api", concurrency: 50, whenApart: "never" }
+    })
+    folder.write("unnamed.json", { cooldown: { shared: "" }, throttle: { shared: "api" } })
+    const lines = async (words: string) =>
+      (await folder.run(words)).out.trimEnd().split("\n")
+        .map((line) => line.split(": ").slice(1, 3).join(": "))
+    expect(await lines("check @astray.json")).toEqual([
+      "circuitBreaker.window: should be a window of time in a shared breaker, got one of count",
+      "bulkhead.whenApart: should be one of share, reject, got \"never\""
+    ])
+    expect(await lines("check @unnamed.json")).toHaveLength(2)
+  })
+
+  it("are simulated in each process by themselves, and a warning says so", async () => {
+    for (const words of ["simulate @deployed.json", "compare @plain.json @deployed.json"]) {
+      const { code, err } = await folder.run(`${words} ${quick}`)
+      expect([words, code, err.match(/^warning: deployed: .* is shared by a fleet: /gm)?.length])
+        .toEqual([words, 0, 4])
+    }
+    const { code, err } = await folder.run(
+      `tune @deployed.json --scenario @brief.json --set cooldown.maxWait=5 --minimize amplification`
+    )
+    expect(code).toBe(2)
+    expect(err).toContain("cooldown.shared: ")
+  })
+})
+
 describe("policies that a scenario names", () => {
   const tiers = (policy: string) => ({
     ...brief,

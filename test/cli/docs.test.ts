@@ -31,9 +31,11 @@ beforeAll(async () => {
   folder = new Folder()
   await folder.run("init @")
   const json = [...page("simulation").matchAll(/```json\n([^`]*)```/g)].map(([, text]) => text!)
-  expect(json).toHaveLength(2)
+  expect(json).toHaveLength(3)
   expect(JSON.parse(folder.read("plain.json"))).toEqual(JSON.parse(json[0]!))
   folder.write("breaker.json", json[1])
+  folder.write("fleet.json", json[2])
+  folder.write("limiter.json", json[2]!.replace(`"shared": "geocoder", `, ""))
   folder.write(
     "mistyped.json",
     `{

@@ -14,6 +14,7 @@ export const stagesOf = (changes: Partial<Call.Stages> = {}): Call.Stages => ({
   bulkhead: undefined,
   concurrency: undefined,
   cooldown: undefined,
+  inCommon: undefined,
   meanings: [],
   ...changes
 })

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as CircuitBreaker from "effect-resilience/CircuitBreaker"
+import * as Cooldown from "effect-resilience/Cooldown"
 import * as Operation from "effect-resilience/Operation"
 import * as Pipeline from "effect-resilience/Pipeline"
 import { members, pass } from "./fleets.js"
@@ -74,6 +76,34 @@ describe("Pipeline.fromConfigShared", () => {
         "rateLimiter.strict: is for a guard with \"shared\" only, or its value is of another type",
         "retry.retries: should be a number, got \"3\""
       ])
+    }))
+
+  it.scoped("what the fleet refuses is found of all guards at once", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(1)
+      const error = yield* Effect.flip(all[0]!.use(
+        Pipeline.fromConfigShared({
+          circuitBreaker: { shared: "api", window: { _tag: "Count", size: 20 } },
+          rateLimiter: { shared: "api", limit: 1, interval: "1 second", whenApart: "never" },
+          bulkhead: { shared: "api", concurrency: 5, whenApart: "always" }
+        }, { operation: Operation.read })
+      ))
+      expect(error.message.split("\n").map((line) => line.split(":")[0])).toEqual([
+        "circuitBreaker.window",
+        "rateLimiter.whenApart",
+        "bulkhead.whenApart"
+      ])
+    }))
+
+  it.scoped("a description says what is shared, and goes by the numbers of a shared guard", () =>
+    Effect.gen(function*() {
+      const { all } = yield* members(1)
+      const circuitBreaker = yield* all[0]!.use(CircuitBreaker.makeShared({ name: "a \"b\"" }))
+      const cooldown = yield* all[0]!.use(Cooldown.makeShared({ name: "calm" }))
+      const { text } = Pipeline.describe({ operation: Operation.read, circuitBreaker, cooldown })
+      expect(text).toContain("of the attempts of 30s (at least 10) failed")
+      expect(text).toContain("; shared by a fleet as \"a \\\"b\\\"\"\n")
+      expect(text).toContain("has passed; shared by a fleet as \"calm\"\n")
     }))
 
   it.scoped("a window of count in a shared breaker is refused in words", () =>

@@ -115,62 +115,72 @@ describe("rules of simulation", () => {
     expect(all).toBeGreaterThan(500)
   })
 
-  it("S7, B14: per process, no request under an open breaker and no more trials than agreed", () => {
-    const trials = 2
-    const stages: Pipeline.Stages = {
-      operation: Operation.read,
-      attemptTimeout: "60 millis",
-      retry: { retries: 2, backoff: Backoff.constant("5 millis") },
-      circuitBreaker: {
-        window: CircuitBreaker.count(5),
-        minimumCalls: 2,
-        openDuration: "80 millis",
-        slowCall: false,
-        halfOpen: CircuitBreaker.rate({ trials, threshold: 0.6 })
+  it.each([
+    ["per process", undefined],
+    ["of all processes, where a fleet shares it", new Set(["circuit"] as const)]
+  ])(
+    "S7, B14: %s, no request under an open breaker and no more trials than agreed",
+    (_, inCommon) => {
+      const trials = 2
+      const stages: Pipeline.Stages = {
+        operation: Operation.read,
+        attemptTimeout: "60 millis",
+        retry: { retries: 2, backoff: Backoff.constant("5 millis") },
+        circuitBreaker: {
+          window: CircuitBreaker.count(5),
+          minimumCalls: 2,
+          openDuration: "80 millis",
+          slowCall: false,
+          halfOpen: CircuitBreaker.rate({ trials, threshold: 0.6 })
+        }
       }
-    }
-    let halfOpen = 0
-    fc.assert(
-      fc.property(scenarios(true), fc.nat(), (scenario, seed) => {
-        const phases = new Map<Call.Process, string>()
-        const underWay = new Map<Call.Process, Set<Call.Attempt>>()
-        const of = (process: Call.Process): Set<Call.Attempt> => {
-          const found = underWay.get(process) ?? new Set()
-          underWay.set(process, found)
-          return found
-        }
-        const left = (attempt: Call.Attempt) => void of(attempt.of.process).delete(attempt)
-        const simulation = new Simulation.Simulation(
-          setupFor(scenario, stages),
-          Draw.source(seed, 0),
-          {
-            transition: (process, from, to) => {
-              expect(phases.get(process) ?? "Closed").toBe(from)
-              phases.set(process, to)
-              // What was under way before is no trial.
-              of(process).clear()
-            },
-            sent: (attempt) => {
-              const { process } = attempt.of
-              const phase = phases.get(process) ?? "Closed"
-              expect(phase).not.toBe("Open")
-              of(process).add(attempt)
-              if (phase !== "HalfOpen") return
-              halfOpen++
-              expect(of(process).size).toBeLessThanOrEqual(trials)
-            },
-            answered: left,
-            abandoned: left
+      let halfOpen = 0
+      fc.assert(
+        fc.property(scenarios(true), fc.nat(), (scenario, seed) => {
+          type Place = Pick<Call.Process, "key" | "number">
+          const idOf = ({ key, number }: Place) => `${inCommon === undefined ? number : 0} ${key}`
+          const phases = new Map<string, string>()
+          const underWay = new Map<string, Set<Call.Attempt>>()
+          const of = (place: Place): Set<Call.Attempt> => {
+            const found = underWay.get(idOf(place)) ?? new Set()
+            underWay.set(idOf(place), found)
+            return found
           }
-        )
-        while (simulation.step(1000)) {
-          // To the end.
-        }
-      }),
-      { numRuns: runs(200) }
-    )
-    expect(halfOpen).toBeGreaterThan(100)
-  })
+          const left = (attempt: Call.Attempt) => void of(attempt.of.process).delete(attempt)
+          const setup = setupFor(scenario, stages)
+          const simulation = new Simulation.Simulation(
+            { ...setup, stages: { ...setup.stages, inCommon } },
+            Draw.source(seed, 0),
+            {
+              transition: (process, from, to) => {
+                if (inCommon !== undefined) expect(process.number).toBe(0)
+                expect(phases.get(idOf(process)) ?? "Closed").toBe(from)
+                phases.set(idOf(process), to)
+                // What was under way before is no trial.
+                of(process).clear()
+              },
+              sent: (attempt) => {
+                const { process } = attempt.of
+                const phase = phases.get(idOf(process)) ?? "Closed"
+                expect(phase).not.toBe("Open")
+                of(process).add(attempt)
+                if (phase !== "HalfOpen") return
+                halfOpen++
+                expect(of(process).size).toBeLessThanOrEqual(trials)
+              },
+              answered: left,
+              abandoned: left
+            }
+          )
+          while (simulation.step(1000)) {
+            // To the end.
+          }
+        }),
+        { numRuns: runs(200) }
+      )
+      expect(halfOpen).toBeGreaterThan(100)
+    }
+  )
 
   for (const isHedged of [false, true]) {
     it(

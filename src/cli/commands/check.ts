@@ -7,7 +7,7 @@ import { counted } from "../../report/words.js"
 import { type Document, read } from "../document.js"
 import { Found } from "../errors.js"
 import { lineOf, type Located } from "../findings.js"
-import { scenarioOf, stagesOf } from "../inputs.js"
+import { deployedOf, scenarioOf } from "../inputs.js"
 import { CurrentIo } from "../io.js"
 import { Checked } from "../output.js"
 
@@ -35,7 +35,7 @@ export const checkFiles = (files: ReadonlyArray<string>, asJson: boolean) =>
         Effect.flatMap(
           read(file),
           (document) =>
-            isScenario(document) ? problems(scenarioOf(document)) : problems(stagesOf(document))
+            isScenario(document) ? problems(scenarioOf(document)) : problems(deployedOf(document))
         )
     )
     const findings = found.flat()

@@ -8,7 +8,7 @@ import { visible } from "../../report/visible.js"
 import { counted, interval, metricWords } from "../../report/words.js"
 import * as Simulation from "../../simulation/Simulation.js"
 import { Found, refuse, type Refused } from "../errors.js"
-import { policies, scenario } from "../inputs.js"
+import { policies, scenario, stagesOf } from "../inputs.js"
 import { CurrentIo } from "../io.js"
 import { broken, type Limit, limits, metric } from "../limits.js"
 import { refusals, whole } from "../numbers.js"
@@ -115,7 +115,7 @@ export const tunePolicy = (file: string, given: Given) =>
     const subjectTo = yield* limits(given.atMost)
     const search = yield* searchOf(given.set)
     if (given.write !== undefined) yield* mayWrite(given.write, given.force)
-    const [base] = yield* policies([file])
+    const [base] = yield* policies([file], stagesOf)
     const named = yield* Effect.forEach(given.scenarios, scenario)
     const names = named.map(({ name }) => name)
     const [first, ...others] = named.map(({ scenario }) => scenario)

@@ -6,7 +6,7 @@ import type { Plan, WorstCase } from "../../core/worstCase.js"
 import type * as Operation from "../../idempotency/Operation.js"
 import type * as RetryBudget from "../../retry/RetryBudget.js"
 import type { About } from "../../runtime/callContext.js"
-import { isInstance, optionsOf } from "../../runtime/instances.js"
+import { behindOf, isInstance, optionsOf } from "../../runtime/instances.js"
 import type { Meter } from "../../runtime/meter.js"
 import type { Misnamed } from "../../runtime/misnamed.js"
 import type { Contradiction } from "./checks.js"
@@ -307,7 +307,13 @@ export const guardStage = <const K extends Name, Instance extends object, Option
         const instance = meter === undefined ? made : watched(made, meter)
         return { around: around(instance), waits, snapshots: snapshots?.(instance) }
       }),
-    says: (given) => says(optionsOf<Options>(given as object)),
+    says: (given) => {
+      const { sharedAs } = behindOf(given as object) ?? {}
+      const said = says(optionsOf<Options>(given as object))
+      return sharedAs === undefined
+        ? said
+        : `${said}; shared by a fleet as ${JSON.stringify(sharedAs)}`
+    },
     cost: (given) => {
       if (waitMillis === undefined) return {}
       const options = optionsOf<Options>(given as object)

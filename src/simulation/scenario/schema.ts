@@ -173,7 +173,7 @@ export const Service = strict("service", {
 })
 
 const Clients = strict("clients", {
-  /** How many processes call, each with guards of its own. Default 1. */
+  /** How many processes call, each with guards of its own, but for shared ones. Default 1. */
   processes: Schema.optionalWith(whole(1), { default: () => 1 }),
   /** What a second execution of a call would mean. Default: the operation of the policy. */
   operation: Schema.optional(Schema.Literal("read", "idempotent", "keyed", "once")),
