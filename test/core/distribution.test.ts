@@ -155,7 +155,11 @@ describe("distribution", () => {
           const parts = 40_000
           let sum = 0
           for (let part = 0; part < parts; part++) sum += sample((part + 0.5) / parts)
-          expect(Math.abs(sum / parts / Distribution.mean(distribution) - 1)).toBeLessThan(0.02)
+          // Of each branch, the last draw may be as near to its end as numbers get.
+          const furthest = Math.log(2 ** 54)
+          const slack = distribution.branches.reduce((all, { mean }) => all + furthest * mean, 0)
+          const mean = Distribution.mean(distribution)
+          expect(Math.abs(sum / parts - mean)).toBeLessThan(slack / parts)
         } else {
           expect(sample(share)).toBe(Distribution.quantile(distribution, share))
         }
