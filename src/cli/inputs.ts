@@ -51,7 +51,7 @@ const noFields = (document: Document, what: string): ReadonlyArray<Located> =>
 
 type Decoded<A> = Either.Either<A, ReadonlyArray<Located>>
 
-/** The stages of a policy, or what is wrong with them. */
+/** The stages of a policy without a fleet, or what is wrong with them. */
 export const stagesOf = (document: Document): Effect.Effect<Decoded<Pipeline.Stages>> =>
   Effect.either(
     !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Effect.mapError(
@@ -63,9 +63,6 @@ export const stagesOf = (document: Document): Effect.Effect<Decoded<Pipeline.Sta
 /** A fleet of this process alone. It exchanges nothing that another could read. */
 const alone = Layer.provide(Fleet.layer({ name: "alone" }), FleetStore.layerMemory)
 
-const decodeJson = (json: unknown): Effect.Effect<Pipeline.Stages, ParseResult.ParseError> =>
-  Effect.mapError(decodeStages(json), (issue) => ParseResult.parseError(issue))
-
 /**
  * The stages of a policy as it is deployed, or what is wrong with them: a fleet may share its
  * guards, which are made for this once.
@@ -74,7 +71,7 @@ export const deployedOf = (document: Document): Effect.Effect<Decoded<Pipeline.S
   Effect.either(
     !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Shared.read(
       document.value,
-      decodeJson
+      (json) => Effect.mapError(decodeStages(json), ParseResult.parseError)
     ).pipe(
       Effect.provide(alone),
       Effect.mapError(({ issue }) => located(document, findingsOf(issue)))
@@ -133,7 +130,7 @@ const nameOf = (path: Path.Path, file: string): string => path.parse(file).name
  */
 export const policies = (
   files: Arr.NonEmptyReadonlyArray<string>,
-  stages = deployedOf
+  decode = deployedOf
 ): Effect.Effect<
   Arr.NonEmptyArray<Simulation.Policy>,
   Refused,
@@ -147,9 +144,9 @@ export const policies = (
     if (twice !== undefined) return yield* refuse(`${twice}: is given twice`)
     return yield* Effect.forEach(files, (file, index) =>
       Effect.gen(function*() {
-        const given = yield* demand(yield* stages(yield* read(file)))
+        const stages = yield* demand(yield* decode(yield* read(file)))
         const name = names[index]!
-        return { name: isUnique(name) ? name : file, stages: given }
+        return { name: isUnique(name) ? name : file, stages }
       }))
   })
 

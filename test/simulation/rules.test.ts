@@ -50,6 +50,12 @@ const drawsOf = (stages: Omit<Pipeline.Stages, "operation">, rate: number) =>
 
 const ten = (draws: number) => Array.from({ length: 10 }, () => draws)
 
+/** The guards that a fleet shares, none of them in a part of the cases. */
+const common: fc.Arbitrary<Call.Stages["inCommon"]> = fc.option(
+  fc.subarray(["circuit", "limiter", "bulkhead", "cooldown"] as const).map((all) => new Set(all)),
+  { nil: undefined }
+)
+
 const retry = { retries: 3, backoff: Backoff.exponential({ base: "1 millis" }) }
 
 describe("rules of simulation", () => {
@@ -91,7 +97,12 @@ describe("rules of simulation", () => {
   it("S7: a request that was sent is answered, abandoned or under way at the end", () => {
     let all = 0
     fc.assert(
-      fc.property(pipelines(true), scenarios(true), fc.nat(), (stages, scenario, seed) => {
+      fc.property(pipelines(true), common, scenarios(true), fc.nat(), (
+        stages,
+        inCommon,
+        scenario,
+        seed
+      ) => {
         const [sent, over] = [new Set<Call.Attempt>(), new Set<Call.Attempt>()]
         const end = (attempt: Call.Attempt) => {
           // Each request once, and none that was not sent.
@@ -100,7 +111,7 @@ describe("rules of simulation", () => {
         }
         const { endNanos, ...setup } = setupFor(scenario, stages)
         const simulation = new Simulation.Simulation(
-          { ...setup, endNanos: endNanos / 3 },
+          { ...setup, stages: { ...setup.stages, inCommon }, endNanos: endNanos / 3 },
           Draw.source(seed, 0),
           { sent: (attempt) => void sent.add(attempt), answered: end, abandoned: end }
         )
