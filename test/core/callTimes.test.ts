@@ -2,53 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { maxTimerMillis } from "../../src/core/backoff.js"
 import * as Call from "../../src/core/call.js"
-import { callOf, hostOf, stagesOf } from "./callMachine.js"
-
-const nothing: Call.Meaning = {
-  retry: "Terminal",
-  isAmbiguous: false,
-  circuit: "Ignored",
-  throttle: "Ignored",
-  concurrency: "Ignored",
-  cooldown: "nothing",
-  allowsHedge: true,
-  isAnswer: false,
-  heeds: { retry: false, circuit: false, cooldown: false, hedge: false }
-}
-
-/** An answer that another try may mend, and a time limit that none can. */
-const failure = 503
-const meanings: Array<Call.Meaning | undefined> = [nothing]
-meanings[failure] = { ...nothing, retry: "Transient" }
-meanings[Call.endings.totalTimeout] = nothing
-meanings[Call.endings.attemptTimeout] = nothing
-
-const retryAfter = (delayMillis: number): Call.Stages["retry"] => ({
-  operation: "Read",
-  backoff: { _tag: "Constant", delayMillis, jitter: { _tag: "None" } },
-  retries: 3,
-  withinMillis: Infinity,
-  retryAfterCapMillis: 0,
-  beyondCap: "clamp",
-  waitForRejections: false
-})
-
-/** A call that has begun, its requests, and what its host was told. */
-const begun = (changes: Partial<Call.Stages>) => {
-  const stages = stagesOf({ meanings, ...changes })
-  const { clock, host, told } = hostOf()
-  const sent: Array<Call.Attempt> = []
-  const send = (attempt: Call.Attempt) => {
-    sent.push(attempt)
-    host.send(attempt)
-  }
-  const machine = new Call.Machine(stages, { ...host, send })
-  const call = callOf(stages)
-  machine.begin(call)
-  const [attempt] = sent
-  if (attempt === undefined) throw new Error("the first attempt is sent at once")
-  return { attempt, call, clock, machine, sent, told }
-}
+import { begun, failure, retryAfter } from "./callMachine.js"
 
 const armed = ({ told }: { readonly told: ReadonlyArray<ReadonlyArray<unknown>> }) =>
   told.filter(([name]) => name !== "send")
@@ -89,6 +43,28 @@ describe("times of calls", () => {
       ["abandon", 1],
       ["attemptEnded", Call.endings.totalTimeout],
       ["callEnded", Call.endings.totalTimeout, "terminal"]
+    ])
+  })
+
+  it("S6: an attempt whose time is over when it begins to wait is turned away in the same event", () => {
+    const { attempt, call, clock, machine, told } = begun({
+      totalMillis: 10,
+      retry: retryAfter(10),
+      bulkhead: {
+        limits: { concurrency: 1, queue: 1 },
+        maxWaitMillis: Infinity,
+        isPerKey: false
+      }
+    })
+    machine.answered(attempt, failure, undefined)
+    clock.nanos = 5e6
+    machine.begin(new Call.Call(1, call.process, 5e6, undefined))
+    told.length = 0
+    clock.nanos = 10e6
+    machine.callTimer(call, call.turn)
+    expect(told).toEqual([
+      ["attemptEnded", Call.endings.queueTimeout],
+      ["callEnded", Call.endings.queueTimeout, "terminal"]
     ])
   })
 
