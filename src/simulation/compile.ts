@@ -69,8 +69,8 @@ const given = <O extends object>(
   if (isInstance(guard)) {
     warnings.push(
       isShared(guard)
-        ? `${name} is shared by a fleet: it is simulated as one of all processes, without the time ` +
-          "that their exchange takes"
+        ? `${name} is shared by a fleet: it is simulated as one of all processes, without the ` +
+          "time that their exchange takes"
         : `${name} is an instance: it is simulated by its options, from a fresh state`
     )
   }

@@ -81,6 +81,31 @@ describe("what guards hear of calls", () => {
     }
   })
 
+  it("B3: what loses a race and was not slow is not counted at all", () => {
+    const { call, clock, machine, sent, told } = begun({
+      circuit: policyOf({
+        window: CircuitBreaker.count(3),
+        minimumCalls: 3,
+        failureRate: 0.3,
+        slowCall: { duration: "10 millis", rate: 1 }
+      }),
+      hedge: { hedges: 1, delay: { _tag: "Fixed", millis: 5 } },
+      meanings: heard.map((meaning, code) =>
+        meaning && code === failure
+          ? { ...nothing, allowsHedge: false, circuit: "Failure" }
+          : meaning
+      )
+    })
+    clock.nanos = 5e6
+    machine.callTimer(call, call.turn)
+    clock.nanos = 10e6
+    machine.answered(sent[1]!, 0, undefined)
+    machine.begin(new Call.Call(1, call.process, 10e6, undefined))
+    machine.answered(sent[2]!, failure, undefined)
+    // Two are counted, and three are needed.
+    expect(told.filter(([from]) => from === "Closed")).toEqual([])
+  })
+
   it("B3: an interruption that `classify` calls a failure is one, slow or not", () => {
     const meanings = [...heard]
     meanings[Call.endings.interrupted] = { ...nothing, circuit: "Failure" }
