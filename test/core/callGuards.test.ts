@@ -20,6 +20,23 @@ const slowCircuit = policyOf({
   slowCall: { duration: "10 millis", rate: 0.5 }
 })
 
+type Stages = Parameters<typeof begun>[0]
+
+/** A race that its hedge, which is sent after five milliseconds, wins at this time. */
+const raced = (changes: Stages, wonMillis: number) => {
+  const race = begun({
+    hedge: { hedges: 1, delay: { _tag: "Fixed", millis: 5 } },
+    meanings: heard,
+    ...changes
+  })
+  const { call, clock, machine, sent } = race
+  clock.nanos = 5e6
+  machine.callTimer(call, call.turn)
+  clock.nanos = wonMillis * 1e6
+  machine.answered(sent[1]!, 0, undefined)
+  return race
+}
+
 describe("what guards hear of calls", () => {
   it("R20: a failure that is an answer pays into the budget, another failure does not", () => {
     for (const [code, paid] of [[0, 0.5], [answered, 0.5], [failure, 0]] as const) {
@@ -68,38 +85,25 @@ describe("what guards hear of calls", () => {
 
   it("B3: what loses a race was slow when it took longer than that, and not when as long", () => {
     for (const [millis, opens] of [[10, []], [11, [["Closed", "Open", 11]]]] as const) {
-      const { clock, call, machine, sent, told } = begun({
-        circuit: slowCircuit,
-        hedge: { hedges: 1, delay: { _tag: "Fixed", millis: 5 } },
-        meanings: heard
-      })
-      clock.nanos = 5e6
-      machine.callTimer(call, call.turn)
-      clock.nanos = millis * 1e6
-      machine.answered(sent[1]!, 0, undefined)
+      const { told } = raced({ circuit: slowCircuit }, millis)
       expect(told.filter(([from]) => from === "Closed")).toEqual(opens)
     }
   })
 
   it("B3: what loses a race and was not slow is not counted at all", () => {
-    const { call, clock, machine, sent, told } = begun({
+    const { call, machine, sent, told } = raced({
       circuit: policyOf({
         window: CircuitBreaker.count(3),
         minimumCalls: 3,
         failureRate: 0.3,
         slowCall: { duration: "10 millis", rate: 1 }
       }),
-      hedge: { hedges: 1, delay: { _tag: "Fixed", millis: 5 } },
       meanings: heard.map((meaning, code) =>
         meaning && code === failure
           ? { ...nothing, allowsHedge: false, circuit: "Failure" }
           : meaning
       )
-    })
-    clock.nanos = 5e6
-    machine.callTimer(call, call.turn)
-    clock.nanos = 10e6
-    machine.answered(sent[1]!, 0, undefined)
+    }, 10)
     machine.begin(new Call.Call(1, call.process, 10e6, undefined))
     machine.answered(sent[2]!, failure, undefined)
     // Two are counted, and three are needed.
@@ -109,25 +113,20 @@ describe("what guards hear of calls", () => {
   it("B3: an interruption that `classify` calls a failure is one, slow or not", () => {
     const meanings = [...heard]
     meanings[Call.endings.interrupted] = { ...nothing, circuit: "Failure" }
-    const { call, clock, machine, sent, told } = begun({
+    const { told } = raced({
       circuit: policyOf({
         window: CircuitBreaker.count(2),
         minimumCalls: 2,
         failureRate: 0.5,
         slowCall: { duration: "10 millis", rate: 1 }
       }),
-      hedge: { hedges: 1, delay: { _tag: "Fixed", millis: 5 } },
       meanings
-    })
-    clock.nanos = 5e6
-    machine.callTimer(call, call.turn)
-    clock.nanos = 11e6
-    machine.answered(sent[1]!, 0, undefined)
+    }, 11)
     expect(told.filter(([from]) => from === "Closed")).toEqual([["Closed", "Open", 11]])
   })
 
   it("G25: a primary counts that has run for as long as the delay, when a hedge wins", () => {
-    const { call, clock, machine, sent } = begun({
+    const { call } = raced({
       hedge: {
         hedges: 1,
         delay: {
@@ -140,10 +139,7 @@ describe("what guards hear of calls", () => {
           minimumCalls: 4
         }
       }
-    })
-    clock.nanos = 5e6
-    machine.callTimer(call, call.turn)
-    machine.answered(sent[1]!, 0, undefined)
+    }, 5)
     const { latencies } = call.process
     if (latencies === undefined) throw new Error("the delay is a quantile")
     expect([Latency.count(latencies), Latency.quantile(latencies, 0.5)]).toEqual([1, 5])
