@@ -51,14 +51,18 @@ const noFields = (document: Document, what: string): ReadonlyArray<Located> =>
 
 type Decoded<A> = Either.Either<A, ReadonlyArray<Located>>
 
-/** The stages of a policy without a fleet, or what is wrong with them. */
-export const stagesOf = (document: Document): Effect.Effect<Decoded<Pipeline.Stages>> =>
-  Effect.either(
-    !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Effect.mapError(
-      decodeStages(document.value),
-      (issue) => located(document, findingsOf(issue))
+const policyWith =
+  (decode: (json: unknown) => Effect.Effect<Pipeline.Stages, ParseResult.ParseIssue>) =>
+  (document: Document): Effect.Effect<Decoded<Pipeline.Stages>> =>
+    Effect.either(
+      !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Effect.mapError(
+        decode(document.value),
+        (issue) => located(document, findingsOf(issue))
+      )
     )
-  )
+
+/** The stages of a policy without a fleet, or what is wrong with them. */
+export const stagesOf = policyWith(decodeStages)
 
 /** A fleet of this process alone. It exchanges nothing that another could read. */
 const alone = Layer.provide(Fleet.layer({ name: "alone" }), FleetStore.layerMemory)
@@ -67,16 +71,12 @@ const alone = Layer.provide(Fleet.layer({ name: "alone" }), FleetStore.layerMemo
  * The stages of a policy as it is deployed, or what is wrong with them: a fleet may share its
  * guards, which are made for this once.
  */
-export const deployedOf = (document: Document): Effect.Effect<Decoded<Pipeline.Stages>> =>
-  Effect.either(
-    !isFields(document) ? Effect.fail(noFields(document, "a policy")) : Shared.read(
-      document.value,
-      (json) => Effect.mapError(decodeStages(json), ParseResult.parseError)
-    ).pipe(
-      Effect.provide(alone),
-      Effect.mapError(({ issue }) => located(document, findingsOf(issue)))
-    )
+export const deployedOf = policyWith((json) =>
+  Shared.read(json, (plain) => Effect.mapError(decodeStages(plain), ParseResult.parseError)).pipe(
+    Effect.provide(alone),
+    Effect.mapError(({ issue }) => issue)
   )
+)
 
 /** A policy that a scenario names. It is looked for beside the scenario. */
 const policyBeside = (
