@@ -3,7 +3,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Record from "effect/Record"
 import type * as Core from "../core/call.js"
 import type * as Concurrency from "../core/concurrency.js"
 import type * as Pipeline from "../pipeline/Pipeline.js"
@@ -184,10 +183,14 @@ export const usualStatuses: ReadonlyArray<number> = [429, 500, 502, 503, 504]
 /** The guards that a fleet shares. */
 const commonOf = (stages: Pipeline.Stages): ReadonlySet<Core.Common> => {
   const { bulkhead, circuitBreaker, cooldown, rateLimiter } = stages
-  const guards = { circuit: circuitBreaker, limiter: rateLimiter, bulkhead, cooldown }
+  const guards = [
+    ["circuit", circuitBreaker],
+    ["limiter", rateLimiter],
+    ["bulkhead", bulkhead],
+    ["cooldown", cooldown]
+  ] as const
   return new Set(
-    Record.collect(guards, (name, guard) => guard !== undefined && isShared(guard) ? [name] : [])
-      .flat()
+    guards.flatMap(([name, guard]) => guard !== undefined && isShared(guard) ? [name] : [])
   )
 }
 
