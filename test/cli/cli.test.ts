@@ -303,7 +303,7 @@ describe("policies of a fleet", () => {
     expect(await lines("check @unnamed.json")).toHaveLength(2)
   })
 
-  it("are simulated in each process by themselves, and a warning says so", async () => {
+  it("are simulated as one of all processes, and a warning says so", async () => {
     for (const words of ["simulate @deployed.json", "compare @plain.json @deployed.json"]) {
       const { code, err } = await folder.run(`${words} ${quick}`)
       expect([words, code, err.match(/^warning: deployed: .* is shared by a fleet: /gm)?.length])

@@ -78,7 +78,7 @@ describe("Pipeline.fromConfigShared", () => {
       ])
     }))
 
-  it.scoped("what the fleet refuses is found of all guards at once", () =>
+  it.scoped("G49: what the fleet refuses is found of all guards at once", () =>
     Effect.gen(function*() {
       const { all } = yield* members(1)
       const error = yield* Effect.flip(all[0]!.use(

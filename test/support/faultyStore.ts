@@ -37,6 +37,14 @@ export const faultyStore = Effect.gen(function*() {
       const failed = Effect.fail(
         new IdempotencyStore.StoreError({ operation, corrupt: fault === "corrupt" })
       )
+      if (typeof fault === "object") {
+        return Effect.uninterruptible(Effect.zipRight(
+          Effect.tap(FiberRef.get(currentStoreCall), (current) => {
+            if (current !== undefined) current.conflict = true
+          }),
+          Effect.delay(failed, fault.conflictFor)
+        ))
+      }
       switch (fault) {
         case undefined:
           return call
@@ -50,16 +58,7 @@ export const faultyStore = Effect.gen(function*() {
         case "corrupt":
           return failed
         default:
-          return Effect.uninterruptible(
-            typeof fault === "number"
-              ? Effect.delay(call, fault)
-              : Effect.zipRight(
-                Effect.tap(FiberRef.get(currentStoreCall), (current) => {
-                  if (current !== undefined) current.conflict = true
-                }),
-                Effect.delay(failed, fault.conflictFor)
-              )
-          )
+          return Effect.uninterruptible(Effect.delay(call, fault))
       }
     })
   const store: IdempotencyStore.Service = {
