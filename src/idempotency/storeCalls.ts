@@ -25,7 +25,7 @@ import type * as IdempotencyStore from "./IdempotencyStore.js"
  * `Failed`: the store did not answer in time. `corrupt`: it found a record that it cannot read.
  * `conflict`: it is there, and others were faster until the end of the time. `lost`: the call may
  * have taken effect all the same, or may do so later. `leftBehind`: it is still under way, after
- * its whole timeout.
+ * its whole timeout or in a conflict.
  */
 export type Answer<A> =
   | { readonly _tag: "Answered"; readonly value: A }
@@ -140,9 +140,11 @@ class Call<A> {
   }
 
   /** No answer, in a time in which there may have been conflicts. The call is still under way. */
-  #none(leftBehind: LeftBehind | undefined): Answer<A> {
+  #none(hasHadItsTime: boolean): Answer<A> {
     const { conflict } = this.current
-    return { _tag: "Failed", corrupt: false, conflict, lost: true, leftBehind }
+    // Another question would be no quicker where the store is slow, or where others are faster.
+    if (hasHadItsTime || conflict) this.#leftBehind = new LeftBehind()
+    return { _tag: "Failed", corrupt: false, conflict, lost: true, leftBehind: this.#leftBehind }
   }
 
   /** Waits for the answer, and gives up when the time is over. */
@@ -154,10 +156,10 @@ class Call<A> {
         const { answer } = this
         if (answer === undefined) this.current.givenUp = true
         if (Exit.isSuccess(waited)) {
-          return Effect.succeed(answer ?? this.#none(this.#leftBehind = new LeftBehind()))
+          return Effect.succeed(answer ?? this.#none(true))
         }
         // Interrupted: the call has not had its time, and may be quick.
-        const told = answer ?? this.#none(undefined)
+        const told = answer ?? this.#none(false)
         return Effect.zipRight(this.#comesLate(told), Effect.failCause(waited.cause))
       }
     )

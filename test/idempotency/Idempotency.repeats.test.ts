@@ -188,6 +188,20 @@ describe("I23: what was lost is repeated by its owner", () => {
       }
     }))
 
+  it.effect("I23, I25: nor is it where the caller was interrupted in the conflict", () =>
+    Effect.gen(function*() {
+      for (const conflictFor of [600, 1_500, 2_400]) {
+        const s = yield* repeating
+        s.faults.acquire = { conflictFor }
+        const fiber = yield* Effect.fork(s.here(Idempotency.run(counting().work, defaults)))
+        yield* TestClock.adjust(500)
+        yield* Fiber.interrupt(fiber)
+        yield* TestClock.adjust(10_000)
+        expect([conflictFor, s.claims.length]).toEqual([conflictFor, 1])
+        yield* s.close
+      }
+    }))
+
   it.effect("I23: a claim of which nobody knows until later is given back all the same", () =>
     Effect.gen(function*() {
       const s = yield* repeating
