@@ -257,9 +257,9 @@ class Memory {
     )
     const [answer, writes] = Names.acquire(names.map((name) => this.#record(name)), claim, now)
     for (const [index, record] of writes) this.#records.set(names[index] ?? "", record)
-    return answer._tag === "Acquired"
-      ? { ...answer, recoveryPoint: Option.fromNullable(answer.recoveryPoint) }
-      : answer
+    if (answer._tag !== "Acquired") return answer
+    const { _tag, generation, recovered, recoveryPoint } = answer
+    return { _tag, generation, recovered, recoveryPoint: Option.fromNullable(recoveryPoint) }
   }
 
   change(
@@ -311,7 +311,7 @@ const nameOf = (scope: string, keyHash: string): string => `${scope.length}:${sc
 /** Monotonic: a wall clock that steps must neither end a lease nor prolong it. */
 const withNow = <A>(f: (now: number) => A): Effect.Effect<A> =>
   Effect.clockWith((clock) =>
-    Effect.sync(() => f(Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)))
+    Effect.succeed(f(Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)))
   )
 
 const makeMemory = (scope: Scope.Scope): Service => {

@@ -13,7 +13,3 @@ export const answersAtOnce = <Store extends object>(store: Store): Store => {
 }
 
 export const isAtOnce = (store: object): boolean => stores.has(store)
-
-/** Marks a store around another one that adds no wait to its calls, where that one is marked. */
-export const asPromptAs = <Store extends object>(inner: object, outer: Store): Store =>
-  stores.has(inner) ? answersAtOnce(outer) : outer

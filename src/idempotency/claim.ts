@@ -2,7 +2,7 @@
  * The claim of a run: the names of its key in a store. Computed once per call, before the first
  * call of the store.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
 import type * as Redacted from "effect/Redacted"
@@ -26,12 +26,11 @@ export interface Subject {
 
 type Secrets = readonly [Redacted.Redacted<string>, ...ReadonlyArray<Redacted.Redacted<string>>]
 
-/** The secrets of the environment, the present one first. */
-const secrets: Effect.Effect<Secrets> = Effect.zipWith(
-  IdempotencyKey.Secret,
-  IdempotencyKey.PreviousSecrets,
-  (secret, previous) => [secret, ...previous]
-)
+/** The secrets of a program, the present one first. */
+const secretsOf = (context: Context.Context<never>): Secrets => [
+  Context.get(context, IdempotencyKey.Secret),
+  ...Context.get(context, IdempotencyKey.PreviousSecrets)
+]
 
 /** What differs from the first, each once. */
 const others = (first: string, texts: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -55,7 +54,7 @@ export const hashes = (
   key: IdempotencyKey.IdempotencyKey,
   scope: ReadonlyArray<string>
 ): Effect.Effect<ReturnType<typeof namesUnder>> =>
-  Effect.map(secrets, (secrets) => namesUnder(secrets, key, scope))
+  Effect.contextWith((context) => namesUnder(secretsOf(context), key, scope))
 
 /** The stores that the log has warned of. */
 const warned = globalValue(
@@ -68,16 +67,18 @@ const withoutSecret =
   "under a secret of its own, and another process does not find them"
 
 /** The secrets that keys are named under in a store: its own, or those of the program. */
-const secretsFor = (store: IdempotencyStore.Service): Effect.Effect<Secrets> => {
-  const ofStore = store.secrets
-  if (ofStore === undefined) return secrets
-  if (ofStore !== "program") return Effect.succeed([ofStore.secret, ...ofStore.previousSecrets])
-  return Effect.contextWithEffect((context: Context.Context<never>) => {
-    if (context.unsafeMap.has(IdempotencyKey.Secret.key) || warned.has(store)) return secrets
-    warned.add(store)
-    return Effect.zipRight(Effect.logWarning(withoutSecret), secrets)
-  })
-}
+const secretsFor = (
+  { secrets }: IdempotencyStore.Service,
+  context: Context.Context<never>
+): Secrets =>
+  secrets === undefined || secrets === "program"
+    ? secretsOf(context)
+    : [secrets.secret, ...secrets.previousSecrets]
+
+/** Whether nothing has said yet that processes do not find the keys of each other in a store. */
+const isToWarn = (store: IdempotencyStore.Service, context: Context.Context<never>): boolean =>
+  store.secrets === "program" && !context.unsafeMap.has(IdempotencyKey.Secret.key) &&
+  !warned.has(store)
 
 /** A claim, and the other fingerprints that a record of the same payload could have. */
 export interface Claimed {
@@ -85,44 +86,53 @@ export interface Claimed {
   readonly otherFingerprints: () => ReadonlyArray<string>
 }
 
+const claimUnder = (
+  secrets: Secrets,
+  { key, payload, scope, settings }: Subject
+): Claimed => {
+  const [secret, ...previous] = secrets
+  const fingerprintUnder = (secret: Redacted.Redacted<string>) =>
+    Fingerprint.under(secret, key.value, scope, payload)
+  const fingerprint = fingerprintUnder(secret)
+  const { keyHash, previousKeyHashes } = namesUnder(secrets, key, scope)
+  return {
+    claim: {
+      scope: joined(scope),
+      keyHash,
+      previousKeyHashes,
+      fingerprint,
+      // The store would grant the claim to two runs with the same owner, so owners never come
+      // from effect's `Random`: two parts of a program may seed it alike.
+      owner: drawn(),
+      leaseMillis: settings.leaseMillis,
+      timeToLiveMillis: settings.timeToLiveMillis
+    },
+    otherFingerprints: () =>
+      others(fingerprint, [...previous.map(fingerprintUnder), ...payload.earlier()])
+  }
+}
+
 export const claimOf = (
   store: IdempotencyStore.Service,
-  { key, payload, scope, settings }: Subject
+  subject: Subject
 ): Effect.Effect<Claimed, FingerprintError> =>
-  Effect.suspend(() => {
+  Effect.contextWithEffect((context: Context.Context<never>) => {
     // UTF-8 encodes every half of a surrogate pair as the same replacement character.
-    const malformed = scope.findIndex((part) => !part.isWellFormed())
+    const malformed = subject.scope.findIndex((part) => !part.isWellFormed())
     if (malformed >= 0) {
       return new FingerprintError({
         path: `scope[${malformed}]`,
         reason: "a text with half of a surrogate pair"
       })
     }
-    return Effect.map(secretsFor(store), (secrets) => {
-      const [secret, ...previous] = secrets
-      const fingerprintUnder = (secret: Redacted.Redacted<string>) =>
-        Fingerprint.under(secret, key.value, scope, payload)
-      const fingerprint = fingerprintUnder(secret)
-      return {
-        claim: {
-          scope: joined(scope),
-          ...namesUnder(secrets, key, scope),
-          fingerprint,
-          // The store would grant the claim to two runs with the same owner, so owners never come
-          // from effect's `Random`: two parts of a program may seed it alike.
-          owner: drawn(),
-          leaseMillis: settings.leaseMillis,
-          timeToLiveMillis: settings.timeToLiveMillis
-        },
-        otherFingerprints: () =>
-          others(fingerprint, [...previous.map(fingerprintUnder), ...payload.earlier()])
-      }
-    })
+    const claimed = Effect.succeed(claimUnder(secretsFor(store, context), subject))
+    if (!isToWarn(store, context)) return claimed
+    warned.add(store)
+    return Effect.zipRight(Effect.logWarning(withoutSecret), claimed)
   })
 
 /** The fingerprint of the key that spans and logs show. */
 export const kidOf = (claim: IdempotencyStore.Claim): string => claim.keyHash.slice(0, 16)
 
-/** The identity of an operation with its payload: equal for duplicates. */
-export const idOf = ({ fingerprint, keyHash, scope }: IdempotencyStore.Claim): string =>
-  joined([scope, keyHash, fingerprint])
+/** The identity of an operation with its payload: scope and key are part of a fingerprint. */
+export const idOf = ({ fingerprint }: IdempotencyStore.Claim): string => fingerprint

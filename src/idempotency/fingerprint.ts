@@ -14,7 +14,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { asPromptAs } from "./atOnce.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 import { joined, macUnder } from "./keyHash.js"
 
@@ -38,30 +37,27 @@ export const under = (
   { present }: Digest
 ): string => `v2:${macUnder(secret, `payload${joined([...scope, Redacted.value(key), present])}`)}`
 
+/** A question to a store. Like `acquire` of the store, it may be repeated. */
+export type Acquire = (
+  claim: IdempotencyStore.Claim
+) => Effect.Effect<IdempotencyStore.Acquired, IdempotencyStore.StoreError>
+
 /**
- * A store that claims under the present fingerprint, and after a mismatch under each of `others`.
- * The present one is asked for again at the end, because the record may have changed hands between
- * two questions. One store call without a mismatch, else at most two more than there are others.
+ * Claims under the present fingerprint, and after a mismatch under each of `others`. The present
+ * one is asked for again at the end, because the record may have changed hands between two
+ * questions. One store call without a mismatch, else at most two more than there are others.
  */
 export const comparing = (
   store: IdempotencyStore.Service,
   others: () => ReadonlyArray<string>
-): IdempotencyStore.Service =>
-  asPromptAs(store, {
-    ...store,
-    acquire: (claim) =>
-      Effect.flatMap(store.acquire(claim), (answer) => {
-        if (answer._tag !== "Mismatch") return Effect.succeed(answer)
-        const all = others()
-        return all.length === 0
-          ? Effect.succeed(answer)
-          : firstMatch(store, claim, [...all, claim.fingerprint])
-      }),
-    complete: (held, outcome, timeToLiveMillis) => store.complete(held, outcome, timeToLiveMillis),
-    release: (held) => store.release(held),
-    extend: (held, leaseMillis) => store.extend(held, leaseMillis),
-    savepoint: (held, data) => store.savepoint(held, data),
-    sweep: (limit) => store.sweep(limit)
+): Acquire =>
+(claim) =>
+  Effect.flatMap(store.acquire(claim), (answer) => {
+    if (answer._tag !== "Mismatch") return Effect.succeed(answer)
+    const all = others()
+    return all.length === 0
+      ? Effect.succeed(answer)
+      : firstMatch(store, claim, [...all, claim.fingerprint])
   })
 
 /** The first answer that is no mismatch. */

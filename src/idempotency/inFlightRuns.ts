@@ -26,7 +26,8 @@ export class InFlightRun {
   /** When the claim of the run lapses, as far as this process knows; monotonic. */
   leaseUntilMillis = 0
   #isFinished = false
-  readonly #waiting = new Set<Signal>()
+  /** Made with the first duplicate: most runs have none. */
+  #waiting: Set<Signal> | undefined
 
   /**
    * Waits for the end, at most `millis`: the shared result, or undefined when that was too short.
@@ -39,18 +40,18 @@ export class InFlightRun {
       return Effect.acquireUseRelease(
         Effect.sync(() => {
           const signal = new Signal()
-          this.#waiting.add(signal)
+          ;(this.#waiting ??= new Set()).add(signal)
           return signal
         }),
         (signal) => Effect.zipRight(signal.wait(millis), shared),
-        (signal) => Effect.sync(() => this.#waiting.delete(signal))
+        (signal) => Effect.sync(() => this.#waiting?.delete(signal))
       )
     })
   }
 
   finish(): void {
     this.#isFinished = true
-    for (const signal of this.#waiting) signal.notify()
+    for (const signal of this.#waiting ?? []) signal.notify()
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { nowMillis } from "../runtime/clock.js"
+import type * as Fingerprint from "./fingerprint.js"
 import type * as IdempotencyStore from "./IdempotencyStore.js"
 import { InFlightRun } from "./inFlightRuns.js"
 import { Lease } from "./lease.js"
@@ -25,6 +26,7 @@ export class LooseClaim {
   constructor(
     private readonly store: IdempotencyStore.Service,
     private readonly claim: IdempotencyStore.Claim,
+    private readonly acquire: Fingerprint.Acquire,
     private readonly settings: Settings,
     /** When its lease ends, at the earliest; monotonic. */
     private readonly untilMillis: number,
@@ -69,7 +71,7 @@ export class LooseClaim {
     const { leaseMillis } = this.claim
     const least = Math.min(leaseMillis, timeoutsToUndo * this.settings.storeTimeoutMillis)
     const claim = { ...this.claim, leaseMillis: Math.max(leftMillis, least) }
-    return ask(this.store, (store) => store.acquire(claim), {
+    return ask(this.store, () => this.acquire(claim), {
       ...limits,
       late: (answer) => this.#undo(answer)
     })

@@ -7,7 +7,7 @@
  * hangs.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,6 +22,7 @@ import {
   UnknownOutcome
 } from "../errors/idempotencyErrors.js"
 import { nowMillis } from "../runtime/clock.js"
+import { whenEnded } from "../runtime/ending.js"
 import { Beginning } from "./beginning.js"
 import * as Claims from "./claim.js"
 import * as Fingerprint from "./fingerprint.js"
@@ -60,6 +61,7 @@ interface Call<A, E, R, RD> {
   readonly work: (run: Run) => Effect.Effect<A, E, R>
   readonly store: IdempotencyStore.Service
   readonly claim: IdempotencyStore.Claim
+  readonly acquire: Fingerprint.Acquire
   readonly inFlightRuns: InFlightRuns
   /** Whether the store writes in the transaction of the caller, and there is one. */
   readonly inTransaction: boolean
@@ -121,13 +123,12 @@ const corrupt = <A, E, R, RD>(call: Call<A, E, R, RD>): Effect.Effect<never, Cor
   fails(call, "corrupt", () => new CorruptRecord())
 
 /** Follows a run of this process, or leads a new one. */
-const enter = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> =>
-  Effect.suspend(() => {
-    const leader = call.request.settings.onDuplicate === "reject"
-      ? undefined
-      : call.inFlightRuns.find()
-    return leader === undefined ? lead(call) : follow(call, leader)
-  })
+const enter = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> => {
+  const leader = call.request.settings.onDuplicate === "reject"
+    ? undefined
+    : call.inFlightRuns.find()
+  return leader === undefined ? lead(call) : follow(call, leader)
+}
 
 const follow = <A, E, R, RD>(call: Call<A, E, R, RD>, leader: InFlightRun): Result<A, E, R, RD> =>
   Effect.clockWith((clock) =>
@@ -153,10 +154,10 @@ const follow = <A, E, R, RD>(call: Call<A, E, R, RD>, leader: InFlightRun): Resu
 const lead = <A, E, R, RD>(call: Call<A, E, R, RD>): Result<A, E, R, RD> =>
   Effect.uninterruptibleMask((restore) => {
     const inFlightRun = call.inFlightRuns.start()
-    return Effect.ensuring(
-      claiming(call, inFlightRun, restore, firstPollMillis),
-      Effect.sync(() => call.inFlightRuns.finish(inFlightRun))
-    )
+    return whenEnded(claiming(call, inFlightRun, restore, firstPollMillis), (exit) => {
+      call.inFlightRuns.finish(inFlightRun)
+      return exit
+    })
   })
 
 /** Asks for the claim until the answer is final or the time to wait is over. */
@@ -167,10 +168,10 @@ const claiming = <A, E, R, RD>(
   pollMillis: number
 ): Result<A, E, R, RD> =>
   Effect.clockWith((clock) => {
-    const { claim, inTransaction, request: { settings }, store } = call
+    const { acquire, claim, inTransaction, request: { settings }, store } = call
     const untilMillis = nowMillis(clock) + claim.leaseMillis
-    const loose = new LooseClaim(store, claim, settings, untilMillis, inTransaction)
-    const asking = ask(store, (store) => store.acquire(claim), {
+    const loose = new LooseClaim(store, claim, acquire, settings, untilMillis, inTransaction)
+    const asking = ask(store, () => acquire(claim), {
       timeoutMillis: settings.storeTimeoutMillis,
       wait: restore,
       late: (answer) => loose.granted(answer),
@@ -180,7 +181,7 @@ const claiming = <A, E, R, RD>(
       if (answer._tag === "Failed") {
         return answer.corrupt
           ? corrupt(call)
-          : withoutClaim(call, inFlightRun, restore, answer, loose)
+          : withoutClaim(call, clock, inFlightRun, restore, answer, loose)
       }
       switch (answer.value._tag) {
         case "Mismatch":
@@ -212,7 +213,7 @@ const claiming = <A, E, R, RD>(
             inFlightRun,
             inTransaction
           )
-          return claimed(call, lease, restore)
+          return claimed(call, clock, lease, restore)
         }
       }
     })
@@ -244,13 +245,12 @@ const replay = <A, E, R, RD>(
  * Tests whether the store may have forgotten the key by now. Its answer is then the same as for a
  * new key.
  */
-const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect<boolean> =>
-  Effect.map(
-    Clock.currentTimeMillis,
-    (now) =>
-      request.key.madeAt + Math.max(Claims.keyLifetimeMillis, request.settings.timeToLiveMillis) <=
-        now
-  )
+const hasOutlived = <A, E, R, RD>(
+  { request: { key, settings } }: Call<A, E, R, RD>,
+  clock: Clock.Clock
+): boolean =>
+  key.madeAt + Math.max(Claims.keyLifetimeMillis, settings.timeToLiveMillis) <=
+    clock.unsafeCurrentTimeMillis()
 
 /**
  * Fails or runs unprotected, because the store did not answer. A conflict is no outage: a store
@@ -262,6 +262,7 @@ const hasOutlived = <A, E, R, RD>({ request }: Call<A, E, R, RD>): Effect.Effect
  */
 const withoutClaim = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
+  clock: Clock.Clock,
   inFlightRun: InFlightRun,
   restore: Restore,
   failed: Failed,
@@ -273,40 +274,40 @@ const withoutClaim = <A, E, R, RD>(
     inFlightRun.result = { _tag: "StoreUnavailable" }
     return Effect.zipRight(giveBack, unavailable(call))
   }
-  return Effect.flatMap(hasOutlived(call), (outlived): Result<A, E, R, RD> => {
-    if (outlived) return Effect.zipRight(giveBack, unknown(call))
-    loose.isUsed = true
-    const work = restore(Effect.suspend(() => call.work(Lease.unprotected)))
-    return Effect.flatMap(
-      Effect.zipRight(ending(call, "unprotected"), Effect.exit(work)),
-      (exit) =>
-        Effect.flatMap(settle(call, inFlightRun, exit), ({ _tag }) => {
-          if (_tag !== "Release") return exit
-          loose.isUsed = false
-          return Effect.zipRight(giveBack, exit)
-        })
-    )
-  })
+  if (hasOutlived(call, clock)) return Effect.zipRight(giveBack, unknown(call))
+  loose.isUsed = true
+  const work = restore(Effect.suspend(() => call.work(Lease.unprotected)))
+  return Effect.flatMap(
+    Effect.zipRight(ending(call, "unprotected"), Effect.exit(work)),
+    (exit) =>
+      Effect.flatMap(settle(call, inFlightRun, exit), ({ _tag }) => {
+        if (_tag !== "Release") return exit
+        loose.isUsed = false
+        return Effect.zipRight(giveBack, exit)
+      })
+  )
 }
 
 const claimed = <A, E, R, RD>(
   call: Call<A, E, R, RD>,
+  clock: Clock.Clock,
   lease: Lease,
   restore: Restore
-): Result<A, E, R, RD> =>
-  Effect.flatMap(hasOutlived(call), (outlived): Result<A, E, R, RD> => {
-    if (lease.recovered ? !call.request.reruns : outlived) {
-      return Effect.zipRight(lease.undo, unknown(call))
-    }
-    const run = lease.run()
-    if (run === undefined) {
-      return Effect.zipRight(lease.undo, corrupt(call))
-    }
-    const work = new Beginning(() => call.work(run))
-    return Effect.flatMap(lease.hold(work.run, restore), (exit) =>
-      // An interruption before the first step: the work did not run.
-      work.hasBegun ? ended(call, lease, exit) : Effect.zipRight(lease.undo, exit))
-  })
+): Result<A, E, R, RD> => {
+  if (lease.recovered ? !call.request.reruns : hasOutlived(call, clock)) {
+    return Effect.zipRight(lease.undo, unknown(call))
+  }
+  const run = lease.run()
+  if (run === undefined) return Effect.zipRight(lease.undo, corrupt(call))
+  const work = new Beginning(() => call.work(run))
+  return Effect.flatMap(lease.hold(work.run, restore), (exit) =>
+    // An interruption before the first step: the work did not run.
+    work.hasBegun ? ended(call, lease, exit) : Effect.zipRight(lease.undo, exit))
+}
+
+/** What the store records, unless it is too large. */
+const storedOutcomeOf = (settlement: Settlement.Recorded): string =>
+  settlement._tag === "Store" ? StoredOutcome.kept(settlement.outcome) : StoredOutcome.notKept
 
 /**
  * Decides what becomes of the record, and shares the outcome of a success with the followers. When
@@ -317,26 +318,18 @@ const settle = <A, E, R, RD>(
   inFlightRun: InFlightRun,
   exit: Exit.Exit<A, E>
 ): Effect.Effect<Settlement.Settlement, never, RD> =>
-  Effect.suspend(() => call.request.settle(exit)).pipe(
-    Effect.catchAllCause(() =>
-      Effect.succeed(Exit.isSuccess(exit) ? Settlement.done : Settlement.hold)
-    ),
-    Effect.tap((settlement) =>
-      Effect.sync(() => {
-        // What a transaction has done counts when it is committed: followers ask the store.
-        if (Exit.isFailure(exit) || call.inTransaction) return
-        if (settlement._tag === "Store") {
-          inFlightRun.result = {
-            _tag: "Outcome",
-            storedOutcome: StoredOutcome.kept(settlement.outcome)
-          }
-        }
-        if (settlement._tag === "Done") {
-          inFlightRun.result = { _tag: "Outcome", storedOutcome: StoredOutcome.notKept }
-        }
-      })
-    )
-  )
+  whenEnded(Effect.suspend(() => call.request.settle(exit)), (settled) => {
+    const settlement = Exit.isSuccess(settled)
+      ? settled.value
+      : Exit.isSuccess(exit)
+      ? Settlement.done
+      : Settlement.hold
+    // What a transaction has done counts when it is committed: followers ask the store.
+    if (Exit.isSuccess(exit) && !call.inTransaction && Settlement.isRecorded(settlement)) {
+      inFlightRun.result = { _tag: "Outcome", storedOutcome: storedOutcomeOf(settlement) }
+    }
+    return Effect.succeed(settlement)
+  })
 
 /** Records how the work ended. The caller gets the exit of the work, even if the store fails. */
 const ended = <A, E, R, RD>(
@@ -351,9 +344,9 @@ const ended = <A, E, R, RD>(
     const recorded = lease.failed
       ? Effect.succeed<Ending>("store_unavailable")
       : recordOutcome(call, lease, settlement)
-    return Effect.zipRight(
-      Effect.flatMap(recorded, (name) => ending(call, name)),
-      Effect.suspend(() => lease.failed ? rollingBack(exit) : exit)
+    return Effect.flatMap(
+      recorded,
+      (name) => Effect.zipRight(ending(call, name), lease.failed ? rollingBack(exit) : exit)
     )
   })
 
@@ -390,9 +383,7 @@ const recordOutcome = <A, E, R, RD>(
       )
     case "Store":
     case "Done": {
-      const storedOutcome = settlement._tag === "Store"
-        ? StoredOutcome.kept(settlement.outcome)
-        : StoredOutcome.notKept
+      const storedOutcome = storedOutcomeOf(settlement)
       const kept = lease.complete(
         StoredOutcome.isWithin(storedOutcome, settings.maxOutcomeBytes)
           ? storedOutcome
@@ -411,16 +402,14 @@ const recordOutcome = <A, E, R, RD>(
  * one.
  */
 const inTransactionOf = (
-  { transactional }: IdempotencyStore.Service,
+  transactional: Effect.Effect<boolean>,
   { heartbeat }: Settings
-): Effect.Effect<boolean> => {
-  if (transactional === undefined) return Effect.succeed(false)
-  return heartbeat
+): Effect.Effect<boolean> =>
+  heartbeat
     ? Effect.die(
       new RangeError("heartbeat should be false over a store with transactional: true, got true")
     )
     : transactional
-}
 
 /**
  * Runs the work, unless it was run already. O(1) store calls: one before and one after the work,
@@ -433,22 +422,24 @@ export const idempotentRun = <A, E, R, RD>(
   Effect.flatMap(
     IdempotencyStore.IdempotencyStore,
     (store) =>
-      Effect.flatMap(
-        Claims.claimOf(store, request),
-        ({ claim, otherFingerprints }) =>
-          Effect.flatMap(inTransactionOf(store, request.settings), (inTransaction) =>
-            Effect.clockWith((clock) => {
-              const { onDuplicate } = request.settings
-              const waitMillis = onDuplicate === "reject" ? 0 : onDuplicate.waitMillis
-              return enter({
-                request,
-                work,
-                store: Fingerprint.comparing(store, otherFingerprints),
-                claim,
-                inFlightRuns: new InFlightRuns(store, Claims.idOf(claim)),
-                inTransaction,
-                deadlineMillis: nowMillis(clock) + waitMillis
-              })
-            }))
-      )
+      Effect.flatMap(Claims.claimOf(store, request), ({ claim, otherFingerprints }) => {
+        const begin = (inTransaction: boolean) =>
+          Effect.clockWith((clock) => {
+            const { onDuplicate } = request.settings
+            const waitMillis = onDuplicate === "reject" ? 0 : onDuplicate.waitMillis
+            return enter({
+              request,
+              work,
+              store,
+              claim,
+              acquire: Fingerprint.comparing(store, otherFingerprints),
+              inFlightRuns: new InFlightRuns(store, Claims.idOf(claim)),
+              inTransaction,
+              deadlineMillis: nowMillis(clock) + waitMillis
+            })
+          })
+        return store.transactional === undefined
+          ? begin(false)
+          : Effect.flatMap(inTransactionOf(store.transactional, request.settings), begin)
+      })
   )

@@ -14,6 +14,12 @@ export type Settlement =
   | { readonly _tag: "Release" }
   | { readonly _tag: "Hold" }
 
+/** What the store records: the work has been executed. */
+export type Recorded = Extract<Settlement, { readonly _tag: "Store" | "Done" }>
+
+export const isRecorded = (settlement: Settlement): settlement is Recorded =>
+  settlement._tag === "Store" || settlement._tag === "Done"
+
 export const store = (outcome: string): Settlement => ({ _tag: "Store", outcome })
 
 export const done: Settlement = { _tag: "Done" }

@@ -16,6 +16,7 @@ import * as FiberRefs from "effect/FiberRefs"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import { whenEnded } from "../runtime/ending.js"
 import { Signal } from "../runtime/signal.js"
 import { isAtOnce } from "./atOnce.js"
 import { currentStoreCall, type StoreCall } from "./conflicts.js"
@@ -116,7 +117,7 @@ class Call<A> {
     })
     Runtime.runFork(
       runtime,
-      Effect.flatMap(Effect.exit(Effect.suspend(call)), (exit) => this.#arrives(exit))
+      whenEnded(Effect.suspend(call), (exit) => this.#arrives(exit))
     )
   }
 
@@ -176,7 +177,7 @@ export const ask = <A>(
   asking: Asking<A>
 ): Effect.Effect<Answer<A>> => {
   if (isAtOnce(store)) {
-    return Effect.map(Effect.exit(call(store)), (exit) => answerOf(exit, untroubled))
+    return whenEnded(call(store), (exit) => Effect.succeed(answerOf(exit, untroubled)))
   }
   return Effect.withFiberRuntime((fiber) => {
     const asked = new Call(asking)
