@@ -7,16 +7,15 @@
  * the end of the fiber, with one timer. A call is never cancelled: its caller stops waiting.
  */
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as FiberRefs from "effect/FiberRefs"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import { whenEnded } from "../runtime/ending.js"
+import { forkFrom } from "../runtime/fork.js"
 import { Signal } from "../runtime/signal.js"
 import { isAtOnce } from "./atOnce.js"
 import { currentStoreCall, type StoreCall } from "./conflicts.js"
@@ -104,21 +103,11 @@ class Call<A> {
     caller: Fiber.RuntimeFiber<unknown, unknown>,
     call: () => Effect.Effect<A, IdempotencyStore.StoreError>
   ): void {
-    const id = FiberId.unsafeMake()
-    const runtime = Runtime.make({
-      context: caller.currentContext as Context.Context<never>,
+    forkFrom(caller, whenEnded(Effect.suspend(call), (exit) => this.#arrives(exit)), {
       runtimeFlags: Runtime.defaultRuntimeFlags,
-      // Forked: an interruption that the caller has had is none of the call's.
-      fiberRefs: FiberRefs.updateAs(FiberRefs.forkAs(caller.getFiberRefs(), id), {
-        fiberId: id,
-        fiberRef: currentStoreCall,
-        value: this.current
-      })
+      refs: (refs, fiberId) =>
+        FiberRefs.updateAs(refs, { fiberId, fiberRef: currentStoreCall, value: this.current })
     })
-    Runtime.runFork(
-      runtime,
-      whenEnded(Effect.suspend(call), (exit) => this.#arrives(exit))
-    )
   }
 
   #arrives(exit: Exit.Exit<A, IdempotencyStore.StoreError>): Effect.Effect<void> {

@@ -8,10 +8,10 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { constVoid } from "effect/Function"
-import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { maxTimerMillis } from "../core/backoff.js"
 import { clockOf, liveClock, nowMillis } from "./clock.js"
+import { forkFrom } from "./fork.js"
 
 type Running = Fiber.RuntimeFiber<unknown, unknown>
 
@@ -38,13 +38,10 @@ const leastMillis = 1e-6
 export const after = (fiber: Running, millis: number, wake: () => void): () => void => {
   const clock = clockOf(fiber)
   if (clock === liveClock) return arm(millis, wake)
-  const runtime = Runtime.make({
-    context: fiber.currentContext,
-    runtimeFlags: RuntimeFlags.make(RuntimeFlags.Interruption, RuntimeFlags.CooperativeYielding),
-    fiberRefs: fiber.getFiberRefs()
-  })
   const duration = Duration.millis(Math.max(leastMillis, millis))
-  const sleeper = Runtime.runFork(runtime, clock.sleep(duration))
+  const sleeper = forkFrom(fiber, clock.sleep(duration), {
+    runtimeFlags: RuntimeFlags.make(RuntimeFlags.Interruption, RuntimeFlags.CooperativeYielding)
+  })
   sleeper.addObserver((exit) => Exit.isSuccess(exit) ? wake() : undefined)
   return () => sleeper.unsafeInterruptAsFork(fiber.id())
 }

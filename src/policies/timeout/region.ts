@@ -7,21 +7,20 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
-import type * as FiberRefs from "effect/FiberRefs"
+import * as FiberRefs from "effect/FiberRefs"
 import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { maxTimerMillis } from "../../core/backoff.js"
 import type * as ApiError from "../../errors/ApiError.js"
 import * as Rejection from "../../errors/Rejection.js"
 import { clockOf } from "../../runtime/clock.js"
+import { forkFrom } from "../../runtime/fork.js"
 import * as QueueTime from "../../runtime/queueTime.js"
 import * as Timer from "../../runtime/timer.js"
 import { type Deadline, type Limits, timeout } from "./limits.js"
@@ -75,7 +74,7 @@ const maxStarting = 32
 export class Region<A, E> {
   private readonly clock: Clock.Clock
   /** What the effect's own fiber began with. */
-  private refs: FiberRefs.FiberRefs
+  private refs = FiberRefs.empty()
   private readonly totalFrom: bigint
   private attemptFrom: bigint | undefined
   private armedFrom: bigint | undefined = undefined
@@ -93,7 +92,6 @@ export class Region<A, E> {
     private readonly line: Line | undefined
   ) {
     this.clock = clockOf(parent)
-    this.refs = parent.getFiberRefs()
     const attempt = line === undefined && limits.attemptMillis !== Infinity
     const now = attempt || totalFrom === undefined ? this.clock.unsafeCurrentTimeNanos() : totalFrom
     this.attemptFrom = attempt ? now : undefined
@@ -152,16 +150,14 @@ export class Region<A, E> {
     effect: Effect.Effect<A2, E2, R2>,
     runtimeFlags: RuntimeFlags.RuntimeFlags
   ) {
-    const context = this.parent.currentContext as Context.Context<R2>
-    const runtime = Runtime.make({ context, runtimeFlags, fiberRefs: this.refs })
     // Some refs begin anew in each fiber.
-    const updateRefs = (refs: FiberRefs.FiberRefs) => this.refs = refs
+    const refs = (refs: FiberRefs.FiberRefs) => this.refs = refs
     if (starting >= maxStarting) {
-      return Runtime.runFork(runtime, effect, { immediate: false, updateRefs })
+      return forkFrom(this.parent, effect, { runtimeFlags, refs, immediate: false })
     }
     starting++
     try {
-      return Runtime.runFork(runtime, effect, { updateRefs })
+      return forkFrom(this.parent, effect, { runtimeFlags, refs })
     } finally {
       starting--
     }
