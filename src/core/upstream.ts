@@ -210,7 +210,6 @@ export class Upstream<R extends Request> {
       this.#leave(request)
     } else if (request.phase === "served") {
       this.#served--
-      request.phase = "over"
       this.change(nowNanos)
     }
     request.phase = "over"

@@ -107,4 +107,12 @@ describe("arrivals", () => {
       Arrivals.afterThinking(() => 4000, profile, source, 0, from * second) / second
     expect([0, 8, 12, 19, 25].map(after)).toEqual([4, 11, 14, 32, 34])
   })
+
+  it("clients that do not think stop with the others, for good too", () => {
+    const none = (toNanos: number) => Arrivals.profile([{ fromNanos: second, toNanos, times: 0 }])
+    const after = (changes: Arrivals.Profile, from: number) =>
+      Arrivals.afterThinking(() => 0, changes, source, 0, from * second) / second
+    expect([0, 1, 2, 3].map((from) => after(none(3 * second), from))).toEqual([0, 3, 3, 3])
+    expect(after(none(Infinity), 2)).toBe(Infinity)
+  })
 })

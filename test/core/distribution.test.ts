@@ -187,6 +187,8 @@ describe("distribution", () => {
     let long = 0
     for (let part = 0; part < parts; part++) if (sample((part + 0.5) / parts) > 1000) long++
     expect(long).toBe(250)
+    // Where one branch ends the next one begins, with its smallest value.
+    expect(sample(0.75)).toBeCloseTo(0, 12)
   })
 
   it("a log-normal has the two percentiles that it is given by", () => {
@@ -196,8 +198,23 @@ describe("distribution", () => {
   })
 
   it("a Pareto without a mean says so", () => {
+    expect(Distribution.mean({ _tag: "Pareto", min: 1, alpha: 0.5 })).toBe(Infinity)
     expect(Distribution.mean({ _tag: "Pareto", min: 1, alpha: 1 })).toBe(Infinity)
     expect(Distribution.mean({ _tag: "Pareto", min: 1, alpha: 2 })).toBe(2)
+  })
+
+  it("the mean of a Weibull is its scale times the gamma function, to 12 digits", () => {
+    const mean = (shape: number) => Distribution.mean({ _tag: "Weibull", scale: 1, shape })
+    // The gamma function at 1 + 1 / shape, from its closed forms.
+    const known: ReadonlyArray<readonly [shape: number, gamma: number]> = [
+      [2, Math.sqrt(Math.PI) / 2],
+      [1, 1],
+      [2 / 3, 3 * Math.sqrt(Math.PI) / 4],
+      [0.5, 2],
+      [0.25, 24],
+      [0.1, 3_628_800]
+    ]
+    for (const [shape, gamma] of known) expect(mean(shape) / gamma).toBeCloseTo(1, 12)
   })
 
   it("quantiles of the standard normal distribution agree with the tables", () => {

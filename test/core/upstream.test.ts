@@ -171,6 +171,9 @@ describe("upstream", () => {
           })
           expect(found.most).toBeLessThanOrEqual(workers)
           expect(found.left).toEqual([0, 0])
+          expect(new Set(found.requests.map(({ phase }) => phase))).toEqual(
+            new Set(arrivals.length === 0 ? [] : ["over"])
+          )
         }
       ),
       { numRuns: runs(1000) }
@@ -326,6 +329,92 @@ describe("upstream", () => {
     const window = { fromNanos: 5 * milli, toNanos: 20 * milli }
     expect(causes([{ _tag: "Outage", ...window, as: "reset" }])).toEqual([Upstream.answers.reset])
     expect(causes([{ _tag: "Outage", ...window, as: "503" }])).toEqual([502])
+  })
+
+  it("S4: an error strikes where the draw of its fault and its attempt is below the rate", () => {
+    const rates = [0.3, 0.5, 0.7]
+    const drawn = (call: number, attempt: number, number: number) =>
+      Draw.unit(source, call, Draw.purposes.fault, attempt * rates.length + number)
+    const answered = (rates: ReadonlyArray<number>, call: number, attempt: number) => {
+      let found = -1
+      const upstream = new Upstream.Upstream<Upstream.Request>(
+        {
+          ...plain,
+          faults: rates.map((rate, number) => ({ _tag: "Errors", rate, status: 500 + number }))
+        },
+        source,
+        { serve: () => {}, answer: (_, answer) => found = answer }
+      )
+      const request: Upstream.Request = { call, attempt, phase: "new", place: undefined }
+      upstream.arrive(request, 0)
+      upstream.end(request, 1, 0)
+      return found
+    }
+    for (let call = 0; call < 100; call++) {
+      for (let attempt = 0; attempt < 4; attempt++) {
+        const number = rates.findIndex((rate, number) => drawn(call, attempt, number) < rate)
+        expect(answered(rates, call, attempt)).toBe(number < 0 ? 0 : 500 + number)
+      }
+      // A draw that is the rate is not below it.
+      expect(answered([drawn(call, 0, 0), 0, 0], call, 0)).toBe(0)
+    }
+  })
+
+  it("S4: spells have the lengths that are drawn, the first is good, and their ends are over", () => {
+    const fault = { _tag: "Burst", goodMillis: 20, badMillis: 10, rate: 1 } as const
+    // The second of two faults: its number is part of its draws.
+    const faults = [{ _tag: "Errors", rate: 0, status: 500 } as const, fault]
+    const ends: Array<number> = []
+    for (let spell = 0, at = 0; spell < 20; spell++) {
+      const mean = spell % 2 === 0 ? fault.goodMillis : fault.badMillis
+      const unit = Draw.unit(source, 1, Draw.purposes.burst, spell)
+      ends.push(at += Math.max(1, Math.round(-mean * Math.log(1 - unit) * milli)))
+    }
+    let found = -1
+    const upstream = new Upstream.Upstream<Upstream.Request>({ ...plain, faults }, source, {
+      serve: () => {},
+      answer: (_, answer) => found = answer
+    })
+    const answerAt = (nanos: number) => {
+      const request: Upstream.Request = { call: 0, attempt: 0, phase: "new", place: undefined }
+      upstream.arrive(request, nanos)
+      upstream.end(request, nanos, 0)
+      return found
+    }
+    expect(answerAt(0)).toBe(0)
+    ends.forEach((end, spell) => {
+      const [within, after] = spell % 2 === 0 ? [0, 503] : [503, 0]
+      expect([answerAt(end - 1), answerAt(end)]).toEqual([within, after])
+    })
+  })
+
+  it("the line moves during an outage, and a brown-out beside it hides neither", () => {
+    const window = { fromNanos: 5 * milli, toNanos: 100 * milli }
+    const brownOut = { _tag: "BrownOut", ...window, latency: 2, capacity: 1 } as const
+    const outage = (as: "503" | "refused") => ({ _tag: "Outage", ...window, as }) as const
+    const fates = (faults: ReadonlyArray<Upstream.Fault>) =>
+      run({
+        ...plain,
+        capacity: { _tag: "Workers", workers: 1, queue: 5, order: "fifo", overflow: 503 },
+        faults
+      }, [{ at: 0 }, { at: 1 }, { at: 6 }]).fates.map((fate) => [fate?.answer, fate?.at])
+    const { refused, reset, success } = Upstream.answers
+    expect(fates([outage("503")])).toEqual([[success, 10], [success, 20], [503, 6]])
+    expect(fates([brownOut, outage("503")])).toEqual([[success, 10], [success, 30], [503, 6]])
+    expect(fates([brownOut, outage("refused")])).toEqual([[reset, 10], [reset, 30], [refused, 6]])
+  })
+
+  it("only the end of a brown-out frees workers", () => {
+    const window = { fromNanos: 5 * milli, toNanos: 100 * milli }
+    expect(Upstream.changesNanos({
+      ...plain,
+      faults: [
+        { _tag: "Outage", ...window, as: "503" },
+        { _tag: "Errors", rate: 1, status: 500 },
+        { _tag: "BrownOut", fromNanos: 7, toNanos: 9, latency: 1, capacity: 1 },
+        { _tag: "Burst", goodMillis: 1, badMillis: 1, rate: 1 }
+      ]
+    })).toEqual([9])
   })
 
   it("S4: each fault of each attempt has a draw of its own, however many there are", () => {
