@@ -13,7 +13,6 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberRefs from "effect/FiberRefs"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import { whenEnded } from "../runtime/ending.js"
 import { forkFrom } from "../runtime/fork.js"
 import { Signal } from "../runtime/signal.js"
@@ -104,7 +103,6 @@ class Call<A> {
     call: () => Effect.Effect<A, IdempotencyStore.StoreError>
   ): void {
     forkFrom(caller, whenEnded(Effect.suspend(call), (exit) => this.#arrives(exit)), {
-      runtimeFlags: Runtime.defaultRuntimeFlags,
       refs: (refs, fiberId) =>
         FiberRefs.updateAs(refs, { fiberId, fiberRef: currentStoreCall, value: this.current })
     })

@@ -215,10 +215,9 @@ export const queueMillis: FiberRef.FiberRef<number> = globalValue(
 export const count = (counter: Metric.Metric.Counter<number>): Effect.Effect<void> =>
   Effect.withFiberRuntime((fiber) => {
     const call = observed.of(fiber)
-    const counted = call === undefined ? counter : Metric.taggedWithLabels(counter, call.labels)
-    // What `Metric.increment` does in four steps.
-    counted.unsafeUpdate(1, fiber.getFiberRef(FiberRef.currentMetricLabels))
-    return Effect.void
+    return Metric.increment(
+      call === undefined ? counter : Metric.taggedWithLabels(counter, call.labels)
+    )
   })
 
 /** Says why the call that is under way makes no further attempt. */

@@ -9,7 +9,8 @@ import * as Runtime from "effect/Runtime"
 import type * as RuntimeFlags from "effect/RuntimeFlags"
 
 export interface Options {
-  readonly runtimeFlags: RuntimeFlags.RuntimeFlags
+  /** Default: those that a program begins with. */
+  readonly runtimeFlags?: RuntimeFlags.RuntimeFlags
   /** Whether it goes as far as it can on the caller's turn. Default true. */
   readonly immediate?: boolean | undefined
   /** Sees what the fiber begins with, and may change it. Default: no change. */
@@ -26,7 +27,7 @@ export interface Options {
 export const forkFrom = <A, E, R>(
   fiber: Fiber.RuntimeFiber<unknown, unknown>,
   effect: Effect.Effect<A, E, R>,
-  { immediate = true, refs = identity, runtimeFlags }: Options
+  { immediate = true, refs = identity, runtimeFlags = Runtime.defaultRuntimeFlags }: Options = {}
 ): Fiber.RuntimeFiber<A, E> => {
   const runtime = Runtime.make({
     context: fiber.currentContext as Context.Context<R>,

@@ -8,7 +8,6 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { constVoid } from "effect/Function"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import { maxTimerMillis } from "../core/backoff.js"
 import { clockOf, liveClock, nowMillis } from "./clock.js"
 import { forkFrom } from "./fork.js"
@@ -39,9 +38,7 @@ export const after = (fiber: Running, millis: number, wake: () => void): () => v
   const clock = clockOf(fiber)
   if (clock === liveClock) return arm(millis, wake)
   const duration = Duration.millis(Math.max(leastMillis, millis))
-  const sleeper = forkFrom(fiber, clock.sleep(duration), {
-    runtimeFlags: RuntimeFlags.make(RuntimeFlags.Interruption, RuntimeFlags.CooperativeYielding)
-  })
+  const sleeper = forkFrom(fiber, clock.sleep(duration))
   sleeper.addObserver((exit) => Exit.isSuccess(exit) ? wake() : undefined)
   return () => sleeper.unsafeInterruptAsFork(fiber.id())
 }

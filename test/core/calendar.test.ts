@@ -1,8 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Calendar from "../../src/core/calendar.js"
+import * as Draw from "../../src/core/draw.js"
 import * as EventQueue from "../../src/core/eventQueue.js"
 import { runs } from "../support/runs.js"
+
+const source = Draw.source(5, 0)
 
 /** Times from now on in bursts, near and far, so that buckets are full, empty and passed over. */
 const wait = fc.oneof(
@@ -73,5 +76,63 @@ describe("calendar", () => {
       add(now + (Math.imul(step, 0x85ebca6b) >>> (step % 3 === 0 ? 8 : 14)))
     }
     expect(calendar.size).toBe(heap.size)
+  })
+
+  it("few events stand in the heap alone, more in buckets", () => {
+    const calendar = Calendar.make()
+    const inHeap = () => [calendar.near.size, calendar.heads.length]
+    for (let turn = 0; turn < 512; turn++) Calendar.add(calendar, 512 - turn, turn, turn)
+    expect(inHeap()).toEqual([512, 0])
+    Calendar.add(calendar, 513, 512, 512)
+    // A power of two, at least as many as events; three events or so are in each that is used.
+    expect(calendar.heads.length).toBe(1024)
+    expect(calendar.near.size).toBeLessThanOrEqual(6)
+  })
+
+  it("the heap stays short, buckets last long, and places are used again", () => {
+    for (
+      const { pending, mean, room, times } of [
+        { pending: 600, mean: 5, room: 1024, times: 40 },
+        { pending: 5000, mean: 15, room: 8192, times: 5 }
+      ]
+    ) {
+      const calendar = Calendar.make()
+      let turn = 0
+      const add = (now: number) => {
+        const wait = -1e6 * Math.log(1 - Draw.unit(source, turn, Draw.purposes.service, 0))
+        Calendar.add(calendar, now + wait, turn, turn++)
+      }
+      for (let count = 0; count < pending; count++) add(0)
+      const steps = 60_000
+      let inHeap = 0
+      let spread = 0
+      for (let step = 0; step < steps; step++) {
+        const { start } = calendar
+        const now = calendar.near.times[0]!
+        Calendar.take(calendar)
+        add(now)
+        inHeap += calendar.near.size
+        if (calendar.start !== start) spread++
+      }
+      expect(inHeap / steps).toBeLessThan(mean)
+      expect(spread).toBeLessThanOrEqual(times)
+      expect(calendar.times.length).toBe(room)
+      expect(calendar.heads.length).toBe(room)
+    }
+  })
+
+  it("what happens at one instant is not spread again and again", () => {
+    const calendar = Calendar.make()
+    let tried = 0
+    for (let turn = 0; turn < 10_000; turn++) {
+      const { enough } = calendar
+      Calendar.add(calendar, 5, turn, turn)
+      if (calendar.enough !== enough) tried++
+    }
+    // Each try waits for twice as many.
+    expect(tried).toBeLessThanOrEqual(5)
+    expect([calendar.near.size, calendar.heads.length, calendar.perTime]).toEqual([10_000, 0, 0])
+    for (let turn = 0; turn < 10_000; turn++) expect(Calendar.take(calendar)).toBe(turn)
+    expect(calendar.size).toBe(0)
   })
 })
